@@ -1,0 +1,58 @@
+"""The exceptions that reach a person, and the exit status each one means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class NeuropackError(Exception):
+    """Something that stops a command: one message that says where, what was seen, and what to do.
+
+    Args:
+        what: what is wrong, one sentence without a full stop.
+        file: the file or folder it is about.
+        where: the place inside the file (a JSON pointer, an HDF5 path, ``line:column``).
+        expected: what would have been right.
+        found: what was there instead.
+        fix: what the person can do now.
+    """
+
+    exit_code = 3
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        file: Path | str | None = None,
+        where: str | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        fix: str | None = None,
+    ) -> None:
+        self.what, self.file, self.where = what, file, where
+        self.expected, self.found, self.fix = expected, found, fix
+        super().__init__(what, file, where, expected, found, fix)
+
+    def __str__(self) -> str:
+        place = f"{self.file}: " if self.file is not None else ""
+        if self.where:
+            place += f"{self.where}: "
+        lines = [place + self.what]
+        for label, text in (("expected", self.expected), ("found", self.found), ("to do", self.fix)):
+            if text:
+                lines.append(f"  {label}: {text}")
+        return "\n".join(lines)
+
+
+class InputError(NeuropackError):
+    """The input cannot be read or used: exit status 3."""
+
+
+class UsageError(NeuropackError):
+    """The command was asked for something it needs more, or other, words for: exit status 2."""
+
+    exit_code = 2
+
+
+class OutputError(NeuropackError):
+    """The result cannot be written (no permission, full disk): exit status 3."""

@@ -1,0 +1,1 @@
+"""Preprocessing and classical segmentation. Empty so far: its issue is open."""

@@ -1,0 +1,1 @@
+"""Simulated Brainbow stacks with analytic ground truth."""

@@ -1,0 +1,1 @@
+"""Frames, transforms and the atlas. Empty so far: its issue is open."""

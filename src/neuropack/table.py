@@ -1,0 +1,61 @@
+"""Tab-separated tables as BIDS writes them: a header line, ``n/a`` for a value that is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuropack.errors import InputError
+
+MISSING = "n/a"
+
+
+def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows under `columns`; None and absent values become ``n/a``.
+
+    Raises:
+        ValueError: a value holds a tab or a line break, which TSV cannot carry.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        out.write("\t".join(columns) + "\n")
+        for row in rows:
+            cells = [MISSING if row.get(c) is None else str(row[c]) for c in columns]
+            for cell in cells:
+                if any(ch in cell for ch in "\t\n\r"):
+                    raise ValueError(f"a table cell holds a tab or line break: {cell!r}")
+            out.write("\t".join(cells) + "\n")
+
+
+def read_tsv(path: Path) -> list[dict[str, str]]:
+    """Rows of a TSV file as dictionaries of text; row i stands in line i + 2.
+
+    Raises:
+        InputError: the file is empty, not UTF-8, or a row has another number of cells than the header.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8 text", file=path, found=str(error)) from error
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise InputError("is empty", file=path, expected="a header line")
+    header = lines[0].rstrip("\r").split("\t")
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.rstrip("\r").split("\t")
+        if len(cells) != len(header):
+            raise InputError(
+                "a row does not fit the header",
+                file=path,
+                where=f"line {number}",
+                expected=f"{len(header)} cells",
+                found=f"{len(cells)} cells",
+            )
+        rows.append(dict(zip(header, cells, strict=True)))
+    return rows

@@ -1,0 +1,1 @@
+"""The path engine of semi-automated tracing. Empty so far: its issue is open."""

@@ -1,0 +1,295 @@
+"""The hub between every reader and every writer: an image that is read box by box."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+import numpy as np
+
+from neuropack.axes import Array, AxisMap, Box, full_box, relabel
+from neuropack.errors import InputError, UsageError
+
+Source = Literal["file", "user", "missing"]
+VoxelSize = tuple[float | None, float | None, float | None]
+_ZYX = ("z", "y", "x")
+
+
+class Pixels(Protocol):
+    """What a reader implements: decoding boxes of its file, in the file's own axes. Safe to call from threads."""
+
+    def read(self, box: Box) -> Array:
+        """Decode just this box of the native axes; the result has the box's shape."""
+        ...
+
+    def native_blocks(self) -> Iterator[Box]:
+        """The native boxes, in the order in which the file is cheapest to read: each raw block once."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel as the file or the user describes it; what neither says is None. colour: RRGGBB."""
+
+    name: str | None = None
+    fluorophore: str | None = None
+    excitation_nm: float | None = None
+    emission_nm: float | None = None
+    color: str | None = None
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """The microscope as the file or the user describes it."""
+
+    manufacturer: str | None = None
+    model: str | None = None
+    objective: str | None = None
+    magnification: float | None = None
+    numerical_aperture: float | None = None
+    immersion: str | None = None
+
+
+def stated(value: Any, smallest: float = 1e-6) -> float | None:
+    """A positive, finite length or None. Formats and libraries write 0, -1, 1e-13 or nan for "not known"."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number > smallest else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Volume:
+    """A lazily readable image of one file or scene. Axes are CZYX, with T in front where there is time.
+
+    A reader fills a field only with what the file states and leaves None where it says nothing: `sources` is
+    derived from that. A voxel size that is not stated stays None; it is never 1.
+
+    Attributes:
+        path: the file, or the folder of a multi-file image.
+        format: the format as a person calls it, such as ``OME-TIFF``.
+        scene: name of the scene where a file holds several images, else None.
+        native_axes, native_shape: the file's own dimensions, the axes that `pixels` speaks.
+        dtype: of the pixels, in the machine's byte order.
+        pixels: the decoder.
+        voxel_size_um: (z, y, x) in micrometre.
+        channels: one per channel; filled up with empty ones where the file describes fewer.
+        times_s: the time of each frame in seconds from the first, where the file states it.
+        origin_um: stage position (z, y, x) of the first voxel's centre, micrometre.
+        acquired: start of the acquisition, ISO 8601, with a zone only where the file states one.
+        instrument: the microscope.
+        levels: the coarser levels of a pyramid, each a Volume; empty where there are none.
+        user: the paths of the fields that the user stated.
+    """
+
+    path: Path
+    format: str
+    native_axes: str
+    native_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    pixels: Pixels
+    scene: str | None = None
+    voxel_size_um: VoxelSize = (None, None, None)
+    channels: tuple[Channel, ...] = ()
+    times_s: tuple[float, ...] | None = None
+    origin_um: VoxelSize = (None, None, None)
+    acquired: str | None = None
+    instrument: Instrument = field(default_factory=Instrument)
+    levels: tuple[Volume, ...] = ()
+    user: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        try:
+            count = 0 if self.axis_map.unknown else self.shape[self.axes.index("C")]
+        except ValueError as error:  # axes and shape of the file disagree
+            raise InputError(f"the file contradicts itself: {error}", file=self.path) from error
+        channels = self.channels[:count] if count else self.channels
+        object.__setattr__(self, "channels", channels + (Channel(),) * (count - len(channels)))
+
+    @cached_property
+    def axis_map(self) -> AxisMap:
+        """The mapping from the file's dimensions to the canonical ones."""
+        return AxisMap(self.native_axes, self.native_shape)
+
+    @property
+    def axes(self) -> str:
+        """``CZYX`` or ``TCZYX``; the file's own letters while some of them mean nothing."""
+        return self.axis_map.axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along `axes`."""
+        return self.axis_map.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size_zyx(self) -> tuple[int, int, int]:
+        """Number of planes, rows and columns."""
+        z, y, x = self.shape[-3:]
+        return z, y, x
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        return self.shape[self.axes.index("C")]
+
+    @property
+    def n_times(self) -> int:
+        """Number of time points, 1 where there is no time axis."""
+        return self.shape[0] if self.axes[0] == "T" else 1
+
+    @property
+    def planar(self) -> bool:
+        """True for a single plane whose z spacing nobody stated: it is written as an image, not a volume."""
+        return self.size_zyx[0] == 1 and self.voxel_size_um[0] is None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels, decoded."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """Where every field comes from, by path: ``file``, ``user`` or ``missing``."""
+        values: dict[str, Any] = {"axes": None if self.axis_map.unknown else self.axes}
+        for name in ("voxel_size_um", "origin_um"):
+            values |= {f"{name}.{a}": v for a, v in zip(_ZYX, getattr(self, name), strict=True)}
+        for i, channel in enumerate(self.channels):
+            values |= {f"channels.{i}.{k}": v for k, v in asdict(channel).items()}
+        if "T" in self.axes:
+            values["times_s"] = self.times_s
+        values["acquired"] = self.acquired
+        values |= {f"instrument.{k}": v for k, v in asdict(self.instrument).items()}
+        return {
+            path: "user" if path in self.user else "missing" if value is None else "file"
+            for path, value in values.items()
+        }
+
+    def read(self, box: Box) -> Array:
+        """Decode a box (a slice with start and stop per axis) into a new array of the box's shape."""
+        block = self.pixels.read(self.axis_map.to_native(box))
+        return self.axis_map.arrange(block, box).astype(self.dtype, copy=False)
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Canonical boxes in the order and units in which the file is cheapest to read; they tile the image."""
+        for box in self.pixels.native_blocks():
+            yield self.axis_map.to_canonical(box)
+
+    def __getitem__(self, key: Any) -> Array:
+        """NumPy's basic indexing, read from the file: ``volume[c, z0:z1, y0:y1, x0:x1]``."""
+        keys = key if isinstance(key, tuple) else (key,)
+        if Ellipsis in keys:
+            at = keys.index(Ellipsis)
+            keys = keys[:at] + (slice(None),) * (self.ndim - len(keys) + 1) + keys[at + 1 :]
+        if len(keys) > self.ndim:
+            raise IndexError(f"{len(keys)} indices for the axes {self.axes}")
+        keys += (slice(None),) * (self.ndim - len(keys))
+        box: list[slice] = []
+        pick: list[slice | int] = []
+        for k, n, axis in zip(keys, self.shape, self.axes, strict=True):
+            if isinstance(k, slice):
+                start, stop, step = k.indices(n)
+                if step < 1:
+                    raise IndexError("a step must be positive")
+                box.append(slice(start, max(start, stop)))
+                pick.append(slice(None, None, step))
+            else:
+                i = operator.index(k)
+                if not -n <= i < n:
+                    raise IndexError(f"index {i} is outside axis {axis} of length {n}")
+                box.append(slice(i % n, i % n + 1))
+                pick.append(0)
+        if any(s.start == s.stop for s in box):
+            empty = np.empty([s.stop - s.start for s in box], self.dtype)
+            return empty[tuple(pick)]
+        return self.read(tuple(box))[tuple(pick)]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self.read(full_box(self.shape)), dtype=dtype)
+
+    def level(self, number: int) -> Volume:
+        """A level of the pyramid; 0 is the full resolution."""
+        return self if number == 0 else self.levels[number - 1]
+
+    def with_axes(self, given: str) -> Volume:
+        """The same image with the file's dimensions named by the user, one letter of TCZYXS for each."""
+        axis_map = relabel(self.native_axes, self.native_shape, given)
+        return replace(self, native_axes=axis_map.native, user=self.user | {"axes"})
+
+    def with_voxel_size(self, zyx: VoxelSize) -> Volume:
+        """The same image with a voxel size stated by the user; None keeps what the file says."""
+        merged = tuple(new if new is not None else old for new, old in zip(zyx, self.voxel_size_um, strict=True))
+        paths = {f"voxel_size_um.{a}" for a, new in zip(_ZYX, zyx, strict=True) if new is not None}
+        return replace(self, voxel_size_um=merged, user=self.user | paths)
+
+    def with_channels(self, stated_by_user: tuple[Channel, ...]) -> Volume:
+        """The same image with channels described by the user; what a Channel leaves None stays the file's."""
+        if len(stated_by_user) != self.n_channels:
+            raise UsageError(
+                "the number of channels described is not that of the image",
+                file=self.path,
+                expected=f"{self.n_channels} channels",
+                found=f"{len(stated_by_user)} described",
+                fix="describe every channel, in the file's order",
+            )
+        channels, paths = [], set()
+        for i, (old, new) in enumerate(zip(self.channels, stated_by_user, strict=True)):
+            told = {k: v for k, v in asdict(new).items() if v is not None}
+            channels.append(replace(old, **told))
+            paths |= {f"channels.{i}.{k}" for k in told}
+        return replace(self, channels=tuple(channels), user=self.user | paths)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.pixels.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        lengths = " ".join(f"{a}={n}" for a, n in zip(self.axes, self.shape, strict=True))
+        size = " x ".join("?" if v is None else f"{v:g}" for v in self.voxel_size_um)
+        names = ", ".join(c.name or "unnamed" for c in self.channels)
+        scene = f", scene {self.scene!r}" if self.scene else ""
+        return (
+            f"<Volume {self.path.name}{scene} ({self.format}): {lengths} {self.dtype}, "
+            f"voxel {size} um (z, y, x), channels: {names or 'unknown'}"
+            + (f", {len(self.levels) + 1} levels" if self.levels else "")
+            + ">"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The record that ``neuropack inspect --json`` prints."""
+        sources: Mapping[str, Source] = self.sources
+        return {
+            "file": str(self.path),
+            "format": self.format,
+            "scene": self.scene,
+            "axes": self.axes,
+            "shape": list(self.shape),
+            "dtype": self.dtype.name,
+            "voxel_size_um": list(self.voxel_size_um),
+            "channels": [asdict(c) for c in self.channels],
+            "times_s": None if self.times_s is None else list(self.times_s),
+            "origin_um": list(self.origin_um),
+            "acquired": self.acquired,
+            "instrument": asdict(self.instrument),
+            "levels": [list(level.shape) for level in (self, *self.levels)],
+            "sources": dict(sources),
+        }
