@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import UsageError
 
 Box = tuple[slice, ...]
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 KNOWN = "TCZYXS"
 
@@ -111,7 +111,7 @@ class AxisMap:
         rest = [a for a in self.native if a not in order]  # length 1, dropped below
         block = block.transpose([self.native.index(a) for a in rest + order])
         block = block.reshape(block.shape[len(rest) :])
-        length = dict(zip(order, block.shape, strict=True))
+        length: dict[str, int] = dict(zip(order, block.shape, strict=True))
         length["C"] = length.get("C", 1) * length.get("S", 1)
         block = block.reshape([length.get(a, 1) for a in self.axes])
         first = self._samples * (box[self.axes.index("C")].start // self._samples)

@@ -231,9 +231,9 @@ class Volume:
 
     def with_voxel_size(self, zyx: VoxelSize) -> Volume:
         """The same image with a voxel size stated by the user; None keeps what the file says."""
-        merged = tuple(new if new is not None else old for new, old in zip(zyx, self.voxel_size_um, strict=True))
+        z, y, x = (n if n is not None else o for n, o in zip(zyx, self.voxel_size_um, strict=True))
         paths = {f"voxel_size_um.{a}" for a, new in zip(_ZYX, zyx, strict=True) if new is not None}
-        return replace(self, voxel_size_um=merged, user=self.user | paths)
+        return replace(self, voxel_size_um=(z, y, x), user=self.user | paths)
 
     def with_channels(self, stated_by_user: tuple[Channel, ...]) -> Volume:
         """The same image with channels described by the user; what a Channel leaves None stays the file's."""
@@ -251,6 +251,39 @@ class Volume:
             channels.append(replace(old, **told))
             paths |= {f"channels.{i}.{k}" for k in told}
         return replace(self, channels=tuple(channels), user=self.user | paths)
+
+    def require_voxel_size(self) -> None:
+        """Refuse to go on while nobody stated the voxel size; the z of a single plane is not needed.
+
+        Raises:
+            UsageError: names the flag.
+        """
+        needed = self.voxel_size_um[1:] if self.size_zyx[0] == 1 else self.voxel_size_um
+        if None in needed:
+            shown = ", ".join("?" if v is None else f"{v:g}" for v in self.voxel_size_um)
+            raise UsageError(
+                "the file does not state its voxel size",
+                file=self.path,
+                expected="the size along z, y and x in micrometre",
+                found=f"z, y, x = {shown}",
+                fix="give it with --voxel-size z,y,x (in micrometre), as the microscope's log has it",
+            )
+
+    def require_axes(self) -> None:
+        """Refuse to go on while the meaning of an axis is not known.
+
+        Raises:
+            UsageError: names the flag and the axes in question.
+        """
+        if self.axis_map.unknown:
+            shown = " x ".join(f"{a}={n}" for a, n in zip(self.native_axes, self.native_shape, strict=True))
+            raise UsageError(
+                "the file does not say what its axes mean",
+                file=self.path,
+                expected="one letter of T C Z Y X S for each dimension",
+                found=f"{shown}: {', '.join(self.axis_map.unknown)} unknown",
+                fix="give them with --axes, for example --axes " + "ZYX".rjust(self.ndim, "C")[-self.ndim :],
+            )
 
     def close(self) -> None:
         """Close the file."""

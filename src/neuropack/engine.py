@@ -1,0 +1,226 @@
+"""The block pass between a reader and writers: raw data read once, bounded memory, nothing redone.
+
+How a block travels. The plan cuts the image into blocks: whole footprints of every sink (so that no chunk is
+touched twice), grown along x, then y, then over the channels, as far as the memory allows, because that is how
+microscopes store pixels. One thread reads ahead while the sinks compress and write. A block that all sinks have
+on disk is noted in the journal; the same job, started again, continues after the last noted block.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from neuropack.axes import Array, Box, box_shape
+from neuropack.errors import InputError, UsageError
+from neuropack.volume import Volume
+from neuropack.writers.sink import Sink
+
+_LIVE_BLOCKS = 4  # the one being written, the one read ahead, and what decoding and compressing need beside them
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the bytes done and the bytes in all."""
+
+
+def memory_budget() -> int:
+    """Bytes a pass may use by default: a quarter of the machine, at most 2 GiB."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        machine = 8 << 30
+    return min(machine // 4, 2 << 30)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Intensities of one channel: extremes of the finite values, and how many voxels are at the type's maximum."""
+
+    minimum: float
+    maximum: float
+    saturated: int
+    voxels: int
+
+    @property
+    def saturation_fraction(self) -> float:
+        """Share of the voxels that are at the largest value of the type; 0 for floating point."""
+        return self.saturated / self.voxels if self.voxels else 0.0
+
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            min(self.minimum, other.minimum),
+            max(self.maximum, other.maximum),
+            self.saturated + other.saturated,
+            self.voxels + other.voxels,
+        )
+
+    @classmethod
+    def of(cls, values: Array) -> Self:
+        """Measure an array."""
+        if values.dtype.kind == "f":
+            finite = values[np.isfinite(values)]
+            low, high = (finite.min(), finite.max()) if finite.size else (math.inf, -math.inf)
+            return cls(float(low), float(high), 0, values.size)
+        top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
+        high = values.max()
+        saturated = int(np.count_nonzero(values == top)) if high == top else 0
+        return cls(float(values.min()), float(high), saturated, values.size)
+
+
+def plan(volume: Volume, sinks: Sequence[Sink], memory: int) -> tuple[int, ...]:
+    """The shape of the blocks: whole footprints of every sink, as large as the memory allows.
+
+    Raises:
+        InputError: not even the smallest block fits.
+    """
+    shape = volume.shape
+    block = [
+        min(n, math.lcm(*(min(s.footprint[i], n) if s.footprint[i] < n else n for s in sinks)))
+        for i, n in enumerate(shape)
+    ]
+    limit = memory // _LIVE_BLOCKS
+    smallest = math.prod(block) * volume.dtype.itemsize
+    if smallest > limit:
+        raise InputError(
+            "a block of this image does not fit the memory allowed",
+            file=volume.path,
+            expected=f"at least {smallest * _LIVE_BLOCKS / 2**20:.0f} MiB",
+            found=f"{memory / 2**20:.0f} MiB",
+            fix="allow more with --memory",
+        )
+    for axis in (volume.ndim - 1, volume.ndim - 2, volume.axes.index("C")):
+        size = math.prod(block) * volume.dtype.itemsize
+        fits = max(1, limit // size)
+        whole = -(-shape[axis] // block[axis])
+        block[axis] = min(shape[axis], block[axis] * min(fits, whole))
+        if fits < whole:
+            break
+    return tuple(block)
+
+
+def cut(shape: tuple[int, ...], block: tuple[int, ...]) -> list[Box]:
+    """The boxes of blocks of one shape that cover an image, in C order."""
+    starts = (range(0, n, b) for n, b in zip(shape, block, strict=True))
+    return [
+        tuple(slice(c, min(c + b, n)) for c, b, n in zip(corner, block, shape, strict=True))
+        for corner in product(*starts)
+    ]
+
+
+class Journal:
+    """What a job has finished: one JSON line for the job, then one per block.
+
+    Args:
+        path: the file.
+        job: what makes two jobs the same: source, settings, destinations.
+    """
+
+    def __init__(self, path: Path, job: dict[str, Any]) -> None:
+        self.path, self.job = path, job
+        self.block: tuple[int, ...] = ()
+        self.done: dict[int, list[Statistics]] = {}
+        self.finished = False
+
+    def load(self) -> bool:
+        """Read what an earlier run left; False where there is nothing to continue.
+
+        Raises:
+            UsageError: what was left belongs to another job.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        entries = []
+        for line in lines:
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                break  # the line that the interruption cut off
+        if not entries:
+            return False
+        if entries[0]["job"] != self.job:
+            raise UsageError(
+                "an unfinished conversion with other settings, or of another source, lies here",
+                file=self.path,
+                fix="run the earlier command again to complete it, or add --overwrite to discard it",
+            )
+        self.block = tuple(entries[0]["block"])
+        for entry in entries[1:]:
+            if "done" in entry:
+                self.done[entry["done"]] = [Statistics(*s) for s in entry["statistics"]]
+            self.finished = self.finished or "finished" in entry
+        return True
+
+    def start(self, block: tuple[int, ...]) -> None:
+        """Begin anew, forgetting an earlier run."""
+        self.block, self.done, self.finished = block, {}, False
+        self.path.unlink(missing_ok=True)
+        self.note({"job": self.job, "block": list(block)})
+
+    def note(self, entry: dict[str, Any]) -> None:
+        """Add a line and see it to the disk."""
+        with self.path.open("a", encoding="utf-8", newline="\n") as out:
+            out.write(json.dumps(entry) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+
+    def note_block(self, number: int, statistics: list[Statistics]) -> None:
+        """Note that a block is on disk everywhere."""
+        self.done[number] = statistics
+        rows = [[s.minimum, s.maximum, s.saturated, s.voxels] for s in statistics]
+        self.note({"done": number, "statistics": rows})
+
+    def note_finished(self) -> None:
+        """Note that every sink is complete and only the renaming is left."""
+        self.finished = True
+        self.note({"finished": True})
+
+
+def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, progress: Progress | None = None) -> None:
+    """Move the blocks that the journal does not list from the volume into every sink."""
+    blocks = cut(volume.shape, journal.block)
+    done = sum(math.prod(box_shape(blocks[i])) for i in journal.done) * volume.dtype.itemsize
+    todo = [i for i in range(len(blocks)) if i not in journal.done]
+    for number, block in _read_ahead(volume, blocks, todo):
+        for sink in sinks:
+            sink.write(blocks[number], block)
+        for sink in sinks:
+            sink.flush()
+        journal.note_block(number, _measure(volume, block))
+        done += block.nbytes
+        if progress:
+            progress("pixels", done, volume.nbytes)
+
+
+def statistics(volume: Volume, journal: Journal) -> list[Statistics]:
+    """Per channel, summed up over the blocks of the journal."""
+    blocks, c_axis = cut(volume.shape, journal.block), volume.axes.index("C")
+    total: dict[int, Statistics] = {}
+    for number, rows in sorted(journal.done.items()):
+        for c, row in enumerate(rows, blocks[number][c_axis].start):
+            total[c] = total[c] + row if c in total else row
+    return [total[c] for c in sorted(total)]
+
+
+def _read_ahead(volume: Volume, blocks: Sequence[Box], todo: list[int]) -> Iterator[tuple[int, Array]]:
+    with ThreadPoolExecutor(1, thread_name_prefix="read") as pool:
+        ahead: Future[Array] | None = None
+        for position, number in enumerate(todo):
+            block = ahead.result() if ahead else volume.read(blocks[number])
+            more = position + 1 < len(todo)
+            ahead = pool.submit(volume.read, blocks[todo[position + 1]]) if more else None
+            yield number, block
+
+
+def _measure(volume: Volume, block: Array) -> list[Statistics]:
+    c_axis = volume.axes.index("C")
+    return [Statistics.of(block.take(i, axis=c_axis)) for i in range(block.shape[c_axis])]

@@ -1,0 +1,183 @@
+"""OME-Zarr 0.4 (Zarr v2) and 0.5 (Zarr v3): images and labels with their pyramid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuropack.axes import Array, Box
+from neuropack.errors import InputError
+from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
+
+_MICROMETRE = {
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+_SECOND = {"nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0}
+_MAX_JSON = 64 << 20
+
+
+def sniff(head: bytes, path: Path) -> bool:
+    """A folder with a Zarr node at its root."""
+    return path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zattrs").is_file())
+
+
+def open_file(path: Path) -> tuple[Volume, ...]:
+    """Open the image of an OME-Zarr; its levels are in `Volume.levels`.
+
+    Raises:
+        InputError: the metadata is damaged or describes no image.
+    """
+    attributes = _attributes(path)
+    ome = attributes.get("ome", attributes)
+    try:
+        multiscale = ome["multiscales"][0]
+        axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale["axes"]]
+        native = "".join(str(axis["name"]).upper() for axis in axes)
+        datasets = [(str(d["path"]), _scale(d, multiscale)) for d in multiscale["datasets"]]
+        levels = [_level(path, name, scale, axes, native, ome) for name, scale in datasets]
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            "the OME-Zarr metadata does not describe an image",
+            file=path,
+            where="zarr.json",
+            expected="attributes.ome.multiscales with axes and datasets (OME-Zarr 0.4 or 0.5)",
+            found=f"{type(error).__name__}: {error}",
+        ) from error
+    if not levels:
+        raise InputError("the OME-Zarr lists no levels", file=path, where="zarr.json")
+    image = attributes.get("neuropack", {})
+    described = image.get("image") if isinstance(image, dict) else None
+    first = Volume(
+        **levels[0] | (_ours(described) if isinstance(described, dict) else {}),
+        levels=tuple(Volume(**level) for level in levels[1:]),
+    )
+    return (first,)
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    for name in ("zarr.json", ".zattrs"):
+        file = path / name
+        if not file.is_file():
+            continue
+        try:
+            if file.stat().st_size > _MAX_JSON:
+                raise InputError("is too large for a metadata file", file=file, expected="at most 64 MiB")
+            node = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"is not readable JSON: {error}", file=file) from error
+        attributes = node.get("attributes", {}) if name == "zarr.json" and isinstance(node, dict) else node
+        if isinstance(attributes, dict):
+            return attributes
+    raise InputError("holds no attributes of an image", file=path, expected="an OME-Zarr 0.4 or 0.5 image")
+
+
+def _scale(dataset: Mapping[str, Any], multiscale: Mapping[str, Any]) -> list[float]:
+    """The product of the scales of a level and of the whole image."""
+    scale: list[float] = []
+    for part in (dataset, multiscale):
+        for transform in part.get("coordinateTransformations", ()):
+            if transform.get("type") == "scale":
+                new = [float(v) for v in transform["scale"]]
+                scale = [a * b for a, b in zip(scale, new, strict=True)] if scale else new
+    return scale
+
+
+def _level(
+    path: Path, name: str, scale: list[float], axes: list[dict[str, Any]], native: str, ome: dict[str, Any]
+) -> dict[str, Any]:
+    """The fields of one level's Volume."""
+    import zarr
+
+    try:
+        array = zarr.open_array(path / name, mode="r")
+    except Exception as error:  # zarr raises many kinds; each means that this level cannot be opened
+        raise InputError(
+            f"level {name} cannot be opened", file=path, where=name, found=f"{type(error).__name__}: {error}"
+        ) from error
+    if len(scale) != len(native):
+        scale = [float("nan")] * len(native)
+    by_axis = {letter: (value, axis.get("unit")) for letter, value, axis in zip(native, scale, axes, strict=True)}
+
+    def length(letter: str) -> float | None:
+        value, unit = by_axis.get(letter, (None, None))
+        factor = _MICROMETRE.get(str(unit))
+        return None if factor is None or value is None else stated(value * factor)
+
+    voxel: VoxelSize = (length("Z"), length("Y"), length("X"))
+    interval, unit = by_axis.get("T", (None, None))
+    times = None
+    if interval is not None and str(unit) in _SECOND and np.isfinite(interval):
+        frames = array.shape[native.index("T")]
+        times = tuple(float(v) for v in np.arange(frames) * interval * _SECOND[str(unit)])
+    return {
+        "path": path,
+        "format": "OME-Zarr",
+        "native_axes": native,
+        "native_shape": tuple(array.shape),
+        "dtype": np.dtype(array.dtype).newbyteorder("="),
+        "pixels": ZarrPixels(array, path / name),
+        "voxel_size_um": voxel,
+        "channels": _channels(ome),
+        "times_s": times,
+    }
+
+
+def _channels(ome: Mapping[str, Any]) -> tuple[Channel, ...]:
+    channels = ome.get("omero", {}).get("channels", ()) if isinstance(ome.get("omero"), dict) else ()
+    return tuple(
+        Channel(name=c.get("label") or None, color=str(c["color"]).upper() if c.get("color") else None)
+        for c in channels
+    )
+
+
+def _ours(image: Mapping[str, Any]) -> dict[str, Any]:
+    """What neuropack's own record says of the image beyond OME: unknown names stay unknown."""
+    known = {
+        "channels": tuple(Channel(**c) for c in image.get("channels", ())),
+        "acquired": image.get("acquired"),
+        "instrument": Instrument(**image.get("instrument", {})),
+    }
+    if image.get("times_s") is not None:
+        known["times_s"] = tuple(image["times_s"])
+    return known
+
+
+class ZarrPixels:
+    """Boxes of a Zarr array; zarr decodes only the chunks that a box touches."""
+
+    def __init__(self, array: Any, path: Path) -> None:
+        self._array, self._path = array, path
+
+    def read(self, box: Box) -> Array:
+        """Decode a box."""
+        try:
+            return np.asarray(self._array[box])
+        except Exception as error:  # the codecs' own errors, one per codec
+            raise InputError(
+                "a chunk cannot be decoded",
+                file=self._path,
+                where=str([(s.start, s.stop) for s in box]),
+                found=f"{type(error).__name__}: {error}",
+                fix="run neuropack validate to find every damaged chunk, then copy or convert the image again",
+            ) from error
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Shards, or chunks where there are no shards."""
+        from itertools import product
+
+        step = self._array.shards or self._array.chunks
+        starts = (range(0, n, s) for n, s in zip(self._array.shape, step, strict=True))
+        for corner in product(*starts):
+            yield tuple(slice(c, min(c + s, n)) for c, s, n in zip(corner, step, self._array.shape, strict=True))
+
+    def close(self) -> None:
+        """Zarr keeps no file open."""

@@ -1,0 +1,267 @@
+"""OME-Zarr 0.5: sharded Zarr v3 with a pyramid, readable by any implementation of the specification."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuropack.axes import Array, Box, box_shape, full_box
+from neuropack.errors import UsageError
+from neuropack.volume import Volume
+from neuropack.writers.pyramid import LevelShape, downsample, plan_levels
+
+if TYPE_CHECKING:
+    import zarr
+
+VERSION = "0.5"
+_UNIT = {
+    "t": {"type": "time", "unit": "second"},
+    "c": {"type": "channel"},
+    "z": {"type": "space", "unit": "micrometer"},
+    "y": {"type": "space", "unit": "micrometer"},
+    "x": {"type": "space", "unit": "micrometer"},
+}
+# What a viewer gives channels without a colour, in order: green, magenta, cyan, yellow, red, blue.
+_COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
+
+
+def chunk_zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Inner chunk along z, y, x: near a quarter of a million voxels, cubes where the stack is deep enough."""
+    depth = min(shape[0], 64)
+    side = 64 if depth > 16 else 128 if depth > 4 else 256
+    return depth, min(side, shape[1]), min(side, shape[2])
+
+
+def shard_zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Shard along z, y, x: up to 64 chunks (8 x 8 in plane, 4 x 4 where chunks are large), one file."""
+    z, y, x = chunk_zyx(shape)
+    side = 512 if z > 4 else 1024
+    return z, min(-(-shape[1] // y), side // y or 1) * y, min(-(-shape[2] // x), side // x or 1) * x
+
+
+class OmeZarrSink:
+    """Writes one image. The axes written are those of the volume in lower case, without z for a planar image.
+
+    Args:
+        path: the folder to fill (a temporary name).
+        volume: what is going to be written; its voxel size must be known.
+        record: the conversion record kept in the attribute ``neuropack``.
+        labels: True for a label image: axes zyx, levels by majority.
+        resume: continue in a folder that an earlier run left.
+
+    Raises:
+        UsageError: a voxel size is missing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        volume: Volume,
+        *,
+        record: dict[str, Any],
+        labels: bool = False,
+        resume: bool = False,
+    ) -> None:
+        volume.require_voxel_size()
+        self.path, self.volume, self.record, self.labels = path, volume, record, labels
+        self._drop = ("C" if labels else "") + ("Z" if volume.planar else "")
+        if labels and (volume.n_channels != 1 or volume.dtype.kind not in "iu"):
+            raise UsageError(
+                "is not a label image",
+                file=volume.path,
+                expected="one channel of integers",
+                found=f"{volume.n_channels} channel(s) of {volume.dtype}",
+                fix="give a label image, or convert it as an intensity image",
+            )
+        self.axes = "".join(a for a in volume.axes if a not in self._drop)
+        self._spacing = tuple(1.0 if v is None else v for v in volume.voxel_size_um)
+        self.levels = plan_levels(volume.size_zyx, self._spacing)
+        self.footprint = (1,) * (volume.ndim - 3) + shard_zyx(volume.size_zyx)
+        self._arrays = self._open() if resume else self._create()
+
+    def _lead(self) -> tuple[int, ...]:
+        """Lengths of the axes before z, y, x."""
+        sizes = dict(zip(self.volume.axes, self.volume.shape, strict=True))
+        return tuple(sizes[a] for a in self.axes if a in "TC")
+
+    def _spatial(self, zyx: tuple[Any, ...]) -> tuple[Any, ...]:
+        return zyx[1:] if "Z" in self._drop else zyx
+
+    def _create(self) -> list[zarr.Array[Any]]:
+        import zarr
+        from zarr.codecs import BloscCodec, Crc32cCodec
+
+        group = zarr.open_group(self.path, mode="w", zarr_format=3)
+        ones = (1,) * len(self._lead())
+        return [
+            group.create_array(
+                str(i),
+                shape=self._lead() + self._spatial(level.shape),
+                dtype=self.volume.dtype,
+                chunks=ones + self._spatial(chunk_zyx(level.shape)),
+                shards=ones + self._spatial(shard_zyx(level.shape)),
+                # blosc is in the Zarr v3 core: a bare shuffle codec is not, and viewers lack it
+                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
+                fill_value=0,
+                dimension_names=[a.lower() for a in self.axes],
+                # so that a shard or chunk that is not there is always a defect, never "all zero"
+                config={"write_empty_chunks": True},
+            )
+            for i, level in enumerate(self.levels)
+        ]
+
+    def _open(self) -> list[zarr.Array[Any]]:
+        import zarr
+
+        group = zarr.open_group(self.path, mode="r+", zarr_format=3)
+        arrays = [group[str(i)] for i in range(len(self.levels))]
+        return [a.with_config({"write_empty_chunks": True}) for a in arrays]  # type: ignore[union-attr]
+
+    def _select(self, box: Box) -> Box:
+        return tuple(s for s, a in zip(box, self.volume.axes, strict=True) if a not in self._drop)
+
+    def write(self, box: Box, block: Array) -> None:
+        """Store a block of level 0."""
+        target = self._select(box)
+        self._arrays[0][target] = block.reshape(box_shape(target))
+
+    def flush(self) -> None:
+        """Zarr renames a shard into place when it is complete; there is nothing held back."""
+
+    def finish(self) -> None:
+        """Make the coarser levels, each from the one before, and write the metadata last."""
+        for i in range(1, len(self.levels)):
+            self._shrink(i)
+        attributes = {"ome": self.ome(), "neuropack": self.record}
+        root = self.path / "zarr.json"
+        node = json.loads(root.read_text(encoding="utf-8"))
+        node["attributes"] = attributes
+        temporary = root.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8", newline="\n") as out:
+            json.dump(node, out, indent=2)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.replace(root)
+
+    def _shrink(self, i: int) -> None:
+        fine, coarse = self.levels[i - 1], self.levels[i]
+        step = tuple(b // a for a, b in zip(fine.factor, coarse.factor, strict=True))
+        source, target = self._arrays[i - 1], self._arrays[i]
+        lead = len(self._lead())
+        steps = (1,) * lead + self._spatial(step)
+        for box in _tiles(target.shape, target.shards or target.chunks):
+            wide = tuple(
+                slice(s.start * k, min(s.stop * k, n)) for s, k, n in zip(box, steps, source.shape, strict=True)
+            )
+            target[box] = downsample(np.asarray(source[wide]), steps, labels=self.labels)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+    def ome(self) -> dict[str, Any]:
+        """The ``ome`` attribute: multiscales with scale and translation per level, and omero or image-label."""
+        name = self.path.name.split(".ome.zarr")[0]
+        multiscale: dict[str, Any] = {
+            "name": name,
+            "axes": [{"name": a.lower(), **_UNIT[a.lower()]} for a in self.axes],
+            "datasets": [
+                {"path": str(i), "coordinateTransformations": self._transforms(level)}
+                for i, level in enumerate(self.levels)
+            ],
+            "type": "majority" if self.labels else "mean",
+            "metadata": {"method": "neuropack", "version": self.record.get("version")},
+        }
+        if "T" in self.axes and self.volume.times_s is None:
+            # the file states no times: the axis counts frames, and no unit is invented
+            multiscale["axes"][0].pop("unit")
+        extra = {"image-label": self._image_label()} if self.labels else {"omero": self._omero(name)}
+        return {"version": VERSION, "multiscales": [multiscale], **extra}
+
+    def _transforms(self, level: LevelShape) -> list[dict[str, Any]]:
+        lead = [self._frame_interval() if a == "T" else 1.0 for a in self.axes if a in "TC"]
+        zyx = self._spatial(tuple(zip(self._spacing, level.factor, strict=True)))
+        scale = lead + [s * f for s, f in zyx]
+        transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        if any(f > 1 for f in level.factor):
+            # the origin is the centre of the first voxel; a binned voxel's centre lies (f - 1) / 2 further in
+            shift = [0.0] * len(lead) + [(f - 1) / 2 * s for s, f in zyx]
+            transforms.append({"type": "translation", "translation": shift})
+        return transforms
+
+    def _frame_interval(self) -> float:
+        times = self.volume.times_s
+        return float(np.mean(np.diff(times))) if times is not None and len(times) > 1 else 1.0
+
+    def _omero(self, name: str) -> dict[str, Any]:
+        limits = _display_limits(self._arrays[-1], self.axes.index("C"))
+        kind = np.iinfo(self.volume.dtype) if self.volume.dtype.kind in "iu" else None
+        channels = [
+            {
+                "label": c.name or f"channel {i}",
+                "color": c.color or _COLORS[i % len(_COLORS)],
+                "active": True,
+                "family": "linear",
+                "coefficient": 1,
+                "inverted": False,
+                "window": {
+                    "min": float(kind.min) if kind else low,
+                    "max": float(kind.max) if kind else high,
+                    "start": low,
+                    "end": high,
+                },
+            }
+            for i, (c, (low, high)) in enumerate(zip(self.volume.channels, limits, strict=True))
+        ]
+        rdefs = {"defaultT": 0, "defaultZ": self.volume.size_zyx[0] // 2, "model": "color"}
+        return {"version": VERSION, "name": name, "rdefs": rdefs, "channels": channels}
+
+    def _image_label(self) -> dict[str, Any]:
+        """Colours by the golden angle, so that neighbouring labels differ; from the labels that are there."""
+        import colorsys
+
+        values: set[int] = set()
+        for box in _tiles(self._arrays[0].shape, self._arrays[0].shards or self._arrays[0].chunks):
+            values |= set(np.unique(np.asarray(self._arrays[0][box])).tolist())
+        colors = []
+        for value in sorted(values - {0}):
+            rgb = colorsys.hsv_to_rgb(value * 0.618033988749895 % 1, 0.75, 1.0)
+            colors.append({"label-value": value, "rgba": [*(round(255 * v) for v in rgb), 255]})
+        return {"version": VERSION, "colors": colors}
+
+
+def _tiles(shape: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Box]:
+    starts = (range(0, n, s) for n, s in zip(shape, step, strict=True))
+    for corner in product(*starts):
+        yield tuple(slice(c, min(c + s, n)) for c, s, n in zip(corner, step, shape, strict=True))
+
+
+def _display_limits(array: zarr.Array[Any], c_axis: int) -> list[tuple[float, float]]:
+    """Per channel the 1st and 99.9th percentile of the coarsest level, where a display window may start and end."""
+    limits = []
+    for c in range(array.shape[c_axis]):
+        box = list(full_box(array.shape))
+        box[c_axis] = slice(c, c + 1)
+        # the coarsest level is small in plane; a very deep stack is thinned out along z
+        depth = array.ndim - 3
+        if depth > c_axis:
+            box[depth] = slice(0, array.shape[depth], max(1, array.shape[depth] // 64))
+        values = np.asarray(array[tuple(box)])
+        values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        low, high = np.percentile(values, [1, 99.9]) if values.size else (0.0, 1.0)
+        limits.append((float(low), float(max(high, low + 1))))
+    return limits
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The conversion record of an OME-Zarr that neuropack wrote, None where it is not one."""
+    try:
+        record = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["neuropack"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if isinstance(record, dict) else None
