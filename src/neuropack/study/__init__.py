@@ -1,0 +1,92 @@
+"""A study: the folder with study.yaml that describes what becomes a release, checked before any pixel is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuropack.study.inherit import Resolved, resolve
+from neuropack.study.records import Record, record
+from neuropack.study.stack import Stack, make_stack
+from neuropack.study.yaml import Place, Problem, StudyError, load
+
+__all__ = ["FILE", "Stack", "Study", "StudyError", "load_study"]
+
+FILE = "study.yaml"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that was found free of mistakes as far as it can be known without opening the raw files."""
+
+    path: Path
+    dataset: Record
+    release: Record
+    stacks: tuple[Stack, ...]
+    schema_version: str | None = None
+
+    @property
+    def subjects(self) -> list[Record]:
+        """One record per subject, in the study's order."""
+        return list({s.subject["id"]: s.subject for s in self.stacks}.values())
+
+    @property
+    def specimens(self) -> list[Record]:
+        """One record per specimen, in the study's order."""
+        return list({s.specimen["id"]: s.specimen for s in self.stacks}.values())
+
+    @property
+    def labellings(self) -> list[Record]:
+        """One record per labelled specimen."""
+        return list({s.labelling["id"]: s.labelling for s in self.stacks if s.labelling is not None}.values())
+
+    def __repr__(self) -> str:
+        return f"<Study {self.path}: {len(self.subjects)} subject(s), {len(self.stacks)} stack(s)>"
+
+
+def load_study(path: Path) -> Study:
+    """Read and check a study.
+
+    Args:
+        path: study.yaml, or the folder that holds it.
+
+    Raises:
+        StudyError: with every mistake of the study, each with line and column.
+        InputError: the file cannot be read.
+    """
+    if path.is_dir():
+        path = path / FILE
+    root = load(path)
+    problems: list[Problem] = []
+    dataset = record("Dataset", root.get("dataset"), problems, at=root.at)
+    fixed = {"manifest": "manifest.tsv", "version": dataset.get("version")}
+    release = record("Release", root.get("release"), problems, at=root.at, given=fixed, whole=False)
+    stacks: list[Stack] = []
+    taken: dict[str, Place] = {}
+    for found in resolve(root, problems):
+        stack = make_stack(path.parent, found, problems)
+        if stack is None:
+            continue
+        for name, at, fix in _names(stack, found):
+            first = taken.setdefault(name, at)
+            if first != at:
+                problems.append(Problem(at, f"{name} comes twice", found=f"in line {first[0]} already", fix=fix))
+        if stack.id in {other.id for other in stacks}:
+            fix = "tell them apart with chunk:, acq: or session:"
+            problems.append(Problem(stack.at, "another stack has this name already", found=stack.id, fix=fix))
+        neurons = [stack.neuron(path) for path in stack.skeletons]
+        if double := {n for n in neurons if neurons.count(n) > 1}:
+            what = "two SWC files would get one name"
+            problems.append(Problem(stack.at, what, found=", ".join(sorted(double)), fix="rename one of the files"))
+        stacks.append(stack)
+    if problems:
+        raise StudyError(path, problems)
+    version = root.get("schema_version")
+    return Study(path, dataset, release, tuple(stacks), version.text if version else None)
+
+
+def _names(stack: Stack, found: Resolved) -> Iterator[tuple[str, Place, str]]:
+    """What may stand in one place of the study only, and what to do where it does not."""
+    yield f"the subject {stack.subject['id']}", found.subject.at, "list its specimens together, under one subject"
+    yield f"the specimen {stack.specimen['id']}", found.specimen.at, "list its stacks together, under one specimen"

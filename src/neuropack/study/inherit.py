@@ -1,0 +1,142 @@
+"""Nothing is typed twice: what the lab, the subject and the specimen say holds for all below; the nearest wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from neuropack.study.records import properties, unknown_keys
+from neuropack.study.yaml import Node, Problem, merge
+
+# What `defaults:` may describe at each level.
+DEFAULTS = {
+    "study": ["subject", "specimen", "labelling", "instrument", "acquisition", "stack"],
+    "subject": ["specimen", "labelling", "instrument", "acquisition", "stack"],
+    "specimen": ["instrument", "acquisition", "stack"],
+}
+STUDY_KEYS = ["schema_version", "dataset", "release", "defaults", "subjects"]
+
+# Every key of a stack, with what init and the error messages say about it.
+STACK_KEYS = {
+    "id": "a name for the stack inside this study; the BIDS name serves where it is left out",
+    "file": "the raw file (or folder of slices), relative to this study.yaml",
+    "scene": "which image of a file that holds several (neuropack inspect FILE lists them)",
+    "axes": "one letter of TCZYXS per dimension, where the file does not say what its dimensions are",
+    "session": "BIDS label ses-: letters and digits",
+    "acq": "BIDS label acq-: letters and digits, such as the magnification 25x",
+    "chunk": "BIDS label chunk-: digits, for one of several tiles or fields",
+    "suffix": "BIDS name of the technique, such as CONF, 2PE, SPIM, FLUO",
+    "voxel_size_um": "z, y and x in micrometre; only what the file does not state, or states wrongly",
+    "channels": "one entry per channel, in the file's order; only what the file does not state",
+    "session_start": "start of the session with its zone, where the file does not state it",
+    "instrument": "the microscope, where this stack differs from the defaults",
+    "acquisition": "settings of this recording, where they differ from the defaults",
+    "labels": "a label image of the same shape: 0 is background, every other value one neuron",
+    "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
+}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One stack with everything that holds for it, each value still with its place."""
+
+    subject: Node
+    specimen: Node
+    labelling: Node | None
+    instrument: Node | None
+    acquisition: Node | None
+    settings: Node
+
+
+def only(node: Node, keys: Iterable[str]) -> Node:
+    """The mapping with only these of its keys."""
+    return replace(node, value={k: node.items[k] for k in keys if k in node.items})
+
+
+def _short_forms(stack: Node) -> Node:
+    """The short forms of a stack as the fields of its acquisition that they stand for."""
+    said: dict[str, Node] = {}
+    for short, field in (("session", "session"), ("session_start", "start_time"), ("channels", "channels")):
+        if short in stack.items:
+            said[field] = stack.items[short]
+    size = stack.get("voxel_size_um")
+    if size is not None:
+        said |= {f"voxel_size_{a}_um": size.items[a] for a in "zyx" if a in size.items}
+    return replace(stack, value=said)
+
+
+def _levels(levels: list[Node | None], stack: Node, name: str) -> Node | None:
+    """`instrument` or `acquisition` of a stack: each level's own, then its ``stack:``, then the next level."""
+    result: Node | None = None
+    for level in [*levels, Node({"stack": stack}, stack.at)]:
+        if level is None:
+            continue
+        result = merge(result, level.get(name))
+        shared = level.get("stack")
+        if shared is not None:
+            result = merge(result, shared.get(name))
+            if name == "acquisition" and (short := _short_forms(shared)).items:
+                result = merge(result, short)
+    return result
+
+
+def _defaults(node: Node, level: str, problems: list[Problem]) -> Node | None:
+    found = node.get("defaults")
+    if found is not None:
+        unknown_keys(found, DEFAULTS[level], f"defaults of a {level}", problems)
+        if (stack := found.get("stack")) is not None:
+            shared = [k for k in STACK_KEYS if k not in ("id", "file")]
+            unknown_keys(stack, shared, "a stack's defaults", problems)
+    return found
+
+
+def _list(node: Node, key: str, what: str, problems: list[Problem]) -> list[Node]:
+    """The mappings of a list that must not be empty."""
+    found = node.get(key)
+    if found is None or not found.entries:
+        fix = f"write {key}: and below it an entry that starts with a dash"
+        place = found.at if found is not None else node.at
+        problems.append(Problem(place, f"{what} has no {key}", f"a list of {key}", fix=fix))
+        return []
+    for entry in found.entries:
+        if not isinstance(entry.value, dict):
+            problems.append(Problem(entry.at, f"an entry of {key} is a mapping", "keys and values", entry.shown()))
+    return [entry for entry in found.entries if isinstance(entry.value, dict)]
+
+
+def resolve(root: Node, problems: list[Problem]) -> Iterator[Resolved]:
+    """Every stack of a study, in the file's order; unknown keys and missing lists are noted on the way."""
+    unknown_keys(root, STUDY_KEYS, "a study", problems)
+    lab = _defaults(root, "study", problems)
+    for subject in _list(root, "subjects", "the study", problems):
+        unknown_keys(subject, [*properties("Subject"), "defaults", "specimens"], "a subject", problems)
+        own = _defaults(subject, "subject", problems)
+        animal = merge(_of(lab, "subject"), only(subject, properties("Subject"))) or subject
+        for specimen in _list(subject, "specimens", "the subject", problems):
+            known = [k for k in properties("Specimen") if k != "subject"]
+            unknown_keys(specimen, [*known, "labelling", "defaults", "stacks"], "a specimen", problems)
+            levels = [lab, own, _defaults(specimen, "specimen", problems)]
+            sample = merge(_shared(levels, "specimen"), only(specimen, known)) or specimen
+            labelling = merge(_shared(levels, "labelling"), specimen.get("labelling"))
+            for stack in _list(specimen, "stacks", "the specimen", problems):
+                unknown_keys(stack, list(STACK_KEYS), "a stack", problems)
+                yield Resolved(
+                    subject=animal,
+                    specimen=sample,
+                    labelling=labelling,
+                    instrument=_levels(levels, stack, "instrument"),
+                    acquisition=_levels(levels, stack, "acquisition"),
+                    settings=merge(_shared(levels, "stack"), stack) or stack,
+                )
+
+
+def _of(level: Node | None, name: str) -> Node | None:
+    return level.get(name) if level is not None else None
+
+
+def _shared(levels: list[Node | None], name: str) -> Node | None:
+    """What the levels say of `name`, the nearest one winning."""
+    result: Node | None = None
+    for level in levels:
+        result = merge(result, _of(level, name))
+    return result

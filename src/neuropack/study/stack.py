@@ -1,0 +1,210 @@
+"""One image of a study: its records, its files, and the names that it gets in a release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuropack.study.inherit import Resolved
+from neuropack.study.records import Record, record, suggestion
+from neuropack.study.yaml import Node, Place, Problem
+
+# BIDS 1.11, microscopy: the suffixes of the techniques.
+SUFFIXES = [
+    *("TEM", "SEM", "uCT", "BF", "DF", "PC", "DIC", "FLUO", "CONF"),
+    *("PLI", "CARS", "2PE", "MPE", "SR", "NLO", "OCT", "SPIM", "XPCT"),
+]
+_LABEL = re.compile(r"[0-9A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One image of the study with everything that holds for it.
+
+    Attributes:
+        name: the BIDS name without its suffix, such as ``sub-M01_ses-01_sample-LH_acq-25x_chunk-01``.
+        suffix: the BIDS suffix, such as ``CONF``.
+        title: what the study calls the stack; its BIDS name where it says nothing.
+        subject, specimen, labelling, instrument, acquisition: records of the model, as far as the study knows them.
+        file, scene, axes: the raw image.
+        labels, skeletons: ground truth or annotations beside it.
+        at: line and column in study.yaml.
+    """
+
+    name: str
+    suffix: str
+    title: str
+    label: str
+    subject: Record
+    specimen: Record
+    labelling: Record | None
+    instrument: Record
+    acquisition: Record
+    file: Path
+    scene: str | None
+    axes: str | None
+    chunk: str | None
+    labels: Path | None
+    skeletons: tuple[Path, ...]
+    at: Place
+
+    @property
+    def id(self) -> str:
+        """Identifier of the image stack in the release."""
+        return f"{self.name}_{self.suffix}"
+
+    @property
+    def session(self) -> str | None:
+        """Label of the session."""
+        label: str | None = self.acquisition.get("session")
+        return label
+
+    @property
+    def folder(self) -> str:
+        """Folder of the stack, relative to its dataset: ``sub-M01/ses-01/micr``."""
+        session = [f"ses-{self.session}"] if self.session else []
+        return "/".join([f"sub-{self.subject['id']}", *session, "micr"])
+
+    @property
+    def image(self) -> str:
+        """The OME-Zarr, relative to the release."""
+        return f"{self.folder}/{self.id}.ome.zarr"
+
+    @property
+    def sidecar(self) -> str:
+        """The BIDS sidecar, relative to the release."""
+        return f"{self.folder}/{self.id}.json"
+
+    @property
+    def nwb(self) -> str:
+        """The NWB file, relative to the release."""
+        return f"derivatives/nwb/{self.folder}/{self.id}.nwb"
+
+    @property
+    def label_image(self) -> str:
+        """The label image, relative to the release."""
+        return f"derivatives/segmentation/{self.folder}/{self.name}_desc-neurons_{self.suffix}.ome.zarr"
+
+    def neuron(self, skeleton: Path) -> str:
+        """Identifier of the neuron in an SWC file, unique in the release."""
+        return f"{self.name}_desc-{re.sub('[^0-9A-Za-z]', '', skeleton.stem) or 'neuron'}"
+
+    def morphology(self, skeleton: Path) -> str:
+        """The SWC file of a neuron, relative to the release."""
+        return f"derivatives/morphology/{self.folder}/{self.neuron(skeleton)}.swc"
+
+    @property
+    def voxel_size_um(self) -> tuple[float | None, float | None, float | None]:
+        """The voxel size (z, y, x) that the study states, micrometre."""
+        z, y, x = (self.acquisition.get(f"voxel_size_{a}_um") for a in "zyx")
+        return z, y, x
+
+
+def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack | None:
+    """A stack of the study, None where it lacks what names it."""
+    before = len(problems)
+    at = found.settings.at
+    labels: dict[str, str | None] = {}
+    for node, key, name, needed in (
+        (found.subject, "id", "sub", True),
+        (found.specimen, "id", "sample", True),
+        (found.acquisition, "session", "ses", False),
+        (found.settings, "acq", "acq", False),
+        (found.settings, "chunk", "chunk", False),
+    ):
+        labels[name] = _label(node, key, name, at if node is None else node.at, needed, problems)
+    suffix = found.settings.get("suffix")
+    technique = suffix.text if suffix is not None else "CONF"
+    if suffix is not None and technique not in SUFFIXES:
+        expected = suggestion(technique, SUFFIXES)
+        problems.append(Problem(suffix.at, "the suffix is none of the BIDS techniques", expected, suffix.shown()))
+    file = _file(folder, found.settings, "file", problems)
+    subject, sample = labels["sub"] or "", labels["sample"] or ""
+    given = {"id": f"{subject}-{sample}", "subject": subject}
+    entities = [("sub", subject), ("ses", labels["ses"]), ("sample", sample), ("acq", labels["acq"])]
+    entities.append(("chunk", labels["chunk"]))
+    name = "_".join(f"{k}-{v}" for k, v in entities if v)
+    labelling = None
+    if found.labelling is not None:
+        own = {"specimen": given["id"], "id": _text(found.labelling, "id") or f"{given['id']}-labelling"}
+        labelling = record("Labelling", found.labelling, problems, at=found.specimen.at, given=own)
+    links = {"id": _text(found.acquisition, "id") or f"{name}-acquisition", "specimen": given["id"]}
+    stack = Stack(
+        name=name,
+        suffix=technique,
+        title=_text(found.settings, "id") or f"{name}_{technique}",
+        label=sample,
+        subject=record("Subject", found.subject, problems, at=found.subject.at, given={"id": subject}),
+        specimen=record("Specimen", found.specimen, problems, at=found.specimen.at, given=given),
+        labelling=labelling,
+        instrument=record("Instrument", found.instrument, problems, at=at, whole=False),
+        acquisition=record("Acquisition", found.acquisition, problems, at=at, given=links, whole=False),
+        file=file or folder,
+        scene=_text(found.settings, "scene"),
+        axes=_text(found.settings, "axes"),
+        chunk=labels["chunk"],
+        labels=_file(folder, found.settings, "labels", problems),
+        skeletons=tuple(dict.fromkeys(_skeletons(folder, found.settings, problems))),
+        at=at,
+    )
+    return stack if len(problems) == before or (file and subject and sample) else None
+
+
+def _text(node: Node | None, key: str) -> str | None:
+    found = node.get(key) if node is not None else None
+    return found.text or None if found is not None and found.value is not None else None
+
+
+def _label(
+    node: Node | None, key: str, entity: str, at: Place, needed: bool, problems: list[Problem]
+) -> str | None:
+    """A BIDS label; chunk takes digits only, the others letters and digits."""
+    found = node.get(key) if node is not None else None
+    text = _text(node, key)
+    if text is None:
+        if needed:
+            what = {"sub": "the subject", "sample": "the specimen"}[entity]
+            problems.append(Problem(at, f"{what} has no id", "letters and digits", fix="write id: M01"))
+        return None
+    wanted = "digits" if entity == "chunk" else "letters and digits"
+    if not (text.isascii() and text.isdigit() if entity == "chunk" else _LABEL.fullmatch(text)):
+        place = found.at if found is not None else at
+        fix = f"it becomes {entity}-{text} in file names: BIDS takes {wanted} there"
+        problems.append(Problem(place, f"{key} cannot name a file", wanted, repr(text), fix))
+    return text
+
+
+def _file(folder: Path, settings: Node, key: str, problems: list[Problem]) -> Path | None:
+    text = _text(settings, key)
+    if text is None:
+        if key == "file":
+            what, fix = "the stack has no file", "write file: and the raw file's path, relative to study.yaml"
+            problems.append(Problem(settings.at, what, "a path", fix=fix))
+        return None
+    if not (folder / text).exists():
+        at = settings.items[key].at
+        fix = "paths are relative to study.yaml: correct it, or put the file there"
+        problems.append(Problem(at, f"{key} does not exist", "a file", str(folder / text), fix))
+        return None
+    return folder / text
+
+
+def _skeletons(folder: Path, settings: Node, problems: list[Problem]) -> Iterator[Path]:
+    """The SWC files of a stack: paths and patterns, each in the order of its names."""
+    found = settings.get("skeletons")
+    if found is None or found.value is None:
+        return
+    for node in found.entries or [found]:
+        pattern = node.text
+        if not pattern:
+            problems.append(Problem(node.at, "skeletons are paths", "a path or a pattern", node.shown()))
+            continue
+        absolute = Path(pattern).is_absolute()
+        base = Path(Path(pattern).anchor) if absolute else folder
+        matches = sorted(base.glob(str(Path(pattern).relative_to(base)) if absolute else pattern))
+        if not matches:
+            fix = "paths are relative to study.yaml; a pattern looks like traces/*.swc"
+            problems.append(Problem(node.at, "no skeleton is there", "SWC files", repr(pattern), fix))
+        yield from matches

@@ -1,0 +1,221 @@
+"""YAML with the place of every value: what a person wrote, so that a message can point at it.
+
+Only plain data is read: mappings, lists, text, numbers, booleans and null. A scalar keeps its spelling beside its
+value, because ``01`` is a session to a person and a number to YAML, and a date stays the text that was typed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from neuropack.errors import InputError, NeuropackError
+
+MAX_BYTES = 10 * 2**20
+# Aliases make a small file large when they are followed; no study comes near this number of values.
+MAX_VALUES = 200_000
+
+Place = tuple[int, int]
+_CORE = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of the file.
+
+    Attributes:
+        value: a dict of nodes, a list of nodes, or a scalar (text, int, float, bool, None).
+        at: line and column of the value, counted from 1.
+        key_at: line and column of the key in front of it, where it has one.
+        text: a scalar as it was written.
+    """
+
+    value: Any
+    at: Place
+    key_at: Place | None = None
+    text: str = ""
+
+    @property
+    def items(self) -> dict[str, Node]:
+        """The entries of a mapping; empty for anything else."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    @property
+    def entries(self) -> list[Node]:
+        """The entries of a list; empty for anything else."""
+        return self.value if isinstance(self.value, list) else []
+
+    def get(self, *path: str | int) -> Node | None:
+        """The node at a path of keys and positions, None where it ends."""
+        node: Node | None = self
+        for step in path:
+            if node is None:
+                return None
+            if isinstance(step, int):
+                node = node.entries[step] if 0 <= step < len(node.entries) else None
+            else:
+                node = node.items.get(step)
+        return node
+
+    @property
+    def kind(self) -> str:
+        """What a person calls this: a mapping, a list, text, a number ..."""
+        names = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+        return names.get(type(self.value), "a number")
+
+    def shown(self) -> str:
+        """The value for a message, shortened."""
+        return f"{self.text[:60]!r}" if not isinstance(self.value, dict | list) and self.text else self.kind
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a study file, and where."""
+
+    at: Place
+    what: str
+    expected: str | None = None
+    found: str | None = None
+    fix: str | None = None
+
+    def told(self, file: str) -> str:
+        """The message with ``file:line:column`` in front."""
+        place = f"{file}:{self.at[0]}:{self.at[1]}"
+        return str(NeuropackError(self.what, file=place, expected=self.expected, found=self.found, fix=self.fix))
+
+
+class StudyError(InputError):
+    """Everything that is wrong with a study, in one message: the build cannot run."""
+
+    def __init__(self, file: Path, problems: list[Problem]) -> None:
+        self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: p.at))
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the study", file=file)
+
+    def __str__(self) -> str:
+        return "\n".join([p.told(str(self.file)) for p in self.problems] + [f"{self.file}: {self.what}"])
+
+
+def merge(far: Node | None, near: Node | None) -> Node | None:
+    """`near` over `far`: mappings merge key by key, anything else is replaced; every value keeps its place."""
+    if near is None or far is None:
+        return near or far
+    if isinstance(far.value, dict) and isinstance(near.value, dict):
+        both = dict(far.value)
+        for key, node in near.value.items():
+            merged = merge(both.get(key), node)
+            if merged is not None:
+                both[key] = merged
+        return replace(near, value=both)
+    return near
+
+
+def load(path: Path) -> Node:
+    """Read a YAML file.
+
+    Raises:
+        StudyError: not YAML, or something in it that is not plain data, with line and column.
+        InputError: the file cannot be read, is larger than 10 MiB, empty, or not UTF-8.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+
+    text = _text(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)  # YAML allows it: the nearest one above counts
+            root = YAML(typ="rt", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        found = " ".join(str(error.problem or error.context).split())
+        fix = "indent with spaces, close brackets and quotes, and write one document"
+        raise StudyError(path, [Problem(at, "is not YAML", found=found, fix=fix)]) from error
+    except YAMLError as error:
+        found = " ".join(str(error).split())
+        raise InputError("is not YAML", file=path, found=found, fix="save it as plain UTF-8 text") from error
+    except RecursionError:
+        raise InputError("is nested too deeply to be a study", file=path) from None
+    if root is None:
+        raise InputError("is empty", file=path, expected="a study", fix="neuropack init DIR writes one to fill in")
+    reader = _Reader(path)
+    node = reader.node(root, ())
+    if reader.problems:
+        raise StudyError(path, reader.problems)
+    return node
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise InputError(
+                "is too large for a study", file=path, expected=f"at most {MAX_BYTES} bytes", found=f"{size}"
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        fix = "neuropack init DIR writes a study to fill in" if isinstance(error, FileNotFoundError) else None
+        raise InputError(f"cannot be read: {error.strerror}", file=path, fix=fix) from error
+    except UnicodeDecodeError as error:
+        raise InputError("is not UTF-8 text", file=path, found=str(error), fix="save it as UTF-8") from error
+
+
+class _Reader:
+    """Turns the composed YAML graph into nodes, following each alias, and notes what is not plain data."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+        self.count = 0
+
+    def node(self, raw: Any, above: tuple[int, ...], key_at: Place | None = None) -> Node:
+        at = (raw.start_mark.line + 1, raw.start_mark.column + 1)
+        self.count += 1
+        if id(raw) in above or self.count > MAX_VALUES:
+            what = "an alias that holds itself" if id(raw) in above else "aliases that grow beyond measure"
+            fix = "write the values out, or say them once under defaults:"
+            raise StudyError(self.path, [*self.problems, Problem(at, what, fix=fix)])
+        tag = str(raw.tag or "")
+        if not tag.startswith(_CORE):
+            self.problems.append(
+                Problem(at, "a YAML tag", "plain text, numbers, lists and mappings", tag, "remove it")
+            )
+            return Node(None, at, key_at)
+        inside = (*above, id(raw))
+        if isinstance(raw.value, str):
+            return Node(_scalar(tag.removeprefix(_CORE), raw.value), at, key_at, raw.value)
+        if tag == _CORE + "map":
+            return Node(dict(self._pairs(raw.value, inside)), at, key_at)
+        return Node([self.node(v, inside) for v in raw.value], at, key_at)
+
+    def _pairs(self, pairs: Any, inside: tuple[int, ...]) -> Iterator[tuple[str, Node]]:
+        seen: dict[str, Place] = {}
+        for key, value in pairs:
+            at = (key.start_mark.line + 1, key.start_mark.column + 1)
+            if not isinstance(key.value, str):
+                self.problems.append(Problem(at, "a key that is not text", expected="one word and a colon"))
+                continue
+            if key.value in seen:
+                first = f"it stands in line {seen[key.value][0]} already"
+                self.problems.append(Problem(at, f"the key {key.value!r} comes twice", found=first, fix="keep one"))
+                continue
+            seen[key.value] = at
+            yield key.value, self.node(value, inside, at)
+
+
+def _scalar(tag: str, text: str) -> Any:
+    if tag == "null":
+        return None
+    if tag == "bool":
+        return text.lower() == "true"
+    try:
+        if tag == "int":
+            return int(text, 0) if text.lower().startswith(("0x", "0o")) else int(text.replace("_", ""))
+        if tag == "float":
+            return float(text.lower().replace(".inf", "inf").replace(".nan", "nan").replace("_", ""))
+    except ValueError:
+        return text
+    return text
