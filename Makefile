@@ -1,0 +1,70 @@
+# Everything a person or CI does here. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PY := $(BIN)/python
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test slow lint format types schema docs gates wheel-smoke clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "  Another Python: make PYTHON=python3.12 setup (after make distclean)"
+
+$(STAMP): pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "neuropack needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 setup" >&2; exit 2; }
+	@test -x "$(PY)" || "$(PYTHON)" -m venv "$(VENV)" || { \
+	  rm -rf "$(VENV)"; echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	"$(PY)" -m pip install --quiet --editable ".[dev]"
+	@echo "$$("$(PY)" --version), installed from pyproject.toml" > "$(STAMP)"
+
+setup: $(STAMP) ## the environment in .venv, with all that the tests need
+
+demo: $(STAMP) ## simulate a small brain, build its release and validate it, in demo/
+	"$(BIN)/neuropack" demo "$(DEMO)"
+
+test: $(STAMP) ## all tests but the slow ones
+	"$(PY)" -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+slow: $(STAMP) ## the slow tests
+	"$(PY)" -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(STAMP) ## ruff, rules and layout
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+format: $(STAMP) ## mend what ruff can mend
+	"$(BIN)/ruff" check --fix .
+	"$(BIN)/ruff" format .
+
+types: $(STAMP) ## mypy, strict
+	"$(BIN)/mypy"
+
+schema: $(STAMP) ## the JSON Schema and the model, made from schema/
+	"$(PY)" schema/generate.py
+
+docs: $(STAMP) ## the manual, in docs/_build/html
+	"$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+gates: $(STAMP) ## outside validators on a built release, each in its own environment
+	"$(PY)" tests/gates/run.py
+
+wheel-smoke: $(STAMP) ## sdist, wheel from it, and the smoke tests on the installed wheel
+	"$(PY)" tests/gates/wheel.py
+
+clean: ## what was built
+	rm -rf build dist docs/_build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean ## also the environments
+	rm -rf $(VENV) .gates

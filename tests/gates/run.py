@@ -1,0 +1,248 @@
+"""The outside validators on built releases, each in an environment of its own: ``make gates``.
+
+Builds the demo's release and one from real OIB, ND2, CZI and LSM files, runs every gate on both, prints a table
+and ends with 1 when a gate found an error. Then the demo's release is broken on purpose, once for each gate: a
+gate that lets its broken copy pass is an error too, for its green would mean nothing.
+
+    python tests/gates/run.py [--release DIR ...] [--work DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+# nwbinspector's importance; below these are advice.
+NWB_ERRORS = ("ERROR", "PYNWB_VALIDATION", "CRITICAL")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a gate says of one target: how many errors and warnings, and the errors themselves."""
+
+    target: str
+    errors: int
+    warnings: int
+    text: str = ""
+
+
+Gate = Callable[[Path, Path], Iterator[Verdict]]
+
+
+def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program and take what it prints."""
+    return subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+    )
+
+
+def environment(name: str) -> Path:
+    """Folder of the programs of a gate; made when missing or when its requirements have changed."""
+    home, wanted = ROOT / ".gates" / name, HERE / f"requirements-{name}.txt"
+    stamp = home / "requirements.txt"
+    if not stamp.exists() or stamp.read_bytes() != wanted.read_bytes():
+        print(f"setting up .gates/{name}", flush=True)
+        venv.create(home, with_pip=True, clear=True)
+        python = home / SCRIPTS / ("python.exe" if os.name == "nt" else "python")
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)], check=True)
+        shutil.copy(wanted, stamp)
+    return home / SCRIPTS
+
+
+def bids(release: Path, work: Path) -> Iterator[Verdict]:
+    """bids-validator at the root and in each derivative, by its path: -r does not honour their .bidsignore."""
+    program = environment("bids") / "bids-validator-deno"
+    for folder in [release, *sorted(p for p in release.glob("derivatives/*") if p.is_dir())]:
+        done = call(program, "--format", "json", folder)
+        try:
+            issues = json.loads(done.stdout)["issues"]["issues"]
+        except (ValueError, KeyError):
+            yield Verdict(relative(folder, release), 1, 0, done.stdout + done.stderr)
+            continue
+        bad = [i for i in issues if i["severity"] == "error"]
+        text = "\n".join(f"{i.get('code')} {i.get('subCode', '')} {i.get('location', '')}" for i in bad)
+        warned = sum(i["severity"] == "warning" for i in issues)
+        # A crash prints no issue, but a status; errors set it too.
+        failed = len(bad) or int(done.returncode != 0)
+        yield Verdict(relative(folder, release), failed, warned, text or done.stderr)
+
+
+def pynwb(release: Path, work: Path) -> Iterator[Verdict]:
+    """pynwb validate: does each file follow the schema that it carries?"""
+    program = environment("nwb") / "pynwb-validate"
+    for path in sorted(release.rglob("*.nwb")):
+        done = call(program, path)
+        failed = done.returncode != 0 or "no errors found" not in done.stdout
+        yield Verdict(relative(path, release), int(failed), 0, done.stdout + done.stderr)
+
+
+def nwbinspector(release: Path, work: Path) -> Iterator[Verdict]:
+    """nwbinspector with the rules of the DANDI archive: nothing CRITICAL, no ERROR."""
+    program, report = environment("nwb") / "nwbinspector", work / "nwbinspector.json"
+    for path in sorted(release.rglob("*.nwb")):
+        report.unlink(missing_ok=True)
+        done = call(
+            *(program, path, "--config", "dandi", "--json-file-path", report, "--overwrite"),
+            *("--progress-bar", "False", "--skip-validate"),  # pynwb is a gate of its own
+        )
+        if not report.exists():
+            yield Verdict(relative(path, release), 1, 0, done.stdout + done.stderr)
+            continue
+        messages = json.loads(report.read_text(encoding="utf-8"))["messages"]
+        bad = [m for m in messages if m["importance"] in NWB_ERRORS]
+        text = "\n".join(
+            f"{m['importance']} {m['check_function_name']} {m['location']}: {m['message']}" for m in bad
+        )
+        warned = sum(m["importance"] == "BEST_PRACTICE_VIOLATION" for m in messages)
+        yield Verdict(relative(path, release), len(bad), warned, text)
+
+
+def ome_zarr(release: Path, work: Path) -> Iterator[Verdict]:
+    """ome-zarr-models on every image and label image."""
+    program = environment("ome-zarr") / "ome-zarr-models"
+    for path in sorted(p for p in release.rglob("*.ome.zarr") if p.is_dir()):
+        done = call(program, "validate", path)
+        yield Verdict(relative(path, release), int(done.returncode != 0), 0, done.stdout + done.stderr)
+
+
+GATES: dict[str, Gate] = {
+    "bids-validator": bids,
+    "pynwb-validate": pynwb,
+    "nwbinspector": nwbinspector,
+    "ome-zarr-models": ome_zarr,
+}
+
+
+def relative(path: Path, release: Path) -> str:
+    """The target as the table shows it."""
+    return path.relative_to(release).as_posix()
+
+
+def judge(release: Path, gate: str, work: Path) -> list[Verdict]:
+    """Verdicts of one gate. A gate that finds nothing to look at fails: an empty release is not a good one."""
+    verdicts = list(GATES[gate](release, work))
+    return verdicts or [Verdict("nothing to look at", 1, 0, f"{gate} found no file in {release}")]
+
+
+def break_bids(release: Path) -> None:
+    """A sidecar without the field that BIDS microscopy requires, and the same in a derivative."""
+    sidecars = [p for p in release.rglob("micr/*.json") if "PixelSize" in p.read_text(encoding="utf-8")]
+    for path in sidecars:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        del fields["PixelSize"]
+        path.write_text(json.dumps(fields), encoding="utf-8")
+
+
+def break_pynwb(release: Path) -> None:
+    """A file without the session start that NWB requires."""
+    import h5py
+
+    for path in release.rglob("*.nwb"):
+        with h5py.File(path, "r+") as file:
+            del file["session_start_time"]
+
+
+def break_nwbinspector(release: Path) -> None:
+    """A subject without the species that DANDI requires."""
+    import h5py
+
+    for path in release.rglob("*.nwb"):
+        with h5py.File(path, "r+") as file:
+            del file["general/subject/species"]
+
+
+def break_ome_zarr(release: Path) -> None:
+    """A multiscale image without its list of levels."""
+    for path in release.rglob("*.ome.zarr/zarr.json"):
+        group = json.loads(path.read_text(encoding="utf-8"))
+        del group["attributes"]["ome"]["multiscales"][0]["datasets"]
+        path.write_text(json.dumps(group), encoding="utf-8")
+
+
+BREAKERS: dict[str, Callable[[Path], None]] = {
+    "bids-validator": break_bids,
+    "pynwb-validate": break_pynwb,
+    "nwbinspector": break_nwbinspector,
+    "ome-zarr-models": break_ome_zarr,
+}
+
+
+def provoke(release: Path, work: Path) -> Iterator[tuple[str, Verdict]]:
+    """For each gate a copy of the release that it must refuse."""
+    for gate, spoil in BREAKERS.items():
+        copy = work / f"broken-{gate}"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(release, copy)
+        spoil(copy)
+        passed = not any(v.errors for v in judge(copy, gate, work))
+        yield gate, Verdict("broken copy", int(passed), 0, f"{gate} let a release pass that was broken on purpose")
+        shutil.rmtree(copy)
+
+
+def built(work: Path) -> dict[str, Path]:
+    """The demo's release and the one from real files, by name."""
+    program = Path(sys.executable).parent / "neuropack"
+    releases = {"demo": work / "demo" / "release"}
+    subprocess.run([str(program), "demo", str(work / "demo")], check=True)
+    study = work / "real"
+    shutil.copytree(HERE / "real", study)
+    wanted = (HERE / "real" / "files.txt").read_text(encoding="utf-8").split()
+    absent = [name for name in wanted if not (DATA / name).exists()]
+    if absent:
+        print(f"\n!!! SKIPPED: the release of real files; not in {DATA}: {', '.join(absent)}")
+        print("!!! set NEUROPACK_TEST_DATA to the folder of the microscope files\n", flush=True)
+        return releases
+    for name in wanted:
+        shutil.copy(DATA / name, study)
+    releases["real"] = work / "real-release"
+    subprocess.run([str(program), "build", str(study), str(releases["real"])], check=True)
+    return releases
+
+
+def main() -> int:
+    """Run the gates; 0 when all of them are content."""
+    parser = argparse.ArgumentParser(description="outside validators on releases")
+    parser.add_argument("--release", type=Path, action="append", default=[], help="judge this one, build none")
+    parser.add_argument("--work", type=Path, default=ROOT / ".gates" / "work", help="folder for what is built")
+    options = parser.parse_args()
+    work: Path = options.work.resolve()
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    given: list[Path] = options.release
+    releases = {path.name: path.resolve() for path in given} or built(work)
+
+    rows: list[tuple[str, str, Verdict]] = []
+    for name, release in releases.items():
+        for gate in GATES:
+            start = time.monotonic()
+            rows += [(name, gate, verdict) for verdict in judge(release, gate, work)]
+            print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
+    first = next(iter(releases))
+    rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
+
+    print(f"\n{'release':10} {'gate':16} {'errors':>6} {'warnings':>8}  target")
+    for name, gate, verdict in rows:
+        print(f"{name:10} {gate:16} {verdict.errors:6} {verdict.warnings:8}  {verdict.target}")
+    bad = [row for row in rows if row[2].errors]
+    for name, gate, verdict in bad:
+        print(f"\n{name}: {gate}: {verdict.target}\n{verdict.text.rstrip()}")
+    print(f"\n{len(rows) - len(bad)} passed, {len(bad)} failed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

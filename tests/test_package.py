@@ -1,0 +1,66 @@
+"""The installed package: its command, its shipped folders, its version. CI runs these on the wheel too."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import neuropack
+from neuropack import resources
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("init", "build", "convert", "inspect", "validate", "explain", "demo")
+
+pytestmark = pytest.mark.smoke
+
+
+def command(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the installed ``neuropack`` of this interpreter's environment."""
+    program = Path(sys.executable).parent / "neuropack"
+    return subprocess.run(
+        [str(program), *arguments], cwd=cwd, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+
+
+def test_help_names_every_command() -> None:
+    done = command("--help")
+    assert done.returncode == 0, done.stderr
+    assert [c for c in COMMANDS if c not in done.stdout] == []
+
+
+def test_version_is_that_of_the_package() -> None:
+    done = command("--version")
+    assert done.returncode == 0, done.stderr
+    assert neuropack.__version__ in done.stdout
+
+
+@pytest.mark.parametrize("name", ["schema", "validators", "templates"])
+def test_shipped_folders_are_there_and_not_empty(name: str) -> None:
+    assert [p for p in resources.folder(name).rglob("*") if p.is_file() and p.name != ".gitkeep"]
+
+
+def test_package_is_typed() -> None:
+    assert (Path(neuropack.__file__).parent / "py.typed").is_file()
+
+
+def test_the_main_job(tmp_path: Path) -> None:
+    done = command("demo", "demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = command("validate", "demo/release", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["clean"]
+    assert report["checked"]["rules"] > 0
+    assert report["checked"]["decoded_bytes"] > 0
+
+
+def test_changelog_has_this_version() -> None:
+    changelog = ROOT / "CHANGELOG.md"
+    if not changelog.exists():
+        pytest.skip("the tests run outside a checkout")
+    assert re.search(rf"^## \[{re.escape(neuropack.__version__)}\]", changelog.read_text(encoding="utf-8"), re.M)
