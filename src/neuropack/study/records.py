@@ -76,7 +76,7 @@ def _plain(node: Node, spec: dict[str, Any], what: str, problems: list[Problem])
     if isinstance(node.value, list):
         return [_plain(v, spec.get("items", {}), what, problems) for v in node.entries]
     if node.value is not None and (_is(spec, "string") or "enum" in spec):
-        return node.text
+        return node.text.strip()  # a block of text ends with a line break
     return node.value
 
 
@@ -132,30 +132,33 @@ def faults(name: str, data: Record, *, whole: bool = True) -> list[Fault]:
     out: list[Fault] = []
     for error in sorted(_validator(name)(data), key=lambda e: [str(p) for p in e.absolute_path]):
         path = tuple(error.absolute_path)
-        spec = _definition(error.schema if isinstance(error.schema, dict) else {})
         if error.validator == "required":
-            if not whole:
-                continue
-            for key in error.validator_value:
-                if key not in error.instance:
-                    about = spec.get("properties", {}).get(key, {})
-                    out.append(((*path, key), "is missing", about.get("description", "a value"), "nothing"))
-        elif error.validator == "additionalProperties":
-            continue  # noted with its own place by unknown_keys
-        else:
-            out.append((path, *_sentence(error, spec)))
+            missing = [k for k in error.validator_value if k not in error.instance]
+            out += [((*path, k), "is missing", described(name, (*path, k)), "nothing") for k in missing if whole]
+        elif error.validator != "additionalProperties":  # noted with its own place by unknown_keys
+            out.append((path, *_sentence(error, described(name, path))))
     return list(dict.fromkeys(out))
 
 
-def _sentence(error: Any, spec: dict[str, Any]) -> tuple[str, str, str]:
+def described(name: str, path: tuple[str | int, ...]) -> str:
+    """The schema's description of a field, with its unit and an example where it has them."""
+    spec: dict[str, Any] = {"$ref": f"#/$defs/{name}"}
+    text = ""
+    for step in path:
+        inner = _definition(spec)
+        spec = inner.get("items", {}) if isinstance(step, int) else inner.get("properties", {}).get(step, {})
+        text = spec.get("description", text)
+    return text or "a value"
+
+
+def _sentence(error: Any, about: str) -> tuple[str, str, str]:
     found, wanted = json.dumps(error.instance, ensure_ascii=False)[:80], error.validator_value
     if error.validator == "enum":
         known = [str(v) for v in wanted if v is not None]
         return "is none of the known values", suggestion(str(error.instance), known), found
-    about = spec.get("description", "")
     sentences: dict[str, Callable[[], str]] = {
         "type": lambda: " or ".join(k for k in ([wanted] if isinstance(wanted, str) else wanted) if k != "null"),
-        "pattern": lambda: f"the form {wanted}" + (f" ({about})" if about else ""),
+        "pattern": lambda: about,
         "minimum": lambda: f"at least {wanted}",
         "exclusiveMinimum": lambda: f"more than {wanted}",
         "maximum": lambda: f"at most {wanted}",

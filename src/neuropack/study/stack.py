@@ -115,11 +115,12 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         (found.settings, "chunk", "chunk", False),
     ):
         labels[name] = _label(node, key, name, at if node is None else node.at, needed, problems)
-    suffix = found.settings.get("suffix")
-    technique = suffix.text if suffix is not None else "CONF"
-    if suffix is not None and technique not in SUFFIXES:
+    technique = _text(found.settings, "suffix") or ""
+    if technique not in SUFFIXES:
+        node = found.settings.get("suffix") or found.settings
         expected = suggestion(technique, SUFFIXES)
-        problems.append(Problem(suffix.at, "the suffix is none of the BIDS techniques", expected, suffix.shown()))
+        fix = "write suffix: CONF (or another) at the stack, or once under defaults: stack:"
+        problems.append(Problem(node.at, "suffix is no BIDS name of a technique", expected, repr(technique), fix))
     file = _file(folder, found.settings, "file", problems)
     subject, sample = labels["sub"] or "", labels["sample"] or ""
     given = {"id": f"{subject}-{sample}", "subject": subject}

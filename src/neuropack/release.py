@@ -1,0 +1,292 @@
+"""A release on disk: opened as a few plain objects, and its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from neuropack.axes import Array
+from neuropack.errors import InputError, OutputError
+from neuropack.skeleton import Skeleton, read_swc
+from neuropack.table import read_tsv, write_tsv
+from neuropack.volume import Channel, Volume, VoxelSize
+
+MANIFEST = "manifest.tsv"
+METADATA = "metadata/neuropack.json"
+_TABLES = {
+    "participants": "participants.tsv",
+    "samples": "samples.tsv",
+    "manifest": MANIFEST,
+    "neurons": "derivatives/morphology/neurons.tsv",
+    "classes": "derivatives/segmentation/classes.tsv",
+}
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as the manifest lists it."""
+
+    bytes: int
+    sha256: str
+
+
+def sha256_of(path: Path) -> Entry:
+    """Size and digest of a file, read block by block."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return Entry(size, digest.hexdigest())
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of its sorted manifest lines (path inside it, bytes, sha256)."""
+    if path.is_dir():
+        return digest_of_lines(hash_files(path, list(files_below(path))))
+    return sha256_of(path).sha256
+
+
+def digest_of_lines(entries: Mapping[str, Entry]) -> str:
+    """The digest that stands for a folder."""
+    lines = (f"{name}\t{e.bytes}\t{e.sha256}\n" for name, e in sorted(entries.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """Every file below a folder, relative, with forward slashes, sorted."""
+    found = []
+    for folder, _, names in os.walk(root):
+        base = Path(folder).relative_to(root)
+        found += [(base / name).as_posix() for name in names]
+    yield from sorted(found)
+
+
+def hash_files(root: Path, names: Iterable[str]) -> dict[str, Entry]:
+    """Size and digest of files, several at a time."""
+    names = list(names)
+    with ThreadPoolExecutor(thread_name_prefix="hash") as pool:
+        return dict(zip(names, pool.map(lambda name: sha256_of(root / name), names), strict=True))
+
+
+def write_manifest(root: Path, entries: Mapping[str, Entry] | None = None) -> dict[str, Entry]:
+    """Write ``manifest.tsv``: path, bytes and sha256 of every file of the release but itself.
+
+    Args:
+        root: the release.
+        entries: what is already known; without it every file is read.
+
+    Raises:
+        OutputError: it cannot be written, or the name of a file cannot stand in it.
+    """
+    known = hash_files(root, [n for n in files_below(root) if n != MANIFEST]) if entries is None else dict(entries)
+    rows = [{"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(known.items())]
+    partial = root / (MANIFEST + ".partial")
+    try:
+        write_tsv(partial, ["path", "bytes", "sha256"], rows)
+        partial.replace(root / MANIFEST)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=root / MANIFEST) from error
+    except ValueError as error:
+        partial.unlink()
+        raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
+    return known
+
+
+def read_manifest(root: Path) -> dict[str, Entry]:
+    """The files that ``manifest.tsv`` lists, by path.
+
+    Raises:
+        InputError: it is missing, or a row is not path, bytes and sha256.
+    """
+    path, entries = root / MANIFEST, {}
+    for line, row in enumerate(read_tsv(path), 2):
+        try:
+            entries[row["path"]] = Entry(int(row["bytes"]), row["sha256"])
+        except (KeyError, ValueError):
+            found = " ".join(row.values())[:80]
+            raise InputError(
+                "not a manifest row",
+                file=path,
+                where=f"line {line}",
+                expected="path, bytes, sha256",
+                found=found,
+            ) from None
+    return entries
+
+
+class Stack:
+    """One image of a release; nothing is read before it is asked for.
+
+    ``stack[c, z0:z1, y0:y1, x0:x1]`` reads that box, ``stack.level(1)[...]`` reads from the pyramid.
+
+    Attributes:
+        id: identifier of the stack.
+        path: its OME-Zarr.
+        metadata: its record in ``metadata/neuropack.json``.
+    """
+
+    def __init__(self, root: Path, record: Mapping[str, Any]) -> None:
+        self.id: str = record["id"]
+        self.path = root / record["path"]
+        self.metadata = dict(record)
+        self._root = root
+
+    @cached_property
+    def volume(self) -> Volume:
+        """The image, opened."""
+        from neuropack.readers import open_volume
+
+        return open_volume(self.path)
+
+    @property
+    def nwb(self) -> Path | None:
+        """The NWB file with the same pixels, where there is one."""
+        path = self.metadata.get("nwb_path")
+        return self._root / path if path else None
+
+    @cached_property
+    def sidecar(self) -> dict[str, Any]:
+        """The BIDS sidecar."""
+        name = self.path.name.removesuffix(".ome.zarr") + ".json"
+        return _read_json(self.path.with_name(name))
+
+    @property
+    def axes(self) -> str:
+        """Axes of the image, such as ``CZYX``."""
+        return self.volume.axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths along `axes`."""
+        return self.volume.shape
+
+    @property
+    def voxel_size_um(self) -> VoxelSize:
+        """(z, y, x) in micrometre."""
+        return self.volume.voxel_size_um
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels, in order."""
+        return self.volume.channels
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels of the pyramid."""
+        return len(self.volume.levels) + 1
+
+    def level(self, number: int) -> Volume:
+        """A level of the pyramid; 0 is the full resolution."""
+        return self.volume.level(number)
+
+    def __getitem__(self, key: Any) -> Array:
+        return self.volume[key]
+
+    def __repr__(self) -> str:
+        axes, shape = self.metadata.get("axes", ""), self.metadata.get("shape", ())
+        lengths = " ".join(f"{a}={n}" for a, n in zip(axes.upper(), shape, strict=False))
+        return f"<Stack {self.id}: {lengths} {self.metadata.get('dtype', '')}>"
+
+
+class _Lazy(Mapping[str, Any]):
+    """Named files of a release, read when they are asked for."""
+
+    def __init__(self, what: str, paths: Mapping[str, Path], read: Any) -> None:
+        self._what, self._paths, self._read = what, paths, read
+
+    def __getitem__(self, key: str) -> Any:
+        return self._read(self._paths[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self._what}: {', '.join(self) or 'none'}>"
+
+
+class Release:
+    """A release: its stacks, metadata, tables and neurons.
+
+    Attributes:
+        path: the folder.
+        metadata: the document ``metadata/neuropack.json``.
+        stacks: the images by identifier.
+    """
+
+    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
+        self.path, self.metadata = path, metadata
+        self.stacks = {r["id"]: Stack(path, r) for r in metadata.get("image_stacks", ())}
+
+    @property
+    def subjects(self) -> dict[str, dict[str, Any]]:
+        """The records of the animals by identifier."""
+        return {r["id"]: r for r in self.metadata.get("subjects", ())}
+
+    @property
+    def tables(self) -> Mapping[str, list[dict[str, str]]]:
+        """The tables by name; each is read, as a list of rows, when it is asked for."""
+        paths = {name: self.path / file for name, file in _TABLES.items() if (self.path / file).is_file()}
+        return _Lazy("tables", paths, read_tsv)
+
+    @property
+    def neurons(self) -> Mapping[str, Skeleton]:
+        """The skeletons by neuron; each is read when it is asked for."""
+        records = [r for r in self.metadata.get("neurons", ()) if r.get("morphology")]
+        return _Lazy("neurons", {r["id"]: self.path / r["morphology"] for r in records}, read_swc)
+
+    def __repr__(self) -> str:
+        title = self.metadata.get("dataset", {}).get("title", "untitled")
+        version = self.metadata.get("dataset", {}).get("version", "")
+        return (
+            f"<Release {title!r} {version}: {len(self.subjects)} subject(s), {len(self.stacks)} stack(s), "
+            f"{len(self.neurons)} neuron(s)>"
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    except ValueError as error:
+        raise InputError("is not JSON", file=path, found=str(error)) from error
+    if not isinstance(found, dict):
+        raise InputError("is not a JSON object", file=path, found=type(found).__name__)
+    return found
+
+
+def open_release(path: Path | str) -> Release:
+    """Open a release.
+
+    Raises:
+        InputError: the folder holds no release, or its metadata cannot be read.
+    """
+    root = Path(path)
+    if not (root / METADATA).is_file():
+        raise InputError(
+            "is not a release",
+            file=root,
+            expected=f"a folder with {METADATA}",
+            found="no such file" if root.is_dir() else "no such folder",
+            fix="neuropack build STUDY RELEASE makes one",
+        )
+    metadata = _read_json(root / METADATA)
+    for record in metadata.get("image_stacks") or ():
+        if not isinstance(record, dict) or not {"id", "path"} <= record.keys():
+            raise InputError("an image stack lacks its id or path", file=root / METADATA, where="/image_stacks")
+    return Release(root, metadata)
