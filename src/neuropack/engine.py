@@ -13,17 +13,14 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Any
 
 from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume
-from neuropack.writers.sink import Sink
+from neuropack.writers.sink import Sink, Statistics
 
 _LIVE_BLOCKS = 4  # the one being written, the one read ahead, and what decoding and compressing need beside them
 
@@ -38,41 +35,6 @@ def memory_budget() -> int:
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         machine = 8 << 30
     return min(machine // 4, 2 << 30)
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Intensities of one channel: extremes of the finite values, and how many voxels are at the type's maximum."""
-
-    minimum: float
-    maximum: float
-    saturated: int
-    voxels: int
-
-    @property
-    def saturation_fraction(self) -> float:
-        """Share of the voxels that are at the largest value of the type; 0 for floating point."""
-        return self.saturated / self.voxels if self.voxels else 0.0
-
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(
-            min(self.minimum, other.minimum),
-            max(self.maximum, other.maximum),
-            self.saturated + other.saturated,
-            self.voxels + other.voxels,
-        )
-
-    @classmethod
-    def of(cls, values: Array) -> Self:
-        """Measure an array."""
-        if values.dtype.kind == "f":
-            finite = values[np.isfinite(values)]
-            low, high = (finite.min(), finite.max()) if finite.size else (math.inf, -math.inf)
-            return cls(float(low), float(high), 0, values.size)
-        top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
-        high = values.max()
-        saturated = int(np.count_nonzero(values == top)) if high == top else 0
-        return cls(float(values.min()), float(high), saturated, values.size)
 
 
 def plan(volume: Volume, sinks: Sequence[Sink], memory: int) -> tuple[int, ...]:
@@ -126,6 +88,7 @@ class Journal:
     def __init__(self, path: Path, job: dict[str, Any]) -> None:
         self.path, self.job = path, job
         self.block: tuple[int, ...] = ()
+        self.created = ""
         self.done: dict[int, list[Statistics]] = {}
         self.finished = False
 
@@ -153,18 +116,18 @@ class Journal:
                 file=self.path,
                 fix="run the earlier command again to complete it, or add --overwrite to discard it",
             )
-        self.block = tuple(entries[0]["block"])
+        self.block, self.created = tuple(entries[0]["block"]), entries[0]["created"]
         for entry in entries[1:]:
             if "done" in entry:
                 self.done[entry["done"]] = [Statistics(*s) for s in entry["statistics"]]
             self.finished = self.finished or "finished" in entry
         return True
 
-    def start(self, block: tuple[int, ...]) -> None:
-        """Begin anew, forgetting an earlier run."""
-        self.block, self.done, self.finished = block, {}, False
+    def start(self, block: tuple[int, ...], created: str) -> None:
+        """Begin anew, forgetting an earlier run; `created` is the date that a continued run must write again."""
+        self.block, self.created, self.done, self.finished = block, created, {}, False
         self.path.unlink(missing_ok=True)
-        self.note({"job": self.job, "block": list(block)})
+        self.note({"job": self.job, "block": list(block), "created": created})
 
     def note(self, entry: dict[str, Any]) -> None:
         """Add a line and see it to the disk."""

@@ -326,3 +326,41 @@ class Volume:
             "levels": [list(level.shape) for level in (self, *self.levels)],
             "sources": dict(sources),
         }
+
+
+class ArrayPixels:
+    """Pixels that are in memory already."""
+
+    def __init__(self, array: Array) -> None:
+        self._array = array
+
+    def read(self, box: Box) -> Array:
+        """A copy of the box."""
+        return self._array[box].copy()
+
+    def native_blocks(self) -> Iterator[Box]:
+        """The whole array."""
+        yield full_box(self._array.shape)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def from_array(array: Array, axes: str, *, path: Path | str = "array", **fields: Any) -> Volume:
+    """An image from an array in memory.
+
+    Args:
+        array: the pixels.
+        axes: one letter of TCZYXS for each dimension of the array.
+        path: a name to show in messages.
+        fields: further fields of `Volume`, such as ``voxel_size_um=(z, y, x)``.
+    """
+    return Volume(
+        path=Path(path),
+        format="array",
+        native_axes=axes,
+        native_shape=array.shape,
+        dtype=array.dtype,
+        pixels=ArrayPixels(array),
+        **fields,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,16 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     """
     attributes = _attributes(path)
     ome = attributes.get("ome", attributes)
+    record = attributes.get("neuropack")
+    described = record.get("image") if isinstance(record, dict) else None
     try:
         multiscale = ome["multiscales"][0]
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale["axes"]]
         native = "".join(str(axis["name"]).upper() for axis in axes)
         datasets = [(str(d["path"]), _scale(d, multiscale)) for d in multiscale["datasets"]]
-        levels = [_level(path, name, scale, axes, native, ome) for name, scale in datasets]
+        levels = [
+            _level(path, name, scale, axes, native, ome, complete=bool(described)) for name, scale in datasets
+        ]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             "the OME-Zarr metadata does not describe an image",
@@ -54,13 +59,8 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         ) from error
     if not levels:
         raise InputError("the OME-Zarr lists no levels", file=path, where="zarr.json")
-    image = attributes.get("neuropack", {})
-    described = image.get("image") if isinstance(image, dict) else None
-    first = Volume(
-        **levels[0] | (_ours(described) if isinstance(described, dict) else {}),
-        levels=tuple(Volume(**level) for level in levels[1:]),
-    )
-    return (first,)
+    fields = levels[0] | (_ours(described) if isinstance(described, dict) else {})
+    return (Volume(**fields, levels=tuple(Volume(**level) for level in levels[1:])),)
 
 
 def _attributes(path: Path) -> dict[str, Any]:
@@ -92,7 +92,14 @@ def _scale(dataset: Mapping[str, Any], multiscale: Mapping[str, Any]) -> list[fl
 
 
 def _level(
-    path: Path, name: str, scale: list[float], axes: list[dict[str, Any]], native: str, ome: dict[str, Any]
+    path: Path,
+    name: str,
+    scale: list[float],
+    axes: list[dict[str, Any]],
+    native: str,
+    ome: dict[str, Any],
+    *,
+    complete: bool,
 ) -> dict[str, Any]:
     """The fields of one level's Volume."""
     import zarr
@@ -124,7 +131,7 @@ def _level(
         "native_axes": native,
         "native_shape": tuple(array.shape),
         "dtype": np.dtype(array.dtype).newbyteorder("="),
-        "pixels": ZarrPixels(array, path / name),
+        "pixels": ZarrPixels(array, path / name, complete=complete),
         "voxel_size_um": voxel,
         "channels": _channels(ome),
         "times_s": times,
@@ -152,13 +159,22 @@ def _ours(image: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class ZarrPixels:
-    """Boxes of a Zarr array; zarr decodes only the chunks that a box touches."""
+    """Boxes of a Zarr array; zarr decodes only the chunks that a box touches.
 
-    def __init__(self, array: Any, path: Path) -> None:
-        self._array, self._path = array, path
+    Args:
+        array: the array.
+        path: its folder.
+        complete: True where the writer stores every shard (neuropack does), so that one that is not there is a
+            defect. Zarr itself would fill it with zeros and say nothing.
+    """
+
+    def __init__(self, array: Any, path: Path, *, complete: bool) -> None:
+        self._array, self._path, self._complete = array, path, complete
 
     def read(self, box: Box) -> Array:
         """Decode a box."""
+        if self._complete:
+            self._require_shards(box)
         try:
             return np.asarray(self._array[box])
         except Exception as error:  # the codecs' own errors, one per codec
@@ -170,10 +186,22 @@ class ZarrPixels:
                 fix="run neuropack validate to find every damaged chunk, then copy or convert the image again",
             ) from error
 
+    def _require_shards(self, box: Box) -> None:
+        step = self._array.shards or self._array.chunks
+        touched = (range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True))
+        for index in product(*touched):
+            key = self._array.metadata.encode_chunk_key(index)
+            if not (self._path / key).is_file():
+                raise InputError(
+                    "a shard is missing",
+                    file=self._path / key,
+                    expected="a file for every shard, as neuropack writes them",
+                    found="none",
+                    fix="copy the image again from its source, or convert it again",
+                )
+
     def native_blocks(self) -> Iterator[Box]:
         """Shards, or chunks where there are no shards."""
-        from itertools import product
-
         step = self._array.shards or self._array.chunks
         starts = (range(0, n, s) for n, s in zip(self._array.shape, step, strict=True))
         for corner in product(*starts):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,14 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from neuropack.axes import Array, Box
-from neuropack.errors import InputError, NeuropackError, OutputError, UsageError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.nwb_file import Layout, create, safe_name, stored_dtype
 from neuropack.writers.nwb_pixels import chunk_shape, chunks_of, encode
-
-
-class Unresumable(NeuropackError):  # noqa: N818 - a state of a file, which the engine answers by starting over
-    """What lies under the temporary name is not a file that can be continued: start it over."""
+from neuropack.writers.sink import Statistics, Unresumable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +164,7 @@ class NwbSink:
             self._file.flush()
             _sync(self._path)
 
-    def finish(self) -> None:
+    def finish(self, statistics: Sequence[Statistics] = ()) -> None:  # NWB has no place for them
         """Check that no chunk is missing, and close the file.
 
         Raises:
@@ -297,3 +295,15 @@ def _check(volume: Volume) -> None:
 
 
 _TYPES = {np.dtype(t) for t in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8")}
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """The conversion record of an NWB file that neuropack wrote, None where it is not one."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            record = json.loads(file["general/source_script"].asstr()[()])
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+        return None
+    return record if isinstance(record, dict) and record.get("software") == "neuropack" else None

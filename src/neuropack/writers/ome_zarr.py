@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import UsageError
 from neuropack.volume import Volume
 from neuropack.writers.pyramid import LevelShape, downsample, plan_levels
+from neuropack.writers.sink import Statistics
 
 if TYPE_CHECKING:
     import zarr
@@ -134,8 +136,9 @@ class OmeZarrSink:
     def flush(self) -> None:
         """Zarr renames a shard into place when it is complete; there is nothing held back."""
 
-    def finish(self) -> None:
+    def finish(self, statistics: Sequence[Statistics]) -> None:
         """Make the coarser levels, each from the one before, and write the metadata last."""
+        self.record = {**self.record, "statistics": [asdict(s) for s in statistics]}
         for i in range(1, len(self.levels)):
             self._shrink(i)
         attributes = {"ome": self.ome(), "neuropack": self.record}

@@ -1,0 +1,5 @@
+"""``python -m neuropack``."""
+
+from neuropack.cli import entry
+
+entry()

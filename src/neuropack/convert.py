@@ -1,0 +1,366 @@
+"""One image to OME-Zarr, NWB or both, in one pass: resumable, atomic, and honest about what it does not know."""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import neuropack
+from neuropack import engine
+from neuropack.engine import Journal, Progress
+from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.volume import Volume
+from neuropack.writers.sink import Sink, Statistics
+
+if TYPE_CHECKING:
+    from neuropack.writers.nwb import NwbMetadata
+
+Status = Literal["written", "resumed", "up to date"]
+_SAMPLES, _SAMPLE_BYTES = 16, 64 << 10
+_NAMESPACE = uuid.UUID("6f6a2d9e-55ab-5d3c-9c3b-2f0f6b8d4f10")  # of the identifiers made here
+_NOT_SETTINGS = {"created", "record"}  # a file made on another day is not another result
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a conversion did: its status, and per channel the statistics of level 0 where they are known."""
+
+    status: Status
+    destinations: tuple[Path, ...]
+    statistics: tuple[Statistics, ...]
+
+
+def convert(
+    volume: Volume,
+    destinations: Sequence[Path],
+    *,
+    nwb: NwbMetadata | None = None,
+    labels: bool = False,
+    overwrite: bool = False,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Write an image to every destination in one pass over its pixels.
+
+    Every destination is filled beside its final name (``NAME.partial``) and renamed at the end. The same call
+    after an interruption continues; after completion it changes nothing.
+
+    Args:
+        volume: the image.
+        destinations: paths that end in ``.ome.zarr`` or ``.nwb``.
+        nwb: what the NWB file says beside the pixels; without it, what the image itself states.
+        labels: True for a label image (integers; OME-Zarr only).
+        overwrite: replace an existing result of other settings. What neuropack did not write is never replaced.
+        memory: bytes the pass may use, by default a quarter of the machine and at most 2 GiB.
+        progress: called as the work goes on.
+
+    Raises:
+        UsageError: something that only the user can say is missing, or a destination is taken.
+        InputError: the source cannot be decoded.
+        OutputError: the destination cannot be written.
+    """
+    volume.require_axes()
+    volume.require_voxel_size()
+    source = fingerprint(volume.path)
+    if any(_kind(d) == "nwb" for d in destinations) and nwb is None:
+        nwb = nwb_metadata(volume, source)
+    settings = {d: _settings(volume, d, nwb, labels=labels) for d in destinations}
+    pending = [d for d in destinations if not _up_to_date(d, source, settings[d], overwrite=overwrite)]
+    if not pending:
+        return Result("up to date", tuple(destinations), _recorded(destinations))
+    try:
+        return _run(_Job(volume, source, settings, nwb, labels), pending, overwrite, memory, progress)
+    except OSError as error:
+        full = error.errno in _NO_SPACE
+        raise OutputError(
+            "the disk is full" if full else f"cannot be written: {error.strerror or error}",
+            file=error.filename or pending[0],
+            fix="make room" if full else "check the folder and its permissions",
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One conversion: what every step of it needs."""
+
+    volume: Volume
+    source: dict[str, Any]
+    settings: dict[Path, dict[str, Any]]
+    nwb: NwbMetadata | None
+    labels: bool
+
+    def sinks(self, partial: dict[Path, Path], journal: Journal, *, resume: bool) -> list[Sink]:
+        """Open the outputs under their temporary names."""
+        opened: list[Sink] = []
+        try:
+            for destination, path in partial.items():
+                record = _record(self.volume, self.source, self.settings[destination])
+                opened.append(self._sink(path, destination, record, journal, resume=resume))
+        except BaseException:
+            for sink in opened:
+                sink.close()
+            raise
+        return opened
+
+    def _sink(
+        self, path: Path, destination: Path, record: dict[str, Any], journal: Journal, *, resume: bool
+    ) -> Sink:
+        if _kind(destination) == "nwb":
+            from neuropack.writers.nwb import NwbSink
+
+            if self.nwb is None:
+                raise ValueError("an NWB file needs its metadata")
+            created = datetime.fromisoformat(journal.created) if resume else self.nwb.created
+            return NwbSink(path, self.volume, replace(self.nwb, record=record, created=created), resume=resume)
+        from neuropack.writers.ome_zarr import OmeZarrSink
+
+        return OmeZarrSink(path, self.volume, record=record, labels=self.labels, resume=resume)
+
+
+def _run(
+    job: _Job, pending: Sequence[Path], overwrite: bool, memory: int | None, progress: Progress | None
+) -> Result:
+    for destination in pending:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = {d: d.with_name(d.name + ".partial") for d in pending}
+    identity = {"source": job.source, "settings": {d.name: job.settings[d] for d in pending}}
+    journal = Journal(_journal_path(pending[0]), identity)
+    resume = _load(journal, overwrite=overwrite)
+    if not journal.finished:
+        resume, sinks = _open(job, partial, journal, memory, resume=resume)
+        try:
+            engine.run(job.volume, sinks, journal, progress)
+            if progress:
+                progress("finishing", job.volume.nbytes, job.volume.nbytes)
+            for sink in sinks:
+                sink.finish(engine.statistics(job.volume, journal))
+            journal.note_finished()
+        finally:
+            for sink in sinks:
+                sink.close()
+    for d in pending:
+        _publish(partial[d], d)
+    journal.path.unlink(missing_ok=True)
+    status: Status = "resumed" if resume else "written"
+    return Result(status, tuple(job.settings), tuple(engine.statistics(job.volume, journal)))
+
+
+def _open(
+    job: _Job, partial: dict[Path, Path], journal: Journal, memory: int | None, *, resume: bool
+) -> tuple[bool, list[Sink]]:
+    """The outputs, continued where an earlier run left something that can be continued, else begun anew."""
+    from neuropack.writers.sink import Unresumable
+
+    if resume and all(p.exists() for p in partial.values()):
+        try:
+            return True, job.sinks(partial, journal, resume=True)
+        except Unresumable:
+            pass  # an output was caught in the middle of writing its index: begin anew
+    for path in partial.values():
+        for leftover in path.parent.glob(glob.escape(path.name) + "*"):
+            _remove(leftover)
+    sinks = job.sinks(partial, journal, resume=False)
+    created = job.nwb.created.isoformat() if job.nwb else ""
+    journal.start(engine.plan(job.volume, sinks, memory or engine.memory_budget()), created)
+    return False, sinks
+
+
+def _load(journal: Journal, *, overwrite: bool) -> bool:
+    try:
+        return journal.load()
+    except UsageError:
+        if not overwrite:
+            raise
+        return False
+
+
+def _kind(destination: Path) -> Literal["nwb", "ome.zarr"]:
+    name = destination.name.lower()
+    if name.endswith(".nwb"):
+        return "nwb"
+    if name.endswith(".zarr"):
+        return "ome.zarr"
+    raise UsageError(
+        "the destination's name does not say which format to write",
+        file=destination,
+        expected="a name that ends in .ome.zarr or .nwb",
+        found=destination.name,
+    )
+
+
+def _settings(volume: Volume, destination: Path, nwb: NwbMetadata | None, *, labels: bool) -> dict[str, Any]:
+    """Everything that decides the content of a destination beside the source's pixels."""
+    settings: dict[str, Any] = {"image": _image(volume), "labels": labels}
+    if _kind(destination) == "nwb":
+        settings["nwb"] = {k: v for k, v in asdict(nwb).items() if k not in _NOT_SETTINGS} if nwb else {}
+    normal: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    return normal
+
+
+def _image(volume: Volume) -> dict[str, Any]:
+    """What is known of the image, without the names of this machine's folders."""
+    described = volume.describe()
+    for key in ("file", "levels"):
+        del described[key]
+    return described
+
+
+def _record(volume: Volume, source: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """The conversion record that an output carries, by which a later run knows it."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return {
+        "software": "neuropack",
+        "version": neuropack.__version__,
+        "source": source,
+        "settings": digest,
+        "image": _image(volume),
+    }
+
+
+def read_record(destination: Path) -> dict[str, Any] | None:
+    """The conversion record of an output of ours; None where there is none."""
+    if destination.is_dir():
+        from neuropack.writers import ome_zarr
+
+        return ome_zarr.read_record(destination)
+    from neuropack.writers import nwb
+
+    return nwb.read_record(destination)
+
+
+def _up_to_date(destination: Path, source: dict[str, Any], settings: dict[str, Any], *, overwrite: bool) -> bool:
+    """True when a destination already holds this very result.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    _kind(destination)
+    if not destination.exists():
+        return False
+    record = read_record(destination)
+    if record is None:
+        raise UsageError(
+            "the destination exists and was not written by neuropack",
+            file=destination,
+            fix="choose another name, or move it away",
+        )
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    same_source = record.get("source") == source
+    if same_source and record.get("settings") == digest:
+        return True
+    if not overwrite:
+        raise UsageError(
+            "the destination holds the result of "
+            + ("other settings" if same_source else "another source, or an earlier state of this one"),
+            file=destination,
+            fix="choose another name, or add --overwrite to replace it",
+        )
+    return False
+
+
+def _recorded(destinations: Sequence[Path]) -> tuple[Statistics, ...]:
+    for destination in destinations:
+        rows = (read_record(destination) or {}).get("statistics")
+        if rows:
+            return tuple(Statistics(**row) for row in rows)
+    return ()
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Name, size and a digest of samples: enough to notice another source without reading 400 GB twice.
+
+    Sixteen blocks of 64 KiB, spread evenly from the first byte to the last, so files up to 1 MiB are covered
+    whole. Of a folder, the names and sizes of all files and the samples of the first and the last.
+    """
+    try:
+        digest = hashlib.sha256()
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        sizes = [p.stat().st_size for p in files]
+        for file, size in zip(files, sizes, strict=True):
+            digest.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
+        for file, size in [*zip(files, sizes, strict=True)][:: max(1, len(files) - 1)]:
+            with file.open("rb") as stream:
+                last = max(0, size - _SAMPLE_BYTES)
+                for i in range(_SAMPLES):
+                    stream.seek(last * i // (_SAMPLES - 1))
+                    digest.update(stream.read(_SAMPLE_BYTES))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return {"name": path.name, "bytes": sum(sizes), "sha256_samples": digest.hexdigest()}
+
+
+def nwb_metadata(volume: Volume, source: dict[str, Any], session_start: datetime | None = None) -> NwbMetadata:
+    """What an image alone can say for its NWB file.
+
+    Args:
+        volume: the image.
+        source: its fingerprint, from which the identifier is made.
+        session_start: when the acquisition began, where the user says it; with a time zone.
+
+    Raises:
+        UsageError: neither the file nor the user says when the session began.
+    """
+    from neuropack.writers.nwb import NwbMetadata
+
+    start = session_start or session_start_of(volume)
+    name = json.dumps([source, volume.scene])
+    notes = "" if start.tzinfo else "The session start has no time zone in the source; it is written as UTC."
+    start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    return NwbMetadata(
+        identifier=str(uuid.uuid5(_NAMESPACE, name)),
+        session_start_time=start,
+        session_description=f"Image stack converted from {volume.path.name}"
+        + (f", scene {volume.scene}" if volume.scene else ""),
+        created=datetime.now(UTC).replace(microsecond=0),
+        notes=notes,
+    )
+
+
+def session_start_of(volume: Volume) -> datetime:
+    """The start of the acquisition that the file states, with a zone only where the file has one.
+
+    Raises:
+        UsageError: the file does not state it; names the flag.
+    """
+    if volume.acquired is None:
+        raise UsageError(
+            "the file does not state when it was acquired, and NWB requires it",
+            file=volume.path,
+            expected="a session start such as 2026-01-31T14:05:00+01:00",
+            found="none",
+            fix="give it with --session-start (session_start in a study)",
+        )
+    return datetime.fromisoformat(volume.acquired)
+
+
+def _journal_path(destination: Path) -> Path:
+    return destination.with_name(f".{destination.name}.journal")
+
+
+def _publish(partial: Path, destination: Path) -> None:
+    """Rename; an earlier result gives way only now that the new one is complete."""
+    if not partial.exists():
+        return  # an earlier run was interrupted between two renames
+    aside = destination.with_name(destination.name + ".replaced")
+    if destination.exists():
+        _remove(aside)
+        destination.replace(aside)
+    partial.replace(destination)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
