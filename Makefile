@@ -26,9 +26,10 @@ $(STAMP): pyproject.toml
 	@test -x "$(PY)" || "$(PYTHON)" -m venv "$(VENV)" || { \
 	  rm -rf "$(VENV)"; echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 	"$(PY)" -m pip install --quiet --editable ".[dev]"
-	@echo "$$("$(PY)" --version), installed from pyproject.toml" > "$(STAMP)"
+	@echo "$$("$(PY)" --version) in $(VENV), installed from pyproject.toml" > "$(STAMP)"
 
 setup: $(STAMP) ## the environment in .venv, with all that the tests need
+	@cat "$(STAMP)"
 
 demo: $(STAMP) ## simulate a small brain, build its release and validate it, in demo/
 	"$(BIN)/neuropack" demo "$(DEMO)"
