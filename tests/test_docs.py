@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -190,6 +191,40 @@ def test_readme_opens_with_the_two_commands_and_ci_runs_the_tests() -> None:
     steps = re.findall(r'^step "[^"]+" (.+)$', (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.M)
     assert steps[0] == "make test"
     assert {f"make {t}" for t in ("lint", "types", "docs", "slow", "gates", "wheel-smoke")} <= set(steps)
+
+
+def commands() -> dict[str, set[str]]:
+    """The long options of every command, and of neuropack itself under ""."""
+    from typer.main import get_command
+
+    from neuropack.cli import app
+
+    def options(command: Any) -> set[str]:
+        names = {name for p in command.params if not getattr(p, "hidden", False) for name in p.opts}
+        return {name for name in names if name.startswith("--")} - {"--help"}
+
+    top: Any = get_command(app)
+    return {"": options(top), **{name: options(command) for name, command in top.commands.items()}}
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The text below each heading of level two, code marks taken off the heading."""
+    parts = re.split(r"^## (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    return {title.strip("` "): text for title, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def test_the_reference_has_every_command_and_option_and_no_other() -> None:
+    text = sections(DOCS / "reference" / "cli.md")
+    wanted = {f"neuropack {name}".strip(): options for name, options in commands().items()}
+    assert {title for title in text if title.startswith("neuropack")} == wanted.keys()
+    written = {title: set(re.findall(r"`(--[a-z-]+)", text[title])) for title in wanted}
+    assert written == wanted
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_options_in_the_text_exist(page: Path) -> None:
+    known = {option for options in commands().values() for option in options} | {"--help"}
+    assert set(re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8"))) - known == set()
 
 
 @pytest.mark.parametrize(
