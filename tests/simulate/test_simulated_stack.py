@@ -76,6 +76,15 @@ def test_seeds_channels_and_tiles_do_not_share_their_noise() -> None:
         assert alike(tile, beside) < 0.3
 
 
+def test_each_tile_of_each_channel_has_its_own_stream_of_random_numbers() -> None:
+    from neuropack.simulate.optics import noise_of_tile
+
+    key = np.array([1, 2], np.uint64)
+    first = {noise_of_tile(key, channel, tile).integers(2**62) for channel in range(4) for tile in range(4)}
+    assert len(first) == 16
+    assert noise_of_tile(key, 1, 2).integers(2**62) == noise_of_tile(key, 1, 2).integers(2**62)
+
+
 def test_each_sample_carries_the_label_of_its_neuron_or_of_a_later_one(small: simulate.SimulatedStack) -> None:
     labels = small.labels[0]
     for number, skeleton in enumerate(small.skeletons, 1):
