@@ -1,0 +1,1 @@
+"""From the LinkML modules to the committed files; needed only by developers, through schema/generate.py."""
