@@ -31,6 +31,7 @@ STACK_KEYS = {
     "session_start": "start of the session with its zone, where the file does not state it",
     "instrument": "the microscope, where this stack differs from the defaults",
     "acquisition": "settings of this recording, where they differ from the defaults",
+    "annotation": "annotator (a person or model) and provenance of labels and skeletons",
     "labels": "a label image of the same shape: 0 is background, every other value one neuron",
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
 }

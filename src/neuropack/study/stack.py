@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuropack.study.inherit import Resolved
-from neuropack.study.records import Record, record, suggestion
+from neuropack.study.records import Record, described, record, suggestion
 from neuropack.study.yaml import Node, Place, Problem
 
 # BIDS 1.11, microscopy: the suffixes of the techniques.
@@ -27,7 +27,8 @@ class Stack:
         name: the BIDS name without its suffix, such as ``sub-M01_ses-01_sample-LH_acq-25x_chunk-01``.
         suffix: the BIDS suffix, such as ``CONF``.
         title: what the study calls the stack; its BIDS name where it says nothing.
-        subject, specimen, labelling, instrument, acquisition: records of the model, as far as the study knows them.
+        subject, specimen, labelling, instrument, acquisition, annotation: records of the model, as far as the study
+            knows them.
         file, scene, axes: the raw image.
         labels, skeletons: ground truth or annotations beside it.
         at: line and column in study.yaml.
@@ -42,6 +43,7 @@ class Stack:
     labelling: Record | None
     instrument: Record
     acquisition: Record
+    annotation: Record
     file: Path
     scene: str | None
     axes: str | None
@@ -142,6 +144,7 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         labelling=labelling,
         instrument=record("Instrument", found.instrument, problems, at=at, whole=False),
         acquisition=record("Acquisition", found.acquisition, problems, at=at, given=links, whole=False),
+        annotation=_annotation(found.settings, problems),
         file=file or folder,
         scene=_text(found.settings, "scene"),
         axes=_text(found.settings, "axes"),
@@ -151,6 +154,18 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         at=at,
     )
     return stack if len(problems) == before or (file and subject and sample) else None
+
+
+def _annotation(settings: Node, problems: list[Problem]) -> Record:
+    """What the study says of labels and skeletons; it must say it where there are any."""
+    node = settings.get("annotation")
+    known = record("Annotation", node, problems, at=settings.at, whole=False)
+    for key in ("annotator", "provenance") if settings.get("labels") or settings.get("skeletons") else ():
+        if key not in known:
+            what = f"labels and skeletons need annotation.{key}"
+            place = node.at if node is not None else settings.at
+            problems.append(Problem(place, what, described("Annotation", (key,)), "nothing", "write annotation:"))
+    return known
 
 
 def _text(node: Node | None, key: str) -> str | None:

@@ -1,0 +1,187 @@
+"""The metadata of a release, ``metadata/neuropack.json``: one document with a record for everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import neuropack
+from neuropack.build.plan import Planned
+from neuropack.convert import Result
+from neuropack.skeleton import Skeleton
+from neuropack.study import Study
+from neuropack.study.records import Record, json_schema
+
+# The node types that SWC fixes; others are the tracer's own.
+_NODE_TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal dendrite", 4: "apical dendrite", 5: "fork", 6: "end"}
+
+
+@dataclass
+class Made:
+    """What became of a stack.
+
+    Attributes:
+        planned: the stack.
+        result: of the conversion.
+        digests: SHA-256 of every file or folder made from it, by path in the release.
+        raw_digest: SHA-256 of the raw file.
+        label_values: the values of the label image but 0.
+    """
+
+    planned: Planned
+    result: Result
+    digests: dict[str, str] = field(default_factory=dict)
+    raw_digest: str = ""
+    label_values: tuple[int, ...] = ()
+
+
+def document(study: Study, made: Iterable[Made]) -> Record:
+    """The whole document; nothing in it depends on when or where it is made."""
+    made = list(made)
+    version = schema_version()
+    dataset = study.dataset
+    changes = {
+        "version": dataset["version"],
+        "date": dataset["date"],
+        "changes": [f"Version {dataset['version']}."],
+    }
+    release = {
+        "licenses": [{"part": ".", "license": dataset["license"]}],
+        "changelog": [changes],
+        **study.release,
+        "manifest": "manifest.tsv",
+        "version": dataset["version"],
+        "schema_version": version,
+    }
+    instruments = {m.planned.instrument["id"]: m.planned.instrument for m in made}
+    lists: dict[str, list[Record]] = {
+        "subjects": study.subjects,
+        "specimens": study.specimens,
+        "labellings": study.labellings,
+        "instruments": list(instruments.values()),
+        "acquisitions": [m.planned.acquisition for m in made],
+        "image_stacks": [_image(m) for m in made],
+        "neurons": [n for m in made for n in _neurons(m)],
+        "annotations": [a for m in made for a in _annotations(m)],
+        "processings": [p for m in made for p in _processings(m)],
+    }
+    head = {"schema_version": version, "dataset": dataset, "release": release}
+    return {**head, **{name: records for name, records in lists.items() if records}}
+
+
+def schema_version() -> str:
+    """Version of the schema that documents are written for."""
+    return str(json_schema()["version"])
+
+
+def _image(made: Made) -> Record:
+    stack, volume = made.planned.stack, made.planned.volume
+    axes = volume.axes.replace("Z", "") if volume.planar else volume.axes
+    lengths = [n for a, n in zip(volume.axes, volume.shape, strict=True) if a in axes]
+    z, y, x = volume.voxel_size_um
+    rows = made.result.statistics
+    voxels = sum(r.voxels for r in rows)
+    record: Mapping[str, Any] = {
+        "id": stack.id,
+        "subject": stack.subject["id"],
+        "specimen": stack.specimen["id"],
+        "acquisition": made.planned.acquisition["id"],
+        "path": stack.image,
+        "format": "OME-Zarr",
+        "format_version": "0.5",
+        "axes": axes,
+        "shape": lengths,
+        "dtype": "uint8" if volume.dtype.kind == "b" else volume.dtype.name,
+        "voxel_size_z_um": z,
+        "voxel_size_y_um": y,
+        "voxel_size_x_um": x,
+        "unit": "micrometer",
+        "digest": made.digests[stack.image],
+        "raw_file": stack.file.name,
+        "raw_digest": made.raw_digest,
+        "processing_level": "raw",
+        "nwb_path": stack.nwb,
+        "intensity_min": min((r.minimum for r in rows), default=None),
+        "intensity_max": max((r.maximum for r in rows), default=None),
+        "saturation_fraction": sum(r.saturated for r in rows) / voxels if voxels else None,
+        "sources": [{"field": path, "source": source} for path, source in sorted(volume.sources.items())],
+    }
+    return {k: v for k, v in record.items() if v is not None}
+
+
+def _neurons(made: Made) -> Iterable[Record]:
+    stack = made.planned.stack
+    for path in stack.skeletons:
+        name = stack.neuron(path)
+        yield {
+            "id": name,
+            "image_stack": stack.id,
+            **_soma(made.planned.skeletons[name]),
+            "region_absent_reason": "the stack is not registered to an atlas",
+            "hemisphere": stack.specimen["hemisphere"],
+            "completeness": "unknown",
+            "morphology": stack.morphology(path),
+            "annotators": [stack.annotation["annotator"]],
+        }
+
+
+def _soma(skeleton: Skeleton) -> Record:
+    """The centre of the nodes of type soma."""
+    somata = skeleton.xyz[skeleton.type == 1]
+    if not len(somata):
+        return {"soma_absent_reason": "the skeleton has no node of type soma"}
+    x, y, z = (round(float(v), 3) for v in somata.mean(axis=0))
+    return {"soma_x": x, "soma_y": y, "soma_z": z, "soma_space": "stack"}
+
+
+def _annotations(made: Made) -> Iterable[Record]:
+    stack = made.planned.stack
+    neurons = {path.stem: stack.neuron(path) for path in stack.skeletons}
+    if stack.labels is not None:
+        typed = {entry["value"]: entry for entry in stack.annotation.get("label_map", ())}
+        entries = []
+        for value in made.label_values:
+            entry = {"value": value, "name": f"neuron {value}", **typed.get(value, {})}
+            if "neuron" in entry:
+                entry["neuron"] = neurons.get(entry["neuron"], entry["neuron"])
+            entries.append(entry)
+        yield {
+            **stack.annotation,
+            "id": f"{stack.id}-labels",
+            "kind": "labels",
+            "image_stack": stack.id,
+            "target_level": 0,
+            "path": stack.label_image,
+            "label_map": entries or [{"value": 0, "name": "background"}],
+            "coordinate_convention": "voxel_grid",
+        }
+    for path in stack.skeletons:
+        name = stack.neuron(path)
+        types = sorted({int(t) for t in made.planned.skeletons[name].type})
+        yield {
+            **stack.annotation,
+            "id": f"{name}-skeleton",
+            "kind": "skeletons",
+            "image_stack": stack.id,
+            "target_level": 0,
+            "path": stack.morphology(path),
+            "label_map": [{"value": t, "name": _NODE_TYPES.get(t, "custom")} for t in types],
+            "coordinate_convention": "stack_um_xyz_corner",
+        }
+
+
+def _processings(made: Made) -> Iterable[Record]:
+    """The conversion of the stack, and what was assumed on the way."""
+    stack, volume = made.planned.stack, made.planned.volume
+    parameters = {"axes": volume.native_axes, "scene": volume.scene, "notes": made.planned.notes}
+    yield {
+        "id": f"{stack.id}-conversion",
+        "activity": "conversion",
+        "software": "neuropack",
+        "software_version": neuropack.__version__,
+        "parameters": json.dumps({k: v for k, v in parameters.items() if v}, sort_keys=True),
+        "inputs": [{"path": stack.file.name, "sha256": made.raw_digest}],
+        "outputs": [{"path": path, "sha256": digest} for path, digest in sorted(made.digests.items())],
+    }

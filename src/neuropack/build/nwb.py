@@ -1,0 +1,91 @@
+"""What the study says, in the words of NWB."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from neuropack.build.plan import Planned
+from neuropack.study import Study
+from neuropack.study.records import Record
+
+if TYPE_CHECKING:
+    from neuropack.writers.nwb import NwbMetadata
+
+_NAMESPACE = uuid.UUID("4e2d2f0e-0f62-5b0b-8a5e-0b8f0a3f7c11")  # of the files' identifiers
+_BINOMIAL = {
+    "NCBITaxon:10090": "Mus musculus",
+    "NCBITaxon:10116": "Rattus norvegicus",
+    "NCBITaxon:9606": "Homo sapiens",
+    "NCBITaxon:9544": "Macaca mulatta",
+    "NCBITaxon:9483": "Callithrix jacchus",
+    "NCBITaxon:7955": "Danio rerio",
+    "NCBITaxon:7227": "Drosophila melanogaster",
+}
+TECHNIQUES = {
+    "CONF": "confocal microscopy",
+    "2PE": "two-photon excitation microscopy",
+    "MPE": "multi-photon excitation microscopy",
+    "SPIM": "light-sheet microscopy",
+    "FLUO": "fluorescence microscopy",
+    "BF": "bright-field microscopy",
+}
+
+
+def binomial(species: str) -> str:
+    """The Latin name of a taxon, or the address of its entry, which NWB and DANDI take as well."""
+    number = species.removeprefix("NCBITaxon:")
+    return _BINOMIAL.get(species, f"http://purl.obolibrary.org/obo/NCBITaxon_{number}")
+
+
+def nwb_metadata(study: Study, planned: Planned) -> NwbMetadata:
+    """The metadata of a stack's NWB file; its date of creation is the dataset's, so that two builds are equal."""
+    from neuropack.writers.nwb import NwbMetadata, NwbSubject
+
+    stack, dataset, animal = planned.stack, study.dataset, planned.stack.subject
+    weight = animal.get("weight_g")
+    affiliation: str | None = dataset["creators"][0].get("affiliation", {}).get("name")
+    place = stack.specimen.get("anatomical_entity_name") or stack.specimen["anatomical_entity"]
+    side = stack.specimen["hemisphere"]
+    tissue = f"{stack.specimen['specimen_type'].replace('_', ' ')} of the {place}".replace("unknown", "piece")
+    return NwbMetadata(
+        identifier=str(uuid.uuid5(_NAMESPACE, f"{dataset['id']}/{stack.id}")),
+        session_start_time=datetime.fromisoformat(planned.acquisition["start_time"]),
+        created=datetime.fromisoformat(dataset["date"]).replace(tzinfo=UTC),
+        session_description=f"{dataset['title']}: stack {stack.title}, {tissue}, hemisphere: {side}",
+        session_id=stack.session,
+        experimenter=tuple(_last_first(person) for person in dataset["creators"]),
+        institution=affiliation,
+        keywords=tuple(dataset["keywords"]),
+        experiment_description=dataset["abstract"],
+        virus=_viruses(stack.labelling),
+        notes="; ".join(planned.notes) or None,
+        related_publications=tuple(f"doi:{r['doi']}" for r in dataset.get("related", ())),
+        subject=NwbSubject(
+            subject_id=animal["id"],
+            species=binomial(animal["species"]),
+            sex=animal["sex"],
+            age=animal["age"],
+            age_reference="gestational" if animal["age_reference"] == "gestation" else "birth",
+            strain=animal["strain"],
+            genotype=animal.get("genotype"),
+            weight=f"{weight / 1000:.9g} kg" if weight is not None else None,
+            description=animal.get("description"),
+        ),
+        anatomical_target=place,
+        illumination="plane" if stack.suffix == "SPIM" else None,
+        technique=TECHNIQUES.get(stack.suffix),
+        stack_description=f"{stack.title}.",
+    )
+
+
+def _last_first(person: Record) -> str:
+    """``Family, Given``; the printed name where the two are not told apart."""
+    family, given = person.get("family_name"), person.get("given_name")
+    return f"{family}, {given}" if family and given else str(person["name"])
+
+
+def _viruses(labelling: Record | None) -> str | None:
+    viruses = labelling.get("viruses", ()) if labelling else ()
+    return "; ".join(", ".join(f"{k}: {v}" for k, v in virus.items()) for virus in viruses) or None

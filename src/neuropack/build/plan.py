@@ -1,0 +1,284 @@
+"""What the study and the raw files say together about each stack: known before any pixel is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from neuropack.errors import NeuropackError, UsageError
+from neuropack.readers import choose_scene, open_volumes
+from neuropack.skeleton import Skeleton, read_swc
+from neuropack.study import Stack, Study, StudyError
+from neuropack.study.records import Record, faults, json_schema
+from neuropack.study.yaml import Place, Problem
+from neuropack.volume import Channel, Instrument, Volume
+
+# What a technique's BIDS name means in the Biological Imaging Methods ontology, where it means one method.
+_METHOD = {
+    "CONF": "FBbi:00000251",
+    "2PE": "FBbi:00000254",
+    "MPE": "FBbi:00000255",
+    "SPIM": "FBbi:00000369",
+    "FLUO": "FBbi:00000246",
+    "BF": "FBbi:00000243",
+}
+_SAME_LENGTH = 0.01  # two statements of one voxel size may differ by the rounding of a file format
+
+
+@dataclass
+class Planned:
+    """A stack that is ready to be converted.
+
+    Attributes:
+        stack: what the study says.
+        volume: the image with what the study says about it; closed, `opened` opens it for reading.
+        instrument, acquisition: complete records; what neither says is left out, or ``unknown`` where the schema
+            has that word.
+        labels: the label image; closed as well.
+        skeletons: the traced neurons by identifier.
+        notes: what a person should know about the result.
+    """
+
+    stack: Stack
+    volume: Volume
+    instrument: Record
+    acquisition: Record
+    labels: Volume | None = None
+    skeletons: dict[str, Skeleton] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan(study: Study) -> list[Planned]:
+    """Open every raw file of a study and bring together what is known.
+
+    Raises:
+        StudyError: everything that the study still has to say, each with line and column.
+    """
+    problems: list[Problem] = []
+    planned = [p for s in study.stacks if (p := _stack(s, problems)) is not None]
+    for one in planned:  # a study may have more files than a process may hold open
+        one.volume.close()
+        if one.labels is not None:
+            one.labels.close()
+    _name_instruments(planned)
+    for one in planned:
+        one.notes += _lacking("Acquisition", one.acquisition, "acquisition", one.stack)
+        one.notes += _lacking("Instrument", one.instrument, "instrument", one.stack)
+    if problems:
+        raise StudyError(study.path, problems)
+    return planned
+
+
+def opened(one: Planned) -> tuple[Volume, Volume | None]:
+    """The image and the label image of a stack, open again.
+
+    Raises:
+        StudyError: a file is no longer what it was when the plan was made.
+    """
+    problems: list[Problem] = []
+    volume = _open(one.stack, problems)
+    if volume is not None:
+        volume = _told(one.stack, volume, problems)
+        labels = _labels(one.stack, volume, problems)
+    if volume is None or problems:
+        raise StudyError(one.stack.file, problems)
+    return volume, labels
+
+
+def _stack(stack: Stack, problems: list[Problem]) -> Planned | None:
+    volume = _open(stack, problems)
+    if volume is None:
+        return None
+    volume = _told(stack, volume, problems)
+    notes: list[str] = []
+    acquisition = _acquisition(stack, volume, notes)
+    if "start_time" not in acquisition:
+        expected = "a date and time with its zone, such as 2025-02-03T10:15:00+01:00"
+        what = "the raw file does not state when it was acquired, and NWB requires it"
+        fix = "write session_start: at this stack, or start_time: under an acquisition: in the defaults"
+        problems.append(Problem(stack.at, what, expected, stack.file.name, fix))
+    planned = Planned(stack, volume, _instrument(stack, volume), acquisition, notes=notes)
+    planned.labels = _labels(stack, volume, problems)
+    for path in stack.skeletons:
+        try:
+            planned.skeletons[stack.neuron(path)] = read_swc(path)
+        except NeuropackError as error:
+            problems.append(_problem(error, stack.at))
+    return planned
+
+
+def _problem(error: NeuropackError, at: Place, fix: str | None = None) -> Problem:
+    """A message about a file as a problem of the study that names the file."""
+    where = f"{error.file}: " + (f"{error.where}: " if error.where else "")
+    return Problem(at, where + error.what, error.expected, error.found, fix or error.fix)
+
+
+def _open(stack: Stack, problems: list[Problem]) -> Volume | None:
+    try:
+        volumes = open_volumes(stack.file)
+    except NeuropackError as error:
+        problems.append(_problem(error, stack.at))
+        return None
+    try:
+        volume = choose_scene(volumes, stack.scene)
+    except UsageError as error:
+        problems.append(_problem(error, stack.at, "write scene: and one of these names at this stack"))
+        return None
+    try:
+        if stack.axes:
+            volume = volume.with_axes(stack.axes)
+        volume.require_axes()
+    except UsageError as error:
+        fix = "write axes: and one letter of T C Z Y X S for each dimension, in the file's order"
+        problems.append(_problem(error, stack.at, fix))
+        return None
+    return volume
+
+
+def _told(stack: Stack, volume: Volume, problems: list[Problem]) -> Volume:
+    """The image with everything that the study states about it in place of what the file states."""
+    volume = volume.with_voxel_size(stack.voxel_size_um)
+    try:
+        volume.require_voxel_size()
+    except UsageError as error:
+        fix = (
+            "write voxel_size_um: {z: , y: , x: } at this stack or in the defaults, as the microscope's log has it"
+        )
+        problems.append(_problem(error, stack.at, fix))
+    channels = stack.acquisition.get("channels")
+    if channels:
+        try:
+            volume = volume.with_channels(tuple(_channel(c) for c in channels))
+        except UsageError as error:
+            problems.append(_problem(error, stack.at))
+    said = dict(stack.instrument.get("objective", {}))
+    said = {"objective": said.get("name"), **{k: said.get(k) for k in ("magnification", "numerical_aperture")}}
+    said |= {k: stack.instrument.get(k) for k in ("manufacturer", "model")}
+    said["immersion"] = stack.instrument.get("objective", {}).get("immersion")
+    known = {k: v for k, v in said.items() if v is not None}
+    user = volume.user | {f"instrument.{k}" for k in known}
+    volume = replace(volume, instrument=replace(volume.instrument, **known), user=user)
+    if start := stack.acquisition.get("start_time"):
+        volume = replace(volume, acquired=start, user=volume.user | {"acquired"})
+    return volume
+
+
+def _channel(said: Mapping[str, Any]) -> Channel:
+    """A channel as the image knows it; a band that was typed without its centre gets one."""
+    known = {f.name: said.get(f.name) for f in fields(Channel)}
+    band = (said.get("emission_min_nm"), said.get("emission_max_nm"))
+    if known["emission_nm"] is None and band[0] is not None and band[1] is not None:
+        known["emission_nm"] = (band[0] + band[1]) / 2
+    return Channel(**known)
+
+
+def _acquisition(stack: Stack, volume: Volume, notes: list[str]) -> Record:
+    said = stack.acquisition
+    typed = said.get("channels") or [{}] * volume.n_channels
+    channels = []
+    for i, channel in enumerate(volume.channels):
+        more = typed[i] if i < len(typed) else {}
+        found = {k: v for k, v in asdict(channel).items() if v is not None}
+        channels.append({"name": f"channel_{i}", "fluorophore": "unknown", "detector": "unknown", **more, **found})
+    z, y, x = volume.voxel_size_um
+    sizes = {"voxel_size_z_um": z, "voxel_size_y_um": y, "voxel_size_x_um": x}
+    directions = {f"axis_{a}": said.get(f"axis_{a}", "unknown") for a in "zyx"}
+    if z is None:
+        directions["axis_z"] = "single_plane"
+    full = {**said, "channels": channels, **sizes, **directions, "start_time": _start(volume, notes)}
+    return {k: v for k, v in full.items() if v is not None}
+
+
+def _start(volume: Volume, notes: list[str]) -> str | None:
+    if volume.acquired is None:
+        return None
+    start = datetime.fromisoformat(volume.acquired)
+    if start.tzinfo is None:
+        notes.append("the file states the acquisition's time without a zone: taken as UTC")
+        start = start.replace(tzinfo=UTC)
+    return start.isoformat()
+
+
+def _instrument(stack: Stack, volume: Volume) -> Record:
+    seen: Instrument = volume.instrument
+    objective: Record = dict(stack.instrument.get("objective", {}))
+    found = {"name": seen.objective, "magnification": seen.magnification}
+    found |= {"numerical_aperture": seen.numerical_aperture, "immersion": _immersion(seen.immersion)}
+    objective |= {k: v for k, v in found.items() if v is not None}
+    base: Record = {"manufacturer": seen.manufacturer or "unknown", "model": seen.model or "unknown"}
+    if stack.suffix in _METHOD:
+        base["instrument_type"] = _METHOD[stack.suffix]
+    return {**base, **stack.instrument, "objective": objective}
+
+
+def _immersion(text: str | None) -> str:
+    """The schema's word for what a file calls the immersion."""
+    if not text:
+        return "unknown"
+    word = text.strip().lower()
+    same = {"dry": "air", "none": "air", "glycerin": "glycerol", "silicone oil": "silicone", "multi": "other"}
+    known = json_schema()["$defs"]["Immersion"]["enum"]
+    return word if word in known else same.get(word, "other")
+
+
+def _name_instruments(planned: list[Planned]) -> None:
+    """Give equal instruments one id and different ones different ids, and let the acquisitions point at them."""
+    named: dict[str, Record] = {}
+    for one in planned:
+        content = {k: v for k, v in one.instrument.items() if k != "id"}
+        words = [content["manufacturer"], content["model"], content["objective"].get("name", "")]
+        base = (
+            one.instrument.get("id")
+            or "-".join(_word(w) for w in words if w not in ("", "unknown"))
+            or "microscope"
+        )
+        name, number = base, 2
+        while name in named and named[name] != content:
+            name, number = f"{base}-{number}", number + 1
+        named[name] = content
+        one.instrument = {"id": name, **content}
+        one.acquisition["instrument"] = name
+
+
+def _word(text: str) -> str:
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in text.lower())
+    return "-".join(part for part in kept.split("-") if part)
+
+
+def _lacking(name: str, data: Record, label: str, stack: Stack) -> list[str]:
+    """What the schema wants and nobody said: the release is made, and validate will report it."""
+    return [
+        f"{'.'.join([label, *map(str, path)])} {what} (neither {stack.file.name} nor the study states it)"
+        if what == "is missing"
+        else f"{'.'.join([label, *map(str, path)])} {what}: {found} (expected: {expected})"
+        for path, what, expected, found in faults(name, data)
+    ]
+
+
+def _labels(stack: Stack, volume: Volume, problems: list[Problem]) -> Volume | None:
+    """The label image on the grid of the stack."""
+    if stack.labels is None:
+        return None
+    try:
+        labels = choose_scene(open_volumes(stack.labels), None)
+        if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
+            labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else
+        labels.require_axes()
+    except NeuropackError as error:
+        problems.append(_problem(error, stack.at, "store the labels with axes Z, Y, X"))
+        return None
+    wanted = (1, *volume.size_zyx)
+    if labels.shape != wanted or labels.dtype.kind not in "iu":
+        expected = f"integers, C, Z, Y, X = {' x '.join(map(str, wanted))}"
+        found = f"{labels.dtype}, {', '.join(labels.axes)} = {' x '.join(map(str, labels.shape))}"
+        what = f"{stack.labels}: does not fit the stack"
+        problems.append(Problem(stack.at, what, expected, found, "store one label for each voxel of the image"))
+        return None
+    for axis, mine, other in zip("zyx", labels.voxel_size_um, volume.voxel_size_um, strict=True):
+        if mine is not None and other is not None and abs(mine - other) > _SAME_LENGTH * other:
+            what = f"{stack.labels}: has another voxel size along {axis} than its image"
+            fix = "correct the one that is wrong, or state voxel_size_um: at the stack"
+            problems.append(Problem(stack.at, what, f"{other:g} um", f"{mine:g} um", fix))
+    return labels.with_voxel_size(volume.voxel_size_um)
