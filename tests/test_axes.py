@@ -1,0 +1,75 @@
+"""Axis order: every order of a file's dimensions becomes the same canonical image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuropack.axes import AxisMap, box_shape, full_box, relabel
+from neuropack.errors import UsageError
+
+SIZES = {"T": 3, "C": 2, "Z": 4, "Y": 5, "X": 6, "S": 3}
+
+
+def canonical(array: np.ndarray, native: str) -> np.ndarray:
+    """The plain NumPy way: move axes, then merge the samples into the channels."""
+    for letter in "TCSZYX":
+        if letter not in native:
+            array, native = array[None], letter + native
+    array = array.transpose([native.index(a) for a in "TCSZYX"])
+    t, c, s, *zyx = array.shape
+    array = array.reshape(t, c * s, *zyx)
+    return array if t > 1 else array[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations("TCZYXS"), st.integers(0, 4), st.data())
+def test_any_order_and_any_box(order: list[str], dropped: int, data: st.DataObject) -> None:
+    native = "".join(a for a in order if a in "YX" or a not in "TCZS"[:dropped])
+    shape = tuple(SIZES[a] for a in native)
+    array = np.arange(np.prod(shape)).reshape(shape)
+    axis_map = AxisMap(native, shape)
+    want = canonical(array, native)
+    assert axis_map.shape == want.shape
+
+    box = []
+    for n in axis_map.shape:
+        start = data.draw(st.integers(0, n - 1))
+        box.append(slice(start, data.draw(st.integers(start + 1, n))))
+    got = axis_map.arrange(array[axis_map.to_native(tuple(box))], tuple(box))
+    np.testing.assert_array_equal(got, want[tuple(box)])
+
+
+def test_native_blocks_become_canonical() -> None:
+    axis_map = AxisMap("ZYXS", (4, 5, 6, 3))
+    box = axis_map.to_canonical((slice(1, 2), slice(0, 5), slice(0, 6), slice(0, 3)))
+    assert box == (slice(0, 3), slice(1, 2), slice(0, 5), slice(0, 6))
+    planes = AxisMap("CSYX", (2, 3, 5, 6))
+    assert planes.to_canonical((slice(1, 2), slice(2, 3), slice(0, 5), slice(0, 6)))[0] == slice(5, 6)
+
+
+def test_unknown_letters_stay_until_named() -> None:
+    axis_map = AxisMap("QYX", (7, 5, 6))
+    assert (axis_map.axes, axis_map.shape, axis_map.unknown) == ("QYX", (7, 5, 6), "Q")
+    assert relabel("QYX", (7, 5, 6), "zyx").shape == (1, 7, 5, 6)
+    assert relabel("QYX", (7, 5, 6), "CYX").shape == (7, 1, 5, 6)
+
+
+def test_one_time_point_is_no_time_axis() -> None:
+    assert AxisMap("TZYX", (1, 4, 5, 6)).axes == "CZYX"
+
+
+@pytest.mark.parametrize(
+    ("given_axes", "says"),
+    [("ZYXC", "4 letters for 3"), ("AYX", "A is none of"), ("YYX", "one letter twice"), ("ZCT", "Y and X")],
+)
+def test_axes_that_do_not_fit(given_axes: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        relabel("QYX", (7, 5, 6), given_axes)
+    assert "Q=7 x Y=5 x X=6" in str(caught.value)
+
+
+def test_box_helpers() -> None:
+    assert box_shape(full_box((2, 3))) == (2, 3)
