@@ -30,7 +30,7 @@ PAGES = [
 ]
 RUN = {"bash", "console", "python", "yaml"}
 SHOWN = {"json", "text", "tsv", "toml", "make"}  # never run
-SETS_UP_A_CHECKOUT = re.compile(r"(make|git|cd|python3? -m (venv|pip))( |$)")
+SETS_UP_A_CHECKOUT = re.compile(r"(make|git|cd|pip|python3 -m pip)( |$)")
 FENCE = re.compile(r"^( *)(```+|:::+)([^\n`]*)\n(.*?)^\1\2 *$", re.M | re.S)
 
 
