@@ -42,8 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     options = parser.parse_args(arguments)
+    try:
+        files = targets()
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is not installed; it comes with the extra dev: pip install -e .[dev]", file=sys.stderr)
+        return 3
     stale = []
-    for path, text in targets().items():
+    for path, text in files.items():
         if path.is_file() and path.read_bytes() == text.encode():
             continue
         stale.append(path)

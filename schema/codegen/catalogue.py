@@ -21,9 +21,9 @@ class Catalogue:
     """
 
     def __init__(self, root: Path) -> None:
-        self.view = SchemaView(str(root), merge_imports=True)
+        self.view = SchemaView(str(root))
         schema = self.view.schema
-        order = [str(name) for name in SchemaView(str(root)).schema.imports]
+        order = [str(name) for name in schema.imports]
         modules = [*(name for name in order if name != "common"), "neuropack", "common"]
         concrete = [c for c in self.view.all_classes().values() if not c.abstract]
         rank = {f"https://neuropack.readthedocs.io/schema/{name}": i for i, name in enumerate(modules)}
@@ -112,13 +112,14 @@ class Catalogue:
             return None
         fields = self.data["classes"][info["range"]]["fields"]
         record = {n: f.get("example", self._example(f)) for n, f in fields.items() if f["required"]}
-        for condition in self.data["classes"][info["range"]]["conditions"]:
-            absent, other = condition["field"] not in record, condition["then"]
-            if absent and not condition["present"] and other not in record and "pattern" not in condition:
-                record[condition["field"]] = fields[condition["field"]]["example"]
-        for condition in self.data["classes"][info["range"]]["conditions"]:
-            if condition["field"] not in record and not condition["present"] and "pattern" in condition:
-                record[condition["field"]] = fields[condition["field"]]["example"]
+        conditions = self.data["classes"][info["range"]]["conditions"]
+        # Of a field and its way out, the field; of the two forms of an emission, the first.
+        for condition in sorted(conditions, key=lambda c: "pattern" in c):
+            name, other = condition["field"], condition["then"]
+            met = other in record and "pattern" not in condition
+            if name not in record and not condition["present"] and not met:
+                record[name] = fields[name]["example"]
+        record = {name: record[name] for name in fields if name in record}
         return [record] if info["multivalued"] else record
 
 

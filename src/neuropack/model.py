@@ -109,32 +109,6 @@ class ConfiguredBaseModel(BaseModel):
         return self.model_dump(exclude_defaults=True)
 
 
-class Document(ConfiguredBaseModel):
-    """The metadata of one release, as it lies in metadata/neuropack.json. Records refer to each other by id."""
-
-    schema_version: SemVer = Field(description="Version of this schema that the document was written for.")
-    dataset: Dataset = Field(description="What the release is, who made it and under which licence.")
-    release: Release = Field(description="The published state of the dataset - its manifest, licences and changes.")
-    subjects: list[Subject] = Field(min_length=1, description="The animals.")
-    specimens: list[Specimen] = Field(min_length=1, description="The pieces of tissue that were imaged.")
-    labellings: list[Labelling] = Field(default=[], description="How neurons of a specimen were made visible.")
-    instruments: list[Instrument] = Field(min_length=1, description="The microscopes.")
-    acquisitions: list[Acquisition] = Field(min_length=1, description="The imaging runs.")
-    image_stacks: list[ImageStack] = Field(min_length=1, description="The images of the release.")
-    registrations: list[Registration] = Field(default=[], description="How stacks map to an atlas or to each other.")
-    neurons: list[Neuron] = Field(default=[], description="The reconstructed neurons.")
-    annotations: list[Annotation] = Field(default=[], description="Labels, skeletons, boxes, points and classes that people or models made.")
-    processings: list[Processing] = Field(default=[], description="The steps that made files of the release from other files.")
-    benchmarks: list[Benchmark] = Field(default=[], description="Tasks with splits by subject, metrics and ground truth.")
-
-
-class DigestedFile(ConfiguredBaseModel):
-    """A file of the release, or a raw file, pinned by its digest."""
-
-    path: ReleasePath = Field(description="Path of the file, relative to the release; the bare name of a raw file that is not part of it.")
-    sha256: Sha256 = Field(description="SHA-256 of the file; for a folder, of its sorted manifest lines (path, bytes and sha256 of each file).")
-
-
 class Dataset(ConfiguredBaseModel):
     """The dataset as a citable whole."""
 
@@ -569,3 +543,29 @@ class Metric(ConfiguredBaseModel):
 
     name: Text = Field(description="Name of the measure.")
     definition: Text = Field(description="How it is computed, with the matching rule and thresholds.")
+
+
+class Document(ConfiguredBaseModel):
+    """The metadata of one release, as it lies in metadata/neuropack.json. Records refer to each other by id."""
+
+    schema_version: SemVer = Field(description="Version of this schema that the document was written for.")
+    dataset: Dataset = Field(description="What the release is, who made it and under which licence.")
+    release: Release = Field(description="The published state of the dataset - its manifest, licences and changes.")
+    subjects: list[Subject] = Field(min_length=1, description="The animals.")
+    specimens: list[Specimen] = Field(min_length=1, description="The pieces of tissue that were imaged.")
+    labellings: list[Labelling] = Field(default=[], description="How neurons of a specimen were made visible.")
+    instruments: list[Instrument] = Field(min_length=1, description="The microscopes.")
+    acquisitions: list[Acquisition] = Field(min_length=1, description="The imaging runs.")
+    image_stacks: list[ImageStack] = Field(min_length=1, description="The images of the release.")
+    registrations: list[Registration] = Field(default=[], description="How stacks map to an atlas or to each other.")
+    neurons: list[Neuron] = Field(default=[], description="The reconstructed neurons.")
+    annotations: list[Annotation] = Field(default=[], description="Labels, skeletons, boxes, points and classes that people or models made.")
+    processings: list[Processing] = Field(default=[], description="The steps that made files of the release from other files.")
+    benchmarks: list[Benchmark] = Field(default=[], description="Tasks with splits by subject, metrics and ground truth.")
+
+
+class DigestedFile(ConfiguredBaseModel):
+    """A file of the release, or a raw file, pinned by its digest."""
+
+    path: ReleasePath = Field(description="Path of the file, relative to the release; the bare name of a raw file that is not part of it.")
+    sha256: Sha256 = Field(description="SHA-256 of the file; for a folder, of its sorted manifest lines (path, bytes and sha256 of each file).")
