@@ -1,0 +1,200 @@
+"""One TIFF file on disk: positioned reads from any thread, and the checks that tifffile leaves to its log."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuropack.errors import InputError
+from neuropack.readers.problems import first_bytes
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
+# Classic and BigTIFF, little and big endian (TIFF 6.0 section 2; the BigTIFF design note).
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+class PositionedFile(io.RawIOBase):
+    """A file that many threads read at given offsets; it is also the stream tifffile reads its tags from.
+
+    Nothing is memory-mapped, since mapped pages count as resident memory. The descriptor closes with `close` or
+    with the last reference.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._fd: int | None = None
+        self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        self._position = 0
+        self._lock = threading.Lock()
+        self.size = os.fstat(self._fd).st_size
+
+    def read_at(self, view: memoryview, offset: int) -> int:
+        """Fill `view` (bytes) from `offset`; the number of bytes there were, fewer only at the end of the file."""
+        if self._fd is None:
+            raise ValueError(f"{self.name} is closed")
+        done = 0
+        while done < len(view):
+            if hasattr(os, "preadv"):
+                count = os.preadv(self._fd, [view[done:]], offset + done)
+            elif hasattr(os, "pread"):
+                data = os.pread(self._fd, len(view) - done, offset + done)
+                view[done : done + len(data)] = data
+                count = len(data)
+            else:  # Windows has no positioned read
+                with self._lock:
+                    os.lseek(self._fd, offset + done, os.SEEK_SET)
+                    data = os.read(self._fd, len(view) - done)
+                view[done : done + len(data)] = data
+                count = len(data)
+            if not count:
+                break
+            done += count
+        return done
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from the stream position (used by tifffile, under `TiffSource.lock`)."""
+        count = self.read_at(memoryview(buffer).cast("B"), self._position)
+        self._position += count
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move the stream position."""
+        base = (0, self._position, self.size)[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """The stream position."""
+        return self._position
+
+    def readable(self) -> bool:
+        """True: it is for reading."""
+        return True
+
+    def seekable(self) -> bool:
+        """True: it has positions."""
+        return True
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+        super().close()
+
+
+class TiffSource:
+    """A TIFF file opened with tifffile. `lock` guards everything that moves tifffile's stream position.
+
+    Raises:
+        InputError: it cannot be read, is no TIFF, or its list of pages is cut short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from tifffile import TiffFile
+
+        self.path = path
+        self.lock = threading.RLock()
+        try:
+            self.raw = PositionedFile(path)
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+        try:
+            self._check_magic()
+            try:
+                self.tif: TiffFile = TiffFile(io.BufferedReader(self.raw), name=path.name)
+                pages = len(self.tif.pages)
+            except Exception as error:  # tifffile raises many kinds on a damaged file
+                raise InputError(
+                    "is a damaged TIFF file: its list of pages cannot be read", file=path, found=str(error)
+                ) from error
+            self._check_chain(pages)
+        except BaseException:
+            self.raw.close()
+            raise
+
+    def _check_magic(self) -> None:
+        if self._bytes(0, 4) not in MAGIC:
+            raise InputError(
+                "is not a TIFF file" if self.raw.size else "is empty",
+                file=self.path,
+                expected="a file that begins with II*, MM*, II+ or MM+",
+                found=first_bytes(self.path),
+            )
+
+    def _check_chain(self, pages: int) -> None:
+        """The list of pages must end with a zero: tifffile only logs a pointer past the end of the file."""
+        tiff, size = self.tif.tiff, self.raw.size
+        if not pages:
+            raise InputError(
+                "is cut short: its first page lies past its end", file=self.path, found=f"{size} bytes"
+            )
+        last = self.tif.pages[pages - 1].offset
+        if not last or tiff.is_ndpi:  # a virtual page, or a list with a layout of its own
+            return
+        try:
+            (tags,) = struct.unpack(tiff.tagnoformat, self._bytes(last, tiff.tagnosize))
+            at = last + tiff.tagnosize + tags * tiff.tagsize
+            (following,) = struct.unpack(tiff.offsetformat, self._bytes(at, tiff.offsetsize))
+        except struct.error as error:
+            raise InputError(
+                f"is cut short in the tags of page {pages}", file=self.path, found=f"{size} bytes"
+            ) from error
+        if following >= size:
+            raise InputError(
+                f"is cut short: page {pages + 1} lies past its end",
+                file=self.path,
+                expected=f"a page at byte {following}",
+                found=f"{size} bytes",
+                fix="copy the file again from its source",
+            )
+
+    def _bytes(self, offset: int, count: int) -> bytes:
+        data = bytearray(count)
+        return bytes(data[: self.raw.read_at(memoryview(data), offset)])
+
+    def close(self) -> None:
+        """Close the file."""
+        self.raw.close()
+
+    def __del__(self) -> None:  # tifffile's objects refer to each other, so they alone would keep the file open
+        raw: PositionedFile | None = getattr(self, "raw", None)
+        if raw is not None:
+            raw.close()
+
+
+class TiffSet:
+    """The files of one image, opened when they are needed, a bounded number at a time."""
+
+    LIMIT = 32  # far below the usual limit of 256 to 1024 descriptors
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: OrderedDict[Path, TiffSource] = OrderedDict()
+        self._closed = False
+
+    def get(self, path: Path) -> TiffSource:
+        """The opened file. One that falls out of the set closes when its last reader lets go of it."""
+        with self._lock:
+            if self._closed:
+                raise ValueError(f"{path} is closed")
+            source = self._open.pop(path, None) or TiffSource(path)
+            self._open[path] = source
+            while len(self._open) > self.LIMIT:
+                self._open.popitem(last=False)
+            return source
+
+    def close(self) -> None:
+        """Close all files."""
+        with self._lock:
+            self._closed = True
+            for source in self._open.values():
+                source.close()
+            self._open.clear()

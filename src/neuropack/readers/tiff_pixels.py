@@ -1,0 +1,263 @@
+"""Decoding of TIFF images: just the strips and tiles that a box touches, from any thread, with bounded memory."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuropack.axes import Array, Box, box_shape
+from neuropack.errors import InputError
+from neuropack.readers.tiff_file import TiffSet
+from neuropack.readers.tiff_planes import Plane
+
+BLOCK_BYTES = 4 << 20  # what one native block of strips, and the scratch memory of one read, is grouped to
+KEEP_BYTES = 64 << 20  # decoded strips and tiles kept for the next box; the latest one is kept whatever its size
+NARROW = 16 << 10  # rows longer than this are not read whole for a few of their columns
+
+
+class SegmentCache:
+    """The latest decoded strips and tiles. Threads that want the same one wait for one decoding of it."""
+
+    def __init__(self, limit: int = KEEP_BYTES) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[int, int], Array] = OrderedDict()
+        self._busy: dict[tuple[int, int], threading.Lock] = {}
+
+    def get(self, key: tuple[int, int], decode: Callable[[], Array]) -> Array:
+        """The decoded segment, from memory or by calling `decode`."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            busy = self._busy.setdefault(key, threading.Lock())
+        with busy:
+            with self._lock:
+                if key in self._kept:
+                    return self._kept[key]
+            try:
+                array = decode()
+            finally:
+                with self._lock:
+                    self._busy.pop(key, None)
+            with self._lock:
+                self._kept[key] = array
+                while len(self._kept) > 1 and sum(a.nbytes for a in self._kept.values()) > self._limit:
+                    self._kept.popitem(last=False)
+        return array
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+
+
+@dataclass(eq=False)
+class TiffPixels:
+    """The pixels of an image whose planes are pages of TIFF files.
+
+    Args:
+        axes: native axes: those of the plane grid, then those of a page.
+        shape: their lengths.
+        n_page_axes: how many of the last axes belong to a page.
+        dtype: of the result.
+        plane: gives the plane of a number in the C order of the plane grid; called under a lock.
+        files: all files of the image, the first one first.
+        shared: the open files, closed by `close`.
+        label: how a message names the planes.
+    """
+
+    axes: str
+    shape: tuple[int, ...]
+    n_page_axes: int
+    dtype: np.dtype[Any]
+    plane: Callable[[int], Plane]
+    files: tuple[Path, ...]
+    shared: TiffSet
+    _planes: OrderedDict[int, Plane] = field(default_factory=OrderedDict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _cache: SegmentCache = field(default_factory=SegmentCache, init=False)
+
+    def _get(self, number: int) -> Plane:
+        with self._lock:
+            plane = self._planes.pop(number, None)
+            if plane is None:
+                plane = self.plane(number)
+                self._check(plane)
+            self._planes[number] = plane
+            while len(self._planes) > 16:  # a page of many tiles lists many offsets
+                self._planes.popitem(last=False)
+            return plane
+
+    def _check(self, plane: Plane) -> None:
+        page_shape = self.shape[len(self.shape) - self.n_page_axes :]
+        if plane.page.shape != page_shape or plane.dtype.itemsize != self.dtype.itemsize:
+            raise InputError(
+                "a page differs from the others of its image",
+                file=plane.source.path,
+                where=plane.label,
+                expected=f"{self.dtype} {'x'.join(map(str, page_shape))}",
+                found=f"{plane.dtype} {'x'.join(map(str, plane.page.shape))}",
+            )
+        plane.check()
+
+    def check_ends(self) -> None:
+        """That the bytes of the first and the last plane are there: a file that was cut short says so at once.
+
+        Raises:
+            InputError: they lie past the end of the file.
+        """
+        grid = math.prod(self.shape[: len(self.shape) - self.n_page_axes])
+        for number in {0, grid - 1}:
+            plane = self._get(number)
+            end, segment = plane.end()
+            if end > plane.source.raw.size:
+                raise InputError(
+                    "pixels are missing: the file is cut short",
+                    file=plane.source.path,
+                    where=plane.where(segment),
+                    expected=f"{end} bytes",
+                    found=f"{plane.source.raw.size} bytes",
+                    fix="copy the file again from its source",
+                )
+
+    def _grid_and_page(self, box: Box) -> tuple[list[range], dict[str, slice]]:
+        split = len(self.shape) - self.n_page_axes
+        names = self._get(0).page.axes
+        return [range(s.start, s.stop) for s in box[:split]], dict(zip(names, box[split:], strict=True))
+
+    def read(self, box: Box) -> Array:
+        """Decode a box of the native axes.
+
+        Raises:
+            InputError: bytes of it are missing or damaged.
+        """
+        grid, page = self._grid_and_page(box)
+        split = len(self.shape) - self.n_page_axes
+        first = self._get(0)
+        s_first = first.page.planarconfig == 2 and "S" in page
+        s, d, y, x = (page.get(a, slice(0, 1)) for a in "SZYX")
+        five = (s if s_first else slice(0, 1), d, y, x, slice(0, 1) if s_first else s)
+        stored = np.dtype(first.dtype)
+        out = np.empty((math.prod(map(len, grid)), *box_shape(five)), stored)
+        for i, index in enumerate(product(*grid)):
+            number = 0
+            for position, length in zip(index, self.shape[:split], strict=True):
+                number = number * length + position
+            plane = self._get(number)
+            (self._raw if plane.raw else self._segments)(plane, number, five, out[i])
+        return out.reshape(box_shape(box)).view(self.dtype)
+
+    def _raw(self, plane: Plane, number: int, box: Box, out: Array) -> None:
+        s, d, y, x, k = box
+        whole = box_shape((x, k)) == plane.shaped[3:]
+        for i, j in product(range(s.start, s.stop), range(d.start, d.stop)):
+            target = out[i - s.start, j - d.start]
+            row = y.start
+            while row < y.stop:
+                offset, count, strip = plane.run(i, j, row, y.stop)
+                if whole:
+                    rows = target[row - y.start : row - y.start + count]
+                    self._fill(plane, strip, offset, rows)
+                else:
+                    count = min(count, max(1, BLOCK_BYTES // plane.row_bytes))
+                    rows = target[row - y.start : row - y.start + count]
+                    self._columns(plane, strip, offset, x, k, rows)
+                row += count
+        if plane.swapped:
+            out.byteswap(inplace=True)
+
+    @staticmethod
+    def _fill(plane: Plane, strip: int | None, offset: int, rows: Array) -> None:
+        """Read bytes straight into contiguous memory."""
+        if offset == 0:
+            rows[...] = plane.page.nodata
+            if plane.swapped:
+                rows.byteswap(inplace=True)  # the caller swaps it back
+            return
+        view = rows.view(np.uint8).reshape(-1).data
+        found = plane.source.raw.read_at(view, offset)
+        if found != len(view):
+            raise plane.short(strip, len(view), found)
+
+    def _columns(self, plane: Plane, strip: int | None, offset: int, x: slice, k: slice, rows: Array) -> None:
+        """Read some columns of some rows through scratch memory."""
+        width, samples = plane.shaped[3:]
+        needed = (x.stop - x.start) * samples * plane.dtype.itemsize
+        if offset and plane.row_bytes > NARROW and needed * 4 < plane.row_bytes:
+            scratch = np.empty((1, x.stop - x.start, samples), plane.dtype)
+            start = offset + x.start * samples * plane.dtype.itemsize
+            for row in range(len(rows)):
+                self._fill(plane, strip, start + row * plane.row_bytes, scratch)
+                rows[row] = scratch[0, :, k]
+            return
+        scratch = np.empty((len(rows), width, samples), plane.dtype)
+        self._fill(plane, strip, offset, scratch)
+        rows[...] = scratch[:, x, k]
+
+    def _segments(self, plane: Plane, number: int, box: Box, out: Array) -> None:
+        s, d, y, x, k = box
+        _, gd, gy, gx = plane.grid
+        steps = plane.segment
+        _, depth, length, width, _ = plane.shaped
+        ranges = [range(b.start // n, -(-b.stop // n)) for b, n in zip((d, y, x), steps, strict=True)]
+        for i, (a, b, c) in product(range(s.start, s.stop), product(*ranges)):
+            segment = ((i * gd + a) * gy + b) * gx + c
+            origin = tuple(n * step for n, step in zip((a, b, c), steps, strict=True))
+            stop = (
+                min(origin[0] + steps[0], depth),
+                min(origin[1] + steps[1], length),
+                min(origin[2] + steps[2], width),
+            )
+            take = [slice(max(w.start, o), min(w.stop, e)) for w, o, e in zip((d, y, x), origin, stop, strict=True)]
+            put = tuple(slice(t.start - w.start, t.stop - w.start) for t, w in zip(take, (d, y, x), strict=True))
+            if plane.empty(segment):
+                out[(i - s.start, *put)] = plane.page.nodata
+                continue
+            if all(t.start == o and t.stop == e for t, o, e in zip(take, origin, stop, strict=True)):
+                decoded = plane.decode(segment)  # all of it is wanted: nobody comes back for the rest
+            else:
+                decoded = self._cache.get((number, segment), partial(plane.decode, segment))
+            pick = tuple(slice(t.start - o, t.stop - o) for t, o in zip(take, origin, strict=True))
+            part = decoded[(*pick, k)]
+            if part.shape[:3] != box_shape(put):
+                raise plane.short(segment, math.prod(box_shape(put)), math.prod(part.shape[:3]))
+            out[(i - s.start, *put)] = part
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Boxes in the file's order: page after page, whole strips up to 4 MiB or one row of tiles."""
+        first = self._get(0)
+        names = first.page.axes
+        samples, depth, length, _, _ = first.shaped
+        td, th, _ = first.segment
+        if first.raw:
+            rows = max(1, BLOCK_BYTES // first.row_bytes)
+        elif first.page.is_tiled:
+            rows = th
+        else:
+            rows = max(1, BLOCK_BYTES // (first.row_bytes * th)) * th
+        split = len(self.shape) - self.n_page_axes
+        for index in product(*map(range, self.shape[:split])):
+            lead = tuple(slice(i, i + 1) for i in index)
+            for s, d, y in product(range(samples), range(0, depth, td), range(0, length, rows)):
+                part = {"Z": slice(d, min(d + td, depth)), "Y": slice(y, min(y + rows, length))}
+                if samples > 1:
+                    part["S"] = slice(s, s + 1)
+                page = tuple(part.get(a, slice(0, n)) for a, n in zip(names, self.shape[split:], strict=True))
+                yield lead + page
+
+    def close(self) -> None:
+        """Close the files."""
+        self.shared.close()
+        with self._lock:
+            self._planes.clear()
+        self._cache.clear()
