@@ -21,6 +21,7 @@ from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Channel, Instrument, Volume
 from neuropack.writers.nwb import NwbMetadata, NwbSink, NwbSubject, Unresumable
+from neuropack.writers.nwb_file import Layout
 from neuropack.writers.nwb_pixels import TARGET_BYTES, chunk_shape, chunks_of, encode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -208,10 +209,15 @@ def test_pynwb_finds_no_error_and_the_same_voxels(tmp_path: Path, name: str, met
         np.testing.assert_array_equal(np.array(got), want)
 
 
+def test_time_points_are_numbered_with_as_many_digits_as_they_need() -> None:
+    layout = Layout.of(volume((1001, 1, 2, 2), "TCYX", voxel_size_um=(None, 1, 1)), "stack")
+    assert (layout.containers[0], layout.containers[-1]) == ("stack_t0000", "stack_t1000")
+
+
 SCRIPT = """
 import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-import test_nwb as t
+import test_nwb_sink as t
 for i, image in enumerate(t.IMAGES.values()):
     t.write(Path(sys.argv[2]) / f"{i}.nwb", image, t.FULL)
 """
@@ -390,7 +396,7 @@ def test_no_folder_to_write_in(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-import test_nwb as t
+import test_nwb_sink as t
 path = Path(sys.argv[2])
 sink = t.NwbSink(path, t.LONG, t.META)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
