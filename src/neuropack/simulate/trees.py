@@ -29,7 +29,9 @@ class Habit:
         dendrite_length_um, axon_length_um: path length from the soma to a tip.
         step_um: distance of two samples.
         turn: standard deviation of the change of direction in one step, as a part of the step.
-        branches_per_um: chance of a bifurcation in each micrometre.
+        branches_per_um: chance of a bifurcation in each micrometre of a stem.
+        branching_decay: factor on that chance for each bifurcation on the way from the soma, so that long neurites
+            do not multiply without bound.
         taper_per_um: part of the radius that is lost in each micrometre.
         bouton_every_um: mean distance of varicosities along the axon.
     """
@@ -42,8 +44,9 @@ class Habit:
     dendrite_length_um: float = 60.0
     axon_length_um: float = 140.0
     step_um: float = 2.0
-    turn: float = 0.22
-    branches_per_um: float = 0.025
+    turn: float = 0.18
+    branches_per_um: float = 0.04
+    branching_decay: float = 0.75
     taper_per_um: float = 0.006
     bouton_every_um: float = 12.0
 
@@ -58,6 +61,7 @@ class _Tip:
     direction: Vector
     radius: float
     left_um: float
+    order: int = 0
 
 
 def grow(
@@ -147,7 +151,7 @@ def _extend(
             bouton = tip.type == AXON and rng.random() < habit.step_um / habit.bouton_every_um
             rows.append((tip.type, tip.position, tip.radius * (2.0 if bouton else 1.0), tip.parent))
             tip.parent = len(rows)
-            if rng.random() < habit.branches_per_um * habit.step_um:
+            if rng.random() < habit.branches_per_um * habit.branching_decay**tip.order * habit.step_um:
                 tips.append(_fork(rng, tip, habit))
 
 
@@ -164,7 +168,9 @@ def _fork(rng: np.random.Generator, tip: _Tip, habit: Habit) -> _Tip:
         _unit(ahead - apart),
         max(habit.smallest_radius_um, tip.radius * (1 - share) ** (2 / 3)),
         tip.left_um * float(rng.uniform(0.6, 1.0)),
+        tip.order + 1,
     )
+    tip.order += 1
     tip.direction = _unit(ahead + apart)
     tip.radius = max(habit.smallest_radius_um, tip.radius * share ** (2 / 3))
     return other
