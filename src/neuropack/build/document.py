@@ -10,9 +10,10 @@ from typing import Any
 import neuropack
 from neuropack.build.plan import Planned
 from neuropack.convert import Result
+from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.study import Study
-from neuropack.study.records import Record, json_schema
+from neuropack.study.records import Record
 
 # The node types that SWC fixes; others are the tracer's own.
 _NODE_TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal dendrite", 4: "apical dendrite", 5: "fork", 6: "end"}
@@ -69,11 +70,6 @@ def document(study: Study, made: Iterable[Made]) -> Record:
     }
     head = {"schema_version": version, "dataset": dataset, "release": release}
     return {**head, **{name: records for name, records in lists.items() if records}}
-
-
-def schema_version() -> str:
-    """Version of the schema that documents are written for."""
-    return str(json_schema()["version"])
 
 
 def _image(made: Made) -> Record:

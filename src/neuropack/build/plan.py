@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from neuropack import schema
 from neuropack.errors import NeuropackError, UsageError
 from neuropack.readers import choose_scene, open_volumes
 from neuropack.skeleton import Skeleton, read_swc
 from neuropack.study import Stack, Study, StudyError
-from neuropack.study.records import Record, faults, json_schema
+from neuropack.study.records import Record
 from neuropack.study.yaml import Place, Problem
 from neuropack.volume import Channel, Instrument, Volume
 
@@ -64,8 +65,8 @@ def plan(study: Study) -> list[Planned]:
             one.labels.close()
     _name_instruments(planned)
     for one in planned:
-        one.notes += _lacking("Acquisition", one.acquisition, "acquisition", one.stack)
-        one.notes += _lacking("Instrument", one.instrument, "instrument", one.stack)
+        one.notes += _lacking("Acquisition", one.acquisition)
+        one.notes += _lacking("Instrument", one.instrument)
     if problems:
         raise StudyError(study.path, problems)
     return planned
@@ -219,7 +220,7 @@ def _immersion(text: str | None) -> str:
         return "unknown"
     word = text.strip().lower()
     same = {"dry": "air", "none": "air", "glycerin": "glycerol", "silicone oil": "silicone", "multi": "other"}
-    known = json_schema()["$defs"]["Immersion"]["enum"]
+    known = schema.fields("Objective")["immersion"]["enum"]
     return word if word in known else same.get(word, "other")
 
 
@@ -247,13 +248,11 @@ def _word(text: str) -> str:
     return "-".join(part for part in kept.split("-") if part)
 
 
-def _lacking(name: str, data: Record, label: str, stack: Stack) -> list[str]:
-    """What the schema wants and nobody said: the release is made, and validate will report it."""
+def _lacking(name: str, data: Record) -> list[str]:
+    """What the schema wants and nobody said: the release is made without it, and validate will report it."""
     return [
-        f"{'.'.join([label, *map(str, path)])} {what} (neither {stack.file.name} nor the study states it)"
-        if what == "is missing"
-        else f"{'.'.join([label, *map(str, path)])} {what}: {found} (expected: {expected})"
-        for path, what, expected, found in faults(name, data)
+        f"{name.lower()}{p.pointer.replace('/', '.')}: {p.found}, neither in the file nor in the study; {p.fix}"
+        for p in schema.validate(data, name)
     ]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from neuropack.study.records import properties, unknown_keys
+from neuropack.schema import fields
+from neuropack.study.records import unknown_keys
 from neuropack.study.yaml import Node, Problem, merge
 
 # What `defaults:` may describe at each level.
@@ -110,11 +111,11 @@ def resolve(root: Node, problems: list[Problem]) -> Iterator[Resolved]:
     unknown_keys(root, STUDY_KEYS, "a study", problems)
     lab = _defaults(root, "study", problems)
     for subject in _list(root, "subjects", "the study", problems):
-        unknown_keys(subject, [*properties("Subject"), "defaults", "specimens"], "a subject", problems)
+        unknown_keys(subject, [*fields("Subject"), "defaults", "specimens"], "a subject", problems)
         own = _defaults(subject, "subject", problems)
-        animal = merge(_of(lab, "subject"), only(subject, properties("Subject"))) or subject
+        animal = merge(_of(lab, "subject"), only(subject, fields("Subject"))) or subject
         for specimen in _list(subject, "specimens", "the subject", problems):
-            known = [k for k in properties("Specimen") if k != "subject"]
+            known = [k for k in fields("Specimen") if k != "subject"]
             unknown_keys(specimen, [*known, "labelling", "defaults", "stacks"], "a specimen", problems)
             levels = [lab, own, _defaults(specimen, "specimen", problems)]
             sample = merge(_shared(levels, "specimen"), only(specimen, known)) or specimen

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuropack.schema import fields
 from neuropack.study.inherit import Resolved
-from neuropack.study.records import Record, described, record, suggestion
+from neuropack.study.records import Record, record, suggestion
 from neuropack.study.yaml import Node, Place, Problem
 
 # BIDS 1.11, microscopy: the suffixes of the techniques.
@@ -164,7 +165,9 @@ def _annotation(settings: Node, problems: list[Problem]) -> Record:
         if key not in known:
             what = f"labels and skeletons need annotation.{key}"
             place = node.at if node is not None else settings.at
-            problems.append(Problem(place, what, described("Annotation", (key,)), "nothing", "write annotation:"))
+            problems.append(
+                Problem(place, what, fields("Annotation")[key]["description"], "nothing", "write annotation:")
+            )
     return known
 
 

@@ -1,0 +1,61 @@
+"""The annotations of a study inside a release: label images, skeletons, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from neuropack.build.bids import Texts, tsv_text
+from neuropack.build.document import Made
+from neuropack.readers import open_volume
+
+NEURONS = "derivatives/morphology/neurons.tsv"
+CLASSES = "derivatives/segmentation/classes.tsv"
+
+
+def label_values(path: Path) -> tuple[int, ...]:
+    """Every value of a label image but 0, read block by block."""
+    values: set[int] = set()
+    with open_volume(path) as volume:
+        for box in volume.native_blocks():
+            values |= {int(v) for v in np.unique(volume.read(box))}
+    return tuple(sorted(values - {0}))
+
+
+def copy(source: Path, destination: Path) -> None:
+    """Copy a file byte for byte, whole or not at all, and not where it is there already."""
+    data = source.read_bytes()
+    if destination.is_file() and destination.read_bytes() == data:
+        return
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    partial = destination.with_name(destination.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(destination)
+
+
+def tables(made: Iterable[Made]) -> Texts:
+    """neurons.tsv and classes.tsv, each only where there is something to list."""
+    neurons: list[dict[str, object]] = []
+    classes: list[dict[str, object]] = []
+    for one in made:
+        stack = one.planned.stack
+        for path in stack.skeletons:
+            name = stack.neuron(path)
+            skeleton = one.planned.skeletons[name]
+            row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": name}
+            row["swc"] = stack.morphology(path).removeprefix("derivatives/morphology/")
+            length = round(skeleton.length_um(), 3)
+            neurons.append({**row, "image_stack": stack.id, "n_nodes": len(skeleton), "length_um": length})
+        if stack.labels is not None:
+            typed = {e["value"]: e["name"] for e in stack.annotation.get("label_map", ())}
+            image = stack.label_image.removeprefix("derivatives/segmentation/")
+            rows = [{"value": v, "name": typed.get(v, f"neuron {v}"), "image": image} for v in one.label_values]
+            classes += rows or [{"value": 0, "name": "background", "image": image}]
+    texts: Texts = {}
+    if neurons:
+        texts[NEURONS] = tsv_text(list(neurons[0]), neurons)
+    if classes:
+        texts[CLASSES] = tsv_text(list(classes[0]), classes)
+    return texts
