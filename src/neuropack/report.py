@@ -1,0 +1,56 @@
+"""A report as text for a person and as JSON for a program."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+
+from neuropack.issue import LEVELS, Issue, Level, Report
+
+
+def to_json(report: Report) -> str:
+    """The report as one JSON object: clean, counts, issues, checked."""
+    return json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+
+
+def to_text(report: Report) -> str:
+    """The report for a person: the worst first, by rule; the last line sums up."""
+    worst_first = sorted(report.issues, key=lambda i: LEVELS.index(i.level))
+    paragraphs = []
+    for (level, rule), issues in groupby(worst_first, key=lambda i: (i.level, i.rule)):
+        found = list(issues)
+        count = f"  ({len(found)})" if len(found) > 1 else ""
+        paragraphs.append("\n".join([f"{level}  {rule}{count}", *map(_issue, found)]) + "\n")
+    return "\n".join([*paragraphs, _summary(report)])
+
+
+def fails(report: Report, level: Level) -> bool:
+    """True where the report has an issue at this level or a worse one."""
+    return any(report.counts[name] for name in LEVELS[: LEVELS.index(level) + 1])
+
+
+def _issue(issue: Issue) -> str:
+    lines = [f"  {issue.where}", f"    expected: {issue.expected}", f"    found:    {issue.found}"]
+    return "\n".join(_printable(line) for line in [*lines, f"    to do:    {issue.fix}"])
+
+
+def _summary(report: Report) -> str:
+    named = {"error": "error", "warning": "warning", "info": "remark"}
+    counts = ", ".join(f"{n} {named[level]}{'s' * (n != 1)}" for level, n in report.counts.items())
+    seen = report.checked
+    return (
+        f"{'clean' if report.clean else 'not clean'}: {counts}; checked {seen.files} files, {_size(seen.bytes)}, "
+        f"by {seen.rules} rules, {_size(seen.decoded_bytes)} of pixels decoded"
+    )
+
+
+def _size(count: int) -> str:
+    size, unit = float(count), 0
+    while size >= 1000 and unit < 4:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}" if unit else f"{count} B"
+
+
+def _printable(line: str) -> str:
+    """A line without control characters: the names in a release are not trusted with somebody's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

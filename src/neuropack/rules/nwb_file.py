@@ -1,0 +1,272 @@
+"""NWB files of a release, read with h5py alone: no extension runs code, and no link leads out of the file.
+
+Type and field names are those of NWB 2, ndx-microscopy 0.4 and ndx-anatomical-localization 0.1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neuropack.axes import Array, Box
+
+if TYPE_CHECKING:
+    import h5py
+
+    from neuropack.rules.release_files import ReleaseFiles
+
+IMAGE_TYPES = {
+    "VolumetricMicroscopyStaticImage": "zyx",
+    "PlanarMicroscopyStaticImage": "yx",
+    "VolumetricMicroscopySeries": "tzyx",
+    "PlanarMicroscopySeries": "tyx",
+}
+_BLOCK = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One HDF5 dataset of plain numbers.
+
+    Attributes:
+        path, shape, dtype: as in the file.
+        chunk: shape of its chunks; None where its values lie in one piece.
+        missing: what was never written, in words; None where all of it was. It would read back as the fill value.
+    """
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunk: tuple[int, ...] | None
+    missing: str | None
+
+    @property
+    def bytes(self) -> int:
+        """Decoded size."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class NwbImage:
+    """One microscopy image or series: one channel.
+
+    Attributes:
+        path: of its group; `name` is the last part.
+        axes: of the data, such as ``zyx``.
+        data: the pixels; None where there are none.
+        channel, indicator: name of the MicroscopyChannel, label of its indicator.
+        index: number of the channel, where neuropack wrote it into the channel's description.
+        excitation_nm, emission_nm: NaN or None where not known.
+        space: path of the imaging space.
+        voxel_size_um, dimensions: as the space has them, in (x, y, z).
+    """
+
+    path: str
+    axes: str
+    data: Dataset | None
+    channel: str | None
+    indicator: str | None
+    index: int | None
+    excitation_nm: float | None
+    emission_nm: float | None
+    space: str | None
+    voxel_size_um: tuple[float, ...] | None
+    dimensions: tuple[int, ...] | None
+
+    @property
+    def name(self) -> str:
+        """Name of the image in its container."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+@dataclass
+class NwbFile:
+    """What the rules look at in one NWB file.
+
+    Attributes:
+        name: path relative to the release.
+        problem: why the file cannot be opened or walked through; the rest is then empty.
+        outside: links and datasets whose content lies in another file. Where there are any, nothing was read.
+        nwb_version, session_start: as written, None where absent.
+        subject: the text fields of /general/subject; None where there is none.
+        images: the microscopy images, in the order of the file.
+        spaces: path, type and space_name of each space of ndx-anatomical-localization.
+        datasets: every dataset of plain numbers.
+    """
+
+    name: str
+    problem: str | None = None
+    outside: list[str] = field(default_factory=list)
+    nwb_version: str | None = None
+    session_start: str | None = None
+    subject: dict[str, str] | None = None
+    images: list[NwbImage] = field(default_factory=list)
+    spaces: list[tuple[str, str, str]] = field(default_factory=list)
+    datasets: list[Dataset] = field(default_factory=list)
+
+    @property
+    def usable(self) -> bool:
+        """True where the file could be read."""
+        return self.problem is None and not self.outside
+
+
+def open_hdf5(release: ReleaseFiles, name: str) -> h5py.File:
+    """Open an HDF5 file of the release for reading, without locking it."""
+    import h5py
+
+    return h5py.File(release.path(name), "r", locking=False)
+
+
+def read_nwb(release: ReleaseFiles, name: str) -> NwbFile:
+    """Read the structure of an NWB file, no pixels."""
+    nwb = NwbFile(name)
+    try:
+        with open_hdf5(release, name) as file:
+            groups, datasets, nwb.outside = _walk(file)
+            if not nwb.outside:
+                _fill(nwb, file, groups, datasets)
+    except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError or ValueError
+        return NwbFile(name, problem=f"{type(error).__name__}: {error}")
+    return nwb
+
+
+def blocks(file: h5py.File, data: Dataset) -> Iterator[Box]:
+    """The boxes of what is stored of a dataset: its chunks, or runs of about 64 MiB where it is in one piece."""
+    if data.chunk is not None:
+        starts: list[tuple[int, ...]] = []
+        file[data.path].id.chunk_iter(lambda chunk: starts.append(chunk.chunk_offset))
+        for start in sorted(starts):
+            yield tuple(slice(b, min(b + c, n)) for b, c, n in zip(start, data.chunk, data.shape, strict=True))
+    elif data.missing is None and data.shape:
+        rows = max(_BLOCK * data.shape[0] // max(data.bytes, 1), 1)
+        rest = tuple(slice(0, n) for n in data.shape[1:])
+        for row in range(0, data.shape[0], rows):
+            yield (slice(row, min(row + rows, data.shape[0])), *rest)
+
+
+def read_block(file: h5py.File, data: Dataset, box: Box) -> Array | Exception:
+    """Decode a box of a dataset; what cannot be decoded comes as the exception it caused."""
+    try:
+        return np.asarray(file[data.path][box])
+    except Exception as error:  # filters raise OSError, HDF5 RuntimeError, a huge chunk MemoryError
+        return error
+
+
+def _walk(file: h5py.File) -> tuple[dict[str, h5py.Group], dict[str, h5py.Dataset], list[str]]:
+    """Groups and datasets by path, each once, and what lies outside of the file. Soft links are not followed."""
+    import h5py
+
+    groups, datasets, outside = {"/": file["/"]}, {}, []
+    seen, todo = {hash(file["/"].id)}, [("", file["/"])]
+    while todo:
+        base, group = todo.pop()
+        for key in group:
+            path, link = f"{base}/{key}", group.get(key, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                outside.append(f"{path} -> {link.filename}:{link.path}")
+            elif isinstance(link, h5py.HardLink):
+                item = group[key]
+                if hash(item.id) in seen:
+                    continue
+                seen.add(hash(item.id))
+                if isinstance(item, h5py.Group):
+                    groups[path] = item
+                    todo.append((path, item))
+                elif isinstance(item, h5py.Dataset):
+                    datasets[path] = item
+                    if item.external or item.is_virtual:
+                        outside.append(f"{path} keeps its values in another file")
+    return dict(sorted(groups.items())), dict(sorted(datasets.items())), sorted(outside)
+
+
+def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -> None:
+    nwb.nwb_version = _text(file.attrs.get("nwb_version"))
+    nwb.session_start = _text(file["session_start_time"][()]) if "session_start_time" in file else None
+    if "/general/subject" in groups:
+        subject = groups["/general/subject"]
+        values = {k: _text(d[()]) for k, d in subject.items() if d is not None and d.shape == ()}
+        nwb.subject = {k: v for k, v in values.items() if v is not None}
+    described = {p: _dataset(p, d) for p, d in datasets.items() if d.dtype.kind in "uifb" and d.shape is not None}
+    nwb.datasets = list(described.values())
+    for path, group in groups.items():
+        kind = _text(group.attrs.get("neurodata_type")) or ""
+        if kind in IMAGE_TYPES:
+            nwb.images.append(_image(path, group, IMAGE_TYPES[kind], described))
+        elif _text(group.attrs.get("namespace")) == "ndx-anatomical-localization" and kind.endswith("Space"):
+            nwb.spaces.append((path, kind, _text(group.attrs.get("space_name")) or group.name.rsplit("/", 1)[-1]))
+
+
+def _dataset(path: str, data: h5py.Dataset) -> Dataset:
+    missing = None
+    if data.chunks is None:
+        stored, whole = data.id.get_storage_size(), math.prod(data.shape) * data.dtype.itemsize
+        if stored < whole:
+            missing = f"{stored} of {whole} bytes are stored"
+    else:
+        stored = data.id.get_num_chunks()
+        whole = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
+        if stored < whole:
+            missing = f"{stored} of {whole} chunks are stored"
+    return Dataset(path, data.shape, data.dtype, data.chunks, missing)
+
+
+def _image(path: str, group: h5py.Group, axes: str, datasets: dict[str, Dataset]) -> NwbImage:
+    channel = _child(group, "MicroscopyChannel")
+    indicator = _child(channel, "Indicator")
+    space = _child(group, "VolumetricImagingSpace", "PlanarImagingSpace")
+    size = _vector(space, "voxel_size_in_um", "pixel_size_in_um")
+    dimensions = _vector(space, "dimensions_in_voxels", "dimensions_in_pixels")
+    return NwbImage(
+        path,
+        axes,
+        datasets.get(path + "/data"),
+        channel.name.rsplit("/", 1)[-1] if channel is not None else None,
+        _text(indicator.attrs.get("label")) or indicator.name.rsplit("/", 1)[-1] if indicator is not None else None,
+        _channel_index(channel),
+        _number(channel, "excitation_wavelength_in_nm"),
+        _number(channel, "emission_wavelength_in_nm"),
+        space.name if space is not None else None,
+        size,
+        None if dimensions is None else tuple(int(n) for n in dimensions),
+    )
+
+
+def _channel_index(channel: h5py.Group | None) -> int | None:
+    """NWB keeps no order of the channels; neuropack's writer puts it as JSON at the end of the description."""
+    text = _text(channel.attrs.get("description")) if channel is not None else None
+    try:
+        index = json.loads((text or "").rpartition("As stated: ")[2])["index"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return index if type(index) is int and index >= 0 else None
+
+
+def _child(group: h5py.Group | None, *kinds: str) -> h5py.Group | None:
+    """The group inside `group`, or linked from it, of one of these types."""
+    for item in group.values() if group is not None else ():
+        if item is not None and _text(item.attrs.get("neurodata_type")) in kinds:
+            return item
+    return None
+
+
+def _vector(group: h5py.Group | None, *names: str) -> tuple[float, ...] | None:
+    for name in names:
+        if group is not None and name in group and group[name].size <= 3:
+            return tuple(float(v) for v in group[name][()])
+    return None
+
+
+def _number(group: h5py.Group | None, name: str) -> float | None:
+    value = group.attrs.get(name) if group is not None else None
+    return None if value is None else float(value)
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else None

@@ -1,0 +1,256 @@
+"""A tolerant view of a release that may be broken or hostile: read once, on demand, and never outside its folder.
+
+What cannot be read is noted once, in `ReleaseFiles.problems`, where one rule reports it; every other rule sees
+nothing there and stays quiet, since the cause is known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from neuropack.errors import InputError
+from neuropack.issue import Checked, Where
+from neuropack.release import MANIFEST, METADATA
+from neuropack.rules import json_text
+from neuropack.rules.json_text import JsonFile
+from neuropack.rules.rule import Finding
+from neuropack.table import read_tsv
+
+if TYPE_CHECKING:
+    from neuropack.rules.nwb_file import NwbFile
+    from neuropack.rules.ome_zarr import OmeZarr
+    from neuropack.rules.pixels import PixelScan
+
+Progress = Callable[[str, int, int], None]
+
+JSON_LIMIT = 64 * 2**20
+TABLE_LIMIT = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Table:
+    """A TSV file: its columns and its rows as text."""
+
+    name: str
+    columns: list[str]
+    rows: list[dict[str, str]]
+
+    def where(self, row: int) -> Where:
+        """The place of a row, counted from 0."""
+        return Where(self.name, line=row + 2)
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """What the manifest says of one file; `line` is its line in the manifest."""
+
+    path: str
+    bytes: int
+    sha256: str
+    line: int
+
+
+class ReleaseFiles:
+    """The files of a release, read on demand.
+
+    Args:
+        root: the folder of the release.
+        progress: called with what is being done, how much is done, and how much there is.
+
+    Attributes:
+        files: bytes of every regular file by its path relative to the release, sorted.
+        folders: every folder, sorted.
+        others: what is neither (links, sockets, folders that cannot be listed), with what it is. Not followed.
+        problems: what could not be read, by file.
+        checked: how much was looked at.
+    """
+
+    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+        self.root = root
+        self._progress = progress
+        self.problems: dict[str, Finding] = {}
+        self._json: dict[str, JsonFile | None] = {}
+        self._tables: dict[str, Table | None] = {}
+        files: dict[str, int] = {}
+        folders: list[str] = []
+        self.others: dict[str, str] = {}
+        for name, what in _walk(root):
+            if isinstance(what, int):
+                files[name] = what
+            elif what == "folder":
+                folders.append(name)
+            else:
+                self.others[name] = what
+        self.files = dict(sorted(files.items()))
+        self.folders = sorted(folders)
+        self.checked = Checked(files=len(files), bytes=sum(files.values()))
+
+    def note(self, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell whoever watches what is being done, and how far it is."""
+        if self._progress is not None:
+            self._progress(what, done, total)
+
+    def path(self, name: str) -> Path:
+        """The file on disk of a name in `files`."""
+        if name not in self.files:
+            raise KeyError(name)
+        return self.root / name
+
+    def named(self, pattern: str) -> list[str]:
+        """The files whose path relative to the release matches a regular expression as a whole."""
+        wanted = re.compile(pattern)
+        return [n for n in self.files if wanted.fullmatch(n)]
+
+    def json(self, name: str) -> JsonFile | None:
+        """A JSON file; None where there is none or where it does not parse (see `problems`)."""
+        if name not in self._json:
+            self._json[name] = None
+            if name in self.files and (text := self._text(name, JSON_LIMIT)) is not None:
+                try:
+                    self._json[name] = JsonFile(name, text, json_text.parse(text))
+                except RecursionError:
+                    self._cannot_read(name, "JSON", "nested too deeply to be read")
+                except ValueError as error:
+                    line, column = getattr(error, "lineno", None), getattr(error, "colno", None)
+                    self._cannot_read(Where(name, line=line, column=column), "JSON", str(error))
+        return self._json[name]
+
+    def table(self, name: str) -> Table | None:
+        """A TSV file; None where there is none or where it does not parse (see `problems`)."""
+        if name not in self._tables:
+            self._tables[name] = None
+            if name in self.files and self._small(name, TABLE_LIMIT):
+                try:
+                    rows = read_tsv(self.root / name)
+                    with (self.root / name).open(encoding="utf-8-sig") as lines:
+                        columns = lines.readline().rstrip("\r\n").split("\t")
+                except InputError as error:
+                    line = int(error.where.split()[-1]) if error.where else None
+                    seen = ", ".join(t for t in (error.what, error.expected, error.found) if t)
+                    self._cannot_read(Where(name, line=line), "a tab-separated table", seen)
+                else:
+                    if len(set(columns)) < len(columns):
+                        self._cannot_read(Where(name, line=1), "a name for each column", "a column name twice")
+                    else:
+                        self._tables[name] = Table(name, columns, rows)
+        return self._tables[name]
+
+    def _text(self, name: str, limit: int) -> str | None:
+        if not self._small(name, limit):
+            return None
+        try:
+            return (self.root / name).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            self._cannot_read(name, "UTF-8 text", str(error))
+        except OSError as error:
+            self._cannot_read(name, "a readable file", str(error.strerror))
+        return None
+
+    def _small(self, name: str, limit: int) -> bool:
+        if self.files[name] > limit:
+            self._cannot_read(name, f"at most {limit} bytes of text", f"{self.files[name]} bytes")
+            return False
+        return True
+
+    def _cannot_read(self, where: Where | str, expected: str, found: str) -> None:
+        name = where.file if isinstance(where, Where) else where
+        self.problems[name] = Finding(where, expected, found, "mend the file, or build the release again")
+
+    @cached_property
+    def metadata(self) -> JsonFile | None:
+        """The document of all metadata records, where it parses as a JSON object."""
+        document = self.json(METADATA)
+        return document if document is not None and isinstance(document.data, dict) else None
+
+    def records(self, collection: str) -> list[tuple[int, dict[str, Any]]]:
+        """The records of one list of the metadata, such as ``image_stacks``, each with its index."""
+        entries = self.metadata.data.get(collection) if self.metadata else None
+        return [(i, r) for i, r in enumerate(entries if isinstance(entries, list) else []) if isinstance(r, dict)]
+
+    @cached_property
+    def manifest(self) -> dict[str, ManifestRow] | None:
+        """The usable rows of the manifest by path; None where it is absent, broken or lacks a column."""
+        table = self.table(MANIFEST)
+        if table is None or not {"path", "bytes", "sha256"} <= set(table.columns):
+            return None
+        rows: dict[str, ManifestRow] = {}
+        for i, row in enumerate(table.rows):
+            if manifest_row_problem(row) is None and row["path"] not in rows:
+                rows[row["path"]] = ManifestRow(row["path"], int(row["bytes"]), row["sha256"], i + 2)
+        return rows
+
+    @cached_property
+    def images(self) -> list[OmeZarr]:
+        """The OME-Zarr images whose metadata can be understood, sorted by path."""
+        return [image for image, _ in self.parsed_images if image is not None]
+
+    @cached_property
+    def parsed_images(self) -> list[tuple[OmeZarr | None, list[Finding]]]:
+        """Every OME-Zarr image, with what is wrong in its root metadata."""
+        from neuropack.rules.ome_zarr import find_images
+
+        return list(find_images(self))
+
+    @cached_property
+    def nwb_files(self) -> list[NwbFile]:
+        """The NWB files, sorted by path; one that does not open says so in its `problem`."""
+        from neuropack.rules.nwb_file import read_nwb
+
+        return [read_nwb(self, name) for name in self.files if name.endswith(".nwb")]
+
+    @cached_property
+    def pixels(self) -> PixelScan:
+        """The result of decoding every chunk of every image and NWB file, once for all the rules that ask."""
+        from neuropack.rules.pixels import scan
+
+        return scan(self)
+
+
+def manifest_row_problem(row: dict[str, str]) -> tuple[str, str] | None:
+    """What was expected and found where a row of the manifest cannot be used, else None."""
+    path = row["path"]
+    if unsafe(path):
+        return "a path inside the release, with forward slashes", repr(path)
+    if not (row["bytes"].isascii() and row["bytes"].isdigit() and len(row["bytes"]) < 20):
+        return "a number of bytes", repr(row["bytes"])
+    if not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
+        return "a SHA-256 digest: 64 digits of 0-9 and a-f", repr(row["sha256"])
+    return None
+
+
+def unsafe(path: str) -> bool:
+    """True for a path that is empty, absolute, has backslashes, or steps out of the folder it is relative to."""
+    parts = PurePosixPath(path).parts
+    return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in parts[0] or "\0" in path
+
+
+def _walk(root: Path) -> Iterator[tuple[str, int | str]]:
+    """Path below `root` and size of every file, "folder", or a word for anything else. Links are not followed."""
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    name = folder + entry.name
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode):
+                        yield name, "folder"
+                        todo.append(name + "/")
+                    elif stat.S_ISREG(status.st_mode):
+                        yield name, status.st_size
+                    elif stat.S_ISLNK(status.st_mode):
+                        yield name, f"a link to {os.readlink(root / name)}"  # noqa: PTH115 -- Path would normalise it
+                    else:
+                        yield name, "neither a file nor a folder"
+        except OSError as error:
+            if not folder:
+                raise InputError(f"cannot be read: {error.strerror}", file=root) from error
+            yield folder.rstrip("/"), f"cannot be read: {error.strerror}"

@@ -1,0 +1,83 @@
+"""Run the rules over a release and gather what they find."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from neuropack.errors import InputError, UsageError
+from neuropack.issue import Issue, Report, Where
+from neuropack.rules.release_files import Progress, ReleaseFiles
+from neuropack.rules.rule import Rule, load_rules
+
+LIMIT = 200
+"""Findings a rule may make before it is stopped: nobody reads more, and a release may be made to cause millions."""
+
+
+def check(path: Path, *, rule_folders: Sequence[Path] = (), progress: Progress | None = None) -> Report:
+    """Check a release against the rules that ship and those in `rule_folders`.
+
+    Args:
+        path: the folder of the release. It is not trusted: links are not followed, nothing in it is executed.
+        rule_folders: folders with rules of one's own.
+        progress: called with what is being done, how much of it is done, and how much there is.
+
+    Returns:
+        The report. A rule that crashes is an error in it.
+
+    Raises:
+        UsageError: `path` is no folder, or a folder of rules cannot be loaded.
+        InputError: `path` is not there or cannot be read.
+    """
+    if not path.exists():
+        raise InputError("is not there", file=path, expected="the folder of a release")
+    if not path.is_dir():
+        raise UsageError("is not a folder", file=path, expected="the folder of a release")
+    rules = load_rules(rule_folders)
+    release = ReleaseFiles(path, progress=progress)
+    found = [(rule, issue) for rule in rules for issue in _run(rule, release)]
+    causes = {i.where.file for r, i in found if i.level == "error" and not r.gives_way}
+    explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
+    report = Report(checked=replace(release.checked, rules=len(rules)))
+    report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
+    return report
+
+
+def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:
+    release.note(rule.id)
+    try:
+        for number, finding in enumerate(rule.function(release)):
+            if number == LIMIT:
+                yield Issue(
+                    rule.id,
+                    rule.level,
+                    Where("."),
+                    expected="none",
+                    found=f"more than {LIMIT} findings; the rule was stopped here",
+                    fix="mend the findings above and validate again",
+                )
+                return
+            yield rule.issue(finding)
+    except Exception as error:  # a crash of a rule is a finding, never a skip: the release was not checked by it
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        yield Issue(
+            rule.id,
+            "error",
+            Where("."),
+            expected="the rule runs to its end",
+            found=f"it crashed: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})",
+            fix=f"report this, or mend the rule in {rule.file}:{rule.line}",
+        )
+
+
+def _printable(issue: Issue) -> Issue:
+    """The same issue in valid Unicode: a file name may hold bytes that are none."""
+
+    def clean(text: str) -> str:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    w = issue.where
+    where = Where(clean(w.file), None if w.path is None else clean(w.path), w.line, w.column)
+    return Issue(issue.rule, issue.level, where, clean(issue.expected), clean(issue.found), clean(issue.fix))

@@ -1,0 +1,277 @@
+"""A minimal good release in the layout of the manual: one animal, one stack of two channels, OME-Zarr and NWB.
+
+Written here with zarr and pynwb alone, so that the rules are not tested against the very code they shall check.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+VOXEL = {"z": 2.0, "y": 0.5, "x": 0.5}
+CHANNELS = (("EYFP", 514.0, 527.0), ("tdTomato", 561.0, 581.0))
+SHAPE = (2, 8, 64, 64)
+LEVELS = 3
+STEM = "sub-M01_ses-01_sample-LH_acq-25x_chunk-01"
+FOLDER = "sub-M01/ses-01/micr"
+IMAGE = f"{FOLDER}/{STEM}_CONF.ome.zarr"
+SIDECAR = f"{FOLDER}/{STEM}_CONF.json"
+NWB = f"derivatives/nwb/{FOLDER}/{STEM}_CONF.nwb"
+SWC = f"derivatives/morphology/{FOLDER}/{STEM}_desc-n001.swc"
+METADATA = "metadata/neuropack.json"
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DESCRIPTION = {"Name": "Small release", "BIDSVersion": "1.11.1", "License": "ODC-By-1.0", "Authors": ["A", "B"]}
+
+
+def write(root: Path) -> None:
+    """Write the release into an empty folder."""
+    pixels = np.random.default_rng(0).poisson(20, SHAPE).astype("u2")
+    pixels[:, :, 48:, 48:] = 0  # a shard of zeros, that only write_empty_chunks stores
+    _bids(root)
+    _image(root / IMAGE, pixels)
+    _nwb(root / NWB, pixels)
+    _put(root / SWC, "1 1 4 4 4 1 -1\n2 2 5 5 5 1 1\n")
+    _put(root / METADATA, _document())
+    seal(root)
+
+
+def seal(root: Path, digests: bool = True) -> None:
+    """Write the manifest, and the digests that the metadata hold, for the files as they are now."""
+    document = root / METADATA
+    if digests and document.exists() and "digest" in document.read_text():
+        data = json.loads(document.read_text())
+        data["image_stacks"][0]["digest"] = _sha256(
+            "".join("\t".join(r) + "\n" for r in _rows(root / IMAGE)).encode()
+        )
+        document.write_text(json.dumps(data, indent=2))
+    rows = [r for r in _rows(root) if r[0] != "manifest.tsv"]
+    _put(root / "manifest.tsv", _tsv(["path", "bytes", "sha256"], *rows))
+
+
+def _rows(root: Path) -> list[list[str]]:
+    files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and not p.is_symlink())
+    return [[f, str((root / f).stat().st_size), _sha256((root / f).read_bytes())] for f in files]
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _put(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content, indent=2), encoding="utf-8")
+
+
+def _tsv(*rows: list[str]) -> str:
+    return "".join("\t".join(row) + "\n" for row in rows)
+
+
+def _bids(root: Path) -> None:
+    _put(root / "dataset_description.json", {**DESCRIPTION, "DatasetType": "raw"})
+    _put(root / "README.md", "# Small release\n")
+    _put(root / ".bidsignore", "manifest.tsv\nmetadata\nmetadata/**\n")
+    _put(root / "participants.tsv", _tsv(["participant_id", "species"], ["sub-M01", "mus musculus"]))
+    _put(
+        root / "samples.tsv",
+        _tsv(["sample_id", "participant_id", "sample_type"], ["sample-LH", "sub-M01", "tissue"]),
+    )
+    for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\n")):
+        folder = root / "derivatives" / name
+        generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "neuropack"}]}
+        _put(folder / "dataset_description.json", {**DESCRIPTION, **generated})
+        _put(folder / ".bidsignore", ignore)
+    _put(root / SIDECAR, {"PixelSize": [VOXEL["x"], VOXEL["y"], VOXEL["z"]], "PixelSizeUnits": "um"})
+
+
+def _image(path: Path, pixels: np.ndarray[Any, Any]) -> None:
+    import zarr
+
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    datasets = []
+    for level in range(LEVELS):
+        array = group.create_array(
+            str(level),
+            shape=pixels.shape,
+            dtype=pixels.dtype,
+            chunks=(1, 8, 8, 8),
+            shards=(1, 8, 16, 16),
+            compressors=[zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec()],
+            fill_value=0,
+            config={"write_empty_chunks": True},
+        )
+        array[:] = pixels
+        factor = 2**level
+        scale = [1.0, VOXEL["z"], VOXEL["y"] * factor, VOXEL["x"] * factor]
+        shift = [0.0, 0.0, *((factor - 1) / 2 * VOXEL[a] for a in "yx")]
+        steps: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        datasets.append(
+            {
+                "path": str(level),
+                "coordinateTransformations": steps + [{"type": "translation", "translation": shift}] * (level > 0),
+            }
+        )
+        c, z, y, x = pixels.shape
+        pixels = pixels.reshape(c, z, y // 2, 2, x // 2, 2).mean((3, 5)).round().astype(pixels.dtype)
+    space = [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"axes": [{"name": "c", "type": "channel"}, *space], "datasets": datasets}],
+        "omero": {"channels": [{"label": name, "color": "FF0000"} for name, *_ in CHANNELS]},
+    }
+
+
+def _nwb(path: Path, pixels: np.ndarray[Any, Any]) -> None:
+    import ndx_anatomical_localization as nal
+    import ndx_microscopy as nm
+    import ndx_ophys_devices as nod
+    from pynwb import NWBHDF5IO, H5DataIO, NWBFile
+    from pynwb.file import Subject
+
+    file = NWBFile(session_description="stack", identifier="small", session_start_time=START)
+    file.subject = Subject(subject_id="M01", species="Mus musculus", sex="M", age="P56D")
+    scope = nm.Microscope(name="microscope", description="confocal")
+    file.add_device(scope)
+    rig = nm.MicroscopyRig(name="rig", description="light path", microscope=scope)
+    indicators = [nod.Indicator(name=name, label=name, description="dye") for name, *_ in CHANNELS]
+    file.add_lab_meta_data(nm.MicroscopyExperimentMetadata(microscopy_rigs=[rig], indicators=indicators))
+    space = nm.VolumetricImagingSpace(
+        name="volumetric_imaging_space",
+        description="grid",
+        anatomical_target="root",
+        voxel_size_in_um=[VOXEL[a] for a in "xyz"],
+        dimensions_in_voxels=np.array(SHAPE[:0:-1], "i4"),
+        illumination_pattern=nm.LineScan(name="illumination_pattern"),
+    )
+    images = [
+        nm.VolumetricMicroscopyStaticImage(
+            name=name,
+            description=name,
+            data=H5DataIO(plane, compression="gzip", shuffle=True, chunks=(8, 32, 32)),
+            microscopy_rig=rig,
+            microscopy_channel=nm.MicroscopyChannel(
+                name="microscopy_channel",
+                description=name,
+                excitation_wavelength_in_nm=excitation,
+                emission_wavelength_in_nm=emission,
+                indicator=indicator,
+            ),
+            volumetric_imaging_space=space,
+        )
+        for plane, indicator, (name, excitation, emission) in zip(pixels, indicators, CHANNELS, strict=True)
+    ]
+    file.add_acquisition(nm.MultiChannelMicroscopyContainer(name="stack", microscopy_static_images=images))
+    localization = nal.Localization()
+    file.add_lab_meta_data(localization)
+    localization.add_spaces([nal.AllenCCFv3Space()])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NWBHDF5IO(path, "w") as io:
+        io.write(file)
+
+
+def _document() -> dict[str, Any]:
+    licence = {"spdx": "ODC-By-1.0", "uri": "https://opendatacommons.org/licenses/by/1-0/"}
+    organisation = {"name": "Example Institute", "ror": "https://ror.org/05abcde12"}
+    change = {"version": "1.0.0", "date": "2026-01-02", "changes": ["First."]}
+    channels = [
+        {"name": n, "fluorophore": n, "excitation_nm": x, "emission_nm": m, "detector": "PMT"}
+        for n, x, m in CHANNELS
+    ]
+    return {
+        "schema_version": "1.0.0",
+        "dataset": {
+            "id": "small",
+            "title": "Small release",
+            "version": "1.0.0",
+            "abstract": "For the tests.",
+            "creators": [{"name": "Jane Doe", "orcid": "0000-0002-1825-0097", "affiliation": organisation}],
+            "contact": {"name": "Jane Doe", "email": "jane@example.org"},
+            "license": licence,
+            "keywords": ["Brainbow"],
+            "date": "2026-01-02",
+            "modalities": ["confocal"],
+            "species": "NCBITaxon:10090",
+        },
+        "release": {
+            "manifest": "manifest.tsv",
+            "schema_version": "1.0.0",
+            "version": "1.0.0",
+            "licenses": [{"part": ".", "license": licence}],
+            "changelog": [change],
+        },
+        "subjects": [
+            {
+                "id": "M01",
+                "species": "NCBITaxon:10090",
+                "sex": "M",
+                "age": "P56D",
+                "age_reference": "birth",
+                "strain": "C57BL/6J",
+            }
+        ],
+        "specimens": [
+            {
+                "id": "M01-LH",
+                "subject": "M01",
+                "specimen_type": "hemisphere",
+                "anatomical_entity": "UBERON:0002812",
+                "hemisphere": "left",
+                "fixation": "4% PFA",
+            }
+        ],
+        "instruments": [
+            {
+                "id": "scope",
+                "instrument_type": "FBbi:00000251",
+                "manufacturer": "Example",
+                "model": "Model 1",
+                "objective": {"magnification": 25.0, "numerical_aperture": 1.05, "immersion": "oil"},
+            }
+        ],
+        "acquisitions": [
+            {
+                "id": "acq",
+                "specimen": "M01-LH",
+                "instrument": "scope",
+                "session": "01",
+                "start_time": START.isoformat(),
+                "channels": channels,
+                **{f"voxel_size_{a}_um": v for a, v in VOXEL.items()},
+                **{f"axis_{a}": "unknown" for a in "zyx"},
+            }
+        ],
+        "image_stacks": [
+            {
+                "id": "stack",
+                "subject": "M01",
+                "specimen": "M01-LH",
+                "acquisition": "acq",
+                "path": IMAGE,
+                "nwb_path": NWB,
+                "format": "OME-Zarr",
+                "format_version": "0.5",
+                "axes": "CZYX",
+                "shape": list(SHAPE),
+                "dtype": "uint16",
+                **{f"voxel_size_{a}_um": v for a, v in VOXEL.items()},
+                "unit": "micrometer",
+                "digest": "0" * 64,
+                "processing_level": "raw",
+            }
+        ],
+        "neurons": [
+            {
+                "id": "n001",
+                "image_stack": "stack",
+                "hemisphere": "left",
+                "completeness": "partial",
+                "morphology": SWC,
+                "soma_absent_reason": "not marked",
+                "region_absent_reason": "not registered",
+            }
+        ],
+    }

@@ -1,0 +1,180 @@
+"""BIDS microscopy (1.11): what its validator leaves out, and what it must not find.
+
+Names, order of entities and required fields follow the sections "Microscopy" and "Derivatives" of BIDS 1.11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from neuropack.rules import Finding, ReleaseFiles, rule
+from neuropack.rules.json_text import JsonFile
+
+DESCRIPTION = "dataset_description.json"
+SUFFIXES = "2PE|BF|CARS|CONF|DIC|DF|FLUO|MPE|NLO|OCT|PC|PLI|SEM|SPIM|SR|TEM|uCT"
+ENDINGS = (".ome.zarr", ".ome.tif", ".ome.btf", ".tif", ".png")
+_LABEL = "[a-zA-Z0-9]+"
+_FIRST = (
+    rf"(?P<sub>sub-{_LABEL})(_(?P<ses>ses-{_LABEL}))?_(?P<sample>sample-{_LABEL})(_acq-{_LABEL})?(_stain-{_LABEL})?"
+    r"(_run-[0-9]+)?"
+)
+RAW = re.compile(rf"{_FIRST}(_chunk-[0-9]+)?_({SUFFIXES})")
+DERIVED = re.compile(rf"{_FIRST}(_space-{_LABEL})?(_chunk-[0-9]+)?(_desc-{_LABEL})?_({SUFFIXES})")
+EXAMPLE = "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF"
+REBUILD = "correct study.yaml and build the release again"
+
+
+@rule(id="bids.description", level="error", reads="text")
+def description(release: ReleaseFiles) -> Iterator[Finding]:
+    """The release has a dataset_description.json with Name and BIDSVersion.
+
+    It is the file by which BIDS tools know a data set.
+
+    Build the release again.
+    """
+    yield from _description(release, DESCRIPTION, "Name", "BIDSVersion")
+
+
+@rule(id="bids.derivatives", level="error", reads="text")
+def derivatives(release: ReleaseFiles) -> Iterator[Finding]:
+    """Each folder in derivatives/ is a data set: dataset_description.json with GeneratedBy, and a .bidsignore.
+
+    BIDS checks a derivative by itself, and refuses NWB and SWC files that its .bidsignore does not name.
+
+    Build the release again.
+    """
+    for folder in release.folders:
+        if folder.startswith("derivatives/") and folder.count("/") == 1:
+            yield from _description(release, f"{folder}/{DESCRIPTION}", "Name", "BIDSVersion", "GeneratedBy")
+            if f"{folder}/.bidsignore" not in release.files:
+                yield Finding(f"{folder}/.bidsignore", "a .bidsignore", "no such file", "build the release again")
+
+
+@rule(id="bids.names", level="error", reads="names")
+def names(release: ReleaseFiles) -> Iterator[Finding]:
+    """Images and sidecars are named as BIDS has it: entities in order, a known suffix, the folder of the animal.
+
+    BIDS tools read subject, session and sample out of the name, and its validator refuses any other order.
+
+    Correct subject, session, sample, acq and suffix in study.yaml and build the release again.
+    """
+    for path, stem in _micr_entries(release):
+        pattern = DERIVED if path.startswith("derivatives/") else RAW
+        match = pattern.fullmatch(stem)
+        if match is None:
+            last = "space, chunk, desc" if pattern is DERIVED else "chunk"
+            expected = f"a name such as {EXAMPLE}: sub, ses, sample, acq, stain, run, {last}, in this order"
+            yield Finding(path, expected, stem, REBUILD)
+            continue
+        home = "/".join(p for p in (match["sub"], match["ses"], "micr") if p)
+        if not PurePosixPath(path).parent.as_posix().endswith(home):
+            yield Finding(path, f"the folder {home}", PurePosixPath(path).parent.as_posix(), "move the file")
+
+
+@rule(id="bids.sidecar", level="error", reads="text")
+def sidecar(release: ReleaseFiles) -> Iterator[Finding]:
+    """Each image has a JSON sidecar with PixelSize (a number an axis, X first) and PixelSizeUnits.
+
+    BIDS requires both; without them the image has no scale for BIDS tools.
+
+    Build the release again.
+    """
+    for path, stem in _micr_entries(release):
+        if path.endswith(".json"):
+            continue
+        name = f"{PurePosixPath(path).parent}/{stem}.json"
+        if name not in release.files:
+            yield Finding(
+                name, f"a sidecar of {PurePosixPath(path).name}", "no such file", "build the release again"
+            )
+        elif (file := release.json(name)) is not None:
+            yield from _sidecar_fields(file)
+
+
+@rule(id="bids.samples", level="error", reads="text")
+def samples(release: ReleaseFiles) -> Iterator[Finding]:
+    """samples.tsv lists the sample of every image, with participant_id and sample_type.
+
+    BIDS requires the table, but its validator does not look for it.
+
+    Build the release again.
+    """
+    columns = ("sample_id", "participant_id", "sample_type")
+    images = {m.group("sub", "sample") for path, stem in _raw_images(release) if (m := RAW.fullmatch(stem))}
+    yield from _covers(release, "samples.tsv", columns, ("participant_id", "sample_id"), images)
+
+
+@rule(id="bids.participants", level="error", reads="text")
+def participants(release: ReleaseFiles) -> Iterator[Finding]:
+    """participants.tsv lists every animal that has a folder.
+
+    It is the table by which a data set is searched for species, sex and age.
+
+    Build the release again.
+    """
+    animals = [(f,) for f in release.folders if re.fullmatch(rf"sub-{_LABEL}", f)]
+    yield from _covers(release, "participants.tsv", ("participant_id",), ("participant_id",), animals)
+
+
+def _description(release: ReleaseFiles, name: str, *fields: str) -> Iterator[Finding]:
+    if name not in release.files:
+        yield Finding(name, "a description of the data set", "no such file", "build the release again")
+    elif (file := release.json(name)) is not None:
+        for field in fields:
+            value = file.data.get(field) if isinstance(file.data, dict) else None
+            if not value or not isinstance(value, list if field == "GeneratedBy" else str):
+                yield Finding(file.where(field), f"the field {field}", repr(value), "build the release again")
+
+
+def _micr_entries(release: ReleaseFiles) -> Iterator[tuple[str, str]]:
+    """Path and stem of each image, and of each sidecar that BIDS would look at, in the folders called micr."""
+    for path in sorted([*release.folders, *release.files]):
+        parent, _, name = path.rpartition("/")
+        if PurePosixPath(parent).name != "micr" or ".ome.zarr/" in path:
+            continue
+        ending = next((e for e in (*ENDINGS, ".json") if name.endswith(e)), None)
+        is_folder = path not in release.files
+        if ending is None or is_folder != (ending == ".ome.zarr"):
+            continue
+        if not (ending == ".json" and name.endswith("_xfm.json")):
+            yield path, name.removesuffix(ending)
+
+
+def _raw_images(release: ReleaseFiles) -> Iterator[tuple[str, str]]:
+    for path, stem in _micr_entries(release):
+        if not path.startswith("derivatives/") and not path.endswith(".json"):
+            yield path, stem
+
+
+def _sidecar_fields(file: JsonFile) -> Iterator[Finding]:
+    data: dict[str, Any] = file.data if isinstance(file.data, dict) else {}
+    size = data.get("PixelSize")
+    numbers = [v for v in size if type(v) in (int, float) and v > 0] if isinstance(size, list) else []
+    if not isinstance(size, list) or len(numbers) != len(size) or len(size) not in (2, 3):
+        yield Finding(file.where("PixelSize"), "two or three positive numbers, X first", repr(size), REBUILD)
+    if (units := data.get("PixelSizeUnits")) not in ("mm", "um", "nm"):
+        yield Finding(file.where("PixelSizeUnits"), "um (or mm, nm)", repr(units), REBUILD)
+
+
+def _covers(
+    release: ReleaseFiles,
+    name: str,
+    columns: tuple[str, ...],
+    keys: tuple[str, ...],
+    wanted: Iterable[tuple[str, ...]],
+) -> Iterator[Finding]:
+    """The table is there, has the columns, and a row for each of the wanted keys."""
+    if name not in release.files:
+        yield Finding(name, f"a table with the columns {', '.join(columns)}", "no such file", REBUILD)
+        return
+    if (table := release.table(name)) is None:
+        return
+    if missing := [c for c in columns if c not in table.columns]:
+        yield Finding(table.where(-1), f"the columns {', '.join(columns)}", f"no {', '.join(missing)}", REBUILD)
+        return
+    listed = {tuple(row[k] for k in keys) for row in table.rows}
+    for key in sorted(set(wanted) - listed):
+        yield Finding(name, f"a row for {', '.join(key)}", "none", REBUILD)

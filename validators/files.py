@@ -1,0 +1,235 @@
+"""Files and digests: the release is exactly what its manifest says, and can be copied anywhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from neuropack.errors import InputError
+from neuropack.release import MANIFEST, sha256_of
+from neuropack.rules import Finding, ReleaseFiles, Where, rule
+from neuropack.rules.release_files import manifest_row_problem
+
+COLUMNS = ("path", "bytes", "sha256")
+UNFINISHED = (".partial", ".journal", ".flushing", ".part", ".crdownload")
+JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "__MACOSX"}
+JUNK_ENDINGS = ("~", ".tmp", ".swp", ".bak", ".orig")
+# Windows refuses these, https://learn.microsoft.com/windows/win32/fileio/naming-a-file
+FORBIDDEN = set('<>:"|?*\\')
+RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+LONGEST = 255
+REBUILD = "build the release again, or restore the file"
+
+
+@rule(id="files.readable", level="error", reads="text")
+def readable(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every JSON and TSV file can be read: UTF-8, complete, no name or column twice, of a sane size.
+
+    What cannot be parsed was cut short or edited by hand, and every reader of the release would stumble over it.
+
+    Mend the file at the line named, or build the release again.
+    """
+    for name in release.files:
+        if name.endswith(".json"):
+            release.json(name)
+        elif name.endswith(".tsv"):
+            release.table(name)
+    yield from (release.problems[name] for name in sorted(release.problems))
+
+
+@rule(id="files.manifest", level="error", reads="text")
+def manifest(release: ReleaseFiles) -> Iterator[Finding]:
+    """The release has a manifest.tsv with path, bytes and sha256 of its files, each path once.
+
+    Without it nobody can tell a complete copy from a damaged one.
+
+    Build the release again; the manifest is written last.
+    """
+    if MANIFEST not in release.files:
+        yield Finding(MANIFEST, "a manifest of all files", "no such file", "build the release again")
+        return
+    table = release.table(MANIFEST)
+    if table is None:
+        return
+    if missing := [c for c in COLUMNS if c not in table.columns]:
+        expected = f"the columns {', '.join(COLUMNS)}"
+        yield Finding(Where(MANIFEST, line=1), expected, f"no {', '.join(missing)}", "build the release again")
+        return
+    seen: dict[str, int] = {}
+    for i, row in enumerate(table.rows):
+        if (problem := manifest_row_problem(row)) is not None:
+            yield Finding(table.where(i), *problem, "build the release again")
+        elif row["path"] in seen:
+            found = f"{row['path']} stands in line {seen[row['path']]} too"
+            yield Finding(table.where(i), "each path once", found, "delete one of the two lines")
+        else:
+            seen[row["path"]] = i + 2
+
+
+@rule(id="files.unlisted", level="error", reads="names")
+def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file of the release is listed in its manifest.
+
+    A file that is not listed came in afterwards: nobody vouches for it, and a copy made by the manifest lacks it.
+
+    Remove the file, or build the release again so that it is listed.
+    """
+    if release.manifest is None:
+        return
+    for name in release.files:
+        if name != MANIFEST and name not in release.manifest and not _leftover(name):
+            fix = "remove the file, or build the release again so that it is listed"
+            yield Finding(name, "a line in manifest.tsv", "none", fix)
+
+
+@rule(id="files.missing", level="error", reads="names", gives_way=True)
+def missing(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file that the manifest lists is there.
+
+    A missing file is a lost part of the data set; readers of Zarr do not even notice that a chunk is gone.
+
+    Restore the file from a complete copy, or build the release again.
+    """
+    folders = set(release.folders)
+    lost: dict[str, list[str]] = {}
+    for path, row in (release.manifest or {}).items():
+        if path not in release.files and path not in release.others:
+            parents = [p for p in map(str, reversed(PurePosixPath(path).parents)) if p != "."]
+            top = next((p for p in parents if p not in folders), path)
+            if not any(p in release.others for p in parents):
+                lost.setdefault(top, []).append(f"line {row.line}: {path}")
+    for top, lines in lost.items():
+        below = "" if lines[0].endswith(": " + top) else f"; {len(lines)} files below it are listed"
+        yield Finding(top, f"is there, as manifest.tsv says ({lines[0]})", f"nothing{below}", REBUILD)
+
+
+@rule(id="files.size", level="error", reads="names", gives_way=True)
+def size(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file has the size that the manifest states.
+
+    A file of another size was cut short or changed after the release was made.
+
+    Restore the file from a complete copy, or build the release again.
+    """
+    for path, row in (release.manifest or {}).items():
+        if (found := release.files.get(path, row.bytes)) != row.bytes:
+            yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", REBUILD)
+
+
+@rule(id="files.digest", level="error", reads="bytes", gives_way=True)
+def digest(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file has the SHA-256 digest that the manifest states.
+
+    Bits rot on disks and in transfers without a change of size or date; only the digest tells.
+
+    Restore the file from a complete copy, or build the release again if it was changed on purpose.
+    """
+    rows = [r for p, r in (release.manifest or {}).items() if release.files.get(p) == r.bytes]
+    done, total = 0, sum(r.bytes for r in rows)
+
+    def compute(path: str) -> str:
+        try:
+            return sha256_of(release.path(path)).sha256
+        except InputError as error:
+            return f"the file {error.what}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row, found in zip(rows, pool.map(compute, [r.path for r in rows]), strict=True):
+            done += row.bytes
+            release.note("comparing digests", done, total)
+            if found != row.sha256:
+                yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, REBUILD)
+
+
+@rule(id="files.plain", level="error", reads="names")
+def plain(release: ReleaseFiles) -> Iterator[Finding]:
+    """A release holds plain files and folders only: no links, sockets or devices, and nothing unreadable.
+
+    A link may lead out of the release, and is lost or broken wherever the release is copied to. It is not followed.
+
+    Put a copy of the file in the place of the link.
+    """
+    for name, what in sorted(release.others.items()):
+        yield Finding(name, "a plain file or a readable folder", what, "put a copy of the file in its place")
+
+
+@rule(id="files.unfinished", level="error", reads="names")
+def unfinished(release: ReleaseFiles) -> Iterator[Finding]:
+    """Nothing is left of an interrupted run: no .partial, journal or half-loaded file.
+
+    The interrupted command has not finished its work, so the release may be incomplete.
+
+    Run the command that was interrupted again, or remove what it left.
+    """
+    entries = [*release.files, *release.folders]
+    for name in sorted(entries):
+        inside = any(_unfinished(p) for p in map(str, PurePosixPath(name).parents))
+        if _unfinished(name) and not inside:
+            fix = "run the command that was interrupted again, or remove what it left"
+            yield Finding(name, "only finished files", "a leftover of an interrupted run", fix)
+
+
+@rule(id="files.junk", level="warning", reads="names")
+def junk(release: ReleaseFiles) -> Iterator[Finding]:
+    """No litter of file managers and editors: .DS_Store, Thumbs.db, backup and temporary files.
+
+    It says nothing about the data, and may say something about the person who made it.
+
+    Remove the file and build the release again.
+    """
+    for name in release.files:
+        if _junk(name):
+            yield Finding(name, "only files of the data set", "litter of a program", "remove it")
+
+
+@rule(id="files.names", level="error", reads="names")
+def names(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every name works on every system: printable, no reserved word or character, not too long, no case twins.
+
+    A release is copied between Linux, macOS, Windows and object stores; a name that one of them refuses, or takes
+    for another one, loses the file there.
+
+    Rename the file and build the release again.
+    """
+    twins: dict[str, str] = {}
+    for name in sorted([*release.files, *release.folders, *release.others]):
+        problem = _name_problem(PurePosixPath(name).name)
+        if len(name) > LONGEST:
+            problem = f"a path of {len(name)} characters"
+        twin = twins.setdefault(name.casefold(), name)
+        if twin != name and problem is None:
+            problem = f"differs from {twin} in case only"
+        if problem is not None:
+            expected = f"a portable name, and a path of at most {LONGEST} characters"
+            yield Finding(_escaped(name), expected, problem, "rename it and build the release again")
+
+
+def _name_problem(name: str) -> str | None:
+    if not name.isprintable():
+        return "a character that cannot be printed"
+    if bad := sorted(set(name) & FORBIDDEN):
+        return f"the character {' '.join(bad)}"
+    if name[-1] in " .":
+        return "a space or full stop at the end"
+    if name.split(".", maxsplit=1)[0].lower() in RESERVED:
+        return "a name that Windows reserves"
+    return None
+
+
+def _escaped(name: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _unfinished(name: str) -> bool:
+    return name.endswith(UNFINISHED)
+
+
+def _junk(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(JUNK_NAMES & set(parts)) or parts[-1].startswith("._") or name.endswith(JUNK_ENDINGS)
+
+
+def _leftover(name: str) -> bool:
+    return _junk(name) or any(p.endswith(UNFINISHED) for p in PurePosixPath(name).parts)

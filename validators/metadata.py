@@ -1,0 +1,240 @@
+"""Metadata records: they fit the schema, they are each other's, and what they point at is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import PurePosixPath
+from typing import Any
+
+from neuropack.release import METADATA, Entry, digest_of_lines
+from neuropack.rules import Finding, ReleaseFiles, Where, rule
+from neuropack.rules.release_files import unsafe
+
+# where a record of one list names a record of another: list, slot, list it names
+REFERENCES = (
+    ("specimens", "subject", "subjects"),
+    ("labellings", "specimen", "specimens"),
+    ("acquisitions", "specimen", "specimens"),
+    ("acquisitions", "instrument", "instruments"),
+    ("image_stacks", "subject", "subjects"),
+    ("image_stacks", "specimen", "specimens"),
+    ("image_stacks", "acquisition", "acquisitions"),
+    ("registrations", "image_stack", "image_stacks"),
+    ("neurons", "image_stack", "image_stacks"),
+    ("annotations", "image_stack", "image_stacks"),
+)
+LISTS = (
+    *("subjects", "specimens", "labellings", "instruments", "acquisitions", "image_stacks"),
+    *("registrations", "neurons", "annotations", "processings", "benchmarks"),
+)
+# paths of a record, relative to the release; a star stands for each element of a list
+PATHS = (
+    ("image_stacks", "path"),
+    ("image_stacks", "nwb_path"),
+    ("registrations", "inverse_path"),
+    ("registrations", "transforms", "*", "path"),
+    ("neurons", "morphology"),
+    ("annotations", "path"),
+)
+EDIT = "correct study.yaml and build the release again"
+
+
+@rule(id="metadata.present", level="error", reads="names")
+def present(release: ReleaseFiles) -> Iterator[Finding]:
+    """The release has its metadata in metadata/neuropack.json: a JSON object.
+
+    Everything that is known about animals, specimens, microscopes and images stands there.
+
+    Build the release again.
+    """
+    document = release.json(METADATA)
+    if METADATA not in release.files:
+        yield Finding(METADATA, "the metadata of the release", "no such file", "build the release again")
+    elif document is not None and not isinstance(document.data, dict):
+        found = f"a {type(document.data).__name__}"
+        yield Finding(document.where(), "a JSON object", found, "build the release again")
+
+
+@rule(id="metadata.schema", level="error", reads="text")
+def schema(release: ReleaseFiles) -> Iterator[Finding]:
+    """The metadata fit the schema: required fields present, every name known, every value in its range.
+
+    Programs that search, convert or publish the data rely on the fields of the schema and on nothing else.
+
+    Correct the field in study.yaml and build the release again.
+    """
+    from neuropack.schema import validate
+
+    if (document := release.metadata) is not None:
+        for problem in validate(document.data):
+            yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix)
+
+
+@rule(id="metadata.unique-ids", level="error", reads="text")
+def unique_ids(release: ReleaseFiles) -> Iterator[Finding]:
+    """Within each list of the metadata every id is given once.
+
+    Two records of one id cannot be told apart by the records that refer to them.
+
+    Give one of the two another id in study.yaml and build the release again.
+    """
+    if (document := release.metadata) is None:
+        return
+    for collection in LISTS:
+        seen: dict[Any, int] = {}
+        for i, record in release.records(collection):
+            name = record.get("id")
+            if not isinstance(name, str):
+                continue
+            if name in seen:
+                found = f"{name!r} is the id of /{collection}/{seen[name]} too"
+                yield Finding(document.where(collection, i, "id"), "an id of its own", found, EDIT)
+            seen.setdefault(name, i)
+
+
+@rule(id="metadata.references", level="error", reads="text")
+def references(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every record that another record names is there: the subject of a specimen, the acquisition of a stack, ...
+
+    A dangling reference loses the animal, the microscope or the image that the data came from.
+
+    Correct the id, or add the record, in study.yaml and build the release again.
+    """
+    if (document := release.metadata) is None:
+        return
+    known = {c: {r["id"] for _, r in release.records(c) if isinstance(r.get("id"), str)} for c in LISTS}
+    for collection, slot, target in REFERENCES:
+        for i, record in release.records(collection):
+            name = record.get(slot)
+            if isinstance(name, str) and name not in known[target]:
+                yield _dangling(document.where(collection, i, slot), target, name, known[target])
+    for i, annotation in release.records("annotations"):
+        for j, entry in enumerate(_dicts(annotation.get("label_map"))):
+            name = entry.get("neuron")
+            if isinstance(name, str) and name not in known["neurons"]:
+                where = document.where("annotations", i, "label_map", j, "neuron")
+                yield _dangling(where, "neurons", name, known["neurons"])
+    for i, benchmark in release.records("benchmarks"):
+        for j, split in enumerate(_dicts(benchmark.get("splits"))):
+            for k, name in enumerate(split.get("subjects") or []):
+                if isinstance(name, str) and name not in known["subjects"]:
+                    where = document.where("benchmarks", i, "splits", j, "subjects", k)
+                    yield _dangling(where, "subjects", name, known["subjects"])
+
+
+@rule(id="metadata.paths", level="error", reads="names")
+def paths(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file and folder that the metadata name is in the release.
+
+    The metadata are the way to the data: a path that leads nowhere hides an image that may be there.
+
+    Correct the path, or put the file there, and build the release again.
+    """
+    if (document := release.metadata) is None:
+        return
+    there = {*release.files, *release.folders}
+    for collection, *slots in PATHS:
+        for i, record in release.records(collection):
+            for keys, path in _values(record, slots):
+                where = document.where(collection, i, *keys)
+                if unsafe(path):
+                    yield Finding(where, "a path inside the release, with forward slashes", repr(path), EDIT)
+                elif path.rstrip("/") not in there and path not in release.others:
+                    near = get_close_matches(path, there, 1, 0.9)
+                    hint = f"; {near[0]} is there" if near else ""
+                    yield Finding(where, "a file or folder of the release", f"{path} is not there{hint}", EDIT)
+
+
+@rule(id="metadata.digests", level="error", reads="text", gives_way=True)
+def digests(release: ReleaseFiles) -> Iterator[Finding]:
+    """The digest of each image stack, and of each output of a processing, is that of the files in the manifest.
+
+    It ties the records to the very files they describe. The digest of a folder is that of its manifest lines.
+
+    Build the release again.
+    """
+    if release.manifest is None or release.metadata is None:
+        return
+    document = release.metadata
+    stated: dict[tuple[Any, Any], Where] = {}
+    for i, stack in release.records("image_stacks"):
+        stated[stack.get("path"), stack.get("digest")] = document.where("image_stacks", i, "digest")
+    for i, processing in release.records("processings"):
+        for j, output in enumerate(_dicts(processing.get("outputs"))):
+            where = document.where("processings", i, "outputs", j, "sha256")
+            stated.setdefault((output.get("path"), output.get("sha256")), where)
+    wanted = {path for path, _ in stated if isinstance(path, str)}
+    below: dict[str, dict[str, Entry]] = {path: {} for path in wanted}
+    for name, row in release.manifest.items():
+        for path in wanted.intersection(map(str, PurePosixPath(name).parents)):
+            below[path][name.removeprefix(path + "/")] = Entry(row.bytes, row.sha256)
+    for (path, sha256), where in stated.items():
+        if isinstance(path, str) and isinstance(sha256, str):
+            file = release.manifest.get(path)
+            found = file.sha256 if file else digest_of_lines(below[path]) if below[path] else None
+            if found not in (None, sha256):
+                yield Finding(path, f"sha256 {sha256}, as {where} says", str(found), "build the release again")
+
+
+@rule(id="metadata.licence", level="error", reads="text")
+def licence(release: ReleaseFiles) -> Iterator[Finding]:
+    """Each licence is an SPDX identifier, and dataset_description.json names the same one.
+
+    Only a licence that is known by its identifier tells a reuser, and a machine, what is allowed.
+
+    Choose an identifier from https://spdx.org/licenses, such as ODC-By-1.0 or CC-BY-4.0, in study.yaml.
+    """
+    if (document := release.metadata) is None:
+        return
+    stated = _get(document.data, "dataset", "license", "spdx")
+    listed: list[tuple[tuple[str | int, ...], Any]] = [(("dataset", "license", "spdx"), stated)]
+    for i, part in enumerate(_dicts(_get(document.data, "release", "licenses"))):
+        listed.append((("release", "licenses", i, "license", "spdx"), _get(part, "license", "spdx")))
+    good = True
+    for keys, spdx in listed:
+        if isinstance(spdx, str) and (problem := _spdx_problem(spdx)) is not None:
+            good = False
+            yield Finding(document.where(*keys), "an SPDX licence identifier", problem, EDIT)
+    description = release.json("dataset_description.json")
+    shown = _get(description.data if description else None, "License")
+    if good and description and isinstance(stated, str) and isinstance(shown, str) and shown != stated:
+        yield Finding(description.where("License"), f"{stated}, as {METADATA} says", shown, EDIT)
+
+
+def _spdx_problem(spdx: str) -> str | None:
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        written = canonicalize_license_expression(spdx)
+    except InvalidLicenseExpression as error:
+        return f"{spdx!r}: {error}"
+    return None if written == spdx else f"{spdx!r}, which is written {written}"
+
+
+def _dangling(where: Any, target: str, name: str, known: set[str]) -> Finding:
+    near = get_close_matches(name, sorted(known), 1)
+    hint = f"; {near[0]!r} is there" if near else ""
+    return Finding(where, f"the id of one of the {target}", f"{name!r}, which none has{hint}", EDIT)
+
+
+def _values(record: Any, slots: list[str], *keys: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The text values at a path of slots below a record, with their keys."""
+    if not slots:
+        if isinstance(record, str):
+            yield keys, record
+    elif slots[0] == "*":
+        for i, element in enumerate(record if isinstance(record, list) else []):
+            yield from _values(element, slots[1:], *keys, i)
+    elif isinstance(record, dict) and slots[0] in record:
+        yield from _values(record[slots[0]], slots[1:], *keys, slots[0])
+
+
+def _get(data: Any, *keys: str) -> Any:
+    for key in keys:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _dicts(values: Any) -> list[dict[str, Any]]:
+    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
