@@ -42,6 +42,11 @@ def test_the_study_has_no_mistake_and_says_that_all_is_simulated(demo: DemoInput
         assert stack.instrument["model"].startswith("simulator")
 
 
+def test_the_raw_files_themselves_say_that_they_are_simulated(demo: DemoInputs) -> None:
+    for path in demo.raw:
+        assert b"LH (simulated)" in path.read_bytes(), path
+
+
 def test_labels_and_skeletons_are_of_the_neurons_in_the_raw_file(demo: DemoInputs) -> None:
     for raw, labels, skeletons in zip(demo.raw, demo.labels, demo.skeletons, strict=True):
         with open_volume(labels) as truth, open_volume(raw) as image:

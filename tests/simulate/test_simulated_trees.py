@@ -42,6 +42,12 @@ def test_neurons_branch() -> None:
     assert (children == 2).sum() > 5 and children.max() == 2
 
 
+def test_a_long_axon_does_not_branch_without_bound() -> None:
+    habit = Habit(axon_length_um=250.0, dendrite_length_um=20.0)
+    neuron = grow(np.random.default_rng(1), (400.0, 400.0, 400.0), habit=habit)
+    assert 10 < (neuron.type == AXON).sum() < 4_000
+
+
 def test_the_same_seed_grows_the_same_neuron() -> None:
     one, two, other = (grow(np.random.default_rng(s), SIZE) for s in (7, 7, 8))
     assert np.array_equal(one.xyz, two.xyz) and np.array_equal(one.radius, two.radius)
