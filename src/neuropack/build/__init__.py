@@ -253,10 +253,11 @@ def _convert(
         )
     made = Made(one, result)
     known = earlier.get(stack.id, {}).get("raw_digest")
-    made.raw_digest = known if known and result.status == "up to date" else digest_of(stack.file)
-    if labels is not None:
+    made.raw_digests[stack.file] = known if known and result.status == "up to date" else digest_of(stack.file)
+    if labels is not None and stack.labels is not None:
         with labels:
             convert(labels, [root / stack.label_image], labels=True, overwrite=True, memory=memory, progress=tell)
+        made.raw_digests[stack.labels] = digest_of(stack.labels)
         made.label_values = derivatives.label_values(root / stack.label_image)
     for name in _outputs(one):  # of a conversion that was begun with other settings and given up
         for rest in _unfinished(root / name):

@@ -27,7 +27,7 @@ def readme(study: Study, planned: Sequence[Planned]) -> str:
                 "file": one.stack.file.name,
                 "shape": " ".join(f"{a}={n}" for a, n in zip(axes, lengths, strict=True)),
                 "dtype": volume.dtype.name,
-                "voxel": " x ".join(f"{v:g}" for v in volume.voxel_size_um if v is not None),
+                "voxel": ", ".join(f"{v:g}" for v in volume.voxel_size_um if v is not None),
                 "channels": ", ".join(c["name"] for c in one.acquisition["channels"]),
                 "neurons": len(one.skeletons),
                 "notes": one.notes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import neuropack
@@ -27,14 +28,14 @@ class Made:
         planned: the stack.
         result: of the conversion.
         digests: SHA-256 of every file or folder made from it, by path in the release.
-        raw_digest: SHA-256 of the raw file.
+        raw_digests: SHA-256 of the raw files of the image and its labels.
         label_values: the values of the label image but 0.
     """
 
     planned: Planned
     result: Result
     digests: dict[str, str] = field(default_factory=dict)
-    raw_digest: str = ""
+    raw_digests: dict[Path, str] = field(default_factory=dict)
     label_values: tuple[int, ...] = ()
 
 
@@ -96,7 +97,7 @@ def _image(made: Made) -> Record:
         "unit": "micrometer",
         "digest": made.digests[stack.image],
         "raw_file": stack.file.name,
-        "raw_digest": made.raw_digest,
+        "raw_digest": made.raw_digests[stack.file],
         "processing_level": "raw",
         "nwb_path": stack.nwb,
         "intensity_min": min((r.minimum for r in rows), default=None),
@@ -169,15 +170,22 @@ def _annotations(made: Made) -> Iterable[Record]:
 
 
 def _processings(made: Made) -> Iterable[Record]:
-    """The conversion of the stack, and what was assumed on the way."""
+    """The conversions of the image and of its labels, and what was assumed on the way."""
     stack, volume = made.planned.stack, made.planned.volume
-    parameters = {"axes": volume.native_axes, "scene": volume.scene, "notes": made.planned.notes}
-    yield {
-        "id": f"{stack.id}-conversion",
+    settings = {"axes": volume.native_axes, "scene": volume.scene, "notes": made.planned.notes}
+    yield _conversion(made, f"{stack.id}-conversion", stack.file, [stack.image, stack.nwb], settings)
+    if stack.labels is not None and made.planned.labels is not None:
+        settings = {"axes": made.planned.labels.native_axes}
+        yield _conversion(made, f"{stack.id}-labels-conversion", stack.labels, [stack.label_image], settings)
+
+
+def _conversion(made: Made, name: str, raw: Path, outputs: list[str], settings: Mapping[str, Any]) -> Record:
+    return {
+        "id": name,
         "activity": "conversion",
         "software": "neuropack",
         "software_version": neuropack.__version__,
-        "parameters": json.dumps({k: v for k, v in parameters.items() if v}, sort_keys=True),
-        "inputs": [{"path": stack.file.name, "sha256": made.raw_digest}],
-        "outputs": [{"path": path, "sha256": digest} for path, digest in sorted(made.digests.items())],
+        "parameters": json.dumps({k: v for k, v in settings.items() if v}, sort_keys=True),
+        "inputs": [{"path": raw.name, "sha256": made.raw_digests[raw]}],
+        "outputs": [{"path": path, "sha256": made.digests[path]} for path in outputs],
     }

@@ -85,6 +85,8 @@ def _value(node: Node, info: Mapping[str, Any], label: str, problems: list[Probl
         return {k: n.text for k, n in node.items.items()}
     if node.value is not None and info["kind"] in ("string", "enum", "reference"):
         return node.text.strip()  # a block of text ends with a line break
+    if info["kind"] == "number" and type(node.value) is int:
+        return float(node.value)
     return node.value
 
 

@@ -1,0 +1,50 @@
+"""``neuropack init`` and ``neuropack build``: from an empty folder to a release."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuropack.cli import common
+
+
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to begin a study in.")]) -> None:
+    """Write a commented study.yaml to fill in, a README and a folder for raw files. Nothing is overwritten."""
+    from neuropack.study.begin import begin
+
+    for path in begin(folder):
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: fill in {folder / 'study.yaml'}, then: neuropack build {folder} RELEASE")
+
+
+def build(
+    study: Annotated[Path, typer.Argument(metavar="STUDY", help="study.yaml, or its folder.")],
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A new folder, or an earlier build.")],
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove from the release what the study no longer has.")
+    ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""
+    budget = common.size(memory)
+    from neuropack.build import build as job
+
+    with common.progress() as progress:
+        result = job(study, release, prune=prune, memory=budget, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=2))
+        return
+    for stack, status in result.stacks.items():
+        typer.echo(f"{stack}: {status}")
+        for note in result.notes[stack]:
+            typer.echo(f"  note: {note}")
+    for name in result.removed:
+        typer.echo(f"removed {name}")
+    typer.echo(f"{release}: {result.files} files, {result.bytes} bytes")
