@@ -20,7 +20,7 @@ import numpy as np
 from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
 from neuropack.readers.czi_metadata import CziMetadata, read_metadata
-from neuropack.readers.czi_segments import Tile, decode_zstd1, read_tiles, read_time_stamps
+from neuropack.readers.czi_segments import ZSTD1, Tile, decode_bgr48, read_tiles, read_time_stamps
 from neuropack.readers.problems import damaged, reading
 from neuropack.volume import Volume, VoxelSize
 
@@ -28,7 +28,6 @@ from neuropack.volume import Volume, VoxelSize
 _PIXEL_TYPES = {0: "Gray8", 1: "Gray16", 2: "Gray32Float", 3: "Bgr24", 4: "Bgr48", 8: "Bgr96Float"}
 _DTYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4", "Bgr24": "u1", "Bgr48": "u2", "Bgr96Float": "f4"}
 _COMPRESSIONS = {0, 1, 2, 4, 5, 6}  # none, JPEG, LZW, JPEG XR, zstd0, zstd1
-_ZSTD1 = 6
 _CACHE_BYTES = 128 * 2**20  # decoded tiles kept while a mosaic is read: neighbours share their overlaps
 
 Plane = tuple[int, int, int]  # T, C, Z as numbered in the file
@@ -56,9 +55,9 @@ class _Scene:
 
     @property
     def misread_by_libczi(self) -> bool:
-        """True where libCZI gives wrong pixels (see `decode_zstd1`)."""
+        """True where libCZI gives wrong pixels (see `decode_bgr48`)."""
         return self.pixel_type == "Bgr48" and any(
-            tile.compression == _ZSTD1 for tiles in self.tiles.values() for tile in tiles
+            tile.compression == ZSTD1 for tiles in self.tiles.values() for tile in tiles
         )
 
 
@@ -201,7 +200,7 @@ class CziPixels:
             left, right = max(x, tile.x), min(x + width, tile.x + tile.width)
             top, bottom = max(y, tile.y), min(y + height, tile.y + tile.height)
             if left < right and top < bottom:
-                part = decode_zstd1(self._path, tile)[
+                part = decode_bgr48(self._path, tile)[
                     top - tile.y : bottom - tile.y, left - tile.x : right - tile.x
                 ]
                 out[top - y : bottom - y, left - x : right - x] = part

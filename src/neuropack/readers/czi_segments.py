@@ -18,6 +18,7 @@ _HEADER = struct.Struct("<16sqq")
 _ENTRY = struct.Struct("<2siqii6xi")  # schema, pixel type, file position, file part, compression, dimensions
 _DIMENSION = struct.Struct("<4siifi")  # name, start, size, start coordinate (physical), stored size
 _SUBBLOCK = struct.Struct("<iiq")  # bytes of metadata, of attachments, of pixels
+UNCOMPRESSED, ZSTD0, ZSTD1 = 0, 5, 6
 _DIRECTORY_HEADER = 128  # count and reserved bytes in front of the entries
 _ATTACHMENT_HEADER = 256
 
@@ -116,11 +117,14 @@ def _pixel_span(file: BinaryIO, position: int) -> tuple[int, int]:
     return position + _HEADER.size + fixed + metadata, size
 
 
-def decode_zstd1(path: Path, tile: Tile) -> npt.NDArray[np.uint16]:
-    """Pixels (Y, X, 3; blue first) of a 16 bit colour tile with Zstandard compression "zstd1".
+def decode_bgr48(path: Path, tile: Tile) -> npt.NDArray[np.uint16]:
+    """Pixels (Y, X, 3; blue first) of a 16 bit colour tile, uncompressed or compressed with Zstandard.
 
-    libCZI up to 0.68 (pylibCZIrw 6.1) decodes exactly these wrongly where low and high bytes are stored apart
-    (ZEISS/libczi#167): silently, so they are decoded here.
+    libCZI of pylibCZIrw 6.1 gives wrong pixels, silently, for just these in the compression "zstd1" where low and
+    high bytes are stored apart (ZEISS/libczi#167), so they are decoded here.
+
+    Raises:
+        ValueError: for other compressions, and damaged data.
     """
     import imagecodecs
 
@@ -128,9 +132,18 @@ def decode_zstd1(path: Path, tile: Tile) -> npt.NDArray[np.uint16]:
         start, size = _pixel_span(file, tile.position)
         file.seek(start)
         data = file.read(size)
-    header = data[0]  # its length; three bytes where a pre-processing is stated
-    apart = header >= 3 and data[1] == 1 and bool(data[2] & 1)
-    raw = np.frombuffer(imagecodecs.zstd_decode(data[header:]), np.uint8)
+    apart = False
+    if tile.compression == ZSTD1:
+        header = data[0]  # its length; three bytes where a pre-processing is stated
+        apart = header >= 3 and data[1] == 1 and bool(data[2] & 1)
+        data = bytes(imagecodecs.zstd_decode(data[header:]))
+    elif tile.compression == ZSTD0:
+        data = bytes(imagecodecs.zstd_decode(data))
+    elif tile.compression != UNCOMPRESSED:
+        raise ValueError(
+            f"Tiles of compression {tile.compression} beside ones of compression {ZSTD1} have no decoder."
+        )
+    raw = np.frombuffer(data, np.uint8)
     if apart:
         raw = raw.reshape(2, -1).T.ravel()
     return raw.view("<u2").reshape(tile.height, tile.width, 3)

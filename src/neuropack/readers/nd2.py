@@ -141,6 +141,9 @@ class Nd2Pixels:
                 self._file.close()
                 self._file = None
 
+    def __del__(self) -> None:  # the library warns about a file that nobody closed
+        self.close()
+
 
 def _open(path: Path) -> ND2File:
     import nd2
