@@ -183,12 +183,11 @@ def _value_problem(error: Any, path: Path, root: str) -> SchemaProblem:
         return SchemaProblem(
             where, f"a mapping with the fields of {cls}", _shown(value), f"write the fields of {cls}"
         )
-    in_list = bool(path) and isinstance(path[-1], int)
-    expects_list = info["multivalued"] or bool(info.get("matrix"))
+    inside = next((i for i, part in enumerate(reversed(path)) if isinstance(part, str)), 0)  # of so many lists
     wanted = info["type"]
     if info["kind"] == "enum":
         wanted = "one of " + ", ".join(info["enum"])
-    if expects_list and not in_list:
+    if inside < (2 if info.get("matrix") else info["multivalued"]):
         wanted = f"a list, each item {wanted}"
     if kind in ("minItems", "maxItems"):
         count = info["min_items"] if kind == "minItems" else info["max_items"]
