@@ -89,16 +89,15 @@ def validate(document: Any, class_name: str = "Document") -> list[SchemaProblem]
         UsageError: there is no such class.
     """
     _class(class_name)
-    errors = list(_validator(class_name).iter_errors(document))
-    found: list[tuple[Path, SchemaProblem]] = []
-    paths = sorted(errors, key=lambda e: _sort_key(e.absolute_path))
-    for _, group in groupby(paths, key=lambda e: _sort_key(e.absolute_path)):
+    # JSON has no nan and infinity, but YAML and Python's json do, and nan is neither below nor above a limit.
+    endless = {path: value for path, value in _walk(document) if isinstance(value, float) and not isfinite(value)}
+    found = [(path, _not_finite(path, value, class_name)) for path, value in endless.items()]
+    errors = sorted(_validator(class_name).iter_errors(document), key=lambda e: _sort_key(e.absolute_path))
+    for _, group in groupby(errors, key=lambda e: _sort_key(e.absolute_path)):
         here = list(group)
         path: Path = tuple(here[0].absolute_path)
-        found += [(path + extra, problem) for extra, problem in _problems(here, path, class_name)]
-    found += [
-        (path, _not_finite(path, value, class_name)) for path, value in _walk(document) if _is_not_finite(value)
-    ]
+        if path not in endless:
+            found += [(path + extra, problem) for extra, problem in _problems(here, path, class_name)]
     return [problem for _, problem in sorted(found, key=lambda item: _sort_key(item[0]))]
 
 
@@ -317,11 +316,6 @@ def _walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         yield from _walk(item, (*path, key))
-
-
-def _is_not_finite(value: Any) -> bool:
-    # JSON has no nan and infinity, but YAML and Python's json do.
-    return isinstance(value, float) and not isfinite(value)
 
 
 def _sort_key(path: Iterable[str | int]) -> tuple[tuple[int, int, str], ...]:
