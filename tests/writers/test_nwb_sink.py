@@ -25,7 +25,7 @@ from neuropack.writers.nwb_file import Layout
 from neuropack.writers.nwb_pixels import TARGET_BYTES, chunk_shape, chunks_of, encode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-META = NwbMetadata(identifier="8e1f", session_start_time=NOW, created=NOW)
+META = NwbMetadata(identifier="8e1f", session_start_time=NOW, created=NOW, subject=NwbSubject())
 FULL = NwbMetadata(
     identifier="8e1f",
     session_start_time=NOW,
@@ -386,6 +386,7 @@ def test_metadata_that_pynwb_refuses_are_one_clear_error(tmp_path: Path) -> None
     meta = NwbMetadata(identifier="a", session_start_time=NOW, created=NOW, lab=5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="do not fit NWB"):
         NwbSink(tmp_path / "a.nwb", volume((1, 2, 3, 4)), meta)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_folder_to_write_in(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
-from neuropack.writers.nwb_file import Layout, create, safe_name, stored_dtype
+from neuropack.writers.nwb_file import Layout, create, describe, safe_name, stored_dtype
 from neuropack.writers.nwb_pixels import chunk_shape, chunks_of, encode
 from neuropack.writers.sink import Statistics, Unresumable
 
@@ -136,8 +136,9 @@ class NwbSink:
         self._file: Any = None
         self._datasets: dict[str, Any] = {}
         if not resume:
+            contents = describe(volume, metadata, self._layout, chunk)
             with self._index_written():
-                create(path, volume, metadata, self._layout, chunk)
+                create(path, contents)
         self._open(volume, metadata, chunk)
         self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "neuropack-nwb")
 

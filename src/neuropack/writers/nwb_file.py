@@ -100,8 +100,27 @@ def _told(text: str, **facts: Any) -> str:
     return f"{text} As stated: {json.dumps(facts, ensure_ascii=False)}" if facts else text
 
 
-def create(path: Path, volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]) -> None:
-    """Write the file with all its metadata and with datasets that have no chunk yet.
+def describe(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]) -> Any:
+    """The contents of the file as a pynwb NWBFile, with datasets that have a shape and no chunk yet.
+
+    Raises:
+        InputError: pynwb refuses a value.
+    """
+    try:
+        nwb = _file(volume, meta, layout, chunk)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "the metadata do not fit NWB",
+            file=volume.path,
+            found=str(error),
+            fix="correct the field that the message names",
+        ) from error
+    _fix_ids(nwb, meta.identifier)
+    return nwb
+
+
+def create(path: Path, nwb: Any) -> None:
+    """Write the file that `describe` made.
 
     Free-space strategy "none" makes the place of every chunk depend on the order of the writes alone, so that an
     interrupted and continued file is byte for byte the undisturbed one.
@@ -109,11 +128,6 @@ def create(path: Path, volume: Volume, meta: NwbMetadata, layout: Layout, chunk:
     import h5py
     from pynwb import NWBHDF5IO
 
-    try:
-        nwb = _file(volume, meta, layout, chunk)
-    except (TypeError, ValueError) as error:  # how pynwb refuses a value
-        raise InputError("the metadata do not fit NWB", file=volume.path, found=str(error)) from error
-    _fix_ids(nwb, meta.identifier)
     with (
         h5py.File(path, "w", libver=("earliest", "v110"), fs_strategy="none") as h5,
         NWBHDF5IO(file=h5, mode="w") as io,
