@@ -1,0 +1,272 @@
+"""Decoding of boxes from every layout that TIFF has, against tifffile's whole-image reader."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neuropack.axes import box_shape, full_box
+from neuropack.readers import tiff, tiff_pixels
+from neuropack.readers.tiff_pixels import SegmentCache, TiffPixels
+from neuropack.volume import Volume
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def stack(shape: tuple[int, ...], dtype: str) -> Array:
+    """Values that differ everywhere and compress a little."""
+    values = np.arange(np.prod(shape), dtype=np.int64).reshape(shape)
+    return (values * 7 % 251 - (100 if np.dtype(dtype).kind == "i" else 0)).astype(dtype)
+
+
+# name: shape, dtype, tifffile's options
+LAYOUTS: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
+    "contiguous": ((5, 37, 41), "uint16", {}),
+    "big-endian": ((5, 37, 41), "uint16", {"byteorder": ">"}),
+    "big-endian signed strips": ((3, 37, 41), "int16", {"byteorder": ">", "rowsperstrip": 5, "contiguous": False}),
+    "big-endian float": ((2, 20, 30), "float32", {"byteorder": ">", "rowsperstrip": 3}),
+    "strips of one row": ((3, 23, 17), "uint8", {"rowsperstrip": 1}),
+    "LZW and predictor": ((3, 37, 41), "uint16", {"compression": "lzw", "predictor": True, "rowsperstrip": 8}),
+    "big-endian LZW": ((2, 37, 41), "uint16", {"compression": "lzw", "predictor": True, "byteorder": ">"}),
+    "deflate, one strip a page": ((3, 37, 41), "uint16", {"compression": "zlib"}),
+    "float predictor": ((2, 30, 20), "float32", {"compression": "zlib", "predictor": 3, "rowsperstrip": 7}),
+    "zstd tiles": ((2, 70, 90), "uint16", {"compression": "zstd", "tile": (16, 32)}),
+    "raw tiles": ((2, 70, 90), "uint8", {"tile": (32, 16)}),
+    "big-endian raw tiles": ((2, 70, 90), "uint16", {"tile": (32, 16), "byteorder": ">"}),
+    "volumetric tiles": (
+        (2, 20, 40, 50), "uint8", {"volumetric": True, "tile": (16, 16, 16), "compression": "zlib"},
+    ),
+    "packbits": ((2, 30, 20), "uint8", {"compression": "packbits", "rowsperstrip": 9}),
+    "JPEG tiles": ((2, 64, 48), "uint8", {"compression": "jpeg", "tile": (32, 32)}),
+    "JPEG tiles of RGB": (
+        (2, 64, 48, 3), "uint8", {"compression": "jpeg", "tile": (32, 32), "photometric": "rgb"},
+    ),
+    "RGB": ((4, 31, 29, 3), "uint8", {"photometric": "rgb"}),
+    "RGB in planes": ((4, 3, 31, 29), "uint8", {"photometric": "rgb", "planarconfig": "separate"}),
+    "RGB in planes, deflate": (
+        (2, 3, 31, 29), "uint16",
+        {"photometric": "rgb", "planarconfig": "separate", "compression": "zlib", "rowsperstrip": 4},
+    ),
+    "RGB in planes, tiles": (
+        (3, 64, 48), "uint8", {"photometric": "rgb", "planarconfig": "separate", "tile": (16, 16)},
+    ),
+    "five samples": ((25, 26, 5), "uint16", {"planarconfig": "contig", "extrasamples": []}),
+    "one bit": ((3, 19, 24), "bool", {"photometric": "minisblack"}),
+    "BigTIFF": ((3, 21, 22), "uint16", {"bigtiff": True}),
+    "big-endian BigTIFF": ((3, 21, 22), "int32", {"bigtiff": True, "byteorder": ">", "compression": "zlib"}),
+    "no metadata": ((4, 21, 22), "uint16", {"metadata": None}),
+    "single plane": ((33, 34), "uint16", {}),
+    "complex": ((2, 9, 8), "complex64", {"byteorder": ">"}),
+}  # fmt: skip
+
+
+def write(path: Path, name: str) -> Path:
+    shape, dtype, options = LAYOUTS[name]
+    options = {"photometric": "minisblack", **options}
+    tiff_options = {k: options.pop(k) for k in ("byteorder", "bigtiff") if k in options}
+    with tifffile.TiffWriter(path, **tiff_options) as writer:
+        writer.write(stack(shape, dtype), **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Volume, Array]]:
+    """An opened file of a layout and all its pixels."""
+    folder = tmp_path_factory.mktemp("layouts")
+    made: dict[str, tuple[Volume, Array]] = {}
+
+    def get(name: str) -> tuple[Volume, Array]:
+        if name not in made:
+            path = write(folder / f"{len(made)}.tif", name)
+            (volume,) = tiff.open_file(path)
+            made[name] = volume, tifffile.imread(path).reshape(volume.native_shape)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_whole_and_blocks(name: str, layouts: Callable[[str], tuple[Volume, Array]]) -> None:
+    volume, expected = layouts(name)
+    found = volume.pixels.read(full_box(volume.native_shape))
+    assert found.dtype == volume.dtype
+    assert found.dtype.isnative
+    np.testing.assert_array_equal(found, expected)
+    if "JPEG" not in name:
+        shape, dtype, _ = LAYOUTS[name]
+        np.testing.assert_array_equal(found.reshape(shape), stack(shape, dtype))
+    times_read = np.zeros(volume.native_shape, int)
+    for box in volume.pixels.native_blocks():
+        times_read[box] += 1
+        np.testing.assert_array_equal(volume.pixels.read(box), expected[box])
+    assert (times_read == 1).all()
+
+
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(name=st.sampled_from(sorted(LAYOUTS)), data=st.data())
+def test_any_box(name: str, data: st.DataObject, layouts: Callable[[str], tuple[Volume, Array]]) -> None:
+    volume, expected = layouts(name)
+    edges = [sorted(data.draw(st.tuples(*[st.integers(0, n)] * 2))) for n in volume.native_shape]
+    box = tuple(
+        slice(min(a, n - 1), max(b, min(a, n - 1) + 1)) for (a, b), n in zip(edges, expected.shape, strict=True)
+    )
+    found = volume.pixels.read(box)
+    assert found.shape == box_shape(box)
+    np.testing.assert_array_equal(found, expected[box])
+
+
+def test_long_rows_are_not_read_whole_for_a_few_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = stack((40, 9000), "uint16")
+    tifffile.imwrite(tmp_path / "wide.tif", image, byteorder=">")
+    (volume,) = tiff.open_file(tmp_path / "wide.tif")
+    sizes: list[int] = []
+    read_at = tiff_pixels.TiffPixels._fill
+
+    def spy(plane: Any, strip: Any, offset: int, rows: Array) -> None:
+        sizes.append(rows.nbytes)
+        read_at(plane, strip, offset, rows)
+
+    monkeypatch.setattr(tiff_pixels.TiffPixels, "_fill", staticmethod(spy))
+    for columns in (slice(8000, 8100), slice(10, 8000)):
+        np.testing.assert_array_equal(
+            volume.read((slice(0, 1), slice(0, 1), slice(5, 25), columns))[0, 0], image[5:25, columns]
+        )
+    assert sizes[:20] == [200] * 20
+    assert sizes[20:] == [20 * 9000 * 2]
+
+
+def test_strips_are_grouped_into_blocks_of_some_mebibytes(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "raw.tif", np.zeros((2, 3000, 2000), "u2"), rowsperstrip=1)
+    tifffile.imwrite(tmp_path / "packed.tif", np.zeros((2, 3000, 2000), "u2"), rowsperstrip=100, compression="zlib")
+    for name, rows in (("raw.tif", 1048), ("packed.tif", 1000)):
+        (volume,) = tiff.open_file(tmp_path / name)
+        shapes = [box_shape(box) for box in volume.pixels.native_blocks()]
+        assert shapes[:3] == [(1, rows, 2000), (1, rows, 2000), (1, 3000 - 2 * rows, 2000)]
+        assert len(shapes) == 6
+
+
+def test_one_huge_strip_is_decoded_once_for_many_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = stack((200, 50), "uint16")
+    tifffile.imwrite(tmp_path / "one.tif", image, compression="zlib", rowsperstrip=200)
+    (volume,) = tiff.open_file(tmp_path / "one.tif")
+    decoded: list[int] = []
+    decode = tiff_pixels.Plane.decode
+    monkeypatch.setattr(
+        tiff_pixels.Plane, "decode", lambda self, number: decoded.append(number) or decode(self, number)
+    )
+    for row in range(0, 200, 20):
+        np.testing.assert_array_equal(
+            volume.pixels.read((slice(row, row + 20), slice(0, 50))), image[row : row + 20]
+        )
+    assert decoded == [0]
+
+
+def test_the_cache_is_bounded_and_decodes_once_for_threads() -> None:
+    cache = SegmentCache(limit=100)
+    calls: list[int] = []
+
+    def decode(number: int) -> Array:
+        calls.append(number)
+        return np.full(60, number, np.uint8)
+
+    gate = threading.Barrier(8)
+
+    def work() -> None:
+        gate.wait()
+        assert cache.get((0, 1), lambda: decode(1))[0] == 1
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == [1]
+    cache.get((0, 2), lambda: decode(2))
+    assert list(cache._kept) == [(0, 2)]
+    cache.get((0, 1), lambda: decode(1))
+    assert calls == [1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["contiguous", "zstd tiles", "deflate, one strip a page", "big-endian signed strips"]
+)
+def test_threads_read_the_same_file(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "threads.tif", name)
+    expected = tifffile.imread(path)
+    (volume,) = tiff.open_file(path)
+    wrong: list[str] = []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(30):
+            box = tuple(slice(a := int(rng.integers(n)), int(rng.integers(a, n)) + 1) for n in expected.shape)
+            if not np.array_equal(volume.pixels.read(box), expected[box]):
+                wrong.append(str(box))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_sparse_tiles_have_the_no_data_value(tmp_path: Path) -> None:
+    def tiles() -> Any:
+        for i in range(6):
+            yield None if i in (1, 4) else np.full((16, 16), i + 1, np.uint16)
+
+    path = tmp_path / "sparse.tif"
+    nodata = (42113, "s", 0, "9", True)
+    with tifffile.TiffWriter(path, bigtiff=True, byteorder=">") as writer:
+        writer.write(tiles(), shape=(32, 40), dtype="uint16", tile=(16, 16), extratags=[nodata], metadata=None)
+    (volume,) = tiff.open_file(path)
+    found = volume.pixels.read(full_box(volume.native_shape))
+    np.testing.assert_array_equal(found, tifffile.imread(path))
+    assert (found[:16, 16:32] == 9).all()
+    assert (found[:16, :16] == 1).all()
+
+
+def test_sparse_strips_have_the_no_data_value(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tif"
+    nodata = (42113, "s", 0, "9", True)
+    image = np.ones((8, 10), "u2")
+    tifffile.imwrite(path, image, rowsperstrip=2, extratags=[nodata], byteorder=">", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for tag in (273, 279):
+            values = list(file.pages.first.tags[tag].value)
+            values[1] = 0
+            file.pages.first.tags[tag].overwrite(values)
+    (volume,) = tiff.open_file(path)
+    found = volume.pixels.read((slice(1, 8), slice(2, 10)))
+    assert (found[1:3] == 9).all()
+    assert (found[[0, 3, 4, 5, 6]] == 1).all()
+
+
+def test_closing_and_letting_go(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", stack((5, 8, 8), "uint8"), compression="zlib")
+    (volume,) = tiff.open_file(tmp_path / "a.tif")
+    pixels = volume.pixels
+    assert isinstance(pixels, TiffPixels)
+    raw = pixels.shared.get(volume.path).raw
+    volume.close()
+    assert raw._fd is None
+    with pytest.raises(ValueError, match="closed"):
+        volume.pixels.read(full_box(volume.native_shape))
+    (volume,) = tiff.open_file(tmp_path / "a.tif")
+    assert isinstance(volume.pixels, TiffPixels)
+    raw = volume.pixels.shared.get(volume.path).raw
+    del volume, pixels
+    gc.collect()
+    assert raw._fd is None
