@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+import typer.exceptions
 
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
@@ -17,7 +18,6 @@ from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
     name="neuropack",
-    no_args_is_help=True,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn raw microscope files of labelled neurons into checked, shareable releases.",
@@ -35,8 +35,9 @@ def _version(show: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -45,12 +46,13 @@ def _options(
     ] = False,
 ) -> None:
     """Options of every command; ``--debug`` is taken out of the line by `main` before this sees it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    import click
-
     from neuropack.errors import NeuropackError
 
     line = list(sys.argv[1:] if arguments is None else arguments)
@@ -63,13 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         typer.echo(str(error), err=True)
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+    except typer.exceptions.TyperException as error:  # a word on the line that does not fit
+        typer.echo(error.format_message(), err=True)
+        typer.echo("  to do: add --help to the command to see its options", err=True)
         return 2
-    except click.ClickException as error:  # a word on the line that does not fit
-        error.show()
-        return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; the same command continues where it was", err=True)
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does

@@ -1,0 +1,74 @@
+"""``neuropack demo``: the main job from raw files to a checked release, on simulated or on your own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neuropack.cli import common
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put it.")] = Path("neuropack-demo"),
+    source: Annotated[
+        Path | None, typer.Option("--input", help="A microscope file of your own, instead of simulated ones.")
+    ] = None,
+    voxel_size: Annotated[
+        str | None, typer.Option(metavar="Z,Y,X", help="Its voxel size in micrometre, where the file lacks it.")
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="What its dimensions mean, where the file lacks it.")] = None,
+    scene: Annotated[str | None, typer.Option(help="Which image, where the file holds several.")] = None,
+    session_start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Start of its acquisition, where the file lacks it.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+) -> int:
+    """Simulate a small Brainbow dataset (or take your file), build a release, validate it, and show it."""
+    size, start = common.voxel_size(voxel_size), common.date_time(session_start)
+    from neuropack.build import build
+    from neuropack.page import write_page
+    from neuropack.report import to_text
+    from neuropack.rules import check
+    from neuropack.simulate.demo import write_raw
+
+    if source is None:
+        study = write_raw(folder, seed=seed).study
+    else:
+        stack = {"file": str(source.resolve()), "scene": scene, "axes": axes, "voxel_size_um": size}
+        study = _study_of(folder, source, stack | {"session_start": start.isoformat() if start else None})
+    release, page = folder / "release", folder / "report.html"
+    typer.echo(f"study    {study}")
+    with common.progress() as progress:
+        build(study, release, progress=progress)
+    typer.echo(f"release  {release}")
+    with common.progress() as progress:
+        report = check(release, progress=progress)
+    write_page(release, page, report)
+    typer.echo(f"page     {page}\n\n{to_text(report)}")
+    return 0 if report.clean else 1
+
+
+def _study_of(folder: Path, source: Path, stack: dict[str, Any]) -> Path:
+    """Write the study of one file, with placeholders for what a file cannot say."""
+    from datetime import UTC, datetime
+
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from neuropack import resources
+    from neuropack.errors import UsageError
+    from neuropack.schema import schema_version
+
+    templates = FileSystemLoader(resources.folder("templates") / "demo")
+    # what comes out is YAML, and every value goes through tojson, which escapes it
+    environment = Environment(loader=templates, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
+    text = environment.get_template("one-file.yaml.j2").render(
+        schema_version=schema_version(), name=source.name, date=datetime.now(UTC).date().isoformat(), **stack
+    )
+    study = folder / "study.yaml"
+    if study.exists() and "Placeholder" not in study.read_text(encoding="utf-8"):
+        raise UsageError("the folder holds another study", file=study, fix="name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    study.write_text(text, encoding="utf-8", newline="\n")
+    return study
