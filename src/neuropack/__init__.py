@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neuropack.readers import open_volume as open_volume
     from neuropack.release import open_release as open_release
 
-__version__ = version("neuropack")
+    __version__: str
+
 __all__ = ["__version__", "open_release", "open_volume"]
 
 
@@ -23,4 +23,8 @@ def __getattr__(name: str) -> Any:
         from neuropack.release import open_release
 
         return open_release
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("neuropack")
     raise AttributeError(f"module 'neuropack' has no attribute {name!r}")
