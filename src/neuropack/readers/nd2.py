@@ -56,9 +56,14 @@ class _Layout:
     loops: str
     counts: tuple[int, ...]
     channels: int
-    samples: int  # 3 for colour
+    components: int  # of each channel
     height: int
     width: int
+
+    @property
+    def samples(self) -> int:
+        """3 for colour; components of any other number are channels of their own."""
+        return 3 if self.components == 3 else 1
 
     @property
     def positions(self) -> int:
@@ -115,9 +120,11 @@ class Nd2Pixels:
         with reading(self._path, "ND2", f"frame {number} ({place})" if place else f"frame {number}"), self._lock:
             file = self._opened()
             _check_frame(file, self._path, number)
-            planes = file.read_frame(number).reshape(-1, layout.height, layout.width, layout.samples)
-            if layout.samples == 1 and len(planes) < layout.channels:  # several components that are no colours
-                planes = np.moveaxis(planes.reshape(-1, layout.height, layout.width, layout.channels), -1, 1)
+            planes = file.read_frame(number).reshape(-1, layout.height, layout.width, layout.components)
+            if layout.samples == 1:
+                planes = np.moveaxis(planes, -1, 1)
+            if layout.samples > 1 and not file.is_legacy:  # blue comes first in the file (ome/bioformats#4321)
+                planes = planes[..., ::-1]
             return planes.reshape(layout.frame_shape)
 
     def _opened(self) -> ND2File:
@@ -200,15 +207,27 @@ def _layout(file: ND2File) -> _Layout:
     frames = attributes.sequenceCount
     if not loops and frames > 1:  # the file says nothing about its frames but their number
         loops, counts = "Q", [frames]
-    samples = 3 if file.components_per_channel == 3 else 1
+    components = file.components_per_channel
     return _Layout(
         loops=loops,
         counts=tuple(counts),
-        channels=attributes.componentCount // samples,
-        samples=samples,
+        channels=attributes.componentCount // (3 if components == 3 else 1),
+        components=components,
         height=attributes.heightPx,
         width=attributes.widthPx or 0,
     )
+
+
+def _metadata(file: ND2File) -> Metadata:
+    """The library's metadata, also of channels without a fluorescent probe.
+
+    nd2 0.12 fails on those (an UnboundLocalError in _get_excitation); a probe without a spectrum says the same.
+    """
+    if not file.is_legacy:
+        planes = cast(Any, file)._rdr._cached_raw_metadata().get("sPicturePlanes", {})
+        for plane in (planes.get("sPlaneNew") or planes.get("sPlane", {})).values():
+            plane["pFluorescentProbe"] = plane.get("pFluorescentProbe") or {"m_sName": ""}
+    return file.metadata
 
 
 def _voxel_size(file: ND2File, metadata: Metadata) -> VoxelSize:
@@ -310,7 +329,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     with reading(path, "ND2"), _open(path) as file:
         layout = _layout(file)
         _check_frame(file, path, int(np.prod(layout.counts, dtype=np.int64)) - 1)
-        metadata = file.metadata
+        metadata = _metadata(file)
         return tuple(
             Volume(
                 path=path,
