@@ -20,7 +20,7 @@ from typing import Any
 from neuropack.errors import NeuropackError, UsageError
 from neuropack.resources import folder
 
-Path = tuple[str | int, ...]
+Place = tuple[str | int, ...]
 # Of several complaints about one value the first of these is the cause.
 _CAUSES = ("type", "enum", "const", "pattern", "format", "minimum", "maximum", "minItems", "maxItems")
 
@@ -95,13 +95,13 @@ def validate(document: Any, class_name: str = "Document") -> list[SchemaProblem]
     errors = sorted(_validator(class_name).iter_errors(document), key=lambda e: _sort_key(e.absolute_path))
     for _, group in groupby(errors, key=lambda e: _sort_key(e.absolute_path)):
         here = list(group)
-        path: Path = tuple(here[0].absolute_path)
+        path: Place = tuple(here[0].absolute_path)
         if path not in endless:
             found += [(path + extra, problem) for extra, problem in _problems(here, path, class_name)]
     return [problem for _, problem in sorted(found, key=lambda item: _sort_key(item[0]))]
 
 
-def _problems(errors: list[Any], path: Path, root: str) -> Iterator[tuple[Path, SchemaProblem]]:
+def _problems(errors: list[Any], path: Place, root: str) -> Iterator[tuple[Place, SchemaProblem]]:
     """The problems of one value, from all that the validator says of it."""
     value, cls = errors[0].instance, _class_at(root, path)
     if cls is not None and isinstance(value, Mapping) and not any(e.validator == "type" for e in errors):
@@ -112,8 +112,8 @@ def _problems(errors: list[Any], path: Path, root: str) -> Iterator[tuple[Path, 
 
 
 def _record_problems(
-    errors: list[Any], path: Path, cls: str, record: Mapping[str, Any]
-) -> Iterator[tuple[Path, SchemaProblem]]:
+    errors: list[Any], path: Place, cls: str, record: Mapping[str, Any]
+) -> Iterator[tuple[Place, SchemaProblem]]:
     known = fields(cls)
     unknown = [str(name) for name in record if name not in known]
     absent = [name for name in known if name not in record]
@@ -148,7 +148,7 @@ def _record_problems(
                 yield (), _needed(path, cls, name, causes)
 
 
-def _missing(path: Path, cls: str, name: str) -> SchemaProblem:
+def _missing(path: Place, cls: str, name: str) -> SchemaProblem:
     info = fields(cls)[name]
     return SchemaProblem(
         pointer(path),
@@ -158,7 +158,7 @@ def _missing(path: Path, cls: str, name: str) -> SchemaProblem:
     )
 
 
-def _needed(path: Path, cls: str, name: str, causes: list[Mapping[str, Any]]) -> SchemaProblem:
+def _needed(path: Place, cls: str, name: str, causes: list[Mapping[str, Any]]) -> SchemaProblem:
     """A field that is needed because of another one."""
     info = fields(cls)[name]
     others = [c["field"] for c in causes]
@@ -174,7 +174,7 @@ def _needed(path: Path, cls: str, name: str, causes: list[Mapping[str, Any]]) ->
     )
 
 
-def _value_problem(error: Any, path: Path, root: str) -> SchemaProblem:
+def _value_problem(error: Any, path: Place, root: str) -> SchemaProblem:
     value, kind = error.instance, error.validator
     cls, name, info = _field_at(root, path)
     where = pointer(path)
@@ -237,7 +237,7 @@ def _fix_type(value: Any, wanted: str, info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _not_finite(path: Path, value: float, root: str) -> SchemaProblem:
+def _not_finite(path: Place, value: float, root: str) -> SchemaProblem:
     _, name, info = _field_at(root, path)
     wanted = info["type"] if info else "a number"
     return SchemaProblem(
@@ -255,7 +255,7 @@ def _example(name: str, info: Mapping[str, Any]) -> str:
     return f", for example {name}: {_plain(info['example'])}"
 
 
-def _class_at(root: str, path: Path) -> str | None:
+def _class_at(root: str, path: Place) -> str | None:
     """Class of the record at a path; None where the path leaves what the schema knows."""
     cls: str | None = root
     for part in path:
@@ -266,7 +266,7 @@ def _class_at(root: str, path: Path) -> str | None:
     return cls
 
 
-def _field_at(root: str, path: Path) -> tuple[str, str, Mapping[str, Any] | None]:
+def _field_at(root: str, path: Place) -> tuple[str, str, Mapping[str, Any] | None]:
     """Class, name and description of the field that a value belongs to; no field for the document itself."""
     names = [i for i, part in enumerate(path) if isinstance(part, str)]
     if not names:
@@ -311,7 +311,7 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def _walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def _walk(value: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
     yield path, value
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
