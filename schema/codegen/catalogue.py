@@ -61,7 +61,8 @@ class Catalogue:
         for name, entry in self.data["classes"].items():
             for slot, info in entry["fields"].items():
                 info.setdefault("example", self._example(info))
-                assert info["example"] is not None, f"{name}.{slot} has no example"  # noqa: S101
+                if info["example"] is None:
+                    raise ValueError(f"{name}.{slot} has no example")
 
     def slots(self, cls: ClassDefinition) -> list[SlotDefinition]:
         """The fields of a class, inherited ones first."""
