@@ -157,13 +157,9 @@ class _Stack:
             raise self._too_few(file, ifd)
         source = self.shared.get(file)
         page = page_plane(source, ifd).page
-        image, tag = self.image, "SampleFormat" in page.tags
-        stated, found = np.dtype(image.dtype), np.dtype(page.dtype)
-        same = stated == found or (
-            not tag and stated.itemsize == found.itemsize and {stated.kind, found.kind} <= {*"iu"}
-        )
-        size = (image.sizes["Y"], image.sizes["X"])
-        if not same or size != (page.imagelength, page.imagewidth) or page.imagedepth != 1:
+        stated, found = np.dtype(self.image.dtype), np.dtype(page.dtype)
+        size = (self.image.sizes["Y"], self.image.sizes["X"])
+        if stated != found or size != (page.imagelength, page.imagewidth) or page.imagedepth != 1:
             raise InputError(
                 "its OME-XML contradicts its pages",
                 file=file,

@@ -100,7 +100,7 @@ class TiffPixels:
 
     def _check(self, plane: Plane) -> None:
         page_shape = self.shape[len(self.shape) - self.n_page_axes :]
-        if plane.page.shape != page_shape or plane.dtype.itemsize != self.dtype.itemsize:
+        if plane.page.shape != page_shape or plane.dtype != self.dtype:
             raise InputError(
                 "a page differs from the others of its image",
                 file=plane.source.path,
@@ -147,15 +147,14 @@ class TiffPixels:
         s_first = first.page.planarconfig == 2 and "S" in page
         s, d, y, x = (page.get(a, slice(0, 1)) for a in "SZYX")
         five = (s if s_first else slice(0, 1), d, y, x, slice(0, 1) if s_first else s)
-        stored = np.dtype(first.dtype)
-        out = np.empty((math.prod(map(len, grid)), *box_shape(five)), stored)
+        out = np.empty((math.prod(map(len, grid)), *box_shape(five)), self.dtype)
         for i, index in enumerate(product(*grid)):
             number = 0
             for position, length in zip(index, self.shape[:split], strict=True):
                 number = number * length + position
             plane = self._get(number)
             (self._raw if plane.raw else self._segments)(plane, number, five, out[i])
-        return out.reshape(box_shape(box)).view(self.dtype)
+        return out.reshape(box_shape(box))
 
     def _raw(self, plane: Plane, number: int, box: Box, out: Array) -> None:
         s, d, y, x, k = box
