@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
-from neuropack import resources
+from neuropack import resources, schema
 from neuropack.errors import OutputError, UsageError
+from neuropack.study.inherit import STACK_KEYS
 
 FILES = ("study.yaml", "README.md", "raw/README.md")
+_WIDTH = 112
+# Text that YAML reads as text without quotes; 01 and 2025-03-14 keep theirs so that other programs do too.
+_PLAIN = re.compile(r"[A-Za-z][\w./+%() -]*(, [\w./+%() -]+)*")
 
 
 def begin(folder: Path) -> list[Path]:
@@ -18,23 +26,87 @@ def begin(folder: Path) -> list[Path]:
         OutputError: the folder cannot be written.
     """
     there = [name for name in FILES if (folder / name).exists()]
-    if there:
+    if there or (folder.exists() and not folder.is_dir()):
         raise UsageError(
-            "a study begins here already",
+            "a study begins here already" if there else "is a file, not a folder",
             file=folder,
-            found=", ".join(there),
+            found=", ".join(there) or None,
             fix="fill that one in, or name another folder",
         )
     source = resources.folder("templates") / "study"
+    texts = {name: (source / name).read_text(encoding="utf-8") for name in FILES[1:]}
     written = []
     try:
-        for name in FILES:
+        for name, text in {FILES[0]: study_yaml(), **texts}.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes((source / name).read_bytes())
+            path.write_text(text, encoding="utf-8", newline="\n")
             written.append(path)
     except OSError as error:
         raise OutputError(
             f"cannot be written: {error.strerror}", file=folder, fix="check its permissions"
         ) from error
     return written
+
+
+def study_yaml() -> str:
+    """The study to fill in, from templates/study/study.yaml.j2; the comments are the schema's descriptions."""
+    from jinja2 import Environment, StrictUndefined
+
+    template = (resources.folder("templates") / "study" / "study.yaml.j2").read_text(encoding="utf-8")
+    # YAML, not HTML: nothing is to be escaped
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    words = {"say": _say, "need": _need, "give": _give, "may": _may}
+    return environment.from_string(template).render(schema_version=schema.schema_version(), **words)
+
+
+def _field(group: str, name: str) -> tuple[str, Any]:
+    """Description and example of a field of a class, or of a key of a stack."""
+    if group == "stack":
+        return STACK_KEYS[name], None
+    info = schema.fields(group)[name]
+    words = list(info.get("enum", ()))
+    listed = f" One of: {', '.join(words)}." if words else ""
+    unit = f" Unit: {info['unit']}." if info.get("unit", "1") != "1" else ""
+    return info["description"] + unit + listed, info["example"]
+
+
+def _say(group: str, name: str, indent: int) -> str:
+    """The comment above a field."""
+    text = _field(group, name)[0]
+    text = text[:1].upper() + text[1:]
+    lines = textwrap.wrap(text, _WIDTH - indent - 2, break_long_words=False)
+    return "\n".join(f"{' ' * indent}# {line}" for line in lines)
+
+
+def _line(name: str, indent: int, value: str, dash: bool) -> str:
+    return " " * indent + ("- " if dash else "") + f"{name}:" + (f" {value}" if value else "")
+
+
+def _need(group: str, name: str, indent: int, dash: bool = False) -> str:
+    """A field that has to be filled in, with an example beside it."""
+    example = _yaml(_field(group, name)[1])
+    return f"{_say(group, name, indent)}\n{_line(name, indent, '', dash)}  # example: {example}"
+
+
+def _give(group: str, name: str, indent: int, value: Any, dash: bool = False) -> str:
+    """A field with an example as its value."""
+    return f"{_say(group, name, indent)}\n{_line(name, indent, _yaml(value), dash)}"
+
+
+def _may(group: str, name: str, indent: int, value: Any = None) -> str:
+    """A field that may be left out: the line is a comment until its # is taken away."""
+    shown = _yaml(_field(group, name)[1] if value is None else value)
+    return f"{_say(group, name, indent)}\n{' ' * indent}#{name}: {shown}"
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line of YAML."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and "," not in value and value.lower() not in words:
+        return value.strip()
+    return json.dumps(value, ensure_ascii=False)

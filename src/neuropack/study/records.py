@@ -62,7 +62,9 @@ def record(
     full = typed | (given or {})
     for problem in schema.validate(full if whole else _completed(full, name), name):
         path = _path(problem.pointer)
-        place = _nearest(node, path)
+        # a key without a value is missing to the schema; the key is the place to mend it
+        empty = node.get(*path, problem.found.removeprefix("no ")) if node is not None else None
+        place = empty.key_at if empty is not None else _nearest(node, path)
         what = f"{'.'.join([label, *map(str, path)])} does not fit the schema"
         problems.append(Problem(place or at, what, problem.expected, problem.found, problem.fix))
     return full

@@ -125,7 +125,8 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         fix = "write suffix: CONF (or another) at the stack, or once under defaults: stack:"
         problems.append(Problem(node.at, "suffix is no BIDS name of a technique", expected, repr(technique), fix))
     file = _file(folder, found.settings, "file", problems)
-    subject, sample = labels["sub"] or "", labels["sample"] or ""
+    named = len(problems) == before
+    subject, sample = labels["sub"] or "X", labels["sample"] or "X"  # X: told above, not to be told again below
     given = {"id": f"{subject}-{sample}", "subject": subject}
     entities = [("sub", subject), ("ses", labels["ses"]), ("sample", sample), ("acq", labels["acq"])]
     entities.append(("chunk", labels["chunk"]))
@@ -154,7 +155,7 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         skeletons=tuple(dict.fromkeys(_skeletons(folder, found.settings, problems))),
         at=at,
     )
-    return stack if len(problems) == before or (file and subject and sample) else None
+    return stack if named else None
 
 
 def _annotation(settings: Node, problems: list[Problem]) -> Record:
@@ -192,6 +193,7 @@ def _label(
         place = found.at if found is not None else at
         fix = f"it becomes {entity}-{text} in file names: BIDS takes {wanted} there"
         problems.append(Problem(place, f"{key} cannot name a file", wanted, repr(text), fix))
+        return None
     return text
 
 

@@ -20,6 +20,7 @@ MAX_VALUES = 200_000
 
 Place = tuple[int, int]
 _CORE = "tag:yaml.org,2002:"
+_PLAIN = {_CORE + kind for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class _Reader:
             fix = "write the values out, or say them once under defaults:"
             raise StudyError(self.path, [*self.problems, Problem(at, what, fix=fix)])
         tag = str(raw.tag or "")
-        if not tag.startswith(_CORE):
+        if tag not in _PLAIN:
             self.problems.append(
                 Problem(at, "a YAML tag", "plain text, numbers, lists and mappings", tag, "remove it")
             )
