@@ -31,8 +31,8 @@ cli
 # What the command line may not load before it knows the command: seconds, each of them.
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
-    *("jsonschema", "jinja2", "pydantic", "ruamel", "isal"),
-)
+    *("jsonschema", "jinja2", "ruamel", "isal"),
+)  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 
 def allowed_imports(layers: str) -> dict[str, set[str]]:

@@ -234,9 +234,10 @@ def main() -> int:
     first = next(iter(releases))
     rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
 
-    print(f"\n{'release':10} {'gate':16} {'errors':>6} {'warnings':>8}  target")
+    wide = max(map(len, releases))
+    print(f"\n{'release':{wide}} {'gate':16} {'errors':>6} {'warnings':>8}  target")
     for name, gate, verdict in rows:
-        print(f"{name:10} {gate:16} {verdict.errors:6} {verdict.warnings:8}  {verdict.target}")
+        print(f"{name:{wide}} {gate:16} {verdict.errors:6} {verdict.warnings:8}  {verdict.target}")
     bad = [row for row in rows if row[2].errors]
     for name, gate, verdict in bad:
         print(f"\n{name}: {gate}: {verdict.target}\n{verdict.text.rstrip()}")
