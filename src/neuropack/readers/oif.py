@@ -46,7 +46,9 @@ def sniff(head: bytes, path: Path) -> bool:
 
 
 class _Files(Protocol):
-    """The files that make an image, by name without folder."""
+    """The files that make an image, by name without folder; `main` is that of the settings."""
+
+    main: str
 
     def names(self) -> Collection[str]: ...
 
@@ -101,6 +103,9 @@ class _OibFiles:
                 self._file.close()
                 self._file = None
 
+    def __del__(self) -> None:  # Python warns about a file that nobody closed
+        self.close()
+
 
 class _OifFiles:
     """Files in the folder beside the settings file."""
@@ -141,6 +146,13 @@ def _settings(files: _Files, name: str) -> Settings:
     import oiffile
 
     return dict(oiffile.SettingsFile(BytesIO(files.read(name)), name))
+
+
+def _main_settings(files: _Files) -> Settings:
+    content = files.read(files.main)
+    if not content.rstrip(b"\0").endswith(b"\n"):
+        raise ValueError(f"The settings {files.main} end in the middle of a line.")
+    return _settings(files, files.main)
 
 
 def _number(value: Any) -> float | None:
@@ -368,7 +380,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     with reading(path, kind):
         files = _OibFiles(path) if kind == "OIB" else _OifFiles(path)
         try:
-            main = _settings(files, files.main)
+            main = _main_settings(files)
             layout = _layout(path, kind, files, main)
             first = _plane_settings(files, layout, (0,) * (len(layout.shape) - 2))
             return (

@@ -30,10 +30,9 @@ def damaged(path: Path, kind: str, why: object, *, where: str | None = None) -> 
         why: what was seen: a sentence, or the exception of a library.
         where: the plane or part of the file.
     """
-    lines = str(why).strip().splitlines()
-    reason = lines[0] if lines else type(why).__name__
-    if isinstance(why, KeyError):
-        reason = f"no entry {reason}"
+    reason = next(iter(str(why).strip().splitlines()), "")
+    if isinstance(why, Exception) and not isinstance(why, (ValueError, RuntimeError, OSError)):
+        reason = f"{type(why).__name__} {reason}".strip()  # alone, "0" of an IndexError says nothing
     return InputError(
         f"this {kind} file cannot be read: it is cut short or damaged",
         file=path,
