@@ -149,3 +149,10 @@ def test_refused(text: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         read_ome(text, Path("a.ome.tif"))
     assert "a.ome.tif" in str(caught.value)
+
+
+def test_many_comments_take_no_time() -> None:
+    comments = "<!-- a -->" * 90
+    assert looks_like_ome(comments + "<OME/>")
+    assert not looks_like_ome(comments + "<!-- never closed <OME/>")
+    assert not looks_like_ome(comments * 100 + "<html/>")

@@ -36,6 +36,7 @@ DTYPES = {
     "int8": "i1", "int16": "i2", "int32": "i4", "uint8": "u1", "uint16": "u2", "uint32": "u4",
     "float": "f4", "double": "f8", "complex": "c8", "double-complex": "c16", "bit": "?",
 }  # fmt: skip
+_BLANK = "\ufeff \t\r\n"
 _ORDERS = {"XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC"}
 # Before 2012-06 the schema's default colour was this transparent red, by mistake: it was written for nothing.
 _OLD_DEFAULT_COLOUR = -(2**31)
@@ -99,8 +100,20 @@ class OmeDocument:
 def looks_like_ome(head: bytes | str) -> bool:
     """True for text whose root element is OME."""
     text = head.decode("utf-8", "replace") if isinstance(head, bytes) else head
-    text = text.lstrip("\ufeff \t\r\n")
-    return text.startswith("<") and re.match(r"(<\?.*?\?>|<!--.*?-->|\s)*<(\w+:)?OME[\s>/]", text, re.S) is not None
+    at = 0
+    for _ in range(
+        100
+    ):  # declaration, comments; a plain scan, since a pattern over many comments can take for ever
+        while at < len(text) and text[at] in _BLANK:
+            at += 1
+        closing = "-->" if text.startswith("<!--", at) else "?>" if text.startswith("<?", at) else None
+        if closing is None:
+            break
+        end = text.find(closing, at)
+        if end < 0:
+            return False
+        at = end + len(closing)
+    return re.compile(r"<(!DOCTYPE\s+)?(\w+:)?OME[\s>/]").match(text, at) is not None
 
 
 def read_ome(text: str, path: Path) -> OmeDocument:
@@ -112,7 +125,7 @@ def read_ome(text: str, path: Path) -> OmeDocument:
     if re.search(r"<!(DOCTYPE|ENTITY)", text):
         raise InputError("its OME-XML has a DOCTYPE, which is not read for safety", file=path, where="OME-XML")
     try:
-        root = parse(text.lstrip("\ufeff \t\r\n").rstrip("\0 \t\r\n"))
+        root = parse(text.lstrip(_BLANK).rstrip("\0" + _BLANK))
     except ValueError as error:
         raise InputError("its OME-XML cannot be read", file=path, where="OME-XML", found=str(error)) from error
     if _local(root) != "OME":

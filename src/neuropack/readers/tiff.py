@@ -13,6 +13,7 @@ import numpy as np
 
 from neuropack.errors import InputError
 from neuropack.readers.ome_xml import looks_like_ome
+from neuropack.readers.problems import reading
 from neuropack.readers.tiff_file import MAGIC, TiffSet, TiffSource
 from neuropack.readers.tiff_metadata import (
     Facts,
@@ -45,27 +46,25 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     Raises:
         InputError: it is no TIFF, is cut short, or contradicts its own metadata.
     """
-    shared = TiffSet()
     try:
         with path.open("rb") as file:
             text = looks_like_ome(file.read(4096))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    if text:
-        return open_companion(path, shared)
-    source = shared.get(path)
-    if source.tif.pages.first.is_ome or looks_like_ome(source.tif.pages.first.description):
-        return open_ome(source, shared)
-    return _open_series(source, shared)
+    shared = TiffSet()
+    with reading(path, "TIFF"):
+        if text:
+            return open_companion(path, shared)
+        source = shared.get(path)
+        if looks_like_ome(source.tif.pages.first.description):
+            return open_ome(source, shared)
+        return _open_series(source, shared)
 
 
 def _open_series(source: TiffSource, shared: TiffSet) -> tuple[Volume, ...]:
     """The images as tifffile groups the pages."""
     path, tif = source.path, source.tif
-    try:
-        series = tif.series
-    except Exception as error:  # tifffile raises many kinds on a damaged file
-        raise InputError("is a damaged TIFF file", file=path, found=str(error)) from error
+    series = tif.series
     flags = {"shaped": tif.is_shaped, "lsm": tif.is_lsm, "imagej": tif.is_imagej}
     stated = [kind for kind, flag in flags.items() if flag]
     if stated and not any(s.kind in stated for s in series):

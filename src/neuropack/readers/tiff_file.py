@@ -11,12 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
-from neuropack.readers.problems import first_bytes
+from neuropack.readers.problems import damaged, first_bytes
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
 
-# Classic and BigTIFF, little and big endian (TIFF 6.0 section 2; the BigTIFF design note).
+# Bytes of a value of each type of tag (TIFF 6.0 section 2; the BigTIFF design note).
+_TYPE_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+# Classic and BigTIFF, little and big endian.
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -108,17 +127,13 @@ class TiffSource:
             raise InputError(f"cannot be read: {error.strerror}", file=path) from error
         try:
             self._check_magic()
-            try:
-                self.tif: TiffFile = TiffFile(io.BufferedReader(self.raw), name=path.name)
-                pages = len(self.tif.pages)
-            except Exception as error:  # tifffile raises many kinds on a damaged file
-                raise InputError(
-                    "is a damaged TIFF file: its list of pages cannot be read", file=path, found=str(error)
-                ) from error
-            self._check_chain(pages)
-        except BaseException:
+            self.tif: TiffFile = TiffFile(io.BufferedReader(self.raw), name=path.name)
+            self._check_chain(len(self.tif.pages))
+        except Exception as error:
             self.raw.close()
-            raise
+            if isinstance(error, InputError):
+                raise
+            raise damaged(path, "TIFF", error) from error  # tifffile raises many kinds
 
     def _check_magic(self) -> None:
         if self._bytes(0, 4) not in MAGIC:
@@ -136,17 +151,14 @@ class TiffSource:
             raise InputError(
                 "is cut short: its first page lies past its end", file=self.path, found=f"{size} bytes"
             )
-        last = self.tif.pages[pages - 1].offset
-        if not last or tiff.is_ndpi:  # a virtual page, or a list with a layout of its own
+        if tiff.is_ndpi:  # the entries have a layout of their own
             return
-        try:
-            (tags,) = struct.unpack(tiff.tagnoformat, self._bytes(last, tiff.tagnosize))
-            at = last + tiff.tagnosize + tags * tiff.tagsize
-            (following,) = struct.unpack(tiff.offsetformat, self._bytes(at, tiff.offsetsize))
-        except struct.error as error:
-            raise InputError(
-                f"is cut short in the tags of page {pages}", file=self.path, found=f"{size} bytes"
-            ) from error
+        following = self._check_tags(self.tif.pages.first.offset, 1)
+        last = self.tif.pages[pages - 1].offset if pages > 1 else 0
+        if last:  # 0 where tifffile calculates where a page should be
+            following = self._check_tags(last, pages)
+        elif pages > 1:
+            return
         if following >= size:
             raise InputError(
                 f"is cut short: page {pages + 1} lies past its end",
@@ -155,6 +167,27 @@ class TiffSource:
                 found=f"{size} bytes",
                 fix="copy the file again from its source",
             )
+
+    def _check_tags(self, offset: int, page: int) -> int:
+        """That the values of a page's tags lie in the file (tifffile drops the others); the next page's offset."""
+        tiff = self.tif.tiff
+        (count,) = struct.unpack(tiff.tagnoformat, self._bytes(offset, tiff.tagnosize))
+        at = offset + tiff.tagnosize
+        entries = self._bytes(at, count * tiff.tagsize + tiff.offsetsize)
+        (following,) = struct.unpack(tiff.offsetformat, entries[count * tiff.tagsize :])
+        entry = tiff.byteorder + ("HHQQ" if tiff.is_bigtiff else "HHII")
+        for code, kind, length, value in struct.iter_unpack(entry, entries[: count * tiff.tagsize]):
+            size = length * _TYPE_BYTES.get(kind, 0)
+            if size > tiff.offsetsize and value + size > self.raw.size:
+                raise InputError(
+                    "is cut short: metadata lie past its end",
+                    file=self.path,
+                    where=f"page {page}, tag {code}",
+                    expected=f"{value + size} bytes",
+                    found=f"{self.raw.size} bytes",
+                    fix="copy the file again from its source",
+                )
+        return int(following)
 
     def _bytes(self, offset: int, count: int) -> bytes:
         data = bytearray(count)

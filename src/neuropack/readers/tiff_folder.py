@@ -19,6 +19,7 @@ import numpy as np
 
 from neuropack.errors import InputError
 from neuropack.readers.ome_xml import looks_like_ome, read_ome
+from neuropack.readers.problems import reading
 from neuropack.readers.tiff import open_file as open_tiff
 from neuropack.readers.tiff_file import MAGIC, TiffSet, TiffSource
 from neuropack.readers.tiff_metadata import Facts, imagej_facts, plain_facts
@@ -138,9 +139,10 @@ def _check_equal(folder: Path, slices: list[Path], shared: TiffSet) -> None:
     for file in slices:
         source = shared.get(file)
         page = source.tif.pages.first
-        planes = sum(not p.aspage().is_reduced for p in source.tif.pages) if len(source.tif.pages) > 1 else 1
-        if source.tif.is_imagej or source.tif.is_shaped:  # such a page may stand for a whole stack
-            planes = max(planes, source.tif.series[0].size // page.size)
+        with reading(file, "TIFF"):
+            planes = sum(not p.aspage().is_reduced for p in source.tif.pages) if len(source.tif.pages) > 1 else 1
+            if source.tif.is_imagej or source.tif.is_shaped:  # such a page may stand for a whole stack
+                planes = max(planes, source.tif.series[0].size // max(1, page.size))
         kinds[file] = f"{page.dtype} {'x'.join(map(str, page.shape))}" + (
             f", {planes} planes" if planes > 1 else ""
         )

@@ -102,6 +102,8 @@ class Plane:
         """
         if self.contiguous:
             return
+        if 0 in self.segment or 0 in self.shaped:
+            raise InputError("a page has no size", file=self.source.path, where=self.label)
         expected = math.prod(self.grid)
         found = min(len(self.offsets), len(self.counts))
         if found < expected:
