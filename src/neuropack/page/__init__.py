@@ -1,0 +1,250 @@
+"""One self-contained HTML page of a release: pictures, metadata with its sources, files and validation result."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import neuropack
+from neuropack import resources
+from neuropack.errors import InputError, OutputError
+from neuropack.issue import LEVELS, Issue, Report
+from neuropack.page import facts
+from neuropack.page.neurons import neuron_rows
+from neuropack.page.pictures import Pictures, label_picture, picture
+from neuropack.release import METADATA
+from neuropack.volume import Volume
+
+MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them all
+MOST_STACKS = 48  # with pictures
+# The longest side of a picture by the number of stacks, so that the page stays of a size to be mailed.
+_SIDES = ((4, 1024), (12, 640), (MOST_STACKS, 384))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The release and the page, for links from one into the other."""
+
+    release: Path
+    page: Path
+
+    def inside(self, path: object) -> Path | None:
+        """A path of the metadata as a file of the release; None where it is none, or leads out of it."""
+        if not isinstance(path, str) or not path or "\0" in path:
+            return None
+        found = self.release / path
+        try:
+            resolved = found.resolve()
+            there = resolved.exists() and resolved.is_relative_to(self.release.resolve())
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long or no Unicode
+            return None
+        return found if there else None
+
+    def link(self, path: object) -> str:
+        """Address of a file of the release as seen from the page; "" where there is no such file."""
+        found = self.inside(path)
+        if found is None:
+            return ""
+        try:
+            relative = Path(os.path.relpath(found.resolve(), self.page.parent.resolve())).as_posix()
+        except ValueError:  # on another drive
+            return found.resolve().as_uri()
+        return quote(relative)
+
+
+def write_page(release: Path, out: Path, report: Report) -> None:
+    """Write the page of a release.
+
+    What is damaged in the release does not stop the page: it shows a note instead of the pictures, and the
+    report beside it.
+
+    Args:
+        release: the folder.
+        out: the HTML file; links lead from there into the release, so both move together.
+        report: what `neuropack.rules.check` found.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    html = render(release, out, report)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(html, encoding="utf-8", newline="\n")
+        partial.replace(out)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written: {error.strerror}", file=out, fix="check the folder and the space"
+        ) from error
+
+
+def render(release: Path, out: Path, report: Report) -> str:
+    """The text of the page; the same release and report always give the same text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def plain(value: Any) -> Any:
+        return _readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    place = _Place(release, out)
+    document, problem = _document(release)
+    dataset, license_ = facts.inner(document, "dataset"), facts.inner(facts.inner(document, "dataset"), "license")
+    stacks = facts.records(document, "image_stacks")
+    side = next((px for most, px in _SIDES if len(stacks) <= most), _SIDES[-1][1])
+    environment = Environment(
+        loader=FileSystemLoader(resources.folder("templates") / "page"),
+        undefined=StrictUndefined,
+        autoescape=True,  # everything in a release is somebody else's text
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        version=neuropack.__version__,
+        release=release.resolve().name,
+        problem=problem,
+        dataset={k: facts.text(dataset.get(k)) for k in ("id", "title", "abstract", "version", "date")},
+        people=facts.people(dataset),
+        license={"name": facts.text(license_.get("spdx")), "uri": _web(license_.get("uri"))},
+        keywords=[facts.text(k) for k in dataset.get("keywords") or () if isinstance(k, str)],
+        counts=_counts(document, report),
+        report=report,
+        verdict=_verdict(report),
+        checked_size=facts.size_text(report.checked.bytes),
+        decoded_size=facts.size_text(report.checked.decoded_bytes),
+        issues=[_issue(i, place) for i in _shown(report)],
+        omitted=len(report.issues) - len(_shown(report)),
+        stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0) for i, s in enumerate(stacks)],
+        files=[(name, place.link(name)) for name in ("README.md", METADATA, "manifest.tsv", "LICENSE", "CHANGES")],
+    )
+
+
+def _document(release: Path) -> tuple[dict[str, Any], str]:
+    """The metadata of a release, and what is wrong with them in words."""
+    path = release / METADATA
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return {}, f"{METADATA} cannot be read: {error.strerror}"
+    except (ValueError, RecursionError) as error:
+        return {}, f"{METADATA} is not JSON: {error}"
+    return (found, "") if isinstance(found, dict) else ({}, f"{METADATA} is not a JSON object")
+
+
+def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int) -> dict[str, Any]:
+    """What the page shows of a stack; without pictures where `side` is 0."""
+    identifier = facts.text(stack.get("id"))
+    labels = [
+        a
+        for a in facts.records(document, "annotations")
+        if a.get("image_stack") == stack.get("id") and a.get("kind") == "labels"
+    ]
+    pictures, notes = (
+        _pictures(place, document, stack, labels, side) if side else (None, ["not drawn: too many stacks"])
+    )
+    neurons, problem = neuron_rows(place.release, document, stack, labels, place.link)
+    links = [
+        ("OME-Zarr", stack.get("path")),
+        ("NWB", stack.get("nwb_path")),
+        ("Labels", next((a.get("path") for a in labels), None)),
+    ]
+    sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
+    return {
+        "id": identifier,
+        "short": _short(identifier),
+        "pictures": pictures,
+        "notes": [*notes, *([problem] if problem else [])],
+        "facts": facts.facts(document, stack),
+        "channels": facts.channel_rows(document, stack),
+        "everything": facts.everything(document, stack),
+        "links": [(n, place.link(p), facts.text(p)) for n, p in [*links, ("Sidecar", sidecar)] if place.link(p)],
+        "neurons": neurons,
+    }
+
+
+def _short(identifier: str) -> str:
+    """A stack's name for a heading: the values of its BIDS name without the words that they belong to."""
+    parts = [p.split("-", 1)[-1] for p in identifier.split("_")]
+    return " · ".join(p for p in parts if p) or "unnamed stack"
+
+
+def _pictures(
+    place: _Place, document: facts.Record, stack: facts.Record, labels: list[facts.Record], side: int
+) -> tuple[Pictures | None, list[str]]:
+    try:
+        volume = _open(place, stack.get("path"))
+        acquisition = facts.record(document, "acquisitions", stack.get("acquisition"))
+        told = [_colour(c.get("color")) for c in facts.records(acquisition, "channels")]
+        colours = [(told[i] if i < len(told) else None) or _colour(c.color) for i, c in enumerate(volume.channels)]
+        pictures = picture(volume, colours, side)
+    except InputError as error:
+        return None, [f"the pixels cannot be shown: {error}"]
+    for annotation in labels[:1]:
+        try:
+            pictures.labels = label_picture(_open(place, annotation.get("path")), pictures, side // 2)
+        except InputError as error:
+            pictures.notes.append(f"the labels cannot be shown: {error}")
+    return pictures, pictures.notes
+
+
+def _open(place: _Place, path: object) -> Volume:
+    """An OME-Zarr of the release. Another format is not opened for a path that the metadata only claim.
+
+    Raises:
+        InputError: it is not there, or no image.
+    """
+    from neuropack.readers.ome_zarr import open_file
+
+    found = place.inside(path)
+    if found is None:
+        raise InputError("is not in the release", file=facts.text(path) or "image_stacks.path")
+    volume = open_file(found)[0]
+    if volume.axis_map.unknown or volume.dtype.kind not in "buif":
+        raise InputError("is no image that can be drawn", file=found, found=f"{volume.native_axes} {volume.dtype}")
+    return volume
+
+
+def _colour(value: object) -> str | None:
+    """RRGGBB, or None where it is no colour."""
+    colour = facts.text(value)
+    return colour.upper() if len(colour) == 6 and all(c in "0123456789abcdefABCDEF" for c in colour) else None
+
+
+def _shown(report: Report) -> list[Issue]:
+    """The worst issues first, as many of each level as a page can hold."""
+    return [i for level in LEVELS for i in [i for i in report.issues if i.level == level][:MOST_ISSUES]]
+
+
+def _issue(issue: Issue, place: _Place) -> dict[str, Any]:
+    return {"issue": issue, "where": str(issue.where), "link": place.link(issue.where.file)}
+
+
+def _verdict(report: Report) -> str:
+    """``clean``, ``errors``, or ``unchecked`` where no rule ran."""
+    if not report.clean:
+        return "errors"
+    return "clean" if report.checked.rules else "unchecked"
+
+
+def _counts(document: facts.Record, report: Report) -> list[tuple[str, str]]:
+    """The figures at the top."""
+    lists = (("subjects", "subject"), ("image_stacks", "stack"), ("neurons", "neuron"))
+    counted = [(len(facts.records(document, name)), word) for name, word in lists]
+    figures = [(str(n), word if n == 1 else f"{word}s") for n, word in counted]
+    return [*figures, (str(report.checked.files), "files"), (facts.size_text(report.checked.bytes), "on disk")]
+
+
+def _web(value: object) -> str:
+    """An address that may be followed: http or https, else nothing."""
+    address = facts.text(value)
+    return address if address.startswith(("https://", "http://")) else ""
+
+
+def _readable(value: str) -> str:
+    """Text without control characters and half Unicode characters, which HTML or UTF-8 cannot hold."""
+    value = value.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

@@ -1,0 +1,73 @@
+"""The table of the neurons of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuropack.errors import InputError
+from neuropack.page.facts import Record, record, records, text
+from neuropack.page.projections import label_colour
+from neuropack.table import MISSING, read_tsv
+
+TABLE = "derivatives/morphology/neurons.tsv"
+
+
+@dataclass(frozen=True)
+class NeuronRow:
+    """One neuron. `color`: RRGGBB of its label in the picture, "" without one. `link`: to its SWC file."""
+
+    name: str
+    color: str
+    nodes: str
+    length_um: str
+    soma: str
+    region: str
+    link: str
+
+
+def neuron_rows(
+    release: Path, document: Record, stack: Record, labels: list[Record], link: Callable[[object], str]
+) -> tuple[list[NeuronRow], str]:
+    """The neurons that ``neurons.tsv`` lists for a stack, and what is wrong with the table in words."""
+    path = release / TABLE
+    if not path.exists():
+        return [], ""
+    try:
+        table = read_tsv(path)
+    except InputError as error:
+        return [], f"the table of neurons cannot be shown: {error}"
+    value_of = {e.get("neuron"): e.get("value") for a in labels for e in records(a, "label_map")}
+    rows = []
+    for found in table:
+        if found.get("image_stack") != stack.get("id"):
+            continue
+        name = found.get("neuron_id", "")
+        known = record(document, "neurons", name)
+        value = value_of.get(name)
+        soma = [known.get(f"soma_{a}") for a in "xyz"]
+        rows.append(
+            NeuronRow(
+                name=name.rsplit("_desc-", 1)[-1],
+                color=label_colour(value) if isinstance(value, int) else "",
+                nodes=_cell(found, "n_nodes"),
+                length_um=_number(_cell(found, "length_um")),
+                soma=", ".join(f"{v:.1f}" for v in soma if isinstance(v, int | float)),
+                region=text(known.get("region_acronym")),
+                link=link(f"derivatives/morphology/{found.get('swc', '')}"),
+            )
+        )
+    return rows, ""
+
+
+def _cell(row: dict[str, str], name: str) -> str:
+    value = row.get(name, MISSING)
+    return "" if value == MISSING else value
+
+
+def _number(cell: str) -> str:
+    try:
+        return f"{float(cell):.0f}"
+    except ValueError:
+        return cell
