@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,26 +85,12 @@ def write_page(release: Path, out: Path, report: Report) -> None:
 
 def render(release: Path, out: Path, report: Report) -> str:
     """The text of the page; the same release and report always give the same text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def plain(value: Any) -> Any:
-        return _readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
     place = _Place(release, out)
     document, problem = _document(release)
     dataset, license_ = facts.inner(document, "dataset"), facts.inner(facts.inner(document, "dataset"), "license")
     stacks = facts.records(document, "image_stacks")
     side = next((px for most, px in _SIDES if len(stacks) <= most), _SIDES[-1][1])
-    environment = Environment(
-        loader=FileSystemLoader(resources.folder("templates") / "page"),
-        undefined=StrictUndefined,
-        autoescape=True,  # everything in a release is somebody else's text
-        finalize=plain,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2").render(
+    html: str = _template().render(
         version=neuropack.__version__,
         release=release.resolve().name,
         problem=problem,
@@ -121,6 +108,26 @@ def render(release: Path, out: Path, report: Report) -> str:
         stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0) for i, s in enumerate(stacks)],
         files=[(name, place.link(name)) for name in ("README.md", METADATA, "manifest.tsv", "LICENSE", "CHANGES")],
     )
+    return html
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def plain(value: Any) -> Any:
+        return _readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = Environment(
+        loader=FileSystemLoader(resources.folder("templates") / "page"),
+        undefined=StrictUndefined,
+        autoescape=True,  # everything in a release is somebody else's text
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")
 
 
 def _document(release: Path) -> tuple[dict[str, Any], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -167,6 +168,16 @@ def text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def number(value: object) -> float | None:
+    """A finite number; None for anything else, also for one that is too large to be calculated with."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def _prefixed(word: str, value: object) -> str:
     return "" if value is None else f"{word} {text(value)}"
 
@@ -185,17 +196,17 @@ def _extent(stack: Record) -> str:
     axes, lengths = str(stack.get("axes") or ""), _lengths(stack)
     parts = []
     for axis, n in zip(axes, lengths, strict=False):
-        size = stack.get(f"voxel_size_{axis.lower()}_um")
-        if isinstance(size, int | float):
-            parts.append(f"{axis.lower()} {n * size:.6g}")
+        size, count = number(stack.get(f"voxel_size_{axis.lower()}_um")), number(n)
+        if size is not None and count is not None:
+            parts.append(f"{axis.lower()} {count * size:.6g}")
     return " · ".join(parts)
 
 
 def _intensity(stack: Record) -> str:
-    low, high, full = (stack.get(k) for k in ("intensity_min", "intensity_max", "saturation_fraction"))
+    low, high, full = (number(stack.get(k)) for k in ("intensity_min", "intensity_max", "saturation_fraction"))
     if low is None or high is None:
         return ""
-    saturated = f", {100 * full:.3g} % saturated" if isinstance(full, int | float) else ""
+    saturated = f", {100 * full:.3g} % saturated" if full is not None else ""
     return f"{text(low)} to {text(high)}{saturated}"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuropack.errors import InputError
-from neuropack.page.facts import Record, record, records, text
+from neuropack.page.facts import Record, number, record, records, text
 from neuropack.page.projections import label_colour
 from neuropack.table import MISSING, read_tsv
 
@@ -38,7 +38,7 @@ def neuron_rows(
         table = read_tsv(path)
     except InputError as error:
         return [], f"the table of neurons cannot be shown: {error}"
-    value_of = {e.get("neuron"): e.get("value") for a in labels for e in records(a, "label_map")}
+    value_of = {text(e.get("neuron")): number(e.get("value")) for a in labels for e in records(a, "label_map")}
     rows = []
     for found in table:
         if found.get("image_stack") != stack.get("id"):
@@ -46,14 +46,14 @@ def neuron_rows(
         name = found.get("neuron_id", "")
         known = record(document, "neurons", name)
         value = value_of.get(name)
-        soma = [known.get(f"soma_{a}") for a in "xyz"]
+        soma = [number(known.get(f"soma_{a}")) for a in "xyz"]
         rows.append(
             NeuronRow(
                 name=name.rsplit("_desc-", 1)[-1],
-                color=label_colour(value) if isinstance(value, int) else "",
+                color=label_colour(int(value)) if value is not None else "",
                 nodes=_cell(found, "n_nodes"),
                 length_um=_number(_cell(found, "length_um")),
-                soma=", ".join(f"{v:.1f}" for v in soma if isinstance(v, int | float)),
+                soma=", ".join(f"{v:.1f}" for v in soma if v is not None),
                 region=text(known.get("region_acronym")),
                 link=link(f"derivatives/morphology/{found.get('swc', '')}"),
             )

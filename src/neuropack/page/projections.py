@@ -103,7 +103,7 @@ def tinted(channels: Floats, windows: Sequence[tuple[float, float]], colours: Se
 
 def label_colour(value: int) -> str:
     """RRGGBB of a label; neighbouring values get hues far apart."""
-    rgb = colorsys.hsv_to_rgb(value * _GOLDEN % 1.0, 0.65, 1.0)
+    rgb = colorsys.hsv_to_rgb(value % 10_000 * _GOLDEN % 1.0, 0.65, 1.0)
     return "".join(f"{round(255 * part):02X}" for part in rgb)
 
 
