@@ -14,7 +14,7 @@ from neuropack.convert import Result
 from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.study import Study
-from neuropack.study.records import Record
+from neuropack.study.records import Record, ordered
 
 # The node types that SWC fixes; others are the tracer's own.
 _NODE_TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal dendrite", 4: "apical dendrite", 5: "fork", 6: "end"}
@@ -70,7 +70,8 @@ def document(study: Study, made: Iterable[Made]) -> Record:
         "processings": [p for m in made for p in _processings(m)],
     }
     head = {"schema_version": version, "dataset": dataset, "release": release}
-    return {**head, **{name: records for name, records in lists.items() if records}}
+    full: Record = ordered({**head, **{name: rows for name, rows in lists.items() if rows}}, "Document")
+    return full
 
 
 def _image(made: Made) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -62,9 +63,7 @@ def record(
     full = typed | (given or {})
     for problem in schema.validate(full if whole else _completed(full, name), name):
         path = _path(problem.pointer)
-        # a key without a value is missing to the schema; the key is the place to mend it
-        empty = node.get(*path, problem.found.removeprefix("no ")) if node is not None else None
-        place = empty.key_at if empty is not None else _nearest(node, path)
+        place = _empty(node, path, problem.found) or _nearest(node, path)
         what = f"{'.'.join([label, *map(str, path)])} does not fit the schema"
         problems.append(Problem(place or at, what, problem.expected, problem.found, problem.fix))
     return full
@@ -106,9 +105,34 @@ def _completed(data: Any, name: str) -> Any:
     return full
 
 
+def ordered(data: Any, name: str) -> Any:
+    """A record with its fields in the schema's order, and so the records inside it."""
+    if not isinstance(data, dict):
+        return data
+    known = schema.fields(name)
+    full: Record = {}
+    for field in [*(f for f in known if f in data), *(f for f in data if f not in known)]:
+        value, info = data[field], known.get(field, {"kind": ""})
+        if info["kind"] == "record":
+            inner = info["range"]
+            full[field] = [ordered(v, inner) for v in value] if isinstance(value, list) else ordered(value, inner)
+        else:
+            full[field] = value
+    return full
+
+
 def _path(pointer: str) -> tuple[str | int, ...]:
     parts = (p.replace("~1", "/").replace("~0", "~") for p in pointer.split("/")[1:])
     return tuple(int(p) if p.isdigit() else p for p in parts)
+
+
+def _empty(node: Node | None, path: tuple[str | int, ...], found: str) -> Place | None:
+    """The key without a value that a message is about: to the schema it is missing, to a person it is that line."""
+    for word in re.findall(r"\w+", found):
+        child = node.get(*path, word) if node is not None else None
+        if child is not None and child.value is None:
+            return child.key_at
+    return None
 
 
 def _nearest(node: Node | None, path: tuple[str | int, ...]) -> Place | None:
