@@ -234,7 +234,7 @@ def main() -> int:
     first = next(iter(releases))
     rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
 
-    wide = max(map(len, releases))
+    wide = max(map(len, ("release", *releases)))
     print(f"\n{'release':{wide}} {'gate':16} {'errors':>6} {'warnings':>8}  target")
     for name, gate, verdict in rows:
         print(f"{name:{wide}} {gate:16} {verdict.errors:6} {verdict.warnings:8}  {verdict.target}")
