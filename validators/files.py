@@ -151,7 +151,7 @@ def plain(release: ReleaseFiles) -> Iterator[Finding]:
 
     Put a copy of the file in the place of the link.
     """
-    for name, what in sorted(release.others.items()):
+    for name, what in release.others.items():
         yield Finding(name, "a plain file or a readable folder", what, "put a copy of the file in its place")
 
 

@@ -24,7 +24,7 @@ def described(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if release.metadata is None:
         return
-    known = {r.get("path") for _, r in release.records("image_stacks")}
+    known = {str(r.get("path")) for _, r in release.records("image_stacks")}
     for folder in release.folders:
         outside = folder.endswith(".ome.zarr") and not folder.startswith("derivatives/")
         if outside and folder not in known:
@@ -85,10 +85,10 @@ def nwb_pixels(release: ReleaseFiles) -> Iterator[Finding]:
     """
     for image, _, _ in _stacks(release):
         nwb, level, pairs = partner(release, image)
-        if nwb is None or image.levels[0].array is None or release.metadata is None:
+        if nwb is None or not nwb.images or image.levels[0].array is None:
             continue
         missing = _channels_missing(image, [p.fixed for p in pairs])
-        if level is None or missing:
+        if level is None or (missing and image.channels_named):
             what = f"channel {', '.join(map(str, missing))} is missing" if pairs else "no image of that shape"
             where = Where(nwb.name, "/acquisition")
             yield Finding(

@@ -117,7 +117,8 @@ def references(release: ReleaseFiles) -> Iterator[Finding]:
                 yield _dangling(where, "neurons", name, known["neurons"])
     for i, benchmark in release.records("benchmarks"):
         for j, split in enumerate(_dicts(benchmark.get("splits"))):
-            for k, name in enumerate(split.get("subjects") or []):
+            named = split.get("subjects")
+            for k, name in enumerate(named if isinstance(named, list) else []):
                 if isinstance(name, str) and name not in known["subjects"]:
                     where = document.where("benchmarks", i, "splits", j, "subjects", k)
                     yield _dangling(where, "subjects", name, known["subjects"])
@@ -134,6 +135,8 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
     if (document := release.metadata) is None:
         return
     there = {*release.files, *release.folders}
+    for listed in release.manifest or ():  # one that is listed and absent is told by files.missing
+        there |= {listed, *map(str, PurePosixPath(listed).parents)}
     for collection, *slots in PATHS:
         for i, record in release.records(collection):
             for keys, path in _values(record, slots):
@@ -157,24 +160,23 @@ def digests(release: ReleaseFiles) -> Iterator[Finding]:
     if release.manifest is None or release.metadata is None:
         return
     document = release.metadata
-    stated: dict[tuple[Any, Any], Where] = {}
+    stated: dict[tuple[str, str], Where] = {}
     for i, stack in release.records("image_stacks"):
-        stated[stack.get("path"), stack.get("digest")] = document.where("image_stacks", i, "digest")
+        stated[_text(stack.get("path")), _text(stack.get("digest"))] = document.where("image_stacks", i, "digest")
     for i, processing in release.records("processings"):
         for j, output in enumerate(_dicts(processing.get("outputs"))):
             where = document.where("processings", i, "outputs", j, "sha256")
-            stated.setdefault((output.get("path"), output.get("sha256")), where)
-    wanted = {path for path, _ in stated if isinstance(path, str)}
+            stated.setdefault((_text(output.get("path")), _text(output.get("sha256"))), where)
+    wanted = {path for path, _ in stated}
     below: dict[str, dict[str, Entry]] = {path: {} for path in wanted}
     for name, row in release.manifest.items():
         for path in wanted.intersection(map(str, PurePosixPath(name).parents)):
             below[path][name.removeprefix(path + "/")] = Entry(row.bytes, row.sha256)
     for (path, sha256), where in stated.items():
-        if isinstance(path, str) and isinstance(sha256, str):
-            file = release.manifest.get(path)
-            found = file.sha256 if file else digest_of_lines(below[path]) if below[path] else None
-            if found not in (None, sha256):
-                yield Finding(path, f"sha256 {sha256}, as {where} says", str(found), "build the release again")
+        file = release.manifest.get(path)
+        found = file.sha256 if file else digest_of_lines(below[path]) if below[path] else None
+        if path and sha256 and found not in (None, sha256):
+            yield Finding(path, f"sha256 {sha256}, as {where} says", str(found), "build the release again")
 
 
 @rule(id="metadata.licence", level="error", reads="text")
@@ -234,6 +236,10 @@ def _get(data: Any, *keys: str) -> Any:
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _dicts(values: Any) -> list[dict[str, Any]]:

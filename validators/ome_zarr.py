@@ -130,7 +130,7 @@ def channels(release: ReleaseFiles) -> Iterator[Finding]:
         fix = "name the channels in study.yaml and build the release again"
         if len(labels) != count:
             yield Finding(where, f"{count} channels, as the image has", f"{len(labels)}", fix)
-        elif None in labels or len(set(labels)) < len(labels):
+        elif not image.channels_named:
             yield Finding(where, "a name of its own for each channel", ", ".join(map(repr, labels)), fix)
 
 

@@ -43,12 +43,15 @@ def write(root: Path) -> None:
 def seal(root: Path, digests: bool = True) -> None:
     """Write the manifest, and the digests that the metadata hold, for the files as they are now."""
     document = root / METADATA
-    if digests and document.exists() and "digest" in document.read_text():
-        data = json.loads(document.read_text())
-        data["image_stacks"][0]["digest"] = _sha256(
-            "".join("\t".join(r) + "\n" for r in _rows(root / IMAGE)).encode()
-        )
-        document.write_text(json.dumps(data, indent=2))
+    if digests and document.exists():
+        data = json.loads(document.read_text(encoding="utf-8"))
+        image = _sha256("".join("\t".join(row) + "\n" for row in _rows(root / IMAGE)).encode())
+        data["image_stacks"][0]["digest"] = image
+        data["processings"][0]["outputs"] = [
+            {"path": IMAGE, "sha256": image},
+            {"path": NWB, "sha256": _sha256((root / NWB).read_bytes())},
+        ]
+        _put(document, data)
     rows = [r for r in _rows(root) if r[0] != "manifest.tsv"]
     _put(root / "manifest.tsv", _tsv(["path", "bytes", "sha256"], *rows))
 
@@ -261,6 +264,39 @@ def _document() -> dict[str, Any]:
                 "unit": "micrometer",
                 "digest": "0" * 64,
                 "processing_level": "raw",
+            }
+        ],
+        "processings": [
+            {
+                "id": "conversion",
+                "activity": "conversion",
+                "software": "neuropack",
+                "software_version": "0.1.0",
+                "parameters": "{}",
+                "inputs": [{"path": "raw.czi", "sha256": "0" * 64}],
+                "outputs": [],
+            }
+        ],
+        "annotations": [
+            {
+                "id": "skeletons",
+                "kind": "skeletons",
+                "image_stack": "stack",
+                "target_level": 0,
+                "path": SWC,
+                "label_map": [{"value": 1, "name": "soma", "neuron": "n001"}],
+                "coordinate_convention": "stack_um_xyz_corner",
+                "annotator": "Jane Doe",
+                "provenance": "manual",
+            }
+        ],
+        "benchmarks": [
+            {
+                "id": "tracing",
+                "task": "tracing",
+                "splits": [{"name": "test", "subjects": ["M01"]}],
+                "metrics": [{"name": "recall", "definition": "found nodes of all nodes"}],
+                "ground_truth_version": "1.0.0",
             }
         ],
         "neurons": [

@@ -25,8 +25,8 @@ def find(rules: Sequence[Rule], name: str) -> Rule:
     """
     known = {r.id: r for r in rules}
     if name not in known:
-        near = get_close_matches(name, known, 3)
-        fix = f"did you mean {' or '.join(near)}?" if near else "neuropack explain --list shows all rules"
+        near = get_close_matches(name, known, 1)
+        fix = f"did you mean {near[0]}?" if near else "neuropack explain --list shows all rules"
         raise UsageError(f"no rule is called {name}", fix=fix)
     return known[name]
 

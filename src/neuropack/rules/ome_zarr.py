@@ -148,6 +148,12 @@ class OmeZarr:
         labels = [c.get("label") if isinstance(c, dict) else None for c in channels or []]
         return [label if isinstance(label, str) and label.strip() else None for label in labels]
 
+    @property
+    def channels_named(self) -> bool:
+        """True where each channel has a name of its own, so that it can be told in another file."""
+        labels = self.channel_labels
+        return None not in labels and len(set(labels)) == len(labels) == self.length("c")
+
     def length(self, axis: str) -> int | None:
         """Length of level 0 along an axis; None where the image has no such axis or no level 0."""
         array = self.levels[0].array
@@ -212,7 +218,7 @@ def find_images(release: ReleaseFiles) -> Iterator[tuple[OmeZarr | None, list[Fi
     for folder in roots:
         if folder + "/zarr.json" not in release.files:
             fix = "write it again as OME-Zarr 0.5"
-            yield None, [Finding(folder, "a zarr.json, as Zarr v3 has it", "no such file", fix)]
+            yield None, [Finding(folder + "/zarr.json", "a zarr.json, as Zarr v3 has it", "no such file", fix)]
     for name in release.named(r".*\.ome\.zarr/(.*/)?zarr\.json"):
         meta = release.json(name)
         folder = name.removesuffix("/zarr.json")

@@ -147,11 +147,11 @@ class _Scan:
 
     def _image(self, image: OmeZarr, twin: Level | None, pairs: list[Pair], file: h5py.File | None) -> set[str]:
         """Decode every shard of an image; the paths of the NWB datasets that were read whole on the way."""
-        whole = {p.data.path for p in pairs}
+        whole = {p.data.path for p in pairs if p.data.missing is None}
         for level in image.levels:
             if level.array is None:
                 continue
-            partners = pairs if level is twin else []
+            partners = [p for p in pairs if p.data.missing is None] if level is twin else []
             shards = [(f, b) for f, b in level.array.shards() if self.release.files.get(f)]
             if len(shards) < math.prod(level.array.grid):
                 whole -= {p.data.path for p in partners}

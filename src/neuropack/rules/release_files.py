@@ -80,15 +80,16 @@ class ReleaseFiles:
         self._tables: dict[str, Table | None] = {}
         files: dict[str, int] = {}
         folders: list[str] = []
-        self.others: dict[str, str] = {}
+        others: dict[str, str] = {}
         for name, what in _walk(root):
             if isinstance(what, int):
                 files[name] = what
             elif what == "folder":
                 folders.append(name)
             else:
-                self.others[name] = what
+                others[name] = what
         self.files = dict(sorted(files.items()))
+        self.others = dict(sorted(others.items()))
         self.folders = sorted(folders)
         self.checked = Checked(files=len(files), bytes=sum(files.values()))
 

@@ -40,6 +40,7 @@ def check(path: Path, *, rule_folders: Sequence[Path] = (), progress: Progress |
     found = [(rule, issue) for rule in rules for issue in _run(rule, release)]
     causes = {i.where.file for r, i in found if i.level == "error" and not r.gives_way}
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
+    explained.discard(".")  # the release as a whole, where crashes are reported
     report = Report(checked=replace(release.checked, rules=len(rules)))
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report

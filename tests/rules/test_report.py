@@ -1,0 +1,64 @@
+"""The two forms of a report, and what makes it fail."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from neuropack import report
+from neuropack.issue import Checked, Issue, Report, Where
+
+ISSUES = [
+    Issue("nwb.wavelength-unknown", "warning", Where("a.nwb", "/acquisition"), "wavelengths", "none", "state them"),
+    Issue("files.digest", "error", Where("a/b.json", "/x/0", 3, 7), "sha256 0", "sha256 \x1b[31m1", "restore it"),
+    Issue("files.digest", "error", Where("a/c.json"), "sha256 0", "sha256 2", "restore it"),
+]
+REPORT = Report(ISSUES, Checked(files=12, bytes=3_200_000, decoded_bytes=0, rules=47))
+
+
+def test_json_has_the_shape_that_programs_rely_on() -> None:
+    data = json.loads(report.to_json(REPORT))
+    assert list(data) == ["clean", "counts", "issues", "checked"]
+    assert data["clean"] is False
+    assert data["counts"] == {"error": 2, "warning": 1, "info": 0}
+    assert data["issues"][1] == {
+        "rule": "files.digest",
+        "level": "error",
+        "where": {"file": "a/b.json", "path": "/x/0", "line": 3, "column": 7},
+        "expected": "sha256 0",
+        "found": "sha256 \x1b[31m1",
+        "fix": "restore it",
+    }
+    assert data["checked"] == {"files": 12, "bytes": 3_200_000, "decoded_bytes": 0, "rules": 47}
+
+
+def test_text_tells_the_worst_first_and_sums_up() -> None:
+    text = report.to_text(REPORT)
+    assert text == (
+        "error  files.digest  (2)\n"
+        "  a/b.json:3:7 /x/0\n"
+        "    expected: sha256 0\n"
+        "    found:    sha256 \\x1b[31m1\n"
+        "    to do:    restore it\n"
+        "  a/c.json\n"
+        "    expected: sha256 0\n"
+        "    found:    sha256 2\n"
+        "    to do:    restore it\n"
+        "\n"
+        "warning  nwb.wavelength-unknown\n"
+        "  a.nwb /acquisition\n"
+        "    expected: wavelengths\n"
+        "    found:    none\n"
+        "    to do:    state them\n"
+        "\n"
+        "not clean: 2 errors, 1 warning, 0 remarks; checked 12 files, 3.2 MB, by 47 rules, 0 B of pixels decoded"
+    )
+
+
+@pytest.mark.parametrize(
+    ("issues", "on_error", "on_warning"), [(ISSUES, True, True), (ISSUES[:1], False, True), ([], False, False)]
+)
+def test_what_fails(issues: list[Issue], on_error: bool, on_warning: bool) -> None:
+    made = Report(issues)
+    assert (report.fails(made, "error"), report.fails(made, "warning")) == (on_error, on_warning)

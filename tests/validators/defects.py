@@ -1,0 +1,539 @@
+"""One planted defect, or more, for every rule: what is done to a good release, and the one rule that must fire."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from small_release import IMAGE, METADATA, NWB, SIDECAR, seal
+
+SHARD = f"{IMAGE}/0/c/1/0/2/1"
+ZEROS = f"{IMAGE}/0/c/0/0/3/3"
+PIXELS = "/acquisition/stack/EYFP/data"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A rule, what is done to the release, and how: as it is and sealed, or only one of the two."""
+
+    rule: str
+    plant: Callable[[Path], None]
+    as_is: bool
+    sealed: bool
+
+
+DEFECTS: list[Defect] = []
+
+
+def defect(rule: str, *, as_is: bool = True, sealed: bool = True) -> Callable[[Callable[[Path], None]], None]:
+    def register(plant: Callable[[Path], None]) -> None:
+        DEFECTS.append(Defect(rule, plant, as_is, sealed))
+
+    return register
+
+
+@contextmanager
+def edited(file: Path) -> Iterator[Any]:
+    data = json.loads(file.read_text(encoding="utf-8"))
+    yield data
+    file.write_text(json.dumps(data, indent=2), encoding="utf-8")
+
+
+@contextmanager
+def hdf5(root: Path) -> Iterator[Any]:
+    import h5py
+
+    with h5py.File(root / NWB, "r+") as file:
+        yield file
+
+
+def ome(root: Path) -> Any:
+    return edited(root / IMAGE / "zarr.json")
+
+
+def flip(file: Path, offset: int, count: int = 64) -> None:
+    data = bytearray(file.read_bytes())
+    data[offset : offset + count] = bytes(b ^ 0xFF for b in data[offset : offset + count])
+    file.write_bytes(data)
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+@defect("files.readable")
+def json_cut_short(root: Path) -> None:
+    file = root / SIDECAR
+    file.write_text(file.read_text()[:20])
+
+
+@defect("files.readable")
+def json_bomb(root: Path) -> None:
+    (root / SIDECAR).write_text("[" * 100_000 + "]" * 100_000)
+
+
+@defect("files.readable")
+def row_too_short(root: Path) -> None:
+    replace(root / "samples.tsv", "\ttissue", "")
+
+
+@defect("files.manifest", sealed=False)
+def no_manifest(root: Path) -> None:
+    (root / "manifest.tsv").unlink()
+
+
+@defect("files.manifest", sealed=False)
+def manifest_lists_a_file_outside(root: Path) -> None:
+    with (root / "manifest.tsv").open("a") as manifest:
+        manifest.write("../secret\t1\t" + "0" * 64 + "\n")
+
+
+@defect("files.manifest", sealed=False)
+def manifest_lists_twice(root: Path) -> None:
+    text = (root / "manifest.tsv").read_text()
+    (root / "manifest.tsv").write_text(text + text.splitlines(keepends=True)[-1])
+
+
+@defect("files.unlisted", sealed=False)
+def file_came_in(root: Path) -> None:
+    (root / "notes.txt").write_text("?")
+
+
+@defect("files.missing", sealed=False)
+def file_gone(root: Path) -> None:
+    (root / "README.md").unlink()
+
+
+@defect("files.size", sealed=False)
+def file_grew(root: Path) -> None:
+    (root / "README.md").write_text("# Small release, changed\n")
+
+
+@defect("files.digest", sealed=False)
+def bit_rot(root: Path) -> None:
+    flip(root / "README.md", 3, 1)
+
+
+@defect("files.plain")
+def link_out_of_the_release(root: Path) -> None:
+    outside = root.parent / "outside.md"
+    outside.write_text("secret")
+    (root / "README.md").unlink()
+    (root / "README.md").symlink_to(outside)
+
+
+@defect("files.unfinished")
+def half_written(root: Path) -> None:
+    (root / "derivatives" / "x.nwb.partial").write_bytes(b"")
+
+
+@defect("files.junk")
+def finder_was_here(root: Path) -> None:
+    (root / "sub-M01" / ".DS_Store").write_bytes(b"\0")
+
+
+@defect("files.names", as_is=False)
+def reserved_word(root: Path) -> None:
+    (root / "aux.txt").write_text("x")
+
+
+@defect("files.names", as_is=False)
+def escape_in_a_name(root: Path) -> None:
+    (root / "a\x1b[31mred.txt").write_text("x")
+
+
+@defect("files.names", as_is=False)
+def case_twin(root: Path) -> None:
+    (root / "readme.MD").write_text("x")
+
+
+@defect("files.names", as_is=False)
+def path_too_long(root: Path) -> None:
+    folder = root / ("a" * 150)
+    folder.mkdir()
+    (folder / ("b" * 150)).write_text("x")
+
+
+# --------------------------------------------------------------------------------------------- metadata
+
+
+@defect("metadata.present")
+def no_metadata(root: Path) -> None:
+    (root / METADATA).unlink()
+
+
+@defect("metadata.schema")
+def no_title(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        del document["dataset"]["title"]
+
+
+@defect("metadata.unique-ids")
+def one_id_twice(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["instruments"].append(document["instruments"][0])
+
+
+@defect("metadata.references")
+def subject_of_nobody(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["specimens"][0]["subject"] = "M02"
+
+
+@defect("metadata.references")
+def split_of_nobody(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["benchmarks"][0]["splits"][0]["subjects"] = ["M09"]
+
+
+@defect("metadata.references")
+def label_of_no_neuron(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["annotations"][0]["label_map"][0]["neuron"] = "n002"
+
+
+@defect("metadata.paths")
+def morphology_elsewhere(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["neurons"][0]["morphology"] = "derivatives/morphology/n002.swc"
+
+
+@defect("metadata.digests", sealed=False)
+def digest_of_another_image(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["image_stacks"][0]["digest"] = "1" * 64
+    seal(root, digests=False)
+
+
+@defect("metadata.digests", sealed=False)
+def digest_of_another_output(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["processings"][0]["outputs"][1]["sha256"] = "1" * 64
+    seal(root, digests=False)
+
+
+@defect("metadata.licence")
+def licence_by_its_pet_name(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["dataset"]["license"]["spdx"] = "odc-by-1.0"
+
+
+@defect("metadata.licence")
+def two_licences(root: Path) -> None:
+    with edited(root / "dataset_description.json") as description:
+        description["License"] = "CC0-1.0"
+
+
+# ------------------------------------------------------------------------------------------------- BIDS
+
+
+@defect("bids.description")
+def data_set_without_name(root: Path) -> None:
+    with edited(root / "dataset_description.json") as description:
+        del description["Name"]
+
+
+@defect("bids.derivatives")
+def nothing_ignored(root: Path) -> None:
+    (root / "derivatives/nwb/.bidsignore").unlink()
+
+
+@defect("bids.derivatives")
+def generated_by_nobody(root: Path) -> None:
+    with edited(root / "derivatives/nwb/dataset_description.json") as description:
+        description["GeneratedBy"] = []
+
+
+@defect("bids.names", as_is=False)
+def entities_out_of_order(root: Path) -> None:
+    (root / Path(SIDECAR).parent / "sub-M01_sample-LH_ses-01_CONF.json").write_text("{}")
+
+
+@defect("bids.names", as_is=False)
+def folder_of_another_session(root: Path) -> None:
+    folder = root / "sub-M01/ses-02/micr"
+    folder.mkdir(parents=True)
+    (folder / "sub-M01_ses-01_sample-LH_CONF.json").write_text("{}")
+
+
+@defect("bids.sidecar")
+def no_sidecar(root: Path) -> None:
+    (root / SIDECAR).unlink()
+
+
+@defect("bids.sidecar")
+def no_pixel_size(root: Path) -> None:
+    with edited(root / SIDECAR) as sidecar:
+        del sidecar["PixelSize"]
+
+
+@defect("bids.samples")
+def sample_not_listed(root: Path) -> None:
+    replace(root / "samples.tsv", "sample-LH", "sample-RH")
+
+
+@defect("bids.participants")
+def animal_not_listed(root: Path) -> None:
+    replace(root / "participants.tsv", "sub-M01", "sub-M02")
+
+
+# --------------------------------------------------------------------------------------------- OME-Zarr
+
+
+@defect("ome-zarr.metadata")
+def older_version(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["version"] = "0.4"
+
+
+@defect("ome-zarr.metadata")
+def axes_permuted(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["multiscales"][0]["axes"].reverse()
+
+
+@defect("ome-zarr.metadata")
+def level_out_of_the_image(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["multiscales"][0]["datasets"][1]["path"] = "../../0"
+
+
+@defect("ome-zarr.metadata")
+def no_root_metadata(root: Path) -> None:
+    (root / IMAGE / "zarr.json").unlink()
+
+
+@defect("ome-zarr.level-missing")
+def level_deleted(root: Path) -> None:
+    shutil.rmtree(root / IMAGE / "1")
+
+
+@defect("ome-zarr.array")
+def codec_that_unpickles(root: Path) -> None:
+    with edited(root / IMAGE / "1/zarr.json") as node:
+        node["codecs"][0]["configuration"]["codecs"][0]["name"] = "numcodecs.pickle"
+
+
+@defect("ome-zarr.array")
+def endless_array(root: Path) -> None:
+    with edited(root / IMAGE / "1/zarr.json") as node:
+        node["shape"] = [2**60] * 4
+
+
+@defect("ome-zarr.array")
+def giant_shard(root: Path) -> None:
+    with edited(root / IMAGE / "1/zarr.json") as node:
+        node["chunk_grid"]["configuration"]["chunk_shape"] = [2**15, 2**15, 2**15, 2**15]
+
+
+@defect("ome-zarr.levels")
+def x_times_1000_at_level_0(root: Path) -> None:
+    with ome(root) as node:
+        transforms = node["attributes"]["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        transforms[0]["scale"][3] *= 1000
+
+
+@defect("ome-zarr.levels")
+def y_wrong_at_level_2(root: Path) -> None:
+    with ome(root) as node:
+        transforms = node["attributes"]["ome"]["multiscales"][0]["datasets"][2]["coordinateTransformations"]
+        transforms[0]["scale"][2] *= 2
+
+
+@defect("ome-zarr.translation")
+def no_translation(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["multiscales"][0]["datasets"][1]["coordinateTransformations"].pop()
+
+
+@defect("ome-zarr.units")
+def unit_as_a_sign(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["multiscales"][0]["axes"][1]["unit"] = "um"
+
+
+@defect("ome-zarr.channels")
+def channel_not_described(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["omero"]["channels"].pop()
+
+
+@defect("ome-zarr.chunk-missing")
+def chunk_deleted(root: Path) -> None:
+    (root / SHARD).unlink()
+
+
+@defect("ome-zarr.chunk-missing")
+def chunk_of_zeros_deleted(root: Path) -> None:
+    (root / ZEROS).unlink()
+
+
+@defect("ome-zarr.chunk-empty")
+def chunk_emptied(root: Path) -> None:
+    (root / SHARD).write_bytes(b"")
+
+
+@defect("ome-zarr.chunk-empty")
+def chunks_left_out_of_a_shard(root: Path) -> None:
+    """Unseen otherwise: NWB has the same zeros, so that pixels agree."""
+    shard = bytearray((root / ZEROS).read_bytes())
+    index = len(shard) - (16 * 4 + 4)  # four chunks of 8 x 8 in a shard of 16 x 16
+    shard[index : index + 16] = b"\xff" * 16
+    from google_crc32c import value
+
+    shard[-4:] = value(bytes(shard[index:-4])).to_bytes(4, "little")
+    (root / ZEROS).write_bytes(shard)
+
+
+@defect("ome-zarr.chunk-damaged")
+def bytes_flipped_in_a_zarr_chunk(root: Path) -> None:
+    flip(root / SHARD, 20)
+
+
+@defect("ome-zarr.chunk-damaged")
+def shard_cut_short(root: Path) -> None:
+    data = (root / SHARD).read_bytes()
+    (root / SHARD).write_bytes(data[: len(data) * 7 // 10])
+
+
+# -------------------------------------------------------------------------------------------------- NWB
+
+
+@defect("nwb.opens")
+def nwb_cut_short(root: Path) -> None:
+    data = (root / NWB).read_bytes()
+    (root / NWB).write_bytes(data[: len(data) * 7 // 10])
+
+
+@defect("nwb.opens")
+def text_called_nwb(root: Path) -> None:
+    (root / NWB).write_text("not HDF5")
+
+
+@defect("nwb.outside")
+def external_link(root: Path) -> None:
+    import h5py
+
+    with hdf5(root) as file:
+        file["/acquisition/more"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+@defect("nwb.outside")
+def external_values(root: Path) -> None:
+    with hdf5(root) as file:
+        file.create_dataset("/acquisition/raw", (10,), "u1", external=[("/etc/hostname", 0, 10)])
+
+
+@defect("nwb.subject")
+def no_subject(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/general/subject"]
+
+
+@defect("nwb.subject")
+def subject_without_age(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/general/subject/age"]
+
+
+@defect("nwb.session-start")
+def start_without_zone(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/session_start_time"]
+        file["/session_start_time"] = "2026-01-02T03:04:05"
+
+
+@defect("nwb.microscopy")
+def other_image_type(root: Path) -> None:
+    with hdf5(root) as file:
+        for name in ("EYFP", "tdTomato"):
+            file[f"/acquisition/stack/{name}"].attrs["neurodata_type"] = "TwoPhotonSeries"
+
+
+@defect("nwb.space")
+def dimensions_in_the_order_of_the_data(root: Path) -> None:
+    with hdf5(root) as file:
+        space = file["/acquisition/stack/EYFP/volumetric_imaging_space"]
+        space["dimensions_in_voxels"][:] = space["dimensions_in_voxels"][()][::-1]
+
+
+@defect("nwb.wavelength-unknown", as_is=False)
+def wavelength_not_stated(root: Path) -> None:
+    with hdf5(root) as file:
+        channel = file["/acquisition/stack/EYFP/microscopy_channel"]
+        channel.attrs["emission_wavelength_in_nm"] = float("nan")
+
+
+@defect("nwb.ccf-space")
+def generic_space_called_ccf(root: Path) -> None:
+    with hdf5(root) as file:
+        file["/general/localization/AllenCCFv3"].attrs["neurodata_type"] = "Space"
+
+
+@defect("nwb.chunk-missing")
+def chunks_never_written(root: Path) -> None:
+    with hdf5(root) as file:
+        pixels = file[PIXELS]
+        values, attributes = pixels[()], dict(pixels.attrs)
+        del file[PIXELS]
+        pixels = file.create_dataset(PIXELS, values.shape, values.dtype, chunks=(8, 32, 32), compression="gzip")
+        pixels[:, :32] = values[:, :32]
+        pixels.attrs.update(attributes)
+
+
+@defect("nwb.chunk-damaged")
+def bytes_flipped_in_an_hdf5_chunk(root: Path) -> None:
+    with hdf5(root) as file:
+        chunk = file[PIXELS].id.get_chunk_info(2)
+    flip(root / NWB, chunk.byte_offset + chunk.size // 2)
+
+
+# ----------------------------------------------------------------------------------------------- images
+
+
+@defect("images.described", as_is=False)
+def image_that_nobody_knows(root: Path) -> None:
+    for name in (IMAGE, SIDECAR):
+        other = root / re.sub("chunk-01", "chunk-02", name)
+        (shutil.copytree if (root / name).is_dir() else shutil.copy)(root / name, other)
+
+
+@defect("images.metadata")
+def dtype_of_another_image(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["image_stacks"][0]["dtype"] = "uint8"
+
+
+@defect("images.voxel-size")
+def sidecar_says_otherwise(root: Path) -> None:
+    with edited(root / SIDECAR) as sidecar:
+        sidecar["PixelSize"][0] = 0.6
+
+
+@defect("images.voxel-size")
+def nwb_says_otherwise(root: Path) -> None:
+    with hdf5(root) as file:
+        file["/acquisition/stack/EYFP/volumetric_imaging_space/voxel_size_in_um"][:] = [2.0, 0.5, 0.5]
+
+
+@defect("images.nwb-pixels")
+def one_voxel_differs(root: Path) -> None:
+    with hdf5(root) as file:
+        file[PIXELS][3, 40, 50] += 1
+
+
+@defect("images.nwb-pixels")
+def channel_lost(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/acquisition/stack/tdTomato"]

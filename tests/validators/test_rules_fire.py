@@ -1,0 +1,86 @@
+"""Every rule is silent on a good release and fires, alone, on the defect it is there for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from defects import DEFECTS, Defect
+from small_release import seal
+
+from neuropack.rules import check, load_rules
+
+RULES = {rule.id: rule for rule in load_rules()}
+PEERS = (
+    *("no_subject", "nwb_cut_short", "bytes_flipped_in_an_hdf5_chunk", "chunk_deleted", "chunk_emptied"),
+    *("level_deleted", "x_times_1000_at_level_0"),
+)
+
+
+def test_good_release_is_clean_and_was_looked_at(good_release: Path) -> None:
+    report = check(good_release)
+    assert report.issues == []
+    assert report.checked.files == sum(p.is_file() for p in good_release.rglob("*"))
+    assert report.checked.rules == len(RULES)
+    zarr = sum(2 * 8 * n * n * 2 for n in (64, 32, 16))
+    nwb = 2 * 8 * 64 * 64 * 2
+    assert zarr + nwb <= report.checked.decoded_bytes <= zarr + nwb + 1000  # a few numbers beside the pixels
+
+
+def test_every_rule_has_a_defect() -> None:
+    assert {d.rule for d in DEFECTS} == set(RULES)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda r: r.id)
+def test_docstring_says_what_why_and_how(rule) -> None:
+    paragraphs = rule.doc.split("\n\n")
+    assert len(paragraphs) == 3
+    assert all(p.strip().endswith(".") for p in paragraphs)
+    assert "\n" not in paragraphs[0]
+
+
+CASES = [(d, s) for d in DEFECTS for s, planned in ((False, d.as_is), (True, d.sealed)) if planned]
+
+
+@pytest.mark.parametrize(
+    ("defect", "sealed"), CASES, ids=[f"{d.plant.__name__}-{'sealed' if s else 'as-is'}" for d, s in CASES]
+)
+def test_the_rule_fires_alone(defect: Defect, sealed: bool, release: Path) -> None:
+    defect.plant(release)
+    if sealed:
+        seal(release)
+    report = check(release)
+    assert {i.rule for i in report.issues} == {defect.rule}, report.issues
+    for issue in report.issues:
+        assert issue.level == RULES[defect.rule].level
+        assert issue.where.file and issue.expected and issue.found and issue.fix
+
+
+def test_the_defects_that_no_other_tool_sees_are_planted() -> None:
+    assert set(PEERS) <= {d.plant.__name__ for d in DEFECTS if d.as_is and d.sealed}
+
+
+def test_level_0_is_blamed_at_its_line(release: Path) -> None:
+    next(d for d in DEFECTS if d.plant.__name__ == "x_times_1000_at_level_0").plant(release)
+    (issue,) = check(release).issues
+    where = issue.where
+    assert where.path == "/attributes/ome/multiscales/0/datasets/0/coordinateTransformations/0/scale/3"
+    assert where.line is not None
+    assert "500.0" in (release / where.file).read_text().splitlines()[where.line - 1]
+    assert "scale 500" in issue.found
+
+
+def test_link_is_not_followed(release: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    (outside / "secret.json").write_text("not JSON")
+    (release / "more").symlink_to(outside, target_is_directory=True)
+    (issue,) = check(release).issues
+    assert (issue.rule, issue.where.file) == ("files.plain", "more")
+
+
+def test_lost_folder_is_one_finding(release: Path) -> None:
+    shutil.rmtree(release / "derivatives/morphology/sub-M01")
+    (issue,) = check(release).issues
+    assert (issue.rule, issue.where.file) == ("files.missing", "derivatives/morphology/sub-M01")
