@@ -105,7 +105,7 @@ def test_an_increment_without_time_says_nothing() -> None:
 def test_origin_is_a_position_with_a_unit_of_length() -> None:
     inside = plane(0, 'PositionX="5" PositionXUnit="mm" PositionY="-7" PositionYUnit="µm" PositionZ="3"')
     assert image(document(pixels(inside=inside))).origin_um == (None, -7.0, 5000.0)
-    label = '<StageLabel Name="here" X="1" XUnit="µm" Z="2" ZUnit="mm"/>'
+    label = '<StageLabel Name="here" X="1" XUnit="µm" Y="7" Z="2" ZUnit="mm"/>'
     assert image(document(pixels() + label)).origin_um == (2000.0, None, 1.0)
 
 

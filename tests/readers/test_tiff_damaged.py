@@ -85,6 +85,52 @@ def test_the_bytes_that_are_missing_are_counted(tmp_path: Path) -> None:
     assert (caught.value.expected, caught.value.found) == ("6400 bytes", "1000 bytes")
 
 
+def test_the_bytes_of_a_tile_that_are_missing_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "cut.tif"
+    write(path, "tiles")
+    with tifffile.TiffFile(path) as file:
+        last = file.pages[5].dataoffsets[-1]
+    (volume,) = tiff.open_file(path)
+    with path.open("r+b") as out:
+        out.truncate(last + 100)
+    with pytest.raises(InputError) as caught:
+        volume.pixels.read(full_box(volume.native_shape))
+    assert caught.value.where == "page 6, tile 16"
+    assert (caught.value.expected, caught.value.found) == ("512 bytes", "100 bytes")
+
+
+def test_opening_looks_at_the_end_of_the_pixels(tmp_path: Path) -> None:
+    for way in ({}, {"rowsperstrip": 5}, {"tile": (16, 16), "compression": "zlib"}):
+        tifffile.imwrite(tmp_path / "cut.tif", NOISE[0], **way)
+        whole = (tmp_path / "cut.tif").read_bytes()
+        (tmp_path / "cut.tif").write_bytes(whole[:-50])
+        with pytest.raises(InputError, match="cut short") as caught:
+            tiff.open_file(tmp_path / "cut.tif")
+        assert caught.value.found == f"{len(whole) - 50} bytes"
+
+
+@pytest.mark.parametrize("tag", [273, 279])
+def test_a_page_that_lists_too_few_strips(tag: int, tmp_path: Path) -> None:
+    path = tmp_path / "few.tif"
+    tifffile.imwrite(path, NOISE[0], rowsperstrip=16, compression="zlib", metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        listed = file.pages.first.tags[tag]
+        listed.overwrite(listed.value[:3])
+    with pytest.raises(InputError, match="too few strips") as caught:
+        tiff.open_file(path)
+    assert (caught.value.expected, caught.value.found) == ("4", "3")
+
+
+@pytest.mark.parametrize("options", [{"imagej": True}, {}])
+def test_a_virtual_stack_cut_short(options: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cut.tif"
+    tifffile.imwrite(path, NOISE, truncate=True, **options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cut short"):
+        tiff.open_file(path)
+
+
 def test_an_uncompressed_strip_that_states_too_few_bytes(tmp_path: Path) -> None:
     path = tmp_path / "short.tif"
     tifffile.imwrite(path, NOISE[0], rowsperstrip=16, metadata=None)

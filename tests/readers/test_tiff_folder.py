@@ -107,9 +107,10 @@ def test_the_odd_slice_is_named(odd: str, image: Any, tmp_path: Path) -> None:
     assert caught.value.file == tmp_path / odd
 
 
-def test_stacks_are_no_slices(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, {"imagej": True}, {"truncate": True}, {"compression": "zlib"}])
+def test_stacks_are_no_slices(options: dict[str, Any], tmp_path: Path) -> None:
     for name in ("a.tif", "b.tif"):
-        tifffile.imwrite(tmp_path / name, np.zeros((5, 16, 18), "u1"), imagej=True)
+        tifffile.imwrite(tmp_path / name, np.zeros((5, 16, 18), "u1"), **options)
     with pytest.raises(InputError, match="stacks, not slices"):
         tiff_folder.open_file(tmp_path)
 

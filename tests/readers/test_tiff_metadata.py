@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from neuropack.readers import tiff
+from neuropack.readers.tiff import _letters
 from neuropack.readers.tiff_metadata import level_size, lsm_facts, unique
 from neuropack.volume import Channel, Volume
 
@@ -82,19 +83,22 @@ def test_imagej_look_up_tables_give_colours(tmp_path: Path) -> None:
         assert [c.color for c in volume.channels] == [None, None]
 
 
-def test_a_virtual_imagej_stack_has_one_page_for_many_planes(tmp_path: Path) -> None:
-    image = np.arange(5 * 16 * 18).reshape(5, 16, 18).astype(">u2")
-    text = "ImageJ=1.54f\nimages=5\nslices=5\nunit=micron\nspacing=0.5\n"
-    with tifffile.TiffWriter(tmp_path / "a.tif", byteorder=">") as writer:
-        writer.write(image[0], description=text, metadata=None, photometric="minisblack")
-    with (tmp_path / "a.tif").open("ab") as file:
-        file.write(image[1:].tobytes())
-    with tifffile.TiffFile(tmp_path / "a.tif") as opened:
-        assert len(opened.pages) == 1
-        assert opened.series[0].shape == (5, 16, 18)
-    (volume,) = tiff.open_file(tmp_path / "a.tif")
+@pytest.mark.parametrize("options", [{"imagej": True}, {"byteorder": ">"}])
+def test_a_virtual_stack_has_one_page_for_many_planes(options: dict[str, Any], tmp_path: Path) -> None:
+    image = np.arange(5 * 16 * 18).reshape(5, 16, 18).astype("u2")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image, truncate=True, metadata={"axes": "ZYX"}, **options)
+    with tifffile.TiffFile(path) as file:
+        assert len(file.pages) == 1
+    (volume,) = tiff.open_file(path)
     np.testing.assert_array_equal(np.asarray(volume)[0], image)
     np.testing.assert_array_equal(volume[0, 3, 2:5, 4:9], image[3, 2:5, 4:9])
+
+
+def test_a_letter_stands_once() -> None:
+    assert _letters("QQYX") == "IQYX"
+    assert _letters("ZQZYX") == "IQZYX"
+    assert _letters("T_YX") == "TQYX"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -180,11 +180,15 @@ def test_the_cache_is_bounded_and_decodes_once_for_threads() -> None:
         calls.append(number)
         return np.full(60, number, np.uint8)
 
-    gate = threading.Barrier(8)
+    gate, go = threading.Barrier(8), threading.Event()
+
+    def slowly() -> Array:
+        go.wait(0.2)  # every thread has asked by now
+        return decode(1)
 
     def work() -> None:
         gate.wait()
-        assert cache.get((0, 1), lambda: decode(1))[0] == 1
+        assert cache.get((0, 1), slowly)[0] == 1
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -254,6 +258,30 @@ def test_sparse_strips_have_the_no_data_value(tmp_path: Path) -> None:
     assert (found[[0, 3, 4, 5, 6]] == 1).all()
 
 
+def test_strips_in_any_place_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    image = stack((40, 30), "uint16")
+    tifffile.imwrite(path, image, rowsperstrip=5, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        tag = file.pages.first.tags[273]
+        tag.overwrite([tag.value[i] for i in (7, 0, 1, 2, 6, 5, 4, 3)])
+    expected = np.concatenate([image[i * 5 : i * 5 + 5] for i in (7, 0, 1, 2, 6, 5, 4, 3)])
+    (volume,) = tiff.open_file(path)
+    for rows in (slice(0, 40), slice(3, 22), slice(7, 8)):
+        np.testing.assert_array_equal(volume.pixels.read((rows, slice(0, 30))), expected[rows])
+        np.testing.assert_array_equal(volume.pixels.read((rows, slice(4, 9))), expected[rows, 4:9])
+
+
+def test_a_predictor_without_compression(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((8, 10), "u2"), extratags=[(65000, "H", 1, 2, True)], metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:  # tifffile does not write such a tag itself
+        file.filehandle.seek(file.pages.first.tags[65000].offset)
+        file.filehandle.write(struct.pack("<H", 317))
+    (volume,) = tiff.open_file(path)
+    np.testing.assert_array_equal(np.asarray(volume)[0, 0], np.tile(np.arange(1, 11), (8, 1)))
+
+
 def test_closing_and_letting_go(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", stack((5, 8, 8), "uint8"), compression="zlib")
     (volume,) = tiff.open_file(tmp_path / "a.tif")
@@ -267,6 +295,5 @@ def test_closing_and_letting_go(tmp_path: Path) -> None:
     (volume,) = tiff.open_file(tmp_path / "a.tif")
     assert isinstance(volume.pixels, TiffPixels)
     raw = volume.pixels.shared.get(volume.path).raw
-    del volume, pixels
-    gc.collect()
+    del volume, pixels  # and no garbage collector has run: tifffile's objects refer to each other
     assert raw._fd is None

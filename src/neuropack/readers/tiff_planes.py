@@ -173,14 +173,17 @@ class Plane:
         Raises:
             InputError: its bytes are missing or cannot be decoded.
         """
-        size = int(self.counts[number])
+        size, offset = int(self.counts[number]), int(self.offsets[number])
+        left = max(0, self.source.raw.size - offset)
+        if left < size:  # before memory is taken for what a damaged count promises
+            raise self.short(number, size, left)
         data = bytearray(size)
-        found = self.source.raw.read_at(memoryview(data), self.offsets[number])
+        found = self.source.raw.read_at(memoryview(data), offset)
         if found != size:
             raise self.short(number, size, found)
         try:
             decoded, _, _ = self.page.decode(
-                bytes(data), number, jpegtables=self.jpegtables, jpegheader=self.page.jpegheader
+                data, number, jpegtables=self.jpegtables, jpegheader=self.page.jpegheader
             )
         except Exception as error:  # every codec raises its own kind
             raise InputError(
