@@ -325,17 +325,20 @@ class AcquisitionChannel(ConfiguredBaseModel):
     """One channel of a run."""
 
     conditions_: ClassVar[tuple[tuple[str, bool, str, str | None, str], ...]] = (
-        ('emission_nm', False, 'emission_min_nm', None, 'The emission is stated by its centre or by the lower end of its band.'),
+        ('excitation_nm', False, 'excitation_absent_reason', None, 'The excitation is stated, or why it is not.'),
+        ('emission_nm', False, 'emission_absent_reason', None, 'The centre of the emission is stated, or why it is not.'),
         ('emission_min_nm', True, 'emission_max_nm', None, 'A band with a lower end has an upper one.'),
         ('emission_max_nm', True, 'emission_min_nm', None, 'A band with an upper end has a lower one.'),
     )
 
     name: Text = Field(description="Name of the channel, unique in the run.")
     fluorophore: Text = Field(description="What shines in it; \"unknown\" where it was not recorded.")
-    excitation_nm: WavelengthNm = Field(description="Wavelength of the excitation.")
-    emission_nm: WavelengthNm | None = Field(default=None, description="Centre of the emission band, where the file states no more than that.")
+    excitation_nm: WavelengthNm | None = Field(default=None, description="Wavelength of the excitation.")
+    excitation_absent_reason: Text | None = Field(default=None, description="Why no excitation is stated, such as light that shines through or a file that does not tell.")
+    emission_nm: WavelengthNm | None = Field(default=None, description="Centre of the emission band.")
     emission_min_nm: WavelengthNm | None = Field(default=None, description="Lower end of the emission band.")
     emission_max_nm: WavelengthNm | None = Field(default=None, description="Upper end of the emission band.")
+    emission_absent_reason: Text | None = Field(default=None, description="Why no emission is stated, such as light that shines through or a file that does not tell.")
     detector: Text = Field(description="The detector; \"unknown\" where it was not recorded.")
     color: HexColor | None = Field(default=None, description="Colour in which the channel is shown.")
     laser_power_mw: NotNegative | None = Field(default=None, description="Power of the laser at the specimen.")

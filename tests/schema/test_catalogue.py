@@ -28,7 +28,7 @@ MUST = {
     "Instrument": "id instrument_type manufacturer model objective",
     "Objective": "numerical_aperture magnification immersion",
     "Acquisition": "start_time channels voxel_size_y_um voxel_size_x_um axis_z axis_y axis_x",
-    "AcquisitionChannel": "name fluorophore excitation_nm detector",
+    "AcquisitionChannel": "name fluorophore detector",
     "ImageStack": "path format format_version axes shape dtype unit digest processing_level voxel_size_y_um"
     " voxel_size_x_um",
     "Registration": "moving_space fixed_space atlas annotation_version transforms",
@@ -48,7 +48,7 @@ MUST_OR = {
     "Creator": {"orcid": "orcid_absent_reason"},
     "Organisation": {"ror": "ror_absent_reason"},
     "Acquisition": {"voxel_size_z_um": "axis_z"},
-    "AcquisitionChannel": {"emission_nm": "emission_min_nm"},
+    "AcquisitionChannel": {"excitation_nm": "excitation_absent_reason", "emission_nm": "emission_absent_reason"},
     "ImageStack": {"voxel_size_z_um": "axes"},
     "Neuron": {
         **dict.fromkeys(("soma_x", "soma_y", "soma_z", "soma_space"), "soma_absent_reason"),

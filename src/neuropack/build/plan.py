@@ -182,7 +182,11 @@ def _acquisition(stack: Stack, volume: Volume, notes: list[str]) -> Record:
     for i, channel in enumerate(volume.channels):
         more = typed[i] if i < len(typed) else {}
         found = {k: v for k, v in asdict(channel).items() if v is not None}
-        channels.append({"name": f"channel_{i}", "fluorophore": "unknown", "detector": "unknown", **more, **found})
+        known = {"name": f"channel_{i}", "fluorophore": "unknown", "detector": "unknown", **more, **found}
+        for light in ("excitation", "emission"):
+            if f"{light}_nm" not in known:
+                known.setdefault(f"{light}_absent_reason", "neither the file nor the study states it")
+        channels.append(known)
     z, y, x = volume.voxel_size_um
     sizes = {"voxel_size_z_um": z, "voxel_size_y_um": y, "voxel_size_x_um": x}
     directions = {f"axis_{a}": said.get(f"axis_{a}", "unknown") for a in "zyx"}
