@@ -132,7 +132,7 @@ def document(**changes: Any) -> dict[str, Any]:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images of a small release, without its metadata."""
     root = tmp_path_factory.mktemp("images")
-    made = simulate.stack(2, (6, 40, 60), (2.0, 0.5, 0.5), neurons=1)
+    made = simulate.stack(2, (6, 40, 60), (2.0, 0.5, 0.5), neurons=3)
     for volume, target in ((made.volume, IMAGE), (made.labels, LABELS)):
         write_ome_tiff(root / "raw.ome.tif", volume, overwrite=True)
         (root / target).parent.mkdir(parents=True)
@@ -243,6 +243,16 @@ def test_links_lead_from_the_page_to_files_that_are_there(release: Path) -> None
     assert {h[1:] for h in links if h.startswith("#")} <= identifiers
 
 
+def test_links_survive_an_awkward_folder_name(release: Path) -> None:
+    awkward = release.rename(release.with_name("100% of #1? release"))
+    _, page = page_of(awkward)
+    local = [h for a in page.all("a") if (h := a["href"] or "").startswith("100")]
+    assert len(local) > 3
+    for href in local:
+        assert "#" not in href and "?" not in href
+        assert (release.parent / unquote(href)).exists(), href
+
+
 def test_the_neurons_of_a_stack_are_listed_with_the_colour_of_their_label(release: Path) -> None:
     html, page = page_of(release)
     assert "n001 321 1235 10.0, 11.5, 4.2 n/a SWC" in page.words
@@ -272,7 +282,7 @@ def test_issues_are_listed_worst_first_with_what_to_do(release: Path) -> None:
     assert "1 error" in page.words and "1 warning, 1 remark." in page.words
     assert [li["class"] for li in page.all("li") if li.get("class")] == ["error", "warning", "info"]
     assert "metadata/neuropack.json:3:7 /dataset Expected a title Found none To do write one" in page.words
-    assert 'href="release/metadata/neuropack.json"' in html
+    assert html.count('href="release/metadata/neuropack.json"') == 4  # one of each issue, one below Files
 
 
 def test_a_page_says_how_many_issues_it_leaves_out(release: Path) -> None:
