@@ -130,7 +130,8 @@ def wavelength_unknown(release: ReleaseFiles) -> Iterator[Finding]:
     State fluorophore, excitation_nm and emission_nm of the channel in study.yaml and build the release again.
     """
     for nwb in _usable(release):
-        for image in nwb.images:
+        first = {image.name: image for image in reversed(nwb.images)}  # the frames of a time series repeat it
+        for image in sorted(first.values(), key=lambda i: i.path):
             values = {"excitation wavelength": image.excitation_nm, "emission wavelength": image.emission_nm}
             unknown = [k for k, v in values.items() if v is None or math.isnan(v)]
             if (image.indicator or "unknown").strip().lower() == "unknown":
