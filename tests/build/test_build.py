@@ -67,7 +67,7 @@ def test_the_study_goes_before_the_file_and_the_file_fills_in(built: Built) -> N
     document = read_json(built[1] / "metadata" / "neuropack.json")
     first, second, third = document["image_stacks"]
     sources = {s["field"]: s["source"] for s in first["sources"]}
-    assert sources["channels.0.name"] == "user"
+    assert sources["channels.0.name"] == sources["acquired"] == sources["instrument.model"] == "user"
     assert sources["channels.1.name"] == "file"
     assert sources["voxel_size_um.z"] == "file"
     assert {s["field"]: s["source"] for s in second["sources"]}["voxel_size_um.z"] == "user"
@@ -237,6 +237,7 @@ def test_what_the_study_no_longer_has_is_never_deleted_silently(fresh: Built) ->
     study, release = fresh
     edit(study, "          - {file: raw/b.tif, chunk: 02, voxel_size_um: {z: 3}}\n", "")
     edit(study, "            skeletons: [annotations/*.swc]\n", "")
+    edit(study, ", neuron: n1}", "}")
     before = times(release)
     with pytest.raises(UsageError, match="--prune") as caught:
         build(study, release)
@@ -250,13 +251,28 @@ def test_what_the_study_no_longer_has_is_never_deleted_silently(fresh: Built) ->
     assert not any(SECOND in name for name in read_manifest(release))
 
 
+def test_a_conversion_that_was_given_up_leaves_nothing(fresh: Built) -> None:
+    study, release = fresh
+    for name in (f"{FIRST}.ome.zarr.partial", f".{FIRST}.ome.zarr.journal", f"{FIRST}.nwb.partial"):
+        folder = release / "derivatives/nwb" / MICR if "nwb" in name else release / MICR
+        (folder / name).write_text("{}", encoding="utf-8")
+    build(study, release)
+    assert [n for n in files_below(release) if "partial" in n or "journal" in n] == []
+    assert read_manifest(release) == write_manifest(release)
+
+
 def test_what_other_commands_put_into_a_release_stays(fresh: Built) -> None:
     study, release = fresh
-    mine = release / "derivatives" / "registration" / "registration.json"
-    mine.parent.mkdir()
-    mine.write_text("{}\n", encoding="utf-8")
-    build(study, release)
-    assert "derivatives/registration/registration.json" in read_manifest(release)
+    edit(study, "            labels: annotations/labels.tif\n", "")
+    edit(study, "            skeletons: [annotations/*.swc]\n", "")
+    edit(study, ", neuron: n1}", "}")
+    for path in ("registration/registration.json", "segmentation/boxes.tsv"):
+        (release / "derivatives" / path).parent.mkdir(exist_ok=True)
+        (release / "derivatives" / path).write_text("{}\n", encoding="utf-8")
+    build(study, release, prune=True)
+    listed = read_manifest(release)
+    assert {"derivatives/registration/registration.json", "derivatives/segmentation/boxes.tsv"} <= set(listed)
+    assert not (release / "derivatives/morphology").exists()
 
 
 def test_a_foreign_folder_is_left_alone(built: Built, tmp_path: Path) -> None:

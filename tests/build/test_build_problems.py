@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +109,11 @@ def test_what_nobody_stated_becomes_a_note_and_is_never_invented(tmp_path: Path)
     text = STUDY.replace("{channels: [{excitation_nm: 488, emission_nm: 510}]}", "{channels: [{}]}")
     result = build(write_study(tmp_path / "study", text), tmp_path / "release")
     notes = [notes for stack, notes in result.notes.items() if stack != FIRST and notes]
-    assert len(notes) == 1
-    assert any("no excitation_nm" in note for note in notes[0])
-    assert "no excitation_nm" in (tmp_path / "release" / "README.md").read_text(encoding="utf-8")
+    said = [f"channel channel_0: neither the file nor the study states its {x}" for x in ("excitation", "emission")]
+    assert notes == [tuple(said)]
+    assert said[0] in (tmp_path / "release" / "README.md").read_text(encoding="utf-8")
+    document = json.loads((tmp_path / "release" / "metadata" / "neuropack.json").read_text(encoding="utf-8"))
+    assert "excitation_nm" not in document["acquisitions"][2]["channels"][0]
 
 
 def test_a_time_without_a_zone_is_utc_and_said_so(tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ def test_skeletons_are_paths_or_patterns(write_study: Write, study_text: str) ->
         load_study(path)
 
 
+LABELLED = """\
+            labels: raw/a.tif
+            annotation: {annotator: A, provenance: manual, label_map: [{value: 1, name: a, neuron: n9}]}"""
+
 WRONG = [
     # (what is replaced, by what, line:column of the message, part of the message)
     ("    sex: F\n", "    sex: female\n", "24:10", "subject.sex does not fit the schema"),
@@ -128,6 +132,9 @@ WRONG = [
     ("date: 2025-03-14", "date: 2025-02-30", "14:9", "dataset.date"),
     ("defaults:\n", "defualts:\n", "17:1", "did you mean 'defaults'?"),
     ("subjects:\n", "subjects: []\nnothing:\n", "22:11", "the study has no subjects"),
+    ('schema_version: "0.1.0"', 'schema_version: "99.0.0"', "1:17", "the study is for a newer schema"),
+    ('schema_version: "0.1.0"', "schema_version: new", "1:17", "schema_version is no version"),
+    ("            chunk: 02", LABELLED, "36:100", "no skeleton of the stack has this name"),
     ("orcid: 0000-0002-1825-0097", "orcid: 0000", "9:14", "dataset.creators.0.orcid"),
 ]
 

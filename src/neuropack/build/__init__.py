@@ -305,18 +305,9 @@ def _write_texts(study: Study, made: list[Made], root: Path) -> None:
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     for path, text in texts.items():
-        put(root / path, text)
+        derivatives.put(root / path, text.encode())
     for name in set(bids.DERIVATIVES) - set(used):
-        if (root / "derivatives" / name).is_dir():
-            shutil.rmtree(root / "derivatives" / name)
-
-
-def put(path: Path, text: str) -> None:
-    """Write a text whole or not at all, and not where it stands there already."""
-    data = text.encode()
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+        folder = root / "derivatives" / name
+        ours = {*bids.derivative_texts(study, name), derivatives.NEURONS, derivatives.CLASSES}
+        if folder.is_dir() and {f"derivatives/{name}/{path}" for path in files_below(folder)} <= ours:
+            shutil.rmtree(folder)  # what is left of annotations that the study no longer has

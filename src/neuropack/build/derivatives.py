@@ -9,6 +9,7 @@ import numpy as np
 
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
+from neuropack.errors import InputError
 from neuropack.readers import open_volume
 
 NEURONS = "derivatives/morphology/neurons.tsv"
@@ -25,14 +26,26 @@ def label_values(path: Path) -> tuple[int, ...]:
 
 
 def copy(source: Path, destination: Path) -> None:
-    """Copy a file byte for byte, whole or not at all, and not where it is there already."""
-    data = source.read_bytes()
-    if destination.is_file() and destination.read_bytes() == data:
+    """Copy a file byte for byte, whole or not at all, and not where it is there already.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=source) from error
+    put(destination, data)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all, and not where it stands there already."""
+    if path.is_file() and path.read_bytes() == data:
         return
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = destination.with_name(destination.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
-    partial.replace(destination)
+    partial.replace(path)
 
 
 def tables(made: Iterable[Made]) -> Texts:

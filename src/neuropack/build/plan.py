@@ -184,8 +184,9 @@ def _acquisition(stack: Stack, volume: Volume, notes: list[str]) -> Record:
         found = {k: v for k, v in asdict(channel).items() if v is not None}
         known = {"name": f"channel_{i}", "fluorophore": "unknown", "detector": "unknown", **more, **found}
         for light in ("excitation", "emission"):
-            if f"{light}_nm" not in known:
-                known.setdefault(f"{light}_absent_reason", "neither the file nor the study states it")
+            if f"{light}_nm" not in known and f"{light}_absent_reason" not in known:
+                known[f"{light}_absent_reason"] = "neither the file nor the study states it"
+                notes.append(f"channel {known['name']}: neither the file nor the study states its {light}")
         channels.append(known)
     z, y, x = volume.voxel_size_um
     sizes = {"voxel_size_z_um": z, "voxel_size_y_um": y, "voxel_size_x_um": x}
@@ -255,7 +256,7 @@ def _word(text: str) -> str:
 def _lacking(name: str, data: Record) -> list[str]:
     """What the schema wants and nobody said: the release is made without it, and validate will report it."""
     return [
-        f"{name.lower()}{p.pointer.replace('/', '.')}: {p.found}, neither in the file nor in the study; {p.fix}"
+        f"{name.lower()}{p.pointer.replace('/', '.')}: {p.found} in the file or the study; {p.fix}"
         for p in schema.validate(data, name)
     ]
 

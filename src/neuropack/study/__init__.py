@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuropack import schema
 from neuropack.study.inherit import Resolved, resolve
 from neuropack.study.records import Record, record
 from neuropack.study.stack import Stack, make_stack
-from neuropack.study.yaml import Place, Problem, StudyError, load
+from neuropack.study.yaml import Node, Place, Problem, StudyError, load
 
 __all__ = ["FILE", "Stack", "Study", "StudyError", "load_study"]
 
@@ -24,7 +25,6 @@ class Study:
     dataset: Record
     release: Record
     stacks: tuple[Stack, ...]
-    schema_version: str | None = None
 
     @property
     def subjects(self) -> list[Record]:
@@ -80,10 +80,23 @@ def load_study(path: Path) -> Study:
             what = "two SWC files would get one name"
             problems.append(Problem(stack.at, what, found=", ".join(sorted(double)), fix="rename one of the files"))
         stacks.append(stack)
+    problems += _newer(root)
     if problems:
         raise StudyError(path, problems)
-    version = root.get("schema_version")
-    return Study(path, dataset, release, tuple(stacks), version.text if version else None)
+    return Study(path, dataset, release, tuple(stacks))
+
+
+def _newer(root: Node) -> list[Problem]:
+    """A problem where the study was written for a later schema than this."""
+    node, ours = root.get("schema_version"), schema.schema_version()
+    if node is None or node.value is None:
+        return []
+    parts = node.text.split(".")
+    if not all(p.isdigit() for p in parts):
+        return [Problem(node.at, "schema_version is no version", ours, node.shown(), f'write "{ours}"')]
+    if [int(p) for p in parts[:2]] > [int(p) for p in ours.split(".")[:2]]:
+        return [Problem(node.at, "the study is for a newer schema", ours, node.text, "update neuropack")]
+    return []
 
 
 def _names(stack: Stack, found: Resolved) -> Iterator[tuple[str, Place, str]]:

@@ -155,7 +155,21 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         skeletons=tuple(dict.fromkeys(_skeletons(folder, found.settings, problems))),
         at=at,
     )
+    if problem := _unknown_neuron(stack, found.settings):
+        problems.append(problem)
     return stack if named else None
+
+
+def _unknown_neuron(stack: Stack, settings: Node) -> Problem | None:
+    """The first entry of the label map that names a neuron without a skeleton."""
+    neurons = [path.stem for path in stack.skeletons]
+    for i, entry in enumerate(stack.annotation.get("label_map", ())):
+        name = entry.get("neuron")
+        if name is not None and name not in neurons:
+            node = settings.get("annotation", "label_map", i, "neuron") or settings
+            fix = suggestion(name, neurons) if neurons else "name its SWC file under skeletons:"
+            return Problem(node.at, "no skeleton of the stack has this name", "an SWC file's name", repr(name), fix)
+    return None
 
 
 def _annotation(settings: Node, problems: list[Problem]) -> Record:

@@ -16,7 +16,7 @@ from neuropack.errors import InputError, NeuropackError
 
 MAX_BYTES = 10 * 2**20
 # Aliases make a small file large when they are followed; no study comes near this number of values.
-MAX_VALUES = 200_000
+MAX_VALUES = 100_000
 
 Place = tuple[int, int]
 _CORE = "tag:yaml.org,2002:"
