@@ -116,6 +116,8 @@ def test_what_was_written_is_read(tmp_path: Path, compression: str | None, dtype
     expected = np.moveaxis(pixels[:, 0], -1, 1) if colour else pixels
     assert volume.axes == "TCZYX"
     assert volume.native_axes == ("TCZYXS" if colour else "TCZYX")
+    if colour:
+        assert volume.channels == (Channel(),) * 3, "the file's one channel is none of its three colours"
     with volume:
         assert_reads(volume, expected)
 
@@ -199,7 +201,7 @@ def test_only_the_tiles_of_a_box_are_decoded(tmp_path: Path) -> None:
 
 def test_pyramid_tiles_are_no_pixels(tmp_path: Path) -> None:
     pixels = noise(32, 32)
-    tiles = [raw(pixels), raw(noise(16, 16, seed=1), zoom=2)]
+    tiles = [raw(pixels), raw(noise(20, 20, seed=1), zoom=2)]
     (volume,) = open_file(write_czi(tmp_path / "a.czi", tiles))
     assert_reads(volume, pixels[None, None])
 
@@ -236,7 +238,7 @@ def test_a_file_is_open_only_between_the_first_box_and_close(tmp_path: Path) -> 
 def test_each_scene_is_an_image_of_its_own_size(tmp_path: Path) -> None:
     one, two = noise(2, 20, 30), noise(1, 10, 12, seed=1)
     tiles = [raw(plane, at={"S": 0, "Z": z}, x=100, y=-7) for z, plane in enumerate(one)]
-    tiles += [raw(two[0], at={"S": 2, "Z": 5}, x=-400)]
+    tiles += [raw(two[0], at={"S": 2, "Z": 0}, x=105, y=-2)]  # over the first scene, and no part of it
     scenes = '<S><Scenes><Scene Index="0" Name="P1"><CenterPosition>1000,-500</CenterPosition></Scene></Scenes></S>'
     scaling = "".join(
         f'<Distance Id="{a}"><Value>{v}</Value></Distance>' for a, v in zip("XYZ", (2e-6, 1e-6, 3e-6), strict=True)
@@ -296,7 +298,7 @@ def test_channels_are_those_of_the_image(tmp_path: Path) -> None:
     xml = channel_xml(
         '<Channel Id="Channel:0" Name="AF647"><Fluor>Alexa Fluor 647</Fluor><Color>#FFFF0000</Color>'
         "<ExcitationWavelength>653</ExcitationWavelength><EmissionWavelength>668.5</EmissionWavelength></Channel>",
-        '<Channel Id="Channel:1" Name="TL"><Fluor>TL Brightfield</Fluor><Color>nonsense</Color>'
+        '<Channel Id="Channel:1" Name="TL"><Fluor>TL Brightfield</Fluor><Color>#FFF</Color>'
         "<IlluminationType>Transmitted</IlluminationType><ExcitationWavelength>0</ExcitationWavelength></Channel>",
     )
     tiles = [raw(noise(4, 4), at={"C": c}) for c in range(3)]

@@ -51,7 +51,11 @@ def reading(path: Path, kind: str, where: str | None = None) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, FileNotFoundError, PermissionError):
+    except InputError:
         raise
+    except (FileNotFoundError, PermissionError) as error:  # gone, or locked, since the file was opened
+        raise InputError(
+            f"cannot be read: {error.strerror}", file=path, where=where, fix="check the path"
+        ) from error
     except Exception as error:
         raise damaged(path, kind, error, where=where) from error
