@@ -209,7 +209,7 @@ def test_a_channel_is_drawn_in_its_colour_and_the_window_of_its_percentiles(rele
     low, high = np.percentile(mip, (1, 99.8))
     assert image.reshape(-1, 3).max(axis=0).tolist() == [0x22, 0xDD, 0x44]
     assert np.array_equal(image[..., 1], np.rint(np.clip((mip - low) / (high - low), 0, 1) * 0xDD))
-    assert f"{low:.4g} to {high:.4g}" in page.words
+    assert f"{low:.5g} to {high:.5g}" in page.words
 
 
 def test_the_scale_bar_is_as_long_as_it_says(release: Path) -> None:
@@ -423,6 +423,16 @@ def test_damaged_pixels_are_told_and_the_rest_is_shown(release: Path) -> None:
     assert "Voxels C 3" in page.words
 
 
+@pytest.mark.parametrize("field", ["channels", "instrument", "times_s"])
+def test_a_tampered_record_inside_the_image_is_told(release: Path, field: str) -> None:
+    path = release / IMAGE / "zarr.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    described["attributes"]["neuropack"]["image"][field] = 5
+    path.write_text(json.dumps(described), encoding="utf-8")
+    _, page = page_of(release)
+    assert "the pixels cannot be shown" in page.words
+
+
 def test_damaged_labels_do_not_take_the_image_with_them(release: Path) -> None:
     (release / LABELS / "zarr.json").write_text("{}", encoding="utf-8")
     _, page = page_of(release)
@@ -446,6 +456,19 @@ def test_without_a_voxel_size_there_is_no_scale_and_no_side_view(release: Path) 
     assert 'class="bar"' not in html
     assert "No scale: nobody stated the voxel size." in page.words
     assert len(list(page.all("img"))) == 1 + 3 + 1
+
+
+def test_a_single_plane_of_one_channel_is_shown_once(tmp_path: Path) -> None:
+    root = tmp_path / "release"
+    volume = simulate.stack(2, (1, 40, 60), (20.0, 0.5, 0.5), neurons=1, fluorophores=simulate.BRAINBOW[:1]).volume
+    write_ome_tiff(tmp_path / "raw.ome.tif", volume)
+    (root / IMAGE).parent.mkdir(parents=True)
+    with open_volume(tmp_path / "raw.ome.tif") as raw:
+        convert(raw, [root / IMAGE])
+    describe(root, document(annotations=[]))
+    _, page = page_of(root)
+    assert len(list(page.all("img"))) == 1
+    assert "The single plane, from level 0 of the pyramid." in page.words
 
 
 def test_the_same_release_gives_the_same_page(release: Path) -> None:

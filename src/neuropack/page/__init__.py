@@ -209,7 +209,12 @@ def _open(place: _Place, path: object) -> Volume:
     found = place.inside(path)
     if found is None:
         raise InputError("is not in the release", file=facts.text(path) or "image_stacks.path")
-    volume = open_file(found)[0]
+    try:
+        volume = open_file(found)[0]
+    except (TypeError, ValueError, LookupError, AttributeError) as error:  # values of a shape that nobody expected
+        raise InputError(
+            "its metadata describe no image", file=found, found=f"{type(error).__name__}: {error}"
+        ) from error
     if volume.axis_map.unknown or volume.dtype.kind not in "buif":
         raise InputError("is no image that can be drawn", file=found, found=f"{volume.native_axes} {volume.dtype}")
     return volume

@@ -50,6 +50,7 @@ class Pictures:
         channels: each channel from above.
         bar_um, bar_percent: length of the scale bar, and its part of the width; None where no size is known.
         level: the level of the pyramid that was read.
+        planes: how many planes the stack has.
         labels: the label image from above, where there is one.
     """
 
@@ -60,6 +61,7 @@ class Pictures:
     bar_um: float | None
     bar_percent: float
     level: int
+    planes: int
     labels: View | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -101,6 +103,7 @@ def picture(volume: Volume, colours: list[str | None], side_px: int) -> Pictures
         bar_um=bar,
         bar_percent=100 * bar / width if bar else 0.0,
         level=projection.level,
+        planes=z,
         notes=["first frame of a time series"] if volume.n_times > 1 else [],
     )
 
