@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,12 @@ def test_a_file_of_a_set_that_is_too_short(files: tuple[list[Path], Array]) -> N
     assert "2 pages" in str(caught.value)
 
 
-def test_a_file_of_a_set_with_other_pixels_is_found_when_read(files: tuple[list[Path], Array]) -> None:
+@pytest.mark.parametrize("other", [lambda a: a[:, :8], lambda a: a.astype("u1"), lambda a: a.astype("i2")])
+def test_a_file_of_a_set_with_other_pixels_is_found_when_read(
+    other: Callable[[Array], Array], files: tuple[list[Path], Array]
+) -> None:
     paths, image = files
-    write(paths[2], image[0, 0, :, :8], photometric="minisblack")
+    write(paths[2], other(image[0, 0]), photometric="minisblack")
     (volume,) = tiff.open_file(paths[0])
     with pytest.raises(InputError, match="differs from the others") as caught:
         volume.pixels.read(full_box(volume.native_shape))

@@ -99,6 +99,29 @@ def test_the_bytes_of_a_tile_that_are_missing_are_counted(tmp_path: Path) -> Non
     assert (caught.value.expected, caught.value.found) == ("512 bytes", "100 bytes")
 
 
+def test_a_count_that_promises_more_than_the_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "long.tif"
+    tifffile.imwrite(path, NOISE, bigtiff=True, compression="zlib")
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages[3].aspage().tags[279].overwrite(2**50, dtype="Q")
+    (volume,) = tiff.open_file(path)
+    with pytest.raises(InputError) as caught:
+        volume.pixels.read(full_box(volume.native_shape))
+    assert (caught.value.where, caught.value.expected) == ("page 4, strip 1", f"{2**50} bytes")
+
+
+def test_a_list_of_pages_that_breaks_off(tmp_path: Path) -> None:
+    path = tmp_path / "broken.tif"
+    write(path, "deflate")
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[4].offset
+    with path.open("r+b") as out:
+        out.seek(at)
+        out.write(b"\xff\xff")  # tifffile logs "suspicious number of tags" and forgets pages 5 and 6
+    with pytest.raises(InputError, match="breaks off after page 4"):
+        tiff.open_file(path)
+
+
 def test_opening_looks_at_the_end_of_the_pixels(tmp_path: Path) -> None:
     for way in ({}, {"rowsperstrip": 5}, {"tile": (16, 16), "compression": "zlib"}):
         tifffile.imwrite(tmp_path / "cut.tif", NOISE[0], **way)

@@ -144,6 +144,10 @@ def test_long_rows_are_not_read_whole_for_a_few_columns(tmp_path: Path, monkeypa
         )
     assert sizes[:20] == [200] * 20
     assert sizes[20:] == [20 * 9000 * 2]
+    monkeypatch.setattr(tiff_pixels, "BLOCK_BYTES", 100_000)  # scratch memory is bounded
+    sizes.clear()
+    np.testing.assert_array_equal(volume.pixels.read((slice(0, 40), slice(1, 8999))), image[:, 1:8999])
+    assert sizes == [5 * 9000 * 2] * 8
 
 
 def test_strips_are_grouped_into_blocks_of_some_mebibytes(tmp_path: Path) -> None:

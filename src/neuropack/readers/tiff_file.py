@@ -167,6 +167,14 @@ class TiffSource:
                 found=f"{size} bytes",
                 fix="copy the file again from its source",
             )
+        if following:
+            raise InputError(
+                f"is damaged: its list of pages breaks off after page {pages}",
+                file=self.path,
+                expected=f"a page at byte {following}, or 0 for the end of the list",
+                found="no page there",
+                fix="copy the file again from its source",
+            )
 
     def _check_tags(self, offset: int, page: int) -> int:
         """That the values of a page's tags lie in the file (tifffile drops the others); the next page's offset."""
