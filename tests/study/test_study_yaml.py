@@ -121,3 +121,9 @@ def test_merging_is_deep_and_lists_replace(tmp_path: Path) -> None:
     assert y is not None
     assert x is not None
     assert (x.at[0], y.at[0]) == (1, 3)  # each value still knows where it was typed
+
+
+def test_folded_text_is_one_line_without_marks(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("a: >-\n  one\n  two\n\n  three\n", encoding="utf-8")
+    assert load(file).items["a"].value == "one two\nthree"

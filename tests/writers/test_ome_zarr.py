@@ -142,3 +142,31 @@ def test_metadata_that_describe_no_image(tmp_path: Path) -> None:
     zarr.open_group(tmp_path / "b.zarr", mode="w", attributes={"ome": {"version": "0.5"}})
     with pytest.raises(InputError, match="does not describe an image"):
         open_volume(tmp_path / "b.zarr")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("channels", 5),
+        ("channels", [{"name": "x", "nonsense": 1}]),
+        ("channels", [{"excitation_nm": "green"}]),
+        ("acquired", "yesterday"),
+        ("times_s", [None]),
+        ("instrument", []),
+    ],
+)
+def test_a_record_that_somebody_edited(tmp_path: Path, key: str, value: object) -> None:
+    convert(image(tmp_path), [tmp_path / "a.ome.zarr"])
+    file = tmp_path / "a.ome.zarr" / "zarr.json"
+    node = json.loads(file.read_text())
+    node["attributes"]["neuropack"]["image"][key] = value
+    file.write_text(json.dumps(node))
+    with pytest.raises(InputError, match="does not describe an image"):
+        open_volume(tmp_path / "a.ome.zarr")
+
+
+def test_an_image_without_levels(tmp_path: Path) -> None:
+    ome = {"version": "0.5", "multiscales": [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": []}]}
+    zarr.open_group(tmp_path / "b.zarr", mode="w", attributes={"ome": ome})
+    with pytest.raises(InputError, match="does not describe an image"):
+        open_volume(tmp_path / "b.zarr")

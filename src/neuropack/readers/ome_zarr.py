@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ _MICROMETRE = {
 }
 _SECOND = {"nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0}
 _MAX_JSON = 64 << 20
+T = TypeVar("T", Channel, Instrument)
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -49,6 +51,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         levels = [
             _level(path, name, scale, axes, native, ome, complete=bool(described)) for name, scale in datasets
         ]
+        fields = levels[0] | (_ours(described) if isinstance(described, dict) else {})
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             "the OME-Zarr metadata does not describe an image",
@@ -57,9 +60,6 @@ def open_file(path: Path) -> tuple[Volume, ...]:
             expected="attributes.ome.multiscales with axes and datasets (OME-Zarr 0.4 or 0.5)",
             found=f"{type(error).__name__}: {error}",
         ) from error
-    if not levels:
-        raise InputError("the OME-Zarr lists no levels", file=path, where="zarr.json")
-    fields = levels[0] | (_ours(described) if isinstance(described, dict) else {})
     return (Volume(**fields, levels=tuple(Volume(**level) for level in levels[1:])),)
 
 
@@ -148,14 +148,21 @@ def _channels(ome: Mapping[str, Any]) -> tuple[Channel, ...]:
 
 def _ours(image: Mapping[str, Any]) -> dict[str, Any]:
     """What neuropack's own record says of the image beyond OME: unknown names stay unknown."""
-    known = {
-        "channels": tuple(Channel(**c) for c in image.get("channels", ())),
-        "acquired": image.get("acquired"),
-        "instrument": Instrument(**image.get("instrument", {})),
+    known: dict[str, Any] = {
+        "channels": tuple(_typed(Channel, c) for c in image.get("channels", ())),
+        "instrument": _typed(Instrument, image.get("instrument", {})),
     }
+    if image.get("acquired") is not None:
+        known["acquired"] = datetime.fromisoformat(image["acquired"]).isoformat()
     if image.get("times_s") is not None:
-        known["times_s"] = tuple(image["times_s"])
+        known["times_s"] = tuple(float(t) for t in image["times_s"])
     return known
+
+
+def _typed(kind: Callable[..., T], data: Mapping[str, Any]) -> T:
+    """A record of ours with numbers where numbers belong and text elsewhere: anybody may have edited it."""
+    numbers = {"excitation_nm", "emission_nm", "magnification", "numerical_aperture"}
+    return kind(**{k: v if v is None else float(v) if k in numbers else str(v) for k, v in data.items()})
 
 
 class ZarrPixels:

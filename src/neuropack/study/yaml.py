@@ -187,7 +187,9 @@ class _Reader:
             return Node(None, at, key_at)
         inside = (*above, id(raw))
         if isinstance(raw.value, str):
-            return Node(_scalar(tag.removeprefix(_CORE), raw.value), at, key_at, raw.value)
+            # ruamel marks where a folded text was folded with a bell, a character that YAML itself does not allow
+            text = raw.value.replace("\a", "")
+            return Node(_scalar(tag.removeprefix(_CORE), text), at, key_at, text)
         if tag == _CORE + "map":
             return Node(dict(self._pairs(raw.value, inside)), at, key_at)
         return Node([self.node(v, inside) for v in raw.value], at, key_at)
