@@ -7,7 +7,7 @@ from typing import Any
 
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.ome_zarr import OmeZarr
-from neuropack.rules.pixels import partner
+from neuropack.rules.pixels import absent, partner
 
 Size = tuple[float | None, ...]
 UNIT_UM = {"mm": 1000.0, "um": 1.0, "nm": 0.001}
@@ -87,18 +87,21 @@ def nwb_pixels(release: ReleaseFiles) -> Iterator[Finding]:
         nwb, level, pairs = partner(release, image)
         if nwb is None or not nwb.images or image.levels[0].array is None:
             continue
-        missing = _channels_missing(image, [p.fixed for p in pairs])
+        missing = absent(image, pairs)
         if level is None or (missing and image.channels_named):
-            what = f"channel {', '.join(map(str, missing))} is missing" if pairs else "no image of that shape"
+            what = f"none with {'; '.join(missing[:10])}" if pairs else "no image of that shape"
             where = Where(nwb.name, "/acquisition")
             yield Finding(
-                where, f"every channel of {image.folder}, in the shape of one of its levels", what, REBUILD
+                where,
+                f"every channel and frame of {image.folder}, in the shape of one of its levels",
+                what,
+                REBUILD,
             )
     for different in release.pixels.mismatches.values():
         yield Finding(
             Where(different.nwb, different.path),
             f"the pixels of {different.level}",
-            f"{different.voxels} voxels differ, first at {list(different.at)}: "
+            f"voxels that differ: {different.voxels}, first at {list(different.at)}: "
             f"{different.in_nwb} here, {different.in_zarr} there",
             REBUILD,
         )
@@ -137,13 +140,6 @@ def _voxel_sizes(
         for path, size in {n.space: n.voxel_size_um for n in nwb.images}.items():
             if path is not None and size is not None and len(size) in (2, 3):
                 yield Where(nwb.name, path), "the NWB file", ([*size, None][2], size[1], size[0])
-
-
-def _channels_missing(image: OmeZarr, fixed: list[dict[int, int]]) -> list[int]:
-    if "c" not in image.axes:
-        return []
-    c = image.axes.index("c")
-    return sorted(set(range(image.length("c") or 0)) - {f[c] for f in fixed})
 
 
 def _number(value: Any) -> float | None:

@@ -214,7 +214,7 @@ def find_images(release: ReleaseFiles) -> Iterator[tuple[OmeZarr | None, list[Fi
 
     An image is a folder called ``.ome.zarr`` or a Zarr group (a label image inside it) with ``multiscales``.
     """
-    roots = [f for f in release.folders if f.endswith(".ome.zarr")]
+    roots = {f: None for f in release.folders if f.endswith(".ome.zarr")}
     for folder in roots:
         if folder + "/zarr.json" not in release.files:
             fix = "write it again as OME-Zarr 0.5"

@@ -5,6 +5,7 @@ Memory is bounded by one shard (or HDF5 chunk) and its counterpart.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass, field
@@ -81,6 +82,15 @@ def partner(release: ReleaseFiles, image: OmeZarr) -> tuple[NwbFile | None, Leve
         if pairs:
             return nwb, level, pairs
     return nwb, None, []
+
+
+def absent(image: OmeZarr, pairs: list[Pair]) -> list[str]:
+    """The channels, or channels and frames, of an image that no NWB dataset holds."""
+    axes = sorted({position for p in pairs for position in p.fixed})
+    lengths = [image.length(image.axes[position]) or 0 for position in axes]
+    held = {tuple(p.fixed[position] for position in axes) for p in pairs}
+    gaps = (at for at in itertools.product(*map(range, lengths)) if at not in held)
+    return [", ".join(f"{image.axes[a]} {i}" for a, i in zip(axes, at, strict=True)) for at in gaps]
 
 
 def _pair(image: OmeZarr, level: Level, nwb: str, nwb_image: NwbImage, data: Dataset) -> Pair | None:
