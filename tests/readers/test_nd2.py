@@ -105,13 +105,13 @@ def test_loops_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     frames = noise(12, 5, 7, 2)
     loops = [time_loop(2), z_loop(3, 1.5), position_loop("left", "")]
     times = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 500.0, 600.0, 510.0, 611.0, 520.0, 621.0]
-    path = write_nd2(tmp_path / "a.nd2", frames, loops, [channel("A"), channel("B")], times_ms=times)
+    path = write_nd2(tmp_path / "a.nd2", frames, loops, [channel("A"), channel("B", color=0)], times_ms=times)
     left, other = open_file(path)
     assert (left.scene, other.scene) == ("left", "XYPos:1")
     assert left.native_axes == "TZCYX"
     assert left.voxel_size_um == (1.5, 0.25, 0.25)
     assert [c.name for c in left.channels] == ["A", "B"]
-    assert left.channels[0].color == "00FF00"
+    assert [c.color for c in left.channels] == ["00FF00", None]
     assert (left.times_s, other.times_s) == ((0.0, 0.5), (0.0, pytest.approx(0.599)))
     assert left.acquired == "2025-04-18T00:00:00.000+00:00"
     expected = np.moveaxis(frames.reshape(2, 3, 2, 5, 7, 2), -1, 3)  # T Z P C Y X

@@ -7,26 +7,22 @@ is not passed on either: the file states that of a frame's centre, for a camera 
 
 from __future__ import annotations
 
-import re
 import struct
 import threading
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape
+from neuropack.readers import nd2_metadata as about
 from neuropack.readers.problems import reading
-from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
+from neuropack.volume import Volume
 
 if TYPE_CHECKING:
     from nd2 import ND2File
-    from nd2.structures import Metadata, TimeStamp
 
 _MAGIC = bytes.fromhex("dacebe0a")
 _LEGACY_MAGIC = bytes.fromhex("0000000c6a502020")  # JPEG 2000, until NIS-Elements 3
@@ -36,8 +32,6 @@ _FRAME = "ImageDataSeq|{}!"
 _CHUNK = struct.Struct("<IIQ")  # magic, bytes of the name, bytes of the data
 _LOOPS = {"TimeLoop": "T", "NETimeLoop": "T", "ZStackLoop": "Z", "XYPosLoop": "P"}
 _UNNAMED = "QIRHUVW"  # letters for loops that mean nothing yet: the user says what they are
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNIX_EPOCH_JULIAN_DAY = 2440587.5
 
 
 def sniff(head: bytes, path: Path) -> bool:
@@ -88,6 +82,12 @@ class _Layout:
         left = iter(at)
         index = [position if a == "P" else next(left) for a in self.loops]
         return int(np.ravel_multi_index(index, self.counts)) if index else 0
+
+    def time_points(self, position: int) -> list[int]:
+        """Numbers of the first frame of each time point."""
+        letters = self.loops.replace("P", "")
+        count = self.loop_shape[letters.index("T")]
+        return [self.frame(position, tuple(t if a == "T" else 0 for a in letters)) for t in range(count)]
 
 
 class Nd2Pixels:
@@ -218,108 +218,6 @@ def _layout(file: ND2File) -> _Layout:
     )
 
 
-def _metadata(file: ND2File) -> Metadata:
-    """The library's metadata, also of channels without a fluorescent probe.
-
-    nd2 0.12 fails on those (an UnboundLocalError in _get_excitation); a probe without a spectrum says the same.
-    """
-    if not file.is_legacy:
-        planes = cast(Any, file)._rdr._cached_raw_metadata().get("sPicturePlanes", {})
-        for plane in (planes.get("sPlaneNew") or planes.get("sPlane", {})).values():
-            plane["pFluorescentProbe"] = plane.get("pFluorescentProbe") or {"m_sName": ""}
-    return file.metadata
-
-
-def _voxel_size(file: ND2File, metadata: Metadata) -> VoxelSize:
-    """(z, y, x) in um of the axes that the file calls calibrated; else the step of its z loop."""
-    z = next((stated(loop.parameters.stepUm) for loop in file.experiment if loop.type == "ZStackLoop"), None)
-    if not metadata.channels:
-        return (z, None, None)
-    volume = metadata.channels[0].volume
-    sizes = [
-        stated(size) if known else None
-        for size, known in zip(volume.axesCalibration, volume.axesCalibrated, strict=True)
-    ]
-    return (sizes[2] or z, sizes[1], sizes[0])
-
-
-def _channels(metadata: Metadata, layout: _Layout) -> tuple[Channel, ...]:
-    if layout.samples > 1 or len(metadata.channels or ()) != layout.channels:
-        return ()
-    return tuple(
-        Channel(
-            name=channel.channel.name or None,
-            excitation_nm=stated(channel.channel.excitationLambdaNm),
-            emission_nm=stated(channel.channel.emissionLambdaNm),
-            color="{:02X}{:02X}{:02X}".format(*channel.channel.color[:3]),
-        )
-        for channel in metadata.channels or ()
-    )
-
-
-def _instrument(file: ND2File, metadata: Metadata) -> Instrument:
-    stand = re.search(r"Microscope: *([^\r\n]+)", file.text_info.get("description", ""))
-    if not metadata.channels:
-        return Instrument(model=stand.group(1).strip() if stand else None)
-    microscope = metadata.channels[0].microscope
-    return Instrument(
-        model=stand.group(1).strip() if stand else None,
-        objective=microscope.objectiveName or None,
-        magnification=stated(microscope.objectiveMagnification),
-        numerical_aperture=stated(microscope.objectiveNumericalAperture),
-    )
-
-
-def _stamp(file: ND2File, number: int) -> TimeStamp | None:
-    """Time of a frame; None where the file does not state it."""
-    if file.is_legacy:
-        return None
-    try:
-        with warnings.catch_warnings():  # the library warns about a file without times
-            warnings.simplefilter("ignore")
-            frame = cast(Any, file.frame_metadata(number))
-    except IndexError:
-        return None
-    return cast("TimeStamp", frame.channels[0].time) if frame.channels else None
-
-
-def _acquired(stamp: TimeStamp | None) -> str | None:
-    """Start of the acquisition: the julian day (UTC) of a frame less its time since the start."""
-    if stamp is None or not stated(stamp.absoluteJulianDayNumber, _UNIX_EPOCH_JULIAN_DAY):
-        return None
-    since = timedelta(days=stamp.absoluteJulianDayNumber - _UNIX_EPOCH_JULIAN_DAY)
-    start = _UNIX_EPOCH + since - timedelta(milliseconds=stamp.relativeTimeMs)
-    return start.isoformat(timespec="milliseconds")
-
-
-def _times(file: ND2File, layout: _Layout, position: int) -> tuple[float, ...] | None:
-    """Seconds of each time point's first frame from the first; None where they are not stated or do not grow."""
-    letters = layout.loops.replace("P", "")
-    if "T" not in letters:
-        return None
-    times = []
-    for t in range(layout.loop_shape[letters.index("T")]):
-        stamp = _stamp(file, layout.frame(position, tuple(t if a == "T" else 0 for a in letters)))
-        if stamp is None:
-            return None
-        times.append(stamp.relativeTimeMs / 1000)
-    grows = all(a < b for a, b in pairwise(times))
-    return tuple(time - times[0] for time in times) if grows else None
-
-
-def _names(file: ND2File, layout: _Layout) -> list[str | None]:
-    """Names of the positions; None for the only one."""
-    if layout.positions == 1:
-        return [None]
-    names = [f"XYPos:{i}" for i in range(layout.positions)]
-    for loop in file.experiment:
-        if loop.type == "XYPosLoop":
-            names = [point.name or name for point, name in zip(loop.parameters.points, names, strict=True)]
-    if len(set(names)) < len(names):
-        names = [f"{name} ({i})" for i, name in enumerate(names)]
-    return list(names)
-
-
 def open_file(path: Path) -> tuple[Volume, ...]:
     """One Volume per stage position.
 
@@ -329,7 +227,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     with reading(path, "ND2"), _open(path) as file:
         layout = _layout(file)
         _check_frame(file, path, int(np.prod(layout.counts, dtype=np.int64)) - 1)
-        metadata = _metadata(file)
+        metadata = about.read_metadata(file)
         return tuple(
             Volume(
                 path=path,
@@ -339,11 +237,11 @@ def open_file(path: Path) -> tuple[Volume, ...]:
                 native_shape=layout.loop_shape + layout.frame_shape,
                 dtype=file.dtype,
                 pixels=Nd2Pixels(path, layout, position),
-                voxel_size_um=_voxel_size(file, metadata),
-                channels=_channels(metadata, layout),
-                times_s=_times(file, layout, position),
-                acquired=_acquired(_stamp(file, 0)),
-                instrument=_instrument(file, metadata),
+                voxel_size_um=about.voxel_size(file, metadata),
+                channels=() if layout.samples > 1 else about.channels(metadata, layout.channels),
+                times_s=about.times(file, layout.time_points(position)) if "T" in layout.loops else None,
+                acquired=about.acquired(about.stamp(file, 0)),
+                instrument=about.instrument(file, metadata),
             )
-            for position, name in enumerate(_names(file, layout))
+            for position, name in enumerate(about.position_names(file, layout.positions))
         )

@@ -6,31 +6,39 @@ taken from those letters: the order of the axes in the settings and that of the 
 
 from __future__ import annotations
 
+import math
 import re
-import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
 from itertools import pairwise
-from pathlib import Path, PureWindowsPath
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import InputError
 from neuropack.readers import compound
+from neuropack.readers.oif_files import (
+    Files,
+    OibFiles,
+    OifFiles,
+    Settings,
+    number,
+    read_main_settings,
+    read_settings,
+    words,
+)
 from neuropack.readers.problems import damaged, reading
 from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
 
 _IN_UM = {"um": 1.0, "nm": 1e-3, "mm": 1e3}
 _PLANE = re.compile(r"s_((?:[A-Z]\d+)+)\.tif", re.IGNORECASE)
 _PLACE = re.compile(r"([A-Z])(\d+)")
-_DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)(\.0)?")  # "211,761.0", written on a computer set to German
 _OIF_SECTIONS = ("[Acquisition Parameters Common]", "[ProfileSaveInfo]", "[Version Info]", "[File Info]")
 
-Settings = dict[str, Any]
 Place = tuple[int, ...]
 
 
@@ -43,129 +51,6 @@ def sniff(head: bytes, path: Path) -> bool:
             return True
     text = head.decode("utf-16" if head.startswith(b"\xff\xfe") else "latin-1", "replace")
     return text.startswith("[") and any(section in text for section in _OIF_SECTIONS)
-
-
-class _Files(Protocol):
-    """The files that make an image, by name without folder; `main` is that of the settings."""
-
-    main: str
-
-    def names(self) -> Collection[str]: ...
-
-    def read(self, name: str) -> bytes: ...
-
-    def close(self) -> None: ...
-
-
-class _OibFiles:
-    """Files inside of a compound file. Opened when needed, read by one thread at a time."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._streams: dict[str, str] = {}
-        self._file: Any = None
-        self.main = ""
-        with self._lock:
-            self._opened()
-
-    def _opened(self) -> Any:
-        import oiffile
-
-        if self._file is None:
-            compound.check(self._path)
-            self._file = oiffile.CompoundFile(self._path)
-            contents = oiffile.SettingsFile(BytesIO(self._stream("OibInfo.txt")), "OibInfo.txt")["OibSaveInfo"]
-            streams = {name.rpartition("/")[2]: name for name in self._file.files()}
-            listed = {key: str(name) for key, name in contents.items() if key in streams}
-            self._streams = {re.split(r"[/\\]", name)[-1]: streams[key] for key, name in listed.items()}
-            self.main = listed[contents["MainFileName"]]
-        return self._file
-
-    def _stream(self, stream: str) -> bytes:
-        expected = self._file.direntry(stream).stream_size
-        data: bytes = self._file.open_file(stream).read()
-        if len(data) < expected:
-            raise ValueError(f"{stream} has {len(data):,} of {expected:,} bytes.")
-        return data
-
-    def names(self) -> Collection[str]:
-        return self._streams.keys()
-
-    def read(self, name: str) -> bytes:
-        with self._lock:
-            self._opened()
-            return self._stream(self._streams[name])
-
-    def close(self) -> None:
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-
-    def __del__(self) -> None:  # Python warns about a file that nobody closed
-        self.close()
-
-
-class _OifFiles:
-    """Files in the folder beside the settings file."""
-
-    def __init__(self, path: Path) -> None:
-        import oiffile
-
-        self.main = path.name
-        with path.open("rb") as file:
-            settings = oiffile.SettingsFile(file, path.name)
-        first_plane = PureWindowsPath(str(settings.get("ProfileSaveInfo", {}).get("PtyFileNameS", "")))
-        folders = [
-            path.with_name(f"{path.name}.files"),
-            path.with_name(first_plane.parent.name or f"{path.name}.files"),
-        ]
-        folder = next((folder for folder in folders if folder.is_dir()), None)
-        if folder is None:
-            raise InputError(
-                "the folder with the planes of this OIF file is missing",
-                file=path,
-                expected=f"a folder {folders[0].name} beside it",
-                found="the settings file alone",
-                fix="copy the folder too, under its old name",
-            )
-        self._paths = {file.name: file for file in folder.iterdir() if file.is_file()} | {path.name: path}
-
-    def names(self) -> Collection[str]:
-        return self._paths.keys()
-
-    def read(self, name: str) -> bytes:
-        return self._paths[name].read_bytes()
-
-    def close(self) -> None:
-        """Nothing stays open."""
-
-
-def _settings(files: _Files, name: str) -> Settings:
-    import oiffile
-
-    return dict(oiffile.SettingsFile(BytesIO(files.read(name)), name))
-
-
-def _main_settings(files: _Files) -> Settings:
-    content = files.read(files.main)
-    if not content.rstrip(b"\0").endswith(b"\n"):
-        raise ValueError(f"The settings {files.main} end in the middle of a line.")
-    return _settings(files, files.main)
-
-
-def _number(value: Any) -> float | None:
-    comma = _DECIMAL_COMMA.fullmatch(str(value))
-    try:
-        return float(f"{comma[1]}.{comma[2]}" if comma else value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _words(value: Any) -> str | None:
-    text = " ".join(str(value if value is not None else "").split())
-    return text if text and text.lower() != "none" else None
 
 
 @dataclass(frozen=True)
@@ -181,7 +66,7 @@ class _Layout:
 class OifPixels:
     """The pixels of an OIF or OIB. A plane is the unit."""
 
-    def __init__(self, path: Path, kind: str, files: _Files, layout: _Layout) -> None:
+    def __init__(self, path: Path, kind: str, files: Files, layout: _Layout) -> None:
         self._path, self._kind, self._files, self._layout = path, kind, files, layout
 
     def read(self, box: Box) -> Array:
@@ -212,12 +97,7 @@ def _decode(data: bytes, name: str) -> Array:
     import tifffile
 
     with tifffile.TiffFile(BytesIO(data), name=name) as tiff:
-        page = tiff.pages.first
-        if page.dataoffsets and max(
-            a + n for a, n in zip(page.dataoffsets, page.databytecounts, strict=True)
-        ) > len(data):
-            raise ValueError(f"The plane ends after {len(data):,} bytes.")
-        plane: Array = page.asarray()
+        plane: Array = tiff.pages.first.asarray()
         return plane.astype(plane.dtype.newbyteorder("="), copy=False)
 
 
@@ -230,7 +110,7 @@ def _axis(main: Settings, code: str) -> Settings:
     return {}
 
 
-def _layout(path: Path, kind: str, files: _Files, main: Settings) -> _Layout:
+def _layout(path: Path, kind: str, files: Files, main: Settings) -> _Layout:
     """Axes, shape and planes.
 
     Raises:
@@ -238,7 +118,7 @@ def _layout(path: Path, kind: str, files: _Files, main: Settings) -> _Layout:
     """
     order = str(main["Axis Parameter Common"]["AxisOrder"])
     outer = order[:1:-1]
-    sizes = {code: int(_number(_axis(main, code).get("MaxSize")) or 1) for code in order}
+    sizes = {code: int(number(_axis(main, code).get("MaxSize")) or 1) for code in order}
     planes: dict[Place, str] = {}
     for name in files.names():
         match = _PLANE.fullmatch(name)
@@ -249,16 +129,15 @@ def _layout(path: Path, kind: str, files: _Files, main: Settings) -> _Layout:
                     path, kind, f"The plane {name} lies on an axis that the settings ({order}) do not have."
                 )
             planes[tuple(at.get(code, 0) for code in outer)] = name
-    wanted = list(np.ndindex(*(sizes[code] for code in outer)))
-    missing = [place for place in wanted if place not in planes]
-    if missing:
-        first = " ".join(f"{code}={i + 1}" for code, i in zip(outer, missing[0], strict=True))
-        raise damaged(
-            path, kind, f"{len(missing)} of {len(wanted)} planes are missing, first {first or 'the only one'}."
-        )
-    if len(planes) > len(wanted):
-        raise damaged(path, kind, f"It holds {len(planes)} planes, its settings ({order}) describe {len(wanted)}.")
-    first_name = planes[wanted[0]]
+    outer_shape = tuple(sizes[code] for code in outer)
+    described = f"its settings ({order}) describe {math.prod(outer_shape)}"
+    lost = next((place for place in np.ndindex(*outer_shape) if place not in planes), None)
+    if lost is not None:
+        place = " ".join(f"{code}={i + 1}" for code, i in zip(outer, lost, strict=True)) or "the only one"
+        raise damaged(path, kind, f"It holds {len(planes)} planes, {described}. Missing, first: {place}.")
+    if len(planes) > math.prod(outer_shape):
+        raise damaged(path, kind, f"It holds {len(planes)} planes, {described}.")
+    first_name = planes[(0,) * len(outer)]
     with reading(path, kind, first_name):
         plane = _decode(files.read(first_name), first_name)
     inner = order[1::-1]
@@ -272,18 +151,20 @@ def _layout(path: Path, kind: str, files: _Files, main: Settings) -> _Layout:
             found=f"{plane.shape}",
             fix="open it in FluoView and save it again",
         )
-    shape = tuple(sizes[code] for code in outer) + stated_shape
-    return _Layout(outer + inner, shape, plane.dtype, planes)
+    return _Layout(outer + inner, outer_shape + stated_shape, plane.dtype, planes)
 
 
 def _voxel_size(main: Settings, layout: _Layout) -> VoxelSize:
-    """(z, y, x) in um: the extent of x and y over their pixels, the step of z."""
+    """(z, y, x) in um: the extent of x and y over their pixels, the step of z.
+
+    The settings also state a "WidthConvertValue": the same extent over one pixel less.
+    """
     length = dict(zip(layout.axes, layout.shape, strict=True))
     sizes: list[float | None] = []
     for code in "ZYX":
         axis = _axis(main, code)
         unit = _IN_UM.get(str(axis.get("PixUnit")))
-        start, end, step = (_number(axis.get(key)) for key in ("StartPosition", "EndPosition", "Interval"))
+        start, end, step = (number(axis.get(key)) for key in ("StartPosition", "EndPosition", "Interval"))
         size = None
         if code in length and unit and code == "Z":
             size = abs(step) if step else None
@@ -293,25 +174,25 @@ def _voxel_size(main: Settings, layout: _Layout) -> VoxelSize:
     return (sizes[0], sizes[1], sizes[2])
 
 
-def _plane_settings(files: _Files, layout: _Layout, place: Place) -> Settings:
+def _plane_settings(files: Files, layout: _Layout, place: Place) -> Settings:
     """What the microscope noted beside a plane; empty where it noted nothing."""
     name = layout.planes[place].rpartition(".")[0] + ".pty"
-    return _settings(files, name) if name in files.names() else {}
+    return read_settings(files, name) if name in files.names() else {}
 
 
-def _color(files: _Files, plane: Settings) -> str | None:
+def _color(files: Files, plane: Settings) -> str | None:
     """Colour of the brightest entry of a channel's look-up table (blue, green, red, unused)."""
     name = f"s_{plane.get('LUT Parameter', {}).get('LUTFileName')}.lut"
     if name not in files.names():
         return None
-    table = _settings(files, name).get("ColorLUTData")
+    table = read_settings(files, name).get("ColorLUTData")
     if table is None or not len(table):
         return None
     blue, green, red = (int(v) for v in table[-1][:3])
     return f"{red:02X}{green:02X}{blue:02X}"
 
 
-def _channels(files: _Files, main: Settings, layout: _Layout) -> tuple[Channel, ...]:
+def _channels(files: Files, main: Settings, layout: _Layout) -> tuple[Channel, ...]:
     """One per channel, from the sections of the recorded ones (those of the GUI also list unused detectors)."""
     count = dict(zip(layout.axes, layout.shape, strict=True)).get("C", 1)
     c = layout.axes.find("C")
@@ -321,27 +202,27 @@ def _channels(files: _Files, main: Settings, layout: _Layout) -> tuple[Channel, 
         place = tuple(i if axis == c else 0 for axis in range(len(layout.shape) - 2))
         channels.append(
             Channel(
-                name=_words(section.get("CH Name")),
-                fluorophore=_words(section.get("DyeName")),
-                excitation_nm=stated(_number(section.get("ExcitationWavelength"))),
-                emission_nm=stated(_number(section.get("EmissionWavelength"))),
+                name=words(section.get("CH Name")),
+                fluorophore=words(section.get("DyeName")),
+                excitation_nm=stated(number(section.get("ExcitationWavelength"))),
+                emission_nm=stated(number(section.get("EmissionWavelength"))),
                 color=_color(files, _plane_settings(files, layout, place)),
             )
         )
     return tuple(channels)
 
 
-def _times(files: _Files, main: Settings, layout: _Layout) -> tuple[float, ...] | None:
+def _times(files: Files, main: Settings, layout: _Layout) -> tuple[float, ...] | None:
     """Seconds from the first time point, as noted beside the first plane of each."""
     t = layout.axes[:-2].find("T")
     if t < 0:
         return None
-    number = next(i for i in range(9) if main.get(f"Axis {i} Parameters Common", {}).get("AxisCode") == "T")
+    t_axis = next(i for i in range(9) if main.get(f"Axis {i} Parameters Common", {}).get("AxisCode") == "T")
     times = []
     for i in range(layout.shape[t]):
         place = tuple(i if axis == t else 0 for axis in range(len(layout.shape) - 2))
-        noted: Settings = _plane_settings(files, layout, place).get(f"Axis {number} Parameters", {})
-        value = _number(noted.get("AbsPositionValue"))
+        noted: Settings = _plane_settings(files, layout, place).get(f"Axis {t_axis} Parameters", {})
+        value = number(noted.get("AbsPositionValue"))
         if value is None or noted.get("AbsPositionUnitName") != "ms":
             return None
         times.append(value / 1000)
@@ -355,17 +236,17 @@ def _acquired(main: Settings) -> str | None:
         start = datetime.fromisoformat(str(common.get("ImageCaputreDate")))  # Olympus's spelling
     except ValueError:
         return None
-    ms = _number(common.get("ImageCaputreDate+MilliSec")) or 0
+    ms = number(common.get("ImageCaputreDate+MilliSec")) or 0
     return (start + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds")
 
 
 def _instrument(main: Settings, plane: Settings) -> Instrument:
     noted: Settings = plane.get("Acquisition Parameters Common", {})
     return Instrument(
-        model=_words(main.get("Version Info", {}).get("SystemName")),
-        objective=_words(noted.get("ObjectiveLens Name")),
-        magnification=stated(_number(noted.get("Magnification"))),
-        numerical_aperture=stated(_number(noted.get("ObjectiveLens NAValue"))),
+        model=words(main.get("Version Info", {}).get("SystemName")),
+        objective=words(noted.get("ObjectiveLens Name")),
+        magnification=stated(number(noted.get("Magnification"))),
+        numerical_aperture=stated(number(noted.get("ObjectiveLens NAValue"))),
     )
 
 
@@ -378,9 +259,9 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     with path.open("rb") as file:
         kind = "OIB" if file.read(len(compound.MAGIC)) == compound.MAGIC else "OIF"
     with reading(path, kind):
-        files = _OibFiles(path) if kind == "OIB" else _OifFiles(path)
+        files = OibFiles(path) if kind == "OIB" else OifFiles(path)
         try:
-            main = _main_settings(files)
+            main = read_main_settings(files)
             layout = _layout(path, kind, files, main)
             first = _plane_settings(files, layout, (0,) * (len(layout.shape) - 2))
             return (
