@@ -220,8 +220,9 @@ class CziPixels:
         """A block per tile, in the order of the tiles in the file; overlaps are cut where the next tile begins."""
         t0, c0, z0, y0, x0 = self._scene.origin
         nt, nc, nz, ny, nx = self._scene.shape
-        for t, c, z in product(range(nt), range(nc), range(nz)):
-            self._tiles((t0 + t, c0 + c, z0 + z))  # a missing plane stops a conversion before it has begun
+        if len(self._scene.tiles) < nt * nc * nz:  # a lost plane stops a conversion before it has begun
+            for t, c, z in np.ndindex(nt, nc, nz):
+                self._tiles((t0 + t, c0 + c, z0 + z))
         tiles = [tile for members in self._scene.tiles.values() for tile in members]
         rows = _cuts({tile.y - y0 for tile in tiles}, [tile.height for tile in tiles], ny)
         columns = _cuts({tile.x - x0 for tile in tiles}, [tile.width for tile in tiles], nx)
