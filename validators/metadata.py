@@ -71,6 +71,28 @@ def schema(release: ReleaseFiles) -> Iterator[Finding]:
             yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix)
 
 
+@rule(id="metadata.objective-unknown", level="warning", reads="text")
+def objective_unknown(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every objective has its magnification and its numerical aperture.
+
+    Without them nobody can tell how well the image resolves. The schema takes a reason for their absence, since
+    nothing may be invented; a reader still has to know that they are not there.
+
+    State them in study.yaml and build the release again.
+    """
+    if (document := release.metadata) is None:
+        return
+    for i, instrument in enumerate(_dicts(_get(document.data, "instruments"))):
+        objective = _get(instrument, "objective")
+        if not isinstance(objective, dict) or "optics_absent_reason" not in objective:
+            continue
+        unknown = [k for k in ("magnification", "numerical_aperture") if k not in objective]
+        if unknown:
+            where = document.at(f"/instruments/{i}/objective")
+            found = f"no {' and no '.join(unknown)}: {objective['optics_absent_reason']}"
+            yield Finding(where, "magnification and numerical_aperture", found, EDIT)
+
+
 @rule(id="metadata.unique-ids", level="error", reads="text")
 def unique_ids(release: ReleaseFiles) -> Iterator[Finding]:
     """Within each list of the metadata every id is given once.

@@ -289,11 +289,17 @@ class Instrument(ConfiguredBaseModel):
 class Objective(ConfiguredBaseModel):
     """An objective lens."""
 
+    conditions_: ClassVar[tuple[tuple[str, bool, str, str | None, str], ...]] = (
+        ('magnification', False, 'optics_absent_reason', None, 'An objective has its magnification, or a reason why not.'),
+        ('numerical_aperture', False, 'optics_absent_reason', None, 'An objective has its numerical aperture, or a reason why not.'),
+    )
+
     name: Text | None = Field(default=None, description="Name as engraved or in the catalogue.")
-    magnification: Annotated[Number, Field(ge=0.1, le=1000)] = Field(description="Nominal magnification.")
-    numerical_aperture: Annotated[Number, Field(ge=0.01, le=2)] = Field(description="Numerical aperture.")
+    magnification: Annotated[Number, Field(ge=0.1, le=1000)] | None = Field(default=None, description="Nominal magnification.")
+    numerical_aperture: Annotated[Number, Field(ge=0.01, le=2)] | None = Field(default=None, description="Numerical aperture.")
     immersion: Immersion = Field(description="Medium between the lens and the specimen.")
     refractive_index: Annotated[Number, Field(ge=1, le=2)] | None = Field(default=None, description="Refractive index of the immersion medium.")
+    optics_absent_reason: Text | None = Field(default=None, description="Why magnification or numerical aperture is not given; to be filled in only then.")
 
 
 class Acquisition(ConfiguredBaseModel):

@@ -251,7 +251,10 @@ def _conditional(error: Any) -> bool:
 
 def _example(name: str, info: Mapping[str, Any]) -> str:
     if info["kind"] == "record":
-        return f", with the fields {', '.join(n for n, f in fields(info['range']).items() if f['required'])}"
+        # what a record cannot be without, and what it had better have than a reason why not
+        better = {c["field"] for c in _class(info["range"])["conditions"] if not c["present"]}
+        wanted = [n for n, f in fields(info["range"]).items() if f["required"] or n in better]
+        return f", with the fields {', '.join(wanted)}"
     return f", for example {name}: {_plain(info['example'])}"
 
 

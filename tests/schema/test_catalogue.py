@@ -26,7 +26,7 @@ MUST = {
     "Labelling": "id specimen strategy reporters",
     "Reporter": "name fluorophore excitation_nm emission_nm channel",
     "Instrument": "id instrument_type manufacturer model objective",
-    "Objective": "numerical_aperture magnification immersion",
+    "Objective": "immersion",
     "Acquisition": "start_time channels voxel_size_y_um voxel_size_x_um axis_z axis_y axis_x",
     "AcquisitionChannel": "name fluorophore detector",
     "ImageStack": "path format format_version axes shape dtype unit digest processing_level voxel_size_y_um"
@@ -47,6 +47,7 @@ MUST = {
 MUST_OR = {
     "Creator": {"orcid": "orcid_absent_reason"},
     "Organisation": {"ror": "ror_absent_reason"},
+    "Objective": dict.fromkeys(("magnification", "numerical_aperture"), "optics_absent_reason"),
     "Acquisition": {"voxel_size_z_um": "axis_z"},
     "AcquisitionChannel": {"excitation_nm": "excitation_absent_reason", "emission_nm": "emission_absent_reason"},
     "ImageStack": {"voxel_size_z_um": "axes"},

@@ -179,6 +179,14 @@ def no_title(root: Path) -> None:
         del document["dataset"]["title"]
 
 
+@defect("metadata.objective-unknown", as_is=False)
+def aperture_not_stated(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        objective = document["instruments"][0]["objective"]
+        del objective["numerical_aperture"]
+        objective["optics_absent_reason"] = "the log is lost"
+
+
 @defect("metadata.unique-ids")
 def one_id_twice(root: Path) -> None:
     with edited(root / METADATA) as document:

@@ -28,6 +28,9 @@ _METHOD = {
 _SAME_LENGTH = 0.01  # two statements of one voxel size may differ by the rounding of a file format
 
 
+_NOBODY = "neither the file nor the study states it"
+
+
 @dataclass
 class Planned:
     """A stack that is ready to be converted.
@@ -213,6 +216,8 @@ def _instrument(stack: Stack, volume: Volume) -> Record:
     found = {"name": seen.objective, "magnification": seen.magnification}
     found |= {"numerical_aperture": seen.numerical_aperture, "immersion": _immersion(seen.immersion)}
     objective |= {k: v for k, v in found.items() if v is not None}
+    if not {"magnification", "numerical_aperture"} <= objective.keys():
+        objective.setdefault("optics_absent_reason", _NOBODY)
     base: Record = {"manufacturer": seen.manufacturer or "unknown", "model": seen.model or "unknown"}
     if stack.suffix in _METHOD:
         base["instrument_type"] = _METHOD[stack.suffix]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -36,8 +37,7 @@ def demo(
     if source is None:
         study = write_raw(folder, seed=seed).study
     else:
-        stack = {"file": str(source.resolve()), "scene": scene, "axes": axes, "voxel_size_um": size}
-        study = _study_of(folder, source, stack | {"session_start": start.isoformat() if start else None})
+        study = _study_of(folder, source, voxel_size_um=size, axes=axes, scene=scene, session_start=start)
     release, page = folder / "release", folder / "report.html"
     typer.echo(f"study    {study}")
     with common.progress() as progress:
@@ -50,24 +50,46 @@ def demo(
     return 0 if report.clean else 1
 
 
-def _study_of(folder: Path, source: Path, stack: dict[str, Any]) -> Path:
-    """Write the study of one file, with placeholders for what a file cannot say."""
-    from datetime import UTC, datetime
-
+def _study_of(
+    folder: Path,
+    source: Path,
+    *,
+    voxel_size_um: tuple[float, float, float] | None,
+    axes: str | None,
+    scene: str | None,
+    session_start: datetime | None,
+) -> Path:
+    """Write the study of one file, with placeholders, called so, for what a file cannot say."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from neuropack import resources
     from neuropack.errors import UsageError
+    from neuropack.readers import open_volume
     from neuropack.schema import schema_version
 
+    with open_volume(source, scene=scene, axes=axes, voxel_size_um=voxel_size_um) as volume:
+        volume.require_axes()
+        volume.require_voxel_size()
+        undated = volume.acquired is None and session_start is None
+    if undated:
+        session_start = datetime.fromtimestamp(source.stat().st_mtime, UTC).replace(microsecond=0)
+        typer.echo("the file does not state when it was acquired: the date of the file stands in as a placeholder")
     templates = FileSystemLoader(resources.folder("templates") / "demo")
     # what comes out is YAML, and every value goes through tojson, which escapes it
     environment = Environment(loader=templates, undefined=StrictUndefined, keep_trailing_newline=True)  # noqa: S701
     text = environment.get_template("one-file.yaml.j2").render(
-        schema_version=schema_version(), name=source.name, date=datetime.now(UTC).date().isoformat(), **stack
+        schema_version=schema_version(),
+        name=source.name,
+        date=datetime.now(UTC).date().isoformat(),
+        file=str(source.resolve()),
+        scene=scene,
+        axes=axes,
+        voxel_size_um=voxel_size_um,
+        session_start=session_start.isoformat() if session_start else None,
+        undated=undated,
     )
     study = folder / "study.yaml"
-    if study.exists() and "Placeholder" not in study.read_text(encoding="utf-8"):
+    if study.exists() and study.read_text(encoding="utf-8").splitlines()[:1] != text.splitlines()[:1]:
         raise UsageError("the folder holds another study", file=study, fix="name another folder")
     folder.mkdir(parents=True, exist_ok=True)
     study.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,83 @@
+"""The demonstration: from nothing, and from a person's own file, to a checked release and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+import neuropack
+from neuropack.cli import main
+
+
+@pytest.mark.smoke
+def test_demo_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "demo"
+    assert main(["demo", str(folder)]) == 0
+    assert "clean: 0 errors" in capsys.readouterr().out
+    release = neuropack.open_release(folder / "release")
+    assert len(release.stacks) == 2
+    assert {p.suffix for p in (folder / "raw").iterdir()} == {".czi", ".tif"}
+    assert "simulated" in release.metadata["dataset"]["abstract"].lower()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "data:image/png" in page
+
+    manifest = (folder / "release" / "manifest.tsv").read_bytes()
+    assert main(["demo", str(folder)]) == 0
+    assert (folder / "release" / "manifest.tsv").read_bytes() == manifest
+    assert main(["validate", str(folder / "release"), "--json"]) == 0
+
+
+def test_the_release_holds_the_voxels_of_the_raw_files(tmp_path: Path) -> None:
+    assert main(["demo", str(tmp_path)]) == 0
+    release = neuropack.open_release(tmp_path / "release")
+    for raw, stack in zip(sorted((tmp_path / "raw").iterdir()), release.stacks.values(), strict=True):
+        with neuropack.open_volume(raw) as volume:
+            np.testing.assert_array_equal(stack[...], volume[...])
+            assert stack.voxel_size_um == volume.voxel_size_um == (2.0, 0.5, 0.5)
+            assert [c.excitation_nm for c in stack.channels] == [405.0, 514.0, 561.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["oib/test.oib", "nd2/example-zstack.nd2", "lsm/032113-18.lsm", "czi/s_1_t_1_c_1_z_1.czi"]
+)
+def test_demo_of_a_real_file(data_file: Callable[[str], Path], tmp_path: Path, name: str) -> None:
+    assert main(["demo", str(tmp_path), "--input", str(data_file(name))]) == 0
+    (stack,) = neuropack.open_release(tmp_path / "release").stacks.values()
+    with neuropack.open_volume(data_file(name)) as volume:
+        np.testing.assert_array_equal(stack[...], volume[...])
+    document = json.loads((tmp_path / "release" / "metadata" / "neuropack.json").read_text(encoding="utf-8"))
+    assert "placeholder" in json.dumps(document["dataset"]).lower()
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_demo_asks_for_what_the_file_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = tmp_path / "bare.tif"
+    tifffile.imwrite(
+        raw, np.arange(4 * 30 * 20, dtype="u2").reshape(4, 30, 20), photometric="minisblack", metadata=None
+    )
+    demo = ["demo", str(tmp_path / "demo"), "--input", str(raw)]
+    told: list[str] = []
+    for flag, value in (("--axes", "ZYX"), ("--voxel-size", "2,0.5,0.5")):
+        assert main([*demo, *told]) == 2
+        assert flag in capsys.readouterr().err
+        told += [flag, value]
+    assert main([*demo, *told]) == 0
+    assert "placeholder" in capsys.readouterr().out
+    assert "# placeholder: the date of the file" in (tmp_path / "demo" / "study.yaml").read_text(encoding="utf-8")
+    (stack,) = neuropack.open_release(tmp_path / "demo" / "release").stacks.values()
+    assert (stack.shape, stack.voxel_size_um) == ((1, 4, 30, 20), (2.0, 0.5, 0.5))
+
+
+def test_demo_does_not_touch_another_study(
+    data_file: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "study.yaml").write_text("years of work", encoding="utf-8")
+    for more in ([], ["--input", str(data_file("oib/test.oib"))]):
+        assert main(["demo", str(tmp_path), *more]) in (2, 3)
+        assert "study" in capsys.readouterr().err
+    assert (tmp_path / "study.yaml").read_text(encoding="utf-8") == "years of work"
