@@ -91,13 +91,13 @@ def read_swc(path: Path, frame: str = "stack") -> Skeleton:
     ids, parents = table[:, 0].astype(np.int64), table[:, 6].astype(np.int64)
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):
-        row = int(np.setdiff1d(np.arange(len(ids)), first)[0])
-        raise InputError("an id comes twice", file=path, where=f"line {lines[row]}", found=f"id {ids[row]}")
+        at = int(np.setdiff1d(np.arange(len(ids)), first)[0])
+        raise InputError("an id comes twice", file=path, where=f"line {lines[at]}", found=f"id {ids[at]}")
     orphan = np.flatnonzero((parents >= 0) & ~np.isin(parents, ids))
     if len(orphan):
-        row = int(orphan[0])
+        at = int(orphan[0])
         raise InputError(
-            "a parent does not exist", file=path, where=f"line {lines[row]}", found=f"parent {parents[row]}"
+            "a parent does not exist", file=path, where=f"line {lines[at]}", found=f"parent {parents[at]}"
         )
     return Skeleton(
         id=ids,
