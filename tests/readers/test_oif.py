@@ -211,7 +211,7 @@ def test_missing_planes_are_an_error(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_damaged_size_is_an_error_and_fills_no_memory(tmp_path: Path) -> None:
-    files = oif_files(noise(2, 18, 21), "XYZ", main={"Axis 2 Parameters Common": {"MaxSize": 99999999999}})
+    files = oif_files(noise(2, 18, 21), "XYZ", main={"Axis 3 Parameters Common": {"MaxSize": 99999999999}})
     with pytest.raises(InputError, match=r"holds 2 planes, .* describe 99999999999\. Missing, first: Z=3"):
         open_file(write_oib(tmp_path / "a.oib", files))
 

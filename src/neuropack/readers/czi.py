@@ -112,6 +112,11 @@ def _scenes(path: Path, tiles: list[Tile]) -> list[_Scene]:
             planes.setdefault((tile.at.get("T", 0), tile.at.get("C", 0), tile.at.get("Z", 0)), []).append(tile)
         first = [min(values) for values in zip(*planes, strict=True)]
         last = [max(values) for values in zip(*planes, strict=True)]
+        for axis, values, a, b in zip("TCZ", zip(*planes, strict=True), first, last, strict=True):
+            if len(set(values)) <= b - a:
+                raise damaged(
+                    path, "CZI", f"{axis} runs from {a} to {b}, with planes at {len(set(values))} of them."
+                )
         first += [min(tile.y for tile in members), min(tile.x for tile in members)]
         last += [
             max(tile.y + tile.height for tile in members) - 1,
@@ -221,7 +226,8 @@ class CziPixels:
         t0, c0, z0, y0, x0 = self._scene.origin
         nt, nc, nz, ny, nx = self._scene.shape
         if len(self._scene.tiles) < nt * nc * nz:  # a lost plane stops a conversion before it has begun
-            for t, c, z in np.ndindex(nt, nc, nz):
+            for i in range(nt * nc * nz):
+                t, c, z = (int(v) for v in np.unravel_index(i, (nt, nc, nz)))
                 self._tiles((t0 + t, c0 + c, z0 + z))
         tiles = [tile for members in self._scene.tiles.values() for tile in members]
         rows = _cuts({tile.y - y0 for tile in tiles}, [tile.height for tile in tiles], ny)

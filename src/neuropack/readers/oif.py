@@ -101,6 +101,11 @@ def _decode(data: bytes, name: str) -> Array:
         return plane.astype(plane.dtype.newbyteorder("="), copy=False)
 
 
+def _place(i: int, shape: tuple[int, ...]) -> Place:
+    """Place of the plane number `i`; unlike numpy.ndindex, it lists no range of a damaged size."""
+    return tuple(int(v) for v in np.unravel_index(i, shape)) if shape else ()
+
+
 def _axis(main: Settings, code: str) -> Settings:
     """The section of an axis, by its letter; empty where there is none."""
     for i in range(9):
@@ -131,7 +136,8 @@ def _layout(path: Path, kind: str, files: Files, main: Settings) -> _Layout:
             planes[tuple(at.get(code, 0) for code in outer)] = name
     outer_shape = tuple(sizes[code] for code in outer)
     described = f"its settings ({order}) describe {math.prod(outer_shape)}"
-    lost = next((place for place in np.ndindex(*outer_shape) if place not in planes), None)
+    places = (_place(i, outer_shape) for i in range(math.prod(outer_shape)))
+    lost = next((place for place in places if place not in planes), None)
     if lost is not None:
         place = " ".join(f"{code}={i + 1}" for code, i in zip(outer, lost, strict=True)) or "the only one"
         raise damaged(path, kind, f"It holds {len(planes)} planes, {described}. Missing, first: {place}.")
