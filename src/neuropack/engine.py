@@ -99,17 +99,15 @@ class Journal:
             UsageError: what was left belongs to another job.
         """
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         except FileNotFoundError:
             return False
-        entries = []
-        for line in lines:
-            try:
-                entries.append(json.loads(line))
-            except ValueError:
-                break  # the line that the interruption cut off
-        if not entries:
+        if lines and not lines[-1].endswith("\n"):  # the interruption tore it
+            lines.pop()
+            self.path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        if not lines:
             return False
+        entries = [json.loads(line) for line in lines]
         if entries[0]["job"] != self.job:
             raise UsageError(
                 "an unfinished conversion with other settings, or of another source, lies here",

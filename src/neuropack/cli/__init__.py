@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     line = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in line
+    if not debug:  # it logs what our one message says too
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     line = [word for word in line if word != "--debug"]
     try:
         status = app(args=line, standalone_mode=False)
