@@ -184,11 +184,47 @@ def test_a_destination_below_a_file(volume: Volume, tmp_path: Path) -> None:
         convert(volume, [tmp_path / "file" / "a.ome.zarr"])
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may write everywhere")
-def test_no_permission(volume: Volume, tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(OutputError, match="Permission denied"):
-        convert(volume, [tmp_path / "locked" / "a.ome.zarr"])
+NO_PERMISSION = """
+import os, sys
+import numpy as np
+from pathlib import Path
+from neuropack.convert import convert
+from neuropack.errors import OutputError
+from neuropack.volume import from_array
+folder, name = Path(sys.argv[1]), sys.argv[2]
+volume = from_array(np.zeros((1, 4, 30, 30), "u2"), "CZYX", path=folder / "raw.bin", voxel_size_um=(1, 1, 1),
+                    acquired="2026-01-02T03:04:05+00:00")
+convert(volume, [folder / "first" / name])  # loads all that is needed while it may still be read
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)  # root may write everywhere, nobody may not
+for place in ("locked", "readonly"):
+    try:
+        convert(volume, [folder / place / name])
+        print("IT WROTE")
+    except OutputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of folders are POSIX")
+@pytest.mark.parametrize("name", ["a.ome.zarr", "a.nwb"])
+def test_no_permission(tmp_path: Path, name: str) -> None:
+    (tmp_path / "raw.bin").write_bytes(b"raw")
+    (tmp_path / "locked").mkdir(mode=0o000)
+    (tmp_path / "readonly").mkdir(mode=0o555)
+    for above in (tmp_path, *list(tmp_path.parents)[:2]):  # let nobody come as far as the folder
+        above.chmod(0o755)
+    try:
+        run = subprocess.run(
+            [sys.executable, "-c", NO_PERMISSION, str(tmp_path), name], capture_output=True, text=True, check=False
+        )
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("Permission denied") == 2, run.stdout
+    assert "IT WROTE" not in run.stdout
+    assert not list((tmp_path / "readonly").iterdir())
 
 
 FULL_DISK = """

@@ -75,16 +75,19 @@ def convert(
     if any(_kind(d) == "nwb" for d in destinations) and nwb is None:
         nwb = nwb_metadata(volume, source)
     settings = {d: _settings(volume, d, nwb, labels=labels) for d in destinations}
-    pending = [d for d in destinations if not _up_to_date(d, source, settings[d], overwrite=overwrite)]
-    if not pending:
-        return Result("up to date", tuple(destinations), _recorded(destinations))
+    job = _Job(volume, source, settings, nwb, labels)
+    where: Path | str = destinations[0]
     try:
-        return _run(_Job(volume, source, settings, nwb, labels), pending, overwrite, memory, progress)
+        pending = [d for d in destinations if not _up_to_date(d, source, settings[d], overwrite=overwrite)]
+        if not pending:
+            return Result("up to date", tuple(destinations), _recorded(destinations))
+        where = pending[0]
+        return _run(job, pending, overwrite, memory, progress)
     except OSError as error:
         full = error.errno in _NO_SPACE
         raise OutputError(
             "the disk is full" if full else f"cannot be written: {error.strerror or error}",
-            file=error.filename or pending[0],
+            file=error.filename or where,
             fix="make room" if full else "check the folder and its permissions",
         ) from error
 
