@@ -6,6 +6,8 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,14 +209,21 @@ for place in ("locked", "readonly"):
 """
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter; pytest's own is its user's alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions of folders are POSIX")
 @pytest.mark.parametrize("name", ["a.ome.zarr", "a.nwb"])
-def test_no_permission(tmp_path: Path, name: str) -> None:
+def test_no_permission(open_folder: Path, name: str) -> None:
+    tmp_path = open_folder
     (tmp_path / "raw.bin").write_bytes(b"raw")
     (tmp_path / "locked").mkdir(mode=0o000)
     (tmp_path / "readonly").mkdir(mode=0o555)
-    for above in (tmp_path, *list(tmp_path.parents)[:2]):  # let nobody come as far as the folder
-        above.chmod(0o755)
     try:
         run = subprocess.run(
             [sys.executable, "-c", NO_PERMISSION, str(tmp_path), name], capture_output=True, text=True, check=False
