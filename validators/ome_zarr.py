@@ -165,11 +165,11 @@ def chunk_empty(release: ReleaseFiles) -> Iterator[Finding]:
         for level in image.levels:
             if level.array is None:
                 continue
-            for name, _ in level.array.shards():
+            for name, box in level.array.shards():
                 size = release.files.get(name)
                 if size == 0:
                     yield Finding(name, "a chunk", "an empty file; it would read as zeros", REWRITE)
-                elif size and (absent := level.array.chunks_left_out(release.path(name))):
+                elif size and (absent := level.array.chunks_left_out(release.path(name), box)):
                     yield Finding(name, "all chunks of the shard", f"{absent} are left out, read as zeros", REWRITE)
 
 

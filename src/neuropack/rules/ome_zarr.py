@@ -75,21 +75,24 @@ class ZarrArray:
         """Decoded size."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def chunks_left_out(self, file: Path) -> int | None:
-        """How many chunks the index of a shard marks as absent; None where the index cannot be understood.
+    def chunks_left_out(self, file: Path, box: Box) -> int | None:
+        """How many chunks of a box the index of its shard marks as absent; None where it cannot be understood.
 
-        A chunk that is absent reads back as the fill value, without an error.
+        A chunk that is absent reads back as the fill value, without an error. One beyond the border of the array
+        has nothing to hold, and writers leave it out.
         """
         if self.chunk is None or self.index_codecs != ("bytes", "crc32c"):
             return None
-        count = math.prod(s // c for s, c in zip(self.shard, self.chunk, strict=True))
-        size = 16 * count + 4
+        grid = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
+        inside = tuple(slice(-(-(s.stop - s.start) // c)) for s, c in zip(box, self.chunk, strict=True))
+        size = 16 * math.prod(grid) + 4
         with file.open("rb") as shard:
             shard.seek(max(file.stat().st_size - size, 0) if self.index_at_end else 0)
             index = shard.read(size)
         if len(index) < size:
             return None
-        return int((np.frombuffer(index[:-4], "<u8").reshape(-1, 2) == _NOT_THERE).all(axis=1).sum())
+        absent = (np.frombuffer(index[:-4], "<u8").reshape(*grid, 2) == _NOT_THERE).all(axis=-1)
+        return int(absent[inside].sum())
 
 
 @dataclass(frozen=True)
