@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -62,34 +64,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     line = [word for word in line if word != "--debug"]
     try:
-        status = app(args=line, standalone_mode=False)
-    except NeuropackError as error:
-        if debug:
-            raise
-        typer.echo(str(error), err=True)
-        return error.exit_code
-    except typer.exceptions.TyperException as error:  # a word on the line that does not fit
-        typer.echo(error.format_message(), err=True)
-        typer.echo("  to do: add --help to the command to see its options", err=True)
-        return 2
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; the same command continues where it was", err=True)
-        return 130
+        # Not app(line): that one is silent after Ctrl-C and ends with 1, our status for findings, on a closed pipe.
+        command = typer.main.get_command(app)
+        _needs_docstrings()
+        with command.make_context("neuropack", line) as context:
+            status = command.invoke(context)
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141
+    except (typer.Exit, typer.exceptions.TyperException, typer.Abort, KeyboardInterrupt) as error:
+        return _told(error)
     except Exception as error:  # the last place that can turn a crash into a message
         if debug:
             raise
-        typer.echo(
-            f"neuropack stopped on an error of its own: {type(error).__name__}: {error}\n"
-            "  to do: run the same command with --debug and report what it prints",
-            err=True,
-        )
-        return 3
+        if not isinstance(error, NeuropackError):
+            return _told(error)
+        typer.echo(str(error), err=True)
+        return error.exit_code
     return status if isinstance(status, int) else 0
+
+
+def _needs_docstrings() -> None:
+    from neuropack.errors import UsageError
+
+    if sys.flags.optimize > 1:
+        raise UsageError(
+            "Python runs without docstrings, which the help and the rules are made of",
+            fix="unset PYTHONOPTIMIZE, or leave -OO out",
+        )
+
+
+def _told(error: BaseException) -> int:
+    """Say how a command ended that raised no error of ours, and return its exit status."""
+    status = 3
+    match error:
+        case typer.Exit():  # --help and --version end so
+            return error.exit_code
+        case typer.exceptions.TyperException():  # a word on the line that does not fit
+            status = 2
+            what = error.format_message().replace("Value error, ", "")
+            fix = "add --help to the command to see its options"
+        case OSError(errno=errno.ENOSPC):
+            what, fix = f"{error.filename or 'the output'}: the disk is full", "make room"
+        case Exception() if not isinstance(error, typer.Abort):
+            what = f"neuropack stopped on an error of its own: {type(error).__name__}: {error}"
+            fix = "run the same command with --debug and report what it prints"
+        case _:
+            typer.echo("interrupted; the same command continues where it was", err=True)
+            return 130
+    typer.echo(f"{what}\n  to do: {fix}", err=True)
+    return status
 
 
 def entry() -> None:
     """The console script."""
-    raise SystemExit(main())
+    status = main()
+    if status == 130:  # Python's own end would have zarr's threads print tracebacks of the work they were torn from
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, gone or never there: nothing left to say
+                stream.flush()
+        os._exit(status)
+    raise SystemExit(status)

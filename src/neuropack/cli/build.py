@@ -11,7 +11,9 @@ import typer
 from neuropack.cli import common
 
 
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to begin a study in.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="The folder to begin a study in.")],
+) -> None:
     """Write a commented study.yaml to fill in, a README and a folder for raw files. Nothing is overwritten."""
     from neuropack.study.begin import begin
 
@@ -21,8 +23,10 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder 
 
 
 def build(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="study.yaml, or its folder.")],
-    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="A new folder, or an earlier build.")],
+    study: Annotated[Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, or its folder.")],
+    release: Annotated[
+        Path, typer.Argument(metavar="RELEASE", readable=False, help="A new folder, or an earlier build.")
+    ],
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove from the release what the study no longer has.")
     ] = False,

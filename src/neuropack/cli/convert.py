@@ -11,16 +11,23 @@ from neuropack.cli import common
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="A microscope file, or a folder of slices.")],
-    destination: Annotated[Path, typer.Argument(metavar="DST", help="A name that ends in .ome.zarr or .nwb.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", readable=False, help="A microscope file, or a folder of slices.")
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", readable=False, help="A name that ends in .ome.zarr or .nwb.")
+    ],
     voxel_size: Annotated[
         str | None,
         typer.Option(metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it or is wrong."),
     ] = None,
     axes: Annotated[
-        str | None, typer.Option(help="What the file's dimensions mean, one letter of TCZYXS for each.")
+        str | None,
+        typer.Option(metavar="LETTERS", help="What the file's dimensions mean, one letter of TCZYXS for each."),
     ] = None,
-    scene: Annotated[str | None, typer.Option(help="Which image, where the file holds several.")] = None,
+    scene: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")
+    ] = None,
     session_start: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Start of the acquisition with zone, where the file lacks it (NWB)."),
@@ -41,7 +48,7 @@ def convert(
         volume.require_axes()
         volume.require_voxel_size()
         nwb = None
-        if destination.suffix.lower() == ".nwb":
+        if destination.name.lower().endswith(".nwb"):
             nwb = job.nwb_metadata(volume, job.fingerprint(source), start)
         result = job.convert(
             volume, [destination], nwb=nwb, labels=labels, overwrite=overwrite, memory=budget, progress=progress

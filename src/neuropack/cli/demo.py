@@ -12,33 +12,50 @@ from neuropack.cli import common
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where to put it.")] = Path("neuropack-demo"),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="Where to put it.")] = Path(
+        "neuropack-demo"
+    ),
     source: Annotated[
-        Path | None, typer.Option("--input", help="A microscope file of your own, instead of simulated ones.")
+        Path | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            readable=False,
+            help="A microscope file of your own, instead of simulated ones.",
+        ),
     ] = None,
     voxel_size: Annotated[
         str | None, typer.Option(metavar="Z,Y,X", help="Its voxel size in micrometre, where the file lacks it.")
     ] = None,
-    axes: Annotated[str | None, typer.Option(help="What its dimensions mean, where the file lacks it.")] = None,
-    scene: Annotated[str | None, typer.Option(help="Which image, where the file holds several.")] = None,
+    axes: Annotated[
+        str | None, typer.Option(metavar="LETTERS", help="What its dimensions mean, where the file lacks it.")
+    ] = None,
+    scene: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")
+    ] = None,
     session_start: Annotated[
         str | None, typer.Option(metavar="TIME", help="Start of its acquisition, where the file lacks it.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed of the simulation.")] = 0,
 ) -> int:
     """Simulate a small Brainbow dataset (or take your file), build a release, validate it, and show it."""
     size, start = common.voxel_size(voxel_size), common.date_time(session_start)
     from neuropack.build import build
+    from neuropack.errors import UsageError
     from neuropack.page import write_page
     from neuropack.report import to_text
     from neuropack.rules import check
     from neuropack.simulate.demo import write_raw
 
+    release, page = folder / "release", folder / "report.html"
+    if page.exists() and not (folder / "study.yaml").exists():  # ours is written after the study
+        raise UsageError(
+            "is there already, without the demonstration's study", file=page, fix="name another folder"
+        )
     if source is None:
         study = write_raw(folder, seed=seed).study
     else:
         study = _study_of(folder, source, voxel_size_um=size, axes=axes, scene=scene, session_start=start)
-    release, page = folder / "release", folder / "report.html"
     typer.echo(f"study    {study}")
     with common.progress() as progress:
         build(study, release, progress=progress)
@@ -63,7 +80,7 @@ def _study_of(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     from neuropack import resources
-    from neuropack.errors import UsageError
+    from neuropack.errors import OutputError, UsageError
     from neuropack.readers import open_volume
     from neuropack.schema import schema_version
 
@@ -89,8 +106,13 @@ def _study_of(
         undated=undated,
     )
     study = folder / "study.yaml"
-    if study.exists() and study.read_text(encoding="utf-8").splitlines()[:1] != text.splitlines()[:1]:
-        raise UsageError("the folder holds another study", file=study, fix="name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    study.write_text(text, encoding="utf-8", newline="\n")
+    try:
+        if study.exists() and study.read_bytes().splitlines()[:1] != text.encode().splitlines()[:1]:
+            raise UsageError("the folder holds another study", file=study, fix="name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        study.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written: {error.strerror}", file=study, fix="name another folder, or check its permissions"
+        ) from error
     return study

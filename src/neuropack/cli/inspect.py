@@ -12,10 +12,16 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="Microscope files, OME-Zarr folders, folders of slices.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE", readable=False, help="Microscope files, OME-Zarr folders, folders of slices."
+        ),
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array with an object per image.")] = False,
     axes: Annotated[
-        str | None, typer.Option(help="Name the file's dimensions, one letter of TCZYXS for each.")
+        str | None,
+        typer.Option(metavar="LETTERS", help="Name the file's dimensions, one letter of TCZYXS for each."),
     ] = None,
 ) -> int:
     """Show what microscope files say of themselves: shape, voxel size, channels, and what is missing."""
@@ -34,7 +40,7 @@ def inspect(
                         typer.echo(_text(volume))
         except NeuropackError as error:  # the other files are still worth showing
             typer.echo(str(error), err=True)
-            status = error.exit_code
+            status = max(status, error.exit_code)
     if json:
         import json as json_module
 

@@ -9,11 +9,13 @@ import typer
 
 from neuropack.cli import common
 
-Folders = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="A folder with rules of your own.")]
+Folders = Annotated[
+    list[Path] | None, typer.Option(metavar="DIR", readable=False, help="A folder with rules of your own.")
+]
 
 
 def validate(
-    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="The folder of a release.")],
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", readable=False, help="The folder of a release.")],
     format: Annotated[Literal["text", "json"], typer.Option(help="How to print the report.")] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
     fail_on: Annotated[
@@ -27,6 +29,8 @@ def validate(
 
     with common.progress() as progress:
         result = check(release, rule_folders=rules or (), progress=progress)
+    if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
+        typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
     typer.echo(report.to_json(result) if json or format == "json" else report.to_text(result))
     return 1 if report.fails(result, fail_on) else 0
 
