@@ -60,6 +60,25 @@ def test_whole_rows_come_before_whole_channels() -> None:
     assert block == (1, 64, 256, 512)
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [
+        (1, 1, 64, 4096),  # strips
+        (1, 1, 4096, 4096),  # whole planes
+        (3, 1, 4096, 4096),  # frames with all channels, as of ND2
+        (3, 1, 64, 4096),  # rows of colour pixels
+    ],
+)
+def test_a_raw_block_is_read_once(unit: tuple[int, ...]) -> None:
+    image = volume((3, 640, 4096, 4096))
+    image.pixels.native_blocks = lambda: iter([tuple(slice(0, n) for n in unit)])
+    block = plan(image, [Footprint((1, 64, 512, 512))], 64 << 30)
+    for wanted, got, whole in zip(unit, block, image.shape, strict=True):
+        assert got == whole if wanted > 1 and wanted == whole else got >= wanted
+    assert block[0] == unit[0]  # channels that are apart in the file stay apart
+    assert block[1] == 64  # no deeper than the chunks ask for
+
+
 def test_journal_survives_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     first = Journal(path, {"source": "a"})

@@ -22,6 +22,7 @@ from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Sink, Statistics
 
+_ENOUGH = 64 << 20  # bytes; larger blocks only cost time, for the processor's cache and for reading ahead
 _LIVE_BLOCKS = 4  # the one being written, the one read ahead, and what decoding and compressing need beside them
 
 Progress = Callable[[str, int, int], None]
@@ -58,13 +59,12 @@ def plan(volume: Volume, sinks: Sequence[Sink], memory: int) -> tuple[int, ...]:
             found=f"{memory / 2**20:.0f} MiB",
             fix="allow more with --memory",
         )
-    for axis in (volume.ndim - 1, volume.ndim - 2, volume.axes.index("C")):
-        size = math.prod(block) * volume.dtype.itemsize
-        fits = max(1, limit // size)
-        whole = -(-shape[axis] // block[axis])
-        block[axis] = min(shape[axis], block[axis] * min(fits, whole))
-        if fits < whole:
-            break
+    unit = box_shape(next(volume.native_blocks()))
+    for enough in (0, _ENOUGH):  # first what a raw block needs to be read once, then for a good measure
+        for axis in (volume.ndim - 1, volume.ndim - 2, volume.axes.index("C")):
+            size = math.prod(block) * volume.dtype.itemsize
+            times = max(-(-unit[axis] // block[axis]), enough // size)
+            block[axis] = min(shape[axis], block[axis] * max(1, min(times, limit // size)))
     return tuple(block)
 
 
@@ -184,4 +184,5 @@ def _read_ahead(volume: Volume, blocks: Sequence[Box], todo: list[int]) -> Itera
 
 def _measure(volume: Volume, block: Array) -> list[Statistics]:
     c_axis = volume.axes.index("C")
-    return [Statistics.of(block.take(i, axis=c_axis)) for i in range(block.shape[c_axis])]
+    by_channel = block.swapaxes(0, c_axis)
+    return [Statistics.of(one) for one in by_channel]

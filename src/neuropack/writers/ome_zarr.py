@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import UsageError
 from neuropack.volume import Volume
 from neuropack.writers.pyramid import LevelShape, downsample, plan_levels
+from neuropack.writers.shards import COMPRESSOR, LEVEL, ShardedArray
 from neuropack.writers.sink import Statistics
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _UNIT = {
     "x": {"type": "space", "unit": "micrometer"},
 }
 # What a viewer gives channels without a colour, in order: green, magenta, cyan, yellow, red, blue.
+_SLAB = 16  # planes or rows that a thread downsamples at a time; even
+_SMALLEST_SHARD = 32  # along any axis, for a level that is made directly from blocks of level 0
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 
 
@@ -47,6 +51,39 @@ def shard_zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return z, min(-(-shape[1] // y), side // y or 1) * y, min(-(-shape[2] // x), side // x or 1) * x
 
 
+@dataclass(frozen=True)
+class Grid:
+    """How a level is cut, along z, y, x. `direct`: its shards can be made from whole shards of level 0."""
+
+    chunk: tuple[int, ...]
+    shard: tuple[int, ...]
+    direct: bool
+
+
+def plan_grids(levels: Sequence[LevelShape]) -> list[Grid]:
+    """Chunks and shards of every level.
+
+    The shards of the finer levels shrink with the voxels, so that a block of level 0 makes whole shards of each and
+    nothing is read again. Further up, where shards would become small, levels are made from the level before.
+    """
+    first = shard_zyx(levels[0].shape)
+    grids = [Grid(chunk_zyx(levels[0].shape), first, True)]
+    for level in levels[1:]:
+        chunk: tuple[int, ...] = chunk_zyx(level.shape)
+        shard: list[int] = []
+        for n, whole, s, c, f in zip(level.shape, levels[0].shape, first, chunk, level.factor, strict=True):
+            if s >= whole:  # a block holds this axis whole
+                shard.append(-(-n // c) * c)
+            elif s % f == 0 and s // f >= _SMALLEST_SHARD and (s // f) % min(c, s // f) == 0:
+                shard.append(s // f)
+        if grids[-1].direct and len(shard) == len(level.shape):
+            chunk = tuple(min(c, s) for c, s in zip(chunk, shard, strict=True))
+            grids.append(Grid(chunk, tuple(shard), True))
+        else:
+            grids.append(Grid(chunk, shard_zyx(level.shape), False))
+    return grids
+
+
 class OmeZarrSink:
     """Writes one image. The axes written are those of the volume in lower case, without z for a planar image.
 
@@ -56,6 +93,7 @@ class OmeZarrSink:
         record: the conversion record kept in the attribute ``neuropack``.
         labels: True for a label image: axes zyx, levels by majority.
         resume: continue in a folder that an earlier run left.
+        workers: threads that compress; None for one per processor.
 
     Raises:
         UsageError: a voxel size is missing.
@@ -69,6 +107,7 @@ class OmeZarrSink:
         record: dict[str, Any],
         labels: bool = False,
         resume: bool = False,
+        workers: int | None = None,
     ) -> None:
         volume.require_voxel_size()
         self.path, self.volume, self.record, self.labels = path, volume, record, labels
@@ -84,8 +123,15 @@ class OmeZarrSink:
         self.axes = "".join(a for a in volume.axes if a not in self._drop)
         self._spacing = tuple(1.0 if v is None else v for v in volume.voxel_size_um)
         self.levels = plan_levels(volume.size_zyx, self._spacing)
-        self.footprint = (1,) * (volume.ndim - 3) + shard_zyx(volume.size_zyx)
+        self._grids = plan_grids(self.levels)
+        self.footprint = (1,) * (volume.ndim - 3) + self._grids[0].shard
         self._arrays = self._open() if resume else self._create()
+        self._shards = [
+            ShardedArray(path / str(i), a.shape, a.chunks, a.shards or a.chunks, volume.dtype)
+            for i, a in enumerate(self._arrays)
+        ]
+        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "neuropack-zarr")
+        self._unsynced: list[Path] = []
 
     def _lead(self) -> tuple[int, ...]:
         """Lengths of the axes before z, y, x."""
@@ -106,41 +152,66 @@ class OmeZarrSink:
                 str(i),
                 shape=self._lead() + self._spatial(level.shape),
                 dtype=self.volume.dtype,
-                chunks=ones + self._spatial(chunk_zyx(level.shape)),
-                shards=ones + self._spatial(shard_zyx(level.shape)),
+                chunks=ones + self._spatial(grid.chunk),
+                shards=ones + self._spatial(grid.shard),
                 # blosc is in the Zarr v3 core: a bare shuffle codec is not, and viewers lack it
-                compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
+                compressors=[BloscCodec(cname=COMPRESSOR, clevel=LEVEL, shuffle="shuffle"), Crc32cCodec()],
                 fill_value=0,
                 dimension_names=[a.lower() for a in self.axes],
-                # so that a shard or chunk that is not there is always a defect, never "all zero"
-                config={"write_empty_chunks": True},
             )
-            for i, level in enumerate(self.levels)
+            for i, (level, grid) in enumerate(zip(self.levels, self._grids, strict=True))
         ]
 
     def _open(self) -> list[zarr.Array[Any]]:
         import zarr
 
         group = zarr.open_group(self.path, mode="r+", zarr_format=3)
-        arrays = [group[str(i)] for i in range(len(self.levels))]
-        return [a.with_config({"write_empty_chunks": True}) for a in arrays]  # type: ignore[union-attr]
+        return [group[str(i)] for i in range(len(self.levels))]  # type: ignore[misc]
 
     def _select(self, box: Box) -> Box:
         return tuple(s for s, a in zip(box, self.volume.axes, strict=True) if a not in self._drop)
 
     def write(self, box: Box, block: Array) -> None:
-        """Store a block of level 0."""
-        target = self._select(box)
-        self._arrays[0][target] = block.reshape(box_shape(target))
+        """Store a block of level 0, and what it makes of the finer of the other levels."""
+        lead = len(self._lead())
+        for i, (level, grid) in enumerate(zip(self.levels, self._grids, strict=True)):
+            if not grid.direct:
+                break
+            if i:
+                block = self._shrink(block, self._step(i))
+            zyx = [slice(s.start // f, -(-s.stop // f)) for s, f in zip(box[-3:], level.factor, strict=True)]
+            target = self._select(box)[:lead] + self._spatial(tuple(zyx))
+            self._store(i, target, block.reshape(box_shape(target)))
+
+    def _store(self, i: int, target: Box, block: Array) -> None:
+        self._unsynced += self._shards[i].write(target, block, self._pool)
+
+    def _step(self, i: int) -> tuple[int, int, int]:
+        """How much smaller a level is than the one before, along z, y, x."""
+        z, y, x = (b // a for a, b in zip(self.levels[i - 1].factor, self.levels[i].factor, strict=True))
+        return z, y, x
+
+    def _shrink(self, block: Array, step: tuple[int, int, int]) -> Array:
+        """Downsample in threads, in slabs along z, or along y where there are few planes."""
+        axis = block.ndim - 3 if block.shape[-3] >= _SLAB else block.ndim - 2
+        slabs = [block[(slice(None),) * axis + (slice(a, a + _SLAB),)] for a in range(0, block.shape[axis], _SLAB)]
+        parts = self._pool.map(lambda slab: downsample(slab, step, labels=self.labels), slabs)
+        return np.concatenate(list(parts), axis=axis)
 
     def flush(self) -> None:
-        """Zarr renames a shard into place when it is complete; there is nothing held back."""
+        """Bring the shards written since the last call to the disk, and their names."""
+        files, self._unsynced = self._unsynced, []
+        folders = sorted({f.parent for f in files})
+        for _ in self._pool.map(_sync, [*files, *folders]):
+            pass
 
     def finish(self, statistics: Sequence[Statistics]) -> None:
         """Make the coarser levels, each from the one before, and write the metadata last."""
         self.record = {**self.record, "statistics": [asdict(s) for s in statistics]}
-        for i in range(1, len(self.levels)):
-            self._shrink(i)
+        for i, grid in enumerate(self._grids):
+            if not grid.direct:
+                self._make(i)
+        self.flush()
         attributes = {"ome": self.ome(), "neuropack": self.record}
         root = self.path / "zarr.json"
         node = json.loads(root.read_text(encoding="utf-8"))
@@ -152,20 +223,23 @@ class OmeZarrSink:
             os.fsync(out.fileno())
         temporary.replace(root)
 
-    def _shrink(self, i: int) -> None:
-        fine, coarse = self.levels[i - 1], self.levels[i]
-        step = tuple(b // a for a, b in zip(fine.factor, coarse.factor, strict=True))
-        source, target = self._arrays[i - 1], self._arrays[i]
-        lead = len(self._lead())
+    def _make(self, i: int) -> None:
+        """Make a level from the one before it, shard by shard."""
+        lead, step = len(self._lead()), self._step(i)
+        source, target = self._arrays[i - 1], self._shards[i]
         steps = (1,) * lead + self._spatial(step)
-        for box in _tiles(target.shape, target.shards or target.chunks):
+        for box in _tiles(target.shape, target.shard):
             wide = tuple(
                 slice(s.start * k, min(s.stop * k, n)) for s, k, n in zip(box, steps, source.shape, strict=True)
             )
-            target[box] = downsample(np.asarray(source[wide]), steps, labels=self.labels)
+            fine = np.asarray(source[wide])
+            if "Z" in self._drop:
+                fine = fine.reshape(*fine.shape[:-2], 1, *fine.shape[-2:])
+            self._store(i, box, self._shrink(fine, step).reshape(box_shape(box)))
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Stop the threads."""
+        self._pool.shutdown(cancel_futures=True)
 
     def ome(self) -> dict[str, Any]:
         """The ``ome`` attribute: multiscales with scale and translation per level, and omero or image-label."""
@@ -236,6 +310,17 @@ class OmeZarrSink:
             rgb = colorsys.hsv_to_rgb(value * 0.618033988749895 % 1, 0.75, 1.0)
             colors.append({"label-value": value, "rgba": [*(round(255 * v) for v in rgb), 255]})
         return {"version": VERSION, "colors": colors}
+
+
+def _sync(path: Path) -> None:
+    """See a file, or the names in a folder, to the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # Windows cannot open a folder
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _tiles(shape: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Box]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from neuropack.axes import Array
 
+_ROWS = 64  # of a plane that are averaged at a time: their sums fit the processor's cache
 _SMALLEST = 128  # no further level once rows and columns are at most this long
 
 
@@ -42,42 +43,57 @@ def plan_levels(shape: tuple[int, ...], spacing: tuple[float, ...]) -> list[Leve
     return levels
 
 
-def downsample(block: Array, step: tuple[int, ...], *, labels: bool) -> Array:
-    """Shrink a block by 1 or 2 along each axis: the mean of intensities, the commonest label of labels.
+def downsample(block: Array, step: tuple[int, int, int], *, labels: bool) -> Array:
+    """Shrink a block by 1 or 2 along z, y, x: the mean of intensities, the commonest label of labels.
 
     An odd end is averaged over the voxels that are there. Integers are rounded half up. Among equally common labels
     one that is not background wins, so that thin neurites survive.
+
+    Args:
+        block: any axes, then z, y, x.
+        step: 1 or 2 along z, y, x.
+        labels: True for labels.
     """
-    pads = [(0, n % s) for n, s in zip(block.shape, step, strict=True)]
+    pads = [(0, n % s) for n, s in zip(block.shape[-3:], step, strict=True)]
     if any(after for _, after in pads):
-        block = np.pad(block, pads, mode="edge")
-    parts = [
-        block[tuple(slice(o, None, s) for o, s in zip(offset, step, strict=True))]
-        for offset in product(*(range(s) for s in step))
-    ]
-    if len(parts) == 1:
-        return parts[0]
-    return _commonest(parts) if labels else _mean(parts)
+        block = np.pad(block, [(0, 0)] * (block.ndim - 3) + pads, mode="edge")
+    z, y, x = (n // s for n, s in zip(block.shape[-3:], step, strict=True))
+    stacks = block.reshape(-1, *block.shape[-3:])
+    out = np.empty((len(stacks), z, y, x), block.dtype)
+    shrink = _commonest if labels else _mean
+    # a few rows of a plane at a time, so that the sums stay in the processor's cache
+    for stack, small in zip(stacks, out, strict=True):
+        for k, a in product(range(z), range(0, y, _ROWS)):
+            planes = stack[k * step[0] : (k + 1) * step[0], a * step[1] : (a + _ROWS) * step[1]]
+            shrink(planes, step, small[k, a : a + _ROWS])
+    return out.reshape(*block.shape[:-3], z, y, x)
 
 
-def _mean(parts: list[Array]) -> Array:
-    dtype = parts[0].dtype
-    if dtype.kind == "f":
-        return (np.sum(parts, axis=0, dtype=np.float64) / len(parts)).astype(dtype)
-    wide = np.int32 if dtype.itemsize <= 2 else np.int64
-    if dtype.itemsize == 8:  # a sum of eight could overflow: average in floating point, exact up to 2**53
-        return np.floor(np.sum(parts, axis=0, dtype=np.float64) / len(parts) + 0.5).astype(dtype)
-    total: Array = parts[0].astype(wide)
-    for part in parts[1:]:
-        np.add(total, part, out=total)
-    np.add(total, len(parts) // 2, out=total)
-    return (total // len(parts)).astype(dtype)
+def _mean(planes: Array, step: tuple[int, int, int], out: Array) -> None:
+    kind, size = planes.dtype.kind, planes.dtype.itemsize
+    wide = np.float64 if kind == "f" or size == 8 else np.uint32 if size <= 2 and kind in "ub" else np.int64
+    total: Array = np.zeros((out.shape[0], planes.shape[2]), wide)
+    for plane in planes:
+        for first in range(step[1]):
+            np.add(total, plane[first :: step[1]], out=total, casting="unsafe")
+    if step[2] == 2:
+        total = total[:, 0::2] + total[:, 1::2]
+    count = len(planes) * step[1] * step[2]  # a power of two
+    if kind == "f":
+        out[...] = total / count
+    elif wide is np.float64:  # a sum of eight could overflow 64 bits: exact up to 2**53
+        out[...] = np.floor(total / count + 0.5)
+    else:
+        np.add(total, count // 2, out=total)
+        np.right_shift(total, count.bit_length() - 1, out=total)  # rounds down, negative numbers too
+        out[...] = total
 
 
-def _commonest(parts: list[Array]) -> Array:
-    best, votes = parts[0], np.zeros(parts[0].shape, np.int8)
+def _commonest(planes: Array, step: tuple[int, int, int], out: Array) -> None:
+    parts = [p[j :: step[1], i :: step[2]] for p in planes for j in range(step[1]) for i in range(step[2])]
+    best, votes = parts[0], np.zeros(out.shape, np.int8)
     for candidate in parts:
         count = 2 * np.sum([candidate == other for other in parts], axis=0, dtype=np.int8) + (candidate != 0)
         better = count > votes
         best, votes = np.where(better, candidate, best), np.where(better, count, votes)
-    return best
+    out[...] = best
