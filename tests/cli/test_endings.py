@@ -121,6 +121,18 @@ def test_a_name_that_is_all_suffix(stack: Path, tmp_path: Path) -> None:
     assert main(line) == 0
 
 
+def test_the_source_is_never_the_destination(
+    stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zarr = tmp_path / "a.ome.zarr"
+    assert main(["convert", str(stack), str(zarr)]) == 0
+    before = (zarr / "zarr.json").read_bytes()
+    monkeypatch.chdir(tmp_path)
+    assert main(["convert", "a.ome.zarr", str(zarr), "--voxel-size", "9,9,9", "--overwrite"]) == 2
+    assert "is the source itself" in capsys.readouterr().err
+    assert (zarr / "zarr.json").read_bytes() == before
+
+
 def test_demo_does_not_replace_a_page_of_somebody_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "report.html").write_text("mine", encoding="utf-8")
     assert main(["demo", str(tmp_path)]) == 2

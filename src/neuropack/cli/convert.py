@@ -42,8 +42,11 @@ def convert(
     """Convert one image to OME-Zarr (with a pyramid) or NWB. Run it again to continue after an interruption."""
     size, start, budget = common.voxel_size(voxel_size), common.date_time(session_start), common.size(memory)
     from neuropack import convert as job
+    from neuropack.errors import UsageError
     from neuropack.readers import open_volume
 
+    if source.exists() and source.resolve() == destination.resolve():
+        raise UsageError("the destination is the source itself", file=destination, fix="name another destination")
     with open_volume(source, scene=scene, axes=axes, voxel_size_um=size) as volume, common.progress() as progress:
         volume.require_axes()
         volume.require_voxel_size()
