@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -270,8 +273,30 @@ def test_a_full_disk(tmp_path: Path, name: str) -> None:
 
 
 def test_memory_that_is_too_small_says_what_it_needs(volume: Volume, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--memory"):
+    with pytest.raises(UsageError, match="--memory"):
         convert(volume, [tmp_path / "a.ome.zarr"], memory=1 << 20)
+    assert [p.name for p in tmp_path.iterdir()] == ["raw.bin"]
+
+
+def test_a_foreign_temporary_name_is_never_removed(volume: Volume, tmp_path: Path) -> None:
+    theirs = tmp_path / "a.ome.zarr.partial" / "mine"
+    theirs.parent.mkdir()
+    theirs.write_text("years of work")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="did not leave there"):
+            convert(volume, [tmp_path / "a.ome.zarr"], overwrite=overwrite)
+    assert theirs.read_text() == "years of work"
+
+
+def test_a_dangling_link_is_a_foreign_destination(volume: Volume, tmp_path: Path) -> None:
+    (tmp_path / "a.ome.zarr").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="not written by neuropack"):
+        convert(volume, [tmp_path / "a.ome.zarr"])
+
+
+def test_nwb_has_no_labels(volume: Volume, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no label images"):
+        convert(volume, [tmp_path / "a.nwb"], labels=True)
 
 
 def test_fingerprint_of_a_small_file_sees_every_byte(tmp_path: Path) -> None:
@@ -286,3 +311,82 @@ def test_fingerprint_of_a_small_file_sees_every_byte(tmp_path: Path) -> None:
         assert fingerprint(file) != first
     file.write_bytes(data)
     assert fingerprint(file) == first
+
+
+KILLED = """
+import sys
+import numpy as np
+from pathlib import Path
+from dataclasses import replace
+from datetime import datetime, UTC
+from neuropack.convert import convert, fingerprint, nwb_metadata
+from neuropack.volume import from_array
+source, *destinations = map(Path, sys.argv[1:])
+array = np.random.default_rng(5).integers(0, 3000, (2, 260, 300, 600)).astype("u2")
+volume = from_array(array, "CZYX", path=source, voxel_size_um=(1, 0.5, 0.5), acquired="2026-01-02T03:04:05+00:00")
+nwb = replace(nwb_metadata(volume, fingerprint(source)), created=datetime(2026, 1, 3, tzinfo=UTC))
+print("ready", flush=True)
+print(convert(volume, destinations, nwb=nwb, memory=96 << 20).status, flush=True)
+"""
+
+
+def _start(source: Path, folder: Path) -> subprocess.Popen[str]:
+    run = [sys.executable, "-c", KILLED, str(source), *map(str, both(folder))]
+    process = subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def _blocks_done(folder: Path) -> int:
+    try:
+        return (folder / ".a.ome.zarr.journal").read_text(encoding="utf-8").count('"done"')
+    except FileNotFoundError:
+        return 0
+
+
+def _until_blocks_are_done(process: subprocess.Popen[str], folder: Path, blocks: int) -> None:
+    while process.poll() is None and _blocks_done(folder) < blocks:
+        time.sleep(0.002)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
+@pytest.mark.parametrize("rounds", [10, pytest.param(50, marks=pytest.mark.slow)])
+def test_killed_again_and_again(tmp_path: Path, rounds: int) -> None:
+    """kill -9 at random moments; what is finished in the end is what an undisturbed run writes, byte for byte."""
+    random = np.random.default_rng(rounds)
+    source = tmp_path / "raw.bin"
+    source.write_bytes(b"raw")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for _ in range(rounds):
+        with _start(source, cut) as process:
+            # anywhere from before the first block to the renaming at the end, on a slow machine too
+            _until_blocks_are_done(process, cut, _blocks_done(cut) + int(random.integers(0, 3)))
+            time.sleep(float(random.uniform(0, 0.1)))
+            process.kill()
+            if process.stdout and (out := process.stdout.read()):  # faster than the kill: begin again
+                assert out in ("resumed\n", "written\n", "up to date\n")
+                shutil.rmtree(cut)
+    for folder in (cut, whole):
+        with _start(source, folder) as process:
+            _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert [digests(p) for p in both(cut)] == [digests(p) for p in both(whole)]
+    assert sorted(p.name for p in cut.iterdir()) == ["a.nwb", "a.ome.zarr"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stopping a process is POSIX")
+def test_a_second_run_on_the_same_destination_stops(tmp_path: Path, volume: Volume) -> None:
+    source = tmp_path / "raw.bin"
+    with _start(source, tmp_path / "out") as first:
+        _until_blocks_are_done(first, tmp_path / "out", 1)
+        first.send_signal(signal.SIGSTOP)
+        try:
+            assert first.poll() is None, "the first run ended before it could be stopped"
+            with pytest.raises(OutputError, match="another neuropack is writing here"):
+                convert(volume, [tmp_path / "out" / "a.nwb"])
+        finally:
+            first.send_signal(signal.SIGCONT)
+        _, err = first.communicate()
+    assert first.returncode == 0, err
+    assert not list((tmp_path / "out").glob(".*"))

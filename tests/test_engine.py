@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuropack.engine import Journal, cut, plan
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import UsageError
 from neuropack.volume import from_array
 from neuropack.writers.sink import Statistics
 
@@ -39,7 +39,7 @@ def test_blocks_are_whole_footprints_cover_once_and_fit(shape, first, second, me
     sinks = [Footprint(first), Footprint(second)]
     try:
         block = plan(volume(shape), sinks, memory)
-    except InputError as error:
+    except UsageError as error:
         assert "--memory" in str(error)
         return
     assert math.prod(block) * 2 <= memory // 4
@@ -80,34 +80,38 @@ def test_a_raw_block_is_read_once(unit: tuple[int, ...]) -> None:
 
 
 def test_journal_survives_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    first = Journal(path, {"source": "a"})
+    path = tmp_path / ".a.nwb.journal"
+    first = Journal(tmp_path / "a.nwb", {"source": "a"})
+    first.claim()
     first.start((1, 2, 3), "2026-01-01T00:00:00+00:00")
     statistics = [Statistics(1.0, 9.0, 0, 6)]
     first.note_block(0, statistics)
     first.note_block(1, statistics)
     with path.open("a", encoding="utf-8") as out:
         out.write('{"done": 2, "stat')  # the process died here
-    again = Journal(path, {"source": "a"})
+    again = Journal(tmp_path / "a.nwb", {"source": "a"})
     assert again.load()
     assert (again.block, again.created, again.finished) == ((1, 2, 3), "2026-01-01T00:00:00+00:00", False)
     assert again.done == {0: statistics, 1: statistics}
     again.note_block(2, statistics)
-    third = Journal(path, {"source": "a"})
+    third = Journal(tmp_path / "a.nwb", {"source": "a"})
     assert third.load()
     assert sorted(third.done) == [0, 1, 2]
 
 
 def test_journal_of_another_job(tmp_path: Path) -> None:
-    Journal(tmp_path / "journal", {"source": "a"}).start((1,), "")
+    Journal(tmp_path / "a.nwb", {"source": "a"}).claim()
     with pytest.raises(UsageError, match="other settings"):
-        Journal(tmp_path / "journal", {"source": "b"}).load()
+        Journal(tmp_path / "a.nwb", {"source": "b"}).load()
 
 
 def test_no_journal_is_nothing_to_continue(tmp_path: Path) -> None:
-    assert not Journal(tmp_path / "journal", {}).load()
-    (tmp_path / "journal").write_text("")
-    assert not Journal(tmp_path / "journal", {}).load()
+    journal = Journal(tmp_path / "a.nwb", {})
+    assert not journal.load()
+    journal.path.write_text("")
+    assert not journal.load()
+    journal.claim()
+    assert not journal.load()  # nothing was planned yet
 
 
 def test_statistics() -> None:

@@ -120,6 +120,11 @@ class AxisMap:
         return block[pick]
 
 
+def example(dimensions: int) -> str:
+    """Axes that a file of so many dimensions may have, to show in a message."""
+    return "TCZYX"[-dimensions:] if dimensions <= 5 else KNOWN
+
+
 def relabel(native: str, native_shape: tuple[int, ...], given: str) -> AxisMap:
     """The map for axes that the user states, one letter of TCZYXS per dimension of the file.
 
@@ -142,7 +147,6 @@ def relabel(native: str, native_shape: tuple[int, ...], given: str) -> AxisMap:
             f"--axes {given} does not fit the file: {problem}",
             expected=f"one letter of T C Z Y X S for each of: {shown}",
             found=given,
-            fix=f"name the {len(native)} dimensions in the file's order, for example --axes "
-            + "ZYX".rjust(len(native), "C")[-len(native) :],
+            fix=f"name the {len(native)} dimensions in the file's order, for example --axes {example(len(native))}",
         )
     return AxisMap(given, native_shape)

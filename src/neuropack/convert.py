@@ -6,9 +6,11 @@ import errno
 import glob
 import hashlib
 import json
+import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +73,8 @@ def convert(
     """
     volume.require_axes()
     volume.require_voxel_size()
+    if labels and any(_kind(d) == "nwb" for d in destinations):
+        raise UsageError("NWB has no label images", file=volume.path, fix="write labels to a name in .ome.zarr")
     source = fingerprint(volume.path)
     if any(_kind(d) == "nwb" for d in destinations) and nwb is None:
         nwb = nwb_metadata(volume, source)
@@ -133,11 +137,19 @@ class _Job:
 def _run(
     job: _Job, pending: Sequence[Path], overwrite: bool, memory: int | None, progress: Progress | None
 ) -> Result:
-    for destination in pending:
-        destination.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for destination in pending:
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            locks.enter_context(engine.only_one(destination))
+        return _write(job, pending, overwrite, memory, progress)
+
+
+def _write(
+    job: _Job, pending: Sequence[Path], overwrite: bool, memory: int | None, progress: Progress | None
+) -> Result:
     partial = {d: d.with_name(d.name + ".partial") for d in pending}
     identity = {"source": job.source, "settings": {d.name: job.settings[d] for d in pending}}
-    journal = Journal(_journal_path(pending[0]), identity)
+    journal = Journal(pending[0], identity)
     resume = _load(journal, overwrite=overwrite)
     if not journal.finished:
         resume, sinks = _open(job, partial, journal, memory, resume=resume)
@@ -170,12 +182,31 @@ def _open(
         except Unresumable:
             pass  # an output was caught in the middle of writing its index: begin anew
     for path in partial.values():
+        if path.exists() and not journal.path.exists():
+            raise UsageError(
+                "the temporary name of the destination is taken by something that neuropack did not leave there",
+                file=path,
+                fix="move it away, or choose another destination",
+            )
+    journal.claim()
+    _clear(partial.values())
+    sinks = job.sinks(partial, journal, resume=False)
+    try:
+        block = engine.plan(job.volume, sinks, memory or engine.memory_budget())
+    except UsageError:
+        for sink in sinks:
+            sink.close()
+        _clear([*partial.values(), journal.path])
+        raise
+    journal.start(block, job.nwb.created.isoformat() if job.nwb else "")
+    return False, sinks
+
+
+def _clear(paths: Iterable[Path]) -> None:
+    """Remove files and folders, and what lies beside them under names that begin with theirs."""
+    for path in paths:
         for leftover in path.parent.glob(glob.escape(path.name) + "*"):
             _remove(leftover)
-    sinks = job.sinks(partial, journal, resume=False)
-    created = job.nwb.created.isoformat() if job.nwb else ""
-    journal.start(engine.plan(job.volume, sinks, memory or engine.memory_budget()), created)
-    return False, sinks
 
 
 def _load(journal: Journal, *, overwrite: bool) -> bool:
@@ -248,7 +279,7 @@ def _up_to_date(destination: Path, source: dict[str, Any], settings: dict[str, A
         UsageError: it holds something else.
     """
     _kind(destination)
-    if not destination.exists():
+    if not os.path.lexists(destination):
         return False
     record = read_record(destination)
     if record is None:
@@ -344,10 +375,6 @@ def session_start_of(volume: Volume) -> datetime:
             fix="give it with --session-start (session_start in a study)",
         )
     return datetime.fromisoformat(volume.acquired)
-
-
-def _journal_path(destination: Path) -> Path:
-    return destination.with_name(f".{destination.name}.journal")
 
 
 def _publish(partial: Path, destination: Path) -> None:

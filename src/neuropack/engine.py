@@ -13,12 +13,13 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from neuropack.axes import Array, Box, box_shape
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import OutputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Sink, Statistics
 
@@ -38,11 +39,35 @@ def memory_budget() -> int:
     return min(machine // 4, 2 << 30)
 
 
+@contextmanager
+def only_one(destination: Path) -> Iterator[None]:
+    """Keep other runs off a destination until this one ends; the operating system lets go when a process dies.
+
+    Raises:
+        OutputError: another run is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    path = destination.with_name(f".{destination.name}.lock")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            "another neuropack is writing here at this moment", file=destination, fix="wait until it has finished"
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is still held, so that nobody's fresh lock is taken away
+        lock.release()
+
+
 def plan(volume: Volume, sinks: Sequence[Sink], memory: int) -> tuple[int, ...]:
     """The shape of the blocks: whole footprints of every sink, as large as the memory allows.
 
     Raises:
-        InputError: not even the smallest block fits.
+        UsageError: not even the smallest block fits.
     """
     shape = volume.shape
     block = [
@@ -52,12 +77,13 @@ def plan(volume: Volume, sinks: Sequence[Sink], memory: int) -> tuple[int, ...]:
     limit = memory // _LIVE_BLOCKS
     smallest = math.prod(block) * volume.dtype.itemsize
     if smallest > limit:
-        raise InputError(
+        needed = -(-smallest * _LIVE_BLOCKS // 2**20)
+        raise UsageError(
             "a block of this image does not fit the memory allowed",
             file=volume.path,
-            expected=f"at least {smallest * _LIVE_BLOCKS / 2**20:.0f} MiB",
-            found=f"{memory / 2**20:.0f} MiB",
-            fix="allow more with --memory",
+            expected=f"at least {needed} MiB",
+            found=f"{memory / 2**20:.3g} MiB",
+            fix=f"allow more with --memory {needed}MiB",
         )
     unit = box_shape(next(volume.native_blocks()))
     for enough in (0, _ENOUGH):  # first what a raw block needs to be read once, then for a good measure
@@ -78,15 +104,16 @@ def cut(shape: tuple[int, ...], block: tuple[int, ...]) -> list[Box]:
 
 
 class Journal:
-    """What a job has finished: one JSON line for the job, then one per block.
+    """What a job has finished: a JSON line for the job, one for the plan, then one per block.
 
     Args:
-        path: the file.
+        destination: of the job; the journal lies beside it.
         job: what makes two jobs the same: source, settings, destinations.
     """
 
-    def __init__(self, path: Path, job: dict[str, Any]) -> None:
-        self.path, self.job = path, job
+    def __init__(self, destination: Path, job: dict[str, Any]) -> None:
+        self.destination, self.job = destination, job
+        self.path = destination.with_name(f".{destination.name}.journal")
         self.block: tuple[int, ...] = ()
         self.created = ""
         self.done: dict[int, list[Statistics]] = {}
@@ -107,25 +134,31 @@ class Journal:
             self.path.write_text("".join(lines), encoding="utf-8", newline="\n")
         if not lines:
             return False
-        entries = [json.loads(line) for line in lines]
-        if entries[0]["job"] != self.job:
+        job, *entries = [json.loads(line) for line in lines]
+        if job != self.job:
             raise UsageError(
-                "an unfinished conversion with other settings, or of another source, lies here",
-                file=self.path,
+                "an unfinished conversion with other settings, or of another source, lies beside the destination",
+                file=self.destination,
                 fix="run the earlier command again to complete it, or add --overwrite to discard it",
             )
-        self.block, self.created = tuple(entries[0]["block"]), entries[0]["created"]
-        for entry in entries[1:]:
+        for entry in entries:
+            if "block" in entry:
+                self.block, self.created = tuple(entry["block"]), entry["created"]
             if "done" in entry:
                 self.done[entry["done"]] = [Statistics(*s) for s in entry["statistics"]]
             self.finished = self.finished or "finished" in entry
-        return True
+        return bool(self.block)
+
+    def claim(self) -> None:
+        """Begin anew: from here on what lies under the temporary names is this job's."""
+        self.block, self.done, self.finished = (), {}, False
+        self.path.unlink(missing_ok=True)
+        self.note(self.job)
 
     def start(self, block: tuple[int, ...], created: str) -> None:
-        """Begin anew, forgetting an earlier run; `created` is the date that a continued run must write again."""
-        self.block, self.created, self.done, self.finished = block, created, {}, False
-        self.path.unlink(missing_ok=True)
-        self.note({"job": self.job, "block": list(block), "created": created})
+        """Note the plan; `created` is the date that a continued run must write again."""
+        self.block, self.created = block, created
+        self.note({"block": list(block), "created": created})
 
     def note(self, entry: dict[str, Any]) -> None:
         """Add a line and see it to the disk."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from neuropack.axes import Array, AxisMap, Box, full_box, relabel
+from neuropack.axes import Array, AxisMap, Box, example, full_box, relabel
 from neuropack.errors import InputError, UsageError
 
 Source = Literal["file", "user", "missing"]
@@ -78,7 +78,8 @@ class Volume:
         path: the file, or the folder of a multi-file image.
         format: the format as a person calls it, such as ``OME-TIFF``.
         scene: name of the scene where a file holds several images, else None.
-        native_axes, native_shape: the file's own dimensions, the axes that `pixels` speaks.
+        native_axes: the file's own dimensions, a letter each: the axes that `pixels` speaks.
+        native_shape: their lengths.
         dtype: of the pixels, in the machine's byte order.
         pixels: the decoder.
         voxel_size_um: (z, y, x) in micrometre.
@@ -282,7 +283,7 @@ class Volume:
                 file=self.path,
                 expected="one letter of T C Z Y X S for each dimension",
                 found=f"{shown}: {', '.join(self.axis_map.unknown)} unknown",
-                fix="give them with --axes, for example --axes " + "ZYX".rjust(self.ndim, "C")[-self.ndim :],
+                fix=f"give them with --axes, for example --axes {example(self.ndim)}",
             )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from neuropack.build.document import Made, document
 from neuropack.build.nwb import nwb_metadata
 from neuropack.build.plan import Planned, opened, plan
 from neuropack.convert import Status, convert
-from neuropack.engine import Progress
+from neuropack.engine import Progress, only_one
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.release import (
     MANIFEST,
@@ -96,7 +96,9 @@ def build(
     _guard(study, release)
     planned = plan(study)
     try:
-        return _build(study, planned, release, prune, memory, progress)
+        release.parent.mkdir(parents=True, exist_ok=True)
+        with only_one(release):
+            return _build(study, planned, release, prune, memory, progress)
     except OSError as error:
         place = error.filename or release
         fix = "check the folder's permissions and the room on the disk"

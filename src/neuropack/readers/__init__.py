@@ -104,6 +104,8 @@ def _head(path: Path) -> bytes:
     try:
         if path.is_dir():
             return b""
+        if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+            raise InputError("is neither a file nor a folder", file=path, fix="give a file or a folder")
         with path.open("rb") as file:
             head = file.read(_HEAD)
     except FileNotFoundError:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in the C accelerator and its fallback alike
 from typing import Any, NoReturn
 
@@ -31,6 +34,9 @@ class JsonFile:
     name: str
     text: str
     data: Any
+    # offsets of the values directly inside the objects and arrays that were searched, by their own offset: a rule
+    # that asks for every record of a list must not go through the list each time
+    _inside: dict[int, dict[str, int]] = field(default_factory=dict, init=False, repr=False)
 
     def where(self, *keys: str | int) -> Where:
         """The place of a value by its keys and indices; of the nearest value around it where it is absent."""
@@ -40,11 +46,28 @@ class JsonFile:
         """The place of a value by its JSON pointer (RFC 6901); or of the nearest value around it."""
         offset = 0
         for token in tokens(json_pointer):
-            inner = _step(self.text, _skip(self.text, offset), token)
+            inner = self._children(_skip(self.text, offset)).get(token)
             if inner is None:
                 break
             offset = inner
-        return Where(self.name, json_pointer or None, *line_column(self.text, _skip(self.text, offset)))
+        return Where(self.name, json_pointer or None, *self._line_column(_skip(self.text, offset)))
+
+    def _children(self, offset: int) -> dict[str, int]:
+        """Offsets by name (or index) of what is directly inside the value at an offset; nothing in a scalar."""
+        if self.text[offset] not in "{[":
+            return {}
+        if offset not in self._inside:
+            self._inside[offset] = dict(_children(self.text, offset))
+        return self._inside[offset]
+
+    @cached_property
+    def _breaks(self) -> array[int]:
+        return array("L", (m.start() for m in re.finditer("\n", self.text)))
+
+    def _line_column(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both counted from 1."""
+        before = bisect_left(self._breaks, offset)
+        return before + 1, offset - (self._breaks[before - 1] if before else -1)
 
 
 def parse(text: str) -> Any:
@@ -67,11 +90,6 @@ def tokens(json_pointer: str) -> list[str]:
     return [t.replace("~1", "/").replace("~0", "~") for t in json_pointer.split("/")[1:]]
 
 
-def line_column(text: str, offset: int) -> tuple[int, int]:
-    """Line and column of an offset, both counted from 1."""
-    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
-
-
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
@@ -87,16 +105,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _skip(text: str, offset: int) -> int:
     match = _SPACE.match(text, offset)
     return match.end() if match else offset
-
-
-def _step(text: str, offset: int, token: str) -> int | None:
-    """Offset of the member or element `token` of the object or array that starts at `offset`."""
-    if text[offset] not in "{[":
-        return None
-    for name, start in _children(text, offset):
-        if name == token:
-            return start
-    return None
 
 
 def _children(text: str, offset: int) -> Iterator[tuple[str, int]]:
