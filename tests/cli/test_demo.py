@@ -78,6 +78,6 @@ def test_demo_does_not_touch_another_study(
 ) -> None:
     (tmp_path / "study.yaml").write_text("years of work", encoding="utf-8")
     for more in ([], ["--input", str(data_file("oib/test.oib"))]):
-        assert main(["demo", str(tmp_path), *more]) in (2, 3)
+        assert main(["demo", str(tmp_path), *more]) == 2
         assert "study" in capsys.readouterr().err
     assert (tmp_path / "study.yaml").read_text(encoding="utf-8") == "years of work"

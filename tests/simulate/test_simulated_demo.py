@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neuropack.errors import OutputError
+from neuropack.errors import UsageError
 from neuropack.readers import open_volume
 from neuropack.simulate.demo import DemoInputs, write_raw
 from neuropack.skeleton import read_swc
@@ -79,7 +79,7 @@ def test_a_second_call_only_writes_what_is_missing(demo: DemoInputs) -> None:
 
 
 def test_another_seed_in_the_same_folder_is_refused(demo: DemoInputs) -> None:
-    with pytest.raises(OutputError, match="holds another study"):
+    with pytest.raises(UsageError, match="holds another study"):
         write_raw(demo.folder, seed=1)
 
 
@@ -87,6 +87,6 @@ def test_files_of_somebody_else_are_not_taken_for_ours(tmp_path: Path) -> None:
     foreign = tmp_path / "raw" / "M01_LH.czi"
     foreign.parent.mkdir()
     foreign.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(UsageError, match="is there already"):
         write_raw(tmp_path)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [foreign]

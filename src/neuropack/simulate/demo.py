@@ -9,7 +9,7 @@ from typing import Any
 
 import neuropack
 from neuropack import resources
-from neuropack.errors import OutputError
+from neuropack.errors import OutputError, UsageError
 from neuropack.simulate.colours import BRAINBOW
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.stack import SimulatedStack, stack
@@ -85,7 +85,8 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
         seed: 0 or more; it fixes every voxel and every sample.
 
     Raises:
-        OutputError: the folder holds another study or files of these names, or cannot be written.
+        UsageError: the folder holds another study, or files of these names.
+        OutputError: it cannot be read or written.
     """
     inputs = DemoInputs(
         folder=folder,
@@ -139,7 +140,7 @@ def _begin(inputs: DemoInputs, text: str) -> None:
         except OSError as error:
             raise OutputError(f"cannot be read: {error.strerror}", file=inputs.study) from error
         if there != text.encode():
-            raise OutputError(
+            raise UsageError(
                 "holds another study",
                 file=inputs.study,
                 expected="an empty folder, or the same demonstration",
@@ -149,7 +150,7 @@ def _begin(inputs: DemoInputs, text: str) -> None:
         return
     for path in (*inputs.raw, *inputs.labels, *(p for mouse in inputs.skeletons for p in mouse)):
         if path.exists():
-            raise OutputError(
+            raise UsageError(
                 "is there already, without the demonstration's study", file=path, fix="choose another folder"
             )
     with published(inputs.study) as partial:
