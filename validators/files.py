@@ -13,7 +13,8 @@ from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.release_files import manifest_row_problem
 
 COLUMNS = ("path", "bytes", "sha256")
-UNFINISHED = (".partial", ".journal", ".flushing", ".part", ".crdownload")
+EXPECTED = ("README.md", "LICENSE", "CHANGES", ".bidsignore", "croissant.json", "metadata/datacite.json")
+UNFINISHED = (".neuropack-building", ".partial", ".journal", ".flushing", ".part", ".crdownload")
 JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "__MACOSX"}
 JUNK_ENDINGS = ("~", ".tmp", ".swp", ".bak", ".orig")
 # Windows refuses these, https://learn.microsoft.com/windows/win32/fileio/naming-a-file
@@ -43,7 +44,8 @@ def readable(release: ReleaseFiles) -> Iterator[Finding]:
 def manifest(release: ReleaseFiles) -> Iterator[Finding]:
     """The release has a manifest.tsv with path, bytes and sha256 of its files, each path once.
 
-    Without it nobody can tell a complete copy from a damaged one.
+    Without it nobody can tell a complete copy from a damaged one. Its lines end as neuropack ends them, because
+    other programs read it too, and because a last line without an end may have lost a part.
 
     Build the release again; the manifest is written last.
     """
@@ -53,6 +55,9 @@ def manifest(release: ReleaseFiles) -> Iterator[Finding]:
     table = release.table(MANIFEST)
     if table is None:
         return
+    if (form := _form_problem(release.path(MANIFEST).read_bytes())) is not None:
+        fix = "restore the manifest from a complete copy, or build the release again"
+        yield Finding(MANIFEST, "UTF-8 text whose lines each end with one line feed", form, fix)
     if missing := [c for c in COLUMNS if c not in table.columns]:
         expected = f"the columns {', '.join(COLUMNS)}"
         yield Finding(Where(MANIFEST, line=1), expected, f"no {', '.join(missing)}", "build the release again")
@@ -61,6 +66,8 @@ def manifest(release: ReleaseFiles) -> Iterator[Finding]:
     for i, row in enumerate(table.rows):
         if (problem := manifest_row_problem(row)) is not None:
             yield Finding(table.where(i), *problem, "build the release again")
+        elif row["path"] == MANIFEST:
+            yield Finding(table.where(i), "files other than the manifest", MANIFEST, "delete the line")
         elif row["path"] in seen:
             found = f"{row['path']} stands in line {seen[row['path']]} too"
             yield Finding(table.where(i), "each path once", found, "delete one of the two lines")
@@ -78,10 +85,32 @@ def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if release.manifest is None:
         return
+    listed = release.manifest_paths
+    known = {str(folder) for path in listed for folder in PurePosixPath(path).parents}
+    new: dict[str, list[str]] = {}
     for name in release.files:
-        if name != MANIFEST and name not in release.manifest and not _leftover(name):
-            fix = "remove the file, or build the release again so that it is listed"
-            yield Finding(name, "a line in manifest.tsv", "none", fix)
+        if name == MANIFEST or name in listed or _leftover(name) or not _encodable(name):
+            continue
+        folders = map(str, reversed(PurePosixPath(name).parents))
+        new.setdefault(next((f for f in folders if f not in known and f != "."), name), []).append(name)
+    for top, names in new.items():
+        found = "none" if names == [top] else f"none for the folder and the {len(names)} file(s) below it"
+        fix = "remove it, or build the release again so that it is listed"
+        yield Finding(top, f"a line in {MANIFEST}", found, fix)
+
+
+@rule(id="files.expected", level="error", reads="names")
+def expected(release: ReleaseFiles) -> Iterator[Finding]:
+    """The release has its texts: README.md, LICENSE, CHANGES, .bidsignore, croissant.json, metadata/datacite.json.
+
+    People and search engines learn from them what the data are and what may be done with them, and BIDS which files
+    are not its own.
+
+    Restore the file from a complete copy, or build the release again.
+    """
+    for name in EXPECTED:
+        if name not in release.files and name not in release.others:
+            yield Finding(name, "a text that belongs to every release", "no such file", REBUILD)
 
 
 @rule(id="files.missing", level="error", reads="names", gives_way=True)
@@ -114,7 +143,7 @@ def size(release: ReleaseFiles) -> Iterator[Finding]:
     Restore the file from a complete copy, or build the release again.
     """
     for path, row in (release.manifest or {}).items():
-        if (found := release.files.get(path, row.bytes)) != row.bytes:
+        if path != MANIFEST and (found := release.files.get(path, row.bytes)) != row.bytes:
             yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", REBUILD)
 
 
@@ -126,7 +155,8 @@ def digest(release: ReleaseFiles) -> Iterator[Finding]:
 
     Restore the file from a complete copy, or build the release again if it was changed on purpose.
     """
-    rows = [r for p, r in (release.manifest or {}).items() if release.files.get(p) == r.bytes]
+    listed = (release.manifest or {}).items()
+    rows = [r for p, r in listed if p != MANIFEST and release.files.get(p) == r.bytes]
     done, total = 0, sum(r.bytes for r in rows)
 
     def compute(path: str) -> str:
@@ -163,10 +193,8 @@ def unfinished(release: ReleaseFiles) -> Iterator[Finding]:
 
     Run the command that was interrupted again, or remove what it left.
     """
-    entries = [*release.files, *release.folders]
-    for name in sorted(entries):
-        inside = any(_unfinished(p) for p in map(str, PurePosixPath(name).parents))
-        if _unfinished(name) and not inside:
+    for name in sorted([*release.files, *release.folders]):
+        if _unfinished(name) and not any(map(_unfinished, map(str, PurePosixPath(name).parents))):
             fix = "run the command that was interrupted again, or remove what it left"
             yield Finding(name, "only finished files", "a leftover of an interrupted run", fix)
 
@@ -204,6 +232,25 @@ def names(release: ReleaseFiles) -> Iterator[Finding]:
         if problem is not None:
             expected = f"a portable name, and a path of at most {LONGEST} characters"
             yield Finding(_escaped(name), expected, problem, "rename it and build the release again")
+
+
+def _form_problem(data: bytes) -> str | None:
+    """What is wrong with the bytes of a manifest that reads well as a table."""
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "a byte order mark at its beginning, as spreadsheet programs write it"
+    if (at := data.find(b"\r")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        return f"a carriage return in line {line}, as Windows ends its lines"
+    return None if data.endswith(b"\n") else "no line feed after the last line: the end may be lost"
+
+
+def _encodable(name: str) -> bool:
+    """False for a name that a manifest cannot hold; files.names tells it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _name_problem(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
@@ -64,9 +65,14 @@ def schema(release: ReleaseFiles) -> Iterator[Finding]:
 
     Correct the field in study.yaml and build the release again.
     """
-    from neuropack.schema import validate
+    from neuropack.schema import schema_version, validate
 
     if (document := release.metadata) is not None:
+        ours, theirs = schema_version(), document.data.get("schema_version")
+        if isinstance(theirs, str) and _release(theirs) > _release(ours):
+            fix = "update neuropack: this one does not know what the newer schema allows"
+            yield Finding(document.where("schema_version"), f"{ours}, or an older schema", theirs, fix)
+            return
         for problem in validate(document.data):
             yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix)
 
@@ -146,6 +152,34 @@ def references(release: ReleaseFiles) -> Iterator[Finding]:
                     yield _dangling(where, "subjects", name, known["subjects"])
 
 
+@rule(id="metadata.one-animal", level="error", reads="text")
+def one_animal(release: ReleaseFiles) -> Iterator[Finding]:
+    """An image stack, its specimen, its acquisition and the name of its folder are of one animal.
+
+    Each record may be sound by itself; two stacks whose records were exchanged are found only this way.
+
+    Correct the subject or the specimen in study.yaml and build the release again.
+    """
+    if (document := release.metadata) is None:
+        return
+    specimens = {r["id"]: r for _, r in release.records("specimens") if isinstance(r.get("id"), str)}
+    acquisitions = {r["id"]: r for _, r in release.records("acquisitions") if isinstance(r.get("id"), str)}
+    for i, stack in release.records("image_stacks"):
+        subject, specimen = _text(stack.get("subject")), _text(stack.get("specimen"))
+        owner = _text(specimens.get(specimen, {}).get("subject"))
+        imaged = _text(acquisitions.get(_text(stack.get("acquisition")), {}).get("specimen"))
+        folder = re.match(r"sub-([^/_]+)/", _text(stack.get("path")))
+        for slot, other, whose in (
+            ("subject", owner, f"the animal of its specimen {specimen}"),
+            ("specimen", imaged, f"what its acquisition {_text(stack.get('acquisition'))} imaged"),
+            ("subject", folder[1] if folder else "", f"the animal that its path names: {_text(stack.get('path'))}"),
+        ):
+            said = _text(stack.get(slot))
+            if said and other and said != other:
+                yield Finding(document.where("image_stacks", i, slot), f"{other}, {whose}", said, EDIT)
+                break
+
+
 @rule(id="metadata.paths", level="error", reads="names")
 def paths(release: ReleaseFiles) -> Iterator[Finding]:
     """Every file and folder that the metadata name is in the release.
@@ -166,8 +200,7 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
                 if unsafe(path):
                     yield Finding(where, "a path inside the release, with forward slashes", repr(path), EDIT)
                 elif path.rstrip("/") not in there and path not in release.others:
-                    near = get_close_matches(path, there, 1, 0.9)
-                    hint = f"; {near[0]} is there" if near else ""
+                    hint = f"; {near} is there" if (near := _near(path, there)) else ""
                     yield Finding(where, "a file or folder of the release", f"{path} is not there{hint}", EDIT)
 
 
@@ -226,6 +259,11 @@ def licence(release: ReleaseFiles) -> Iterator[Finding]:
         yield Finding(description.where("License"), f"{stated}, as {METADATA} says", shown, EDIT)
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """Major and minor number of a version; a patch adds no field."""
+    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+
+
 def _spdx_problem(spdx: str) -> str | None:
     from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
@@ -234,6 +272,14 @@ def _spdx_problem(spdx: str) -> str | None:
     except InvalidLicenseExpression as error:
         return f"{spdx!r}: {error}"
     return None if written == spdx else f"{spdx!r}, which is written {written}"
+
+
+def _near(path: str, there: set[str]) -> str | None:
+    """What lies in the same folder under a name like it, or elsewhere under the same name."""
+    home, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
+    beside = sorted(t for t in there if str(PurePosixPath(t).parent) == home)
+    near = get_close_matches(path, beside, 1, 0.9)
+    return near[0] if near else next((t for t in sorted(there) if PurePosixPath(t).name == name), None)
 
 
 def _dangling(where: Any, target: str, name: str, known: set[str]) -> Finding:

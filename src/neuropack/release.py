@@ -20,6 +20,9 @@ from neuropack.volume import Channel, Volume, VoxelSize
 
 MANIFEST = "manifest.tsv"
 METADATA = "metadata/neuropack.json"
+NOT_DATA = {".git"}
+"""What may lie at the root of a release without being part of it: it changes while the data do not."""
+
 _TABLES = {
     "participants": "participants.tsv",
     "samples": "samples.tsv",
@@ -65,10 +68,12 @@ def digest_of_lines(entries: Mapping[str, Entry]) -> str:
 
 
 def files_below(root: Path) -> Iterator[str]:
-    """Every file below a folder, relative, with forward slashes, sorted."""
+    """Every file below a folder but those of version control, relative, with forward slashes, sorted."""
     found = []
-    for folder, _, names in os.walk(root):
+    for folder, folders, names in os.walk(root):
         base = Path(folder).relative_to(root)
+        if base == Path():
+            folders[:] = [f for f in folders if f not in NOT_DATA]
         found += [(base / name).as_posix() for name in names]
     yield from sorted(found)
 

@@ -10,9 +10,12 @@ import pytest
 import zarr
 
 from neuropack.convert import convert
+from neuropack.engine import cut, plan
 from neuropack.errors import InputError, UsageError
 from neuropack.readers import open_volume
 from neuropack.volume import Channel, Volume, from_array
+from neuropack.writers.ome_zarr import OmeZarrSink
+from neuropack.writers.pyramid import downsample, plan_levels
 
 
 def image(path: Path, shape: tuple[int, ...] = (2, 9, 300, 260), axes: str = "CZYX", **fields: object) -> Volume:
@@ -55,6 +58,26 @@ def test_levels_are_means_of_level_0(tmp_path: Path) -> None:
     level = open_volume(tmp_path / "a.ome.zarr").level(1)
     whole = volume[...].astype(float).reshape(2, 9, 150, 2, 130, 2).mean((3, 5))
     np.testing.assert_array_equal(level[...], np.floor(whole + 0.5))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing"), [((2, 70, 701, 1100), (1.0, 0.5, 0.5)), ((1, 131, 530, 520), (1.0, 1.0, 1.0))]
+)
+def test_every_level_is_made_of_the_one_before_whatever_the_blocks(
+    tmp_path: Path, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> None:
+    volume = image(tmp_path, shape, voxel_size_um=spacing)
+    convert(volume, [tmp_path / "a.ome.zarr"], memory=140 << 20)
+    assert len(cut(volume.shape, plan(volume, [OmeZarrSink(tmp_path / "b", volume, record={})], 140 << 20))) > 3
+    back = open_volume(tmp_path / "a.ome.zarr")
+    whole = volume[...]
+    np.testing.assert_array_equal(back[...], whole)
+    levels = plan_levels(volume.size_zyx, spacing)
+    assert len(back.levels) == len(levels) - 1 >= 3
+    for number in range(1, len(levels)):
+        factors = zip(levels[number].factor, levels[number - 1].factor, strict=True)
+        whole = downsample(whole, tuple(a // b for a, b in factors), labels=False)
+        np.testing.assert_array_equal(back.level(number)[...], whole)
 
 
 def test_every_shard_is_written_even_where_all_is_zero(tmp_path: Path) -> None:

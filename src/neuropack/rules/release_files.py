@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
 from neuropack.issue import Checked, Where
-from neuropack.release import MANIFEST, METADATA
+from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.rule import Finding
@@ -134,7 +134,8 @@ class ReleaseFiles:
                         columns = lines.readline().rstrip("\r\n").split("\t")
                 except InputError as error:
                     line = int(error.where.split()[-1]) if error.where else None
-                    seen = ", ".join(t for t in (error.what, error.expected, error.found) if t)
+                    told = (error.expected and f"{error.expected} expected", error.found and f"{error.found} found")
+                    seen = ": ".join(t for t in (error.what, ", ".join(filter(None, told))) if t)
                     self._cannot_read(Where(name, line=line), "a tab-separated table", seen)
                 else:
                     if len(set(columns)) < len(columns):
@@ -188,6 +189,12 @@ class ReleaseFiles:
         return rows
 
     @cached_property
+    def manifest_paths(self) -> set[str]:
+        """Every path that the manifest names, also in a row that cannot be used otherwise."""
+        table = self.table(MANIFEST)
+        return {row["path"] for row in table.rows} if table is not None and "path" in table.columns else set()
+
+    @cached_property
     def images(self) -> list[OmeZarr]:
         """The OME-Zarr images whose metadata can be understood, sorted by path."""
         return [image for image, _ in self.parsed_images if image is not None]
@@ -217,8 +224,8 @@ class ReleaseFiles:
 def manifest_row_problem(row: dict[str, str]) -> tuple[str, str] | None:
     """What was expected and found where a row of the manifest cannot be used, else None."""
     path = row["path"]
-    if unsafe(path):
-        return "a path inside the release, with forward slashes", repr(path)
+    if unsafe(path) or PurePosixPath(path).as_posix() != path:
+        return "a path inside the release, with forward slashes and no ./", repr(path)
     if not (row["bytes"].isascii() and row["bytes"].isdigit() and len(row["bytes"]) < 20):
         return "a number of bytes", repr(row["bytes"])
     if not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
@@ -241,6 +248,8 @@ def _walk(root: Path) -> Iterator[tuple[str, int | str]]:
             with os.scandir(root / folder) as entries:
                 for entry in entries:
                     name = folder + entry.name
+                    if name in NOT_DATA:
+                        continue
                     status = entry.stat(follow_symlinks=False)
                     if stat.S_ISDIR(status.st_mode):
                         yield name, "folder"
