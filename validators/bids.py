@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, rule
 from neuropack.rules.json_text import JsonFile
+from neuropack.table import MISSING
 
 DESCRIPTION = "dataset_description.json"
 SUFFIXES = "2PE|BF|CARS|CONF|DIC|DF|FLUO|MPE|NLO|OCT|PC|PLI|SEM|SPIM|SR|TEM|uCT"
@@ -23,7 +25,9 @@ _FIRST = (
 )
 RAW = re.compile(rf"{_FIRST}(_chunk-[0-9]+)?_({SUFFIXES})")
 DERIVED = re.compile(rf"{_FIRST}(_space-{_LABEL})?(_chunk-[0-9]+)?(_desc-{_LABEL})?_({SUFFIXES})")
+Records = dict[tuple[str, ...], dict[str, Any]]
 EXAMPLE = "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF"
+IN_OTHER_WORDS = ("species", "age")  # BIDS writes the binomial, and years
 REBUILD = "correct study.yaml and build the release again"
 
 
@@ -117,6 +121,66 @@ def participants(release: ReleaseFiles) -> Iterator[Finding]:
     """
     animals = [(f,) for f in release.folders if re.fullmatch(rf"sub-{_LABEL}", f)]
     yield from _covers(release, "participants.tsv", ("participant_id",), ("participant_id",), animals)
+
+
+@rule(id="bids.tables", level="error", reads="text")
+def tables(release: ReleaseFiles) -> Iterator[Finding]:
+    """participants.tsv, samples.tsv and their copies in derivatives say what the metadata say, in one row each.
+
+    The tables are searched by people and BIDS tools, the metadata by programs: a sex or a hemisphere that differs
+    makes two data sets of one.
+
+    Correct study.yaml and build the release again; the tables are written from it.
+    """
+    if release.metadata is None:
+        return
+    animals: Records = {("sub-" + str(r.get("id")),): r for _, r in release.records("subjects")}
+    specimens = {str(r.get("id")): r for _, r in release.records("specimens")}
+    tissue: Records = {}
+    for _, stack in release.records("image_stacks"):
+        name = PurePosixPath(str(stack.get("path"))).name.removesuffix(".ome.zarr")
+        if (match := RAW.fullmatch(name)) is not None and str(stack.get("specimen")) in specimens:
+            tissue[match.group("sub", "sample")] = specimens[str(stack.get("specimen"))]
+    for file in release.named(r"(derivatives/[^/]+/)?participants\.tsv"):
+        yield from _agrees(release, file, ("participant_id",), animals, "Subject")
+    for file in release.named(r"(derivatives/[^/]+/)?samples\.tsv"):
+        yield from _agrees(release, file, ("participant_id", "sample_id"), tissue, "Specimen")
+
+
+def _agrees(
+    release: ReleaseFiles,
+    name: str,
+    keys: tuple[str, ...],
+    records: Records,
+    kind: str,
+) -> Iterator[Finding]:
+    """Each row of a table is of another record, and has its values in the columns that are fields of its class."""
+    from neuropack.schema import fields
+
+    table = release.table(name)
+    if table is None or not set(keys) <= set(table.columns):
+        return
+    shared = [c for c in table.columns if c in fields(kind) and c not in (*keys, *IN_OTHER_WORDS)]
+    seen: dict[tuple[str, ...], int] = {}
+    for i, row in enumerate(table.rows):
+        key = tuple(row[k] for k in keys)
+        if key in seen:
+            found = f"{', '.join(key)} stands in line {seen[key] + 2} too"
+            yield Finding(table.where(i), "a row of its own for each", found, REBUILD)
+            continue
+        seen[key] = i
+        if key not in records:
+            yield Finding(table.where(i), f"a {kind.lower()} of the metadata", ", ".join(key), REBUILD)
+            continue
+        for column in shared:
+            said = _cell(records[key].get(column))
+            if row[column] != said and not (row[column] == MISSING and said == "U"):  # BIDS knows no U
+                yield Finding(table.where(i), f"{column} {said}, as {METADATA} says", row[column], REBUILD)
+
+
+def _cell(value: Any) -> str:
+    """A value as a BIDS table has it."""
+    return MISSING if value is None else " ".join(str(value).split())
 
 
 def _description(release: ReleaseFiles, name: str, *fields: str) -> Iterator[Finding]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
+from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.ome_zarr import OmeZarr
 from neuropack.rules.pixels import absent, partner
@@ -16,9 +18,10 @@ REBUILD = "build the release again"
 
 @rule(id="images.described", level="error", reads="text")
 def described(release: ReleaseFiles) -> Iterator[Finding]:
-    """Every OME-Zarr image outside derivatives/ is an image stack of the metadata.
+    """Every OME-Zarr image outside derivatives/, and every NWB file, belongs to an image stack of the metadata.
 
-    An image that the metadata do not know has no animal, no specimen and no microscope.
+    An image that the metadata do not know has no animal, no specimen and no microscope, and nothing to compare its
+    pixels with.
 
     Add the stack to study.yaml and build the release again.
     """
@@ -30,6 +33,10 @@ def described(release: ReleaseFiles) -> Iterator[Finding]:
         if outside and folder not in known:
             fix = "add the stack to study.yaml and build the release again"
             yield Finding(folder, "an entry in image_stacks of the metadata", "none", fix)
+    paired = {str(r.get("nwb_path")) for _, r in release.records("image_stacks")}
+    for nwb in release.nwb_files:
+        if nwb.name not in paired:
+            yield Finding(nwb.name, "the nwb_path of an image stack in the metadata", "none names it", REBUILD)
 
 
 @rule(id="images.metadata", level="error", reads="text")
@@ -61,17 +68,96 @@ def voxel_size(release: ReleaseFiles) -> Iterator[Finding]:
 
     Correct the voxel size in study.yaml if it is wrong, and build the release again.
     """
+    acquisitions = {str(r.get("id")): (k, r) for k, r in release.records("acquisitions")}
     for image, i, record in _stacks(release):
-        told = list(_voxel_sizes(release, image, i, record))
+        told = list(_voxel_sizes(release, image, i, record, acquisitions.get(str(record.get("acquisition")))))
+        wrong: dict[Where, list[tuple[str, float, float, str]]] = {}
         for k, axis in enumerate("zyx"):
-            values = [(where, name, size[k]) for where, name, size in told if size[k] is not None]
+            values = [(where, name, v) for where, name, size in told if (v := size[k]) is not None]
             if not values:
                 continue
             agreed = max((v for *_, v in values), key=lambda v: sum(_same(v, w) for *_, w in values))
             witness = next(name for _, name, v in values if _same(v, agreed))
             for where, _, value in values:
                 if not _same(value, agreed):
-                    yield Finding(where, f"{agreed:g} um along {axis}, as {witness} says", f"{value:g} um", REBUILD)
+                    wrong.setdefault(where, []).append((axis, agreed, value, witness))
+        for where, axes in wrong.items():
+            expected = ", ".join(f"{agreed:g} um along {axis}" for axis, agreed, *_ in axes)
+            found = ", ".join(f"{value:g} um along {axis}" for axis, _, value, _ in axes)
+            yield Finding(where, f"{expected}, as {axes[0][3]} says", found, REBUILD)
+
+
+@rule(id="images.channels", level="error", reads="text")
+def channels(release: ReleaseFiles) -> Iterator[Finding]:
+    """Metadata, OME-Zarr and NWB have the same channels in the same order.
+
+    Pixels are looked up by the number of a channel, and understood by its name: in another order, one dye is taken
+    for the other, and nothing else shows it.
+
+    Correct the order of the channels in study.yaml, and build the release again.
+    """
+    acquisitions = {str(r.get("id")): (k, r) for k, r in release.records("acquisitions")}
+    for image, _, record in _stacks(release):
+        k, acquisition = acquisitions.get(str(record.get("acquisition")), (0, {}))
+        said, count = acquisition.get("channels"), image.length("c")
+        if not isinstance(said, list) or release.metadata is None or count is None:
+            continue
+        where = release.metadata.where("acquisitions", k, "channels")
+        if len(said) != count:
+            yield Finding(where, f"{count} channels, as {image.folder} has", f"{len(said)}", REBUILD)
+        elif image.channels_named:
+            yield from _other_order(release, image, said, where)
+
+
+def _other_order(release: ReleaseFiles, image: OmeZarr, said: list[Any], where: Where) -> Iterator[Finding]:
+    """One finding for the one of the three that has the channels in another order than the other two."""
+    labels, named = image.channel_labels, [_names(entry, n) for n, entry in enumerate(said)]
+    nwb, _, _ = partner(release, image)
+    held = [i for i in nwb.images if i.index is not None and i.index < len(said)] if nwb is not None else []
+    as_zarr = [i.name not in labels or labels[i.index or 0] == i.name for i in held]
+    as_metadata = [i.name not in set().union(*named) or i.name in named[i.index or 0] for i in held]
+    shown = ", ".join(map(str, labels))
+    if any(label not in names for label, names in zip(labels, named, strict=True)):
+        told = ", ".join(str(e.get("name")) if isinstance(e, dict) else "?" for e in said)
+        if held and all(as_metadata) and not all(as_zarr):
+            at = image.meta.where("attributes", "ome", "omero", "channels")
+            yield Finding(at, f"{told}, as {METADATA} and NWB have", shown, REBUILD)
+        else:
+            yield Finding(where, f"{shown}, as {image.folder} has", told, REBUILD)
+    elif nwb is not None and not all(as_zarr):
+        numbers = ", ".join(f"{i.name} as channel {i.index}" for i in sorted(held, key=lambda i: i.index or 0))
+        yield Finding(Where(nwb.name, "/acquisition"), f"{shown}, as {image.folder} has", numbers, REBUILD)
+
+
+@rule(id="images.nwb-subject", level="error", reads="text")
+def nwb_subject(release: ReleaseFiles) -> Iterator[Finding]:
+    """The NWB file of a stack names the animal and the time that the metadata have for it.
+
+    An NWB file travels misplaced, for example to DANDI; its animal and session are then those that it names itself.
+
+    Build the release again.
+    """
+    subjects = {str(r.get("id")): r for _, r in release.records("subjects")}
+    acquisitions = {str(r.get("id")): r for _, r in release.records("acquisitions")}
+    files = {n.name: n for n in release.nwb_files if n.usable}
+    for _, record in release.records("image_stacks"):
+        nwb, animal = files.get(str(record.get("nwb_path"))), subjects.get(str(record.get("subject")))
+        if nwb is None:
+            continue
+        # where the image lies in the folder of another animal, metadata.one-animal tells
+        misplaced = not str(record.get("path")).startswith(f"sub-{record.get('subject')}/")
+        if nwb.subject is not None and animal is not None and not misplaced:
+            pairs = {"subject_id": animal.get("id"), "sex": animal.get("sex"), "age": animal.get("age")}
+            differ = [k for k, v in pairs.items() if v is not None and nwb.subject.get(k, v) != v]
+            if differ:
+                expected = ", ".join(f"{k} {pairs[k]}" for k in differ) + f", as {METADATA} says"
+                found = ", ".join(f"{k} {nwb.subject[k]}" for k in differ)
+                yield Finding(Where(nwb.name, "/general/subject"), expected, found, REBUILD)
+        acquisition = acquisitions.get(str(record.get("acquisition")), {})
+        start, said = _moment(nwb.session_start), _moment(acquisition.get("start_time"))
+        if start is not None and said is not None and start != said:
+            expected = f"{said.isoformat()}, as {METADATA} says"
+            yield Finding(Where(nwb.name, "/session_start_time"), expected, start.isoformat(), REBUILD)
 
 
 @rule(id="images.nwb-pixels", level="error", reads="bytes")
@@ -116,7 +202,7 @@ def _stacks(release: ReleaseFiles) -> Iterator[tuple[OmeZarr, int, dict[str, Any
 
 
 def _voxel_sizes(
-    release: ReleaseFiles, image: OmeZarr, i: int, record: dict[str, Any]
+    release: ReleaseFiles, image: OmeZarr, i: int, record: dict[str, Any], acquisition: tuple[int, Any] | None
 ) -> Iterator[tuple[Where, str, Size]]:
     """Place, name and (z, y, x) of each voxel size that is stated for a stack, in micrometre."""
     keys = ("attributes", "ome", "multiscales", 0, "datasets", 0)
@@ -124,11 +210,10 @@ def _voxel_sizes(
     if release.metadata is not None:
         slots = tuple(record.get(f"voxel_size_{a}_um") for a in "zyx")
         yield release.metadata.where("image_stacks", i), "the metadata", tuple(map(_number, slots))
-        for k, acquisition in release.records("acquisitions"):
-            if acquisition.get("id") == record.get("acquisition"):
-                slots = tuple(acquisition.get(f"voxel_size_{a}_um") for a in "zyx")
-                where = release.metadata.where("acquisitions", k)
-                yield where, "the acquisition", tuple(map(_number, slots))
+        if acquisition is not None:
+            slots = tuple(acquisition[1].get(f"voxel_size_{a}_um") for a in "zyx")
+            where = release.metadata.where("acquisitions", acquisition[0])
+            yield where, "the acquisition", tuple(map(_number, slots))
     sidecar = release.json(image.folder.removesuffix(".ome.zarr") + ".json")
     if sidecar is not None and isinstance(sidecar.data, dict):
         size, factor = sidecar.data.get("PixelSize"), UNIT_UM.get(str(sidecar.data.get("PixelSizeUnits")))
@@ -140,6 +225,21 @@ def _voxel_sizes(
         for path, size in {n.space: n.voxel_size_um for n in nwb.images}.items():
             if path is not None and size is not None and len(size) in (2, 3):
                 yield Where(nwb.name, path), "the NWB file", ([*size, None][2], size[1], size[0])
+
+
+def _names(entry: Any, number: int) -> set[str]:
+    """What a channel may be called: its own name, its dye's, or its number where it has neither."""
+    told = (entry.get("name"), entry.get("fluorophore")) if isinstance(entry, dict) else ()
+    return {*(t for t in told if isinstance(t, str)), f"channel {number}", f"channel_{number}"}
+
+
+def _moment(text: Any) -> datetime | None:
+    """A moment with a zone; other rules tell where it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _number(value: Any) -> float | None:

@@ -164,8 +164,10 @@ def one_animal(release: ReleaseFiles) -> Iterator[Finding]:
         return
     specimens = {r["id"]: r for _, r in release.records("specimens") if isinstance(r.get("id"), str)}
     acquisitions = {r["id"]: r for _, r in release.records("acquisitions") if isinstance(r.get("id"), str)}
+    animals = {r["id"] for _, r in release.records("subjects") if isinstance(r.get("id"), str)}
+    known = {"subject": animals, "specimen": set(specimens)}  # metadata.references tells of others
     for i, stack in release.records("image_stacks"):
-        subject, specimen = _text(stack.get("subject")), _text(stack.get("specimen"))
+        specimen = _text(stack.get("specimen"))
         owner = _text(specimens.get(specimen, {}).get("subject"))
         imaged = _text(acquisitions.get(_text(stack.get("acquisition")), {}).get("specimen"))
         folder = re.match(r"sub-([^/_]+)/", _text(stack.get("path")))
@@ -175,7 +177,7 @@ def one_animal(release: ReleaseFiles) -> Iterator[Finding]:
             ("subject", folder[1] if folder else "", f"the animal that its path names: {_text(stack.get('path'))}"),
         ):
             said = _text(stack.get(slot))
-            if said and other and said != other:
+            if {said, other} <= known[slot] and said != other:
                 yield Finding(document.where("image_stacks", i, slot), f"{other}, {whose}", said, EDIT)
                 break
 

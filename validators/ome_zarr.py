@@ -64,10 +64,10 @@ def levels(release: ReleaseFiles) -> Iterator[Finding]:
             i = image.axes.index(axis)
             number = level.number
             keys = (*DATASETS, number, "coordinateTransformations", 0, "scale")
-            others = "the other levels" if number == 0 else "level 0"
+            others = "the other levels have" if number == 0 else "level 0 has"
             yield Finding(
                 image.meta.where(*keys, i),
-                f"an extent of {expected:g} along {axis}, as {others} have it",
+                f"an extent of {expected:g} along {axis}, as {others} it",
                 f"{found:g} at level {number} (scale {level.scale[i]:g})",
                 "correct the scale, or build the release again",
             )
@@ -108,10 +108,12 @@ def units(release: ReleaseFiles) -> Iterator[Finding]:
     Write "micrometer" in zarr.json, or build the release again.
     """
     for image in release.images:
-        for i, axis in enumerate(image.axes):
-            if axis in "zyx" and image.units[i] != "micrometer":
-                where = image.meta.where("attributes", "ome", "multiscales", 0, "axes", i, "unit")
-                yield Finding(where, "micrometer", repr(image.units[i]), "write the unit in full")
+        wrong = [i for i, a in enumerate(image.axes) if a in "zyx" and image.units[i] != "micrometer"]
+        if wrong:
+            where = image.meta.where("attributes", "ome", "multiscales", 0, "axes", wrong[0], "unit")
+            found = ", ".join(f"{image.units[i]!r} for {image.axes[i]}" for i in wrong)
+            fix = "write micrometer in full, and scales and translations in it"
+            yield Finding(where, "the unit micrometer for z, y and x", found, fix)
 
 
 @rule(id="ome-zarr.channels", level="error", reads="text")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from small_release import IMAGE, METADATA, NWB, SIDECAR, seal
+import numpy as np
+from small_release import CHANNELS, IMAGE, METADATA, NWB, SIDECAR, SWC, seal
 
 SHARD = f"{IMAGE}/0/c/1/0/2/1"
 ZEROS = f"{IMAGE}/0/c/0/0/3/3"
@@ -57,6 +58,14 @@ def ome(root: Path) -> Any:
     return edited(root / IMAGE / "zarr.json")
 
 
+def number_channels(root: Path) -> None:
+    """Say in the NWB file which channel is which, as neuropack's writer does."""
+    with hdf5(root) as file:
+        for index, (name, *_) in enumerate(CHANNELS):
+            channel = file[f"/acquisition/stack/{name}/microscopy_channel"]
+            channel.attrs["description"] = f'As stated: {{"index": {index}}}'
+
+
 def flip(file: Path, offset: int, count: int = 64) -> None:
     data = bytearray(file.read_bytes())
     data[offset : offset + count] = bytes(b ^ 0xFF for b in data[offset : offset + count])
@@ -85,7 +94,7 @@ def json_bomb(root: Path) -> None:
 
 @defect("files.readable")
 def row_too_short(root: Path) -> None:
-    replace(root / "samples.tsv", "\ttissue", "")
+    replace(root / "samples.tsv", "\tleft", "")
 
 
 @defect("files.manifest", sealed=False)
@@ -105,6 +114,37 @@ def manifest_lists_twice(root: Path) -> None:
     (root / "manifest.tsv").write_text(text + text.splitlines(keepends=True)[-1])
 
 
+@defect("files.manifest", sealed=False)
+def manifest_lists_itself(root: Path) -> None:
+    with (root / "manifest.tsv").open("a") as manifest:
+        manifest.write("manifest.tsv\t1\t" + "0" * 64 + "\n")
+
+
+@defect("files.manifest", sealed=False)
+def digest_in_capitals(root: Path) -> None:
+    text = (root / "manifest.tsv").read_text()
+    digest = re.findall("[0-9a-f]{64}", text)[3]
+    (root / "manifest.tsv").write_text(text.replace(digest, digest.upper(), 1))
+
+
+@defect("files.manifest", sealed=False)
+def manifest_of_windows(root: Path) -> None:
+    manifest = root / "manifest.tsv"
+    manifest.write_bytes(manifest.read_bytes().replace(b"\n", b"\r\n"))
+
+
+@defect("files.manifest", sealed=False)
+def manifest_without_its_last_line_end(root: Path) -> None:
+    manifest = root / "manifest.tsv"
+    manifest.write_bytes(manifest.read_bytes()[:-1])
+
+
+@defect("files.manifest", sealed=False)
+def manifest_of_a_spreadsheet(root: Path) -> None:
+    manifest = root / "manifest.tsv"
+    manifest.write_bytes(b"\xef\xbb\xbf" + manifest.read_bytes())
+
+
 @defect("files.unlisted", sealed=False)
 def file_came_in(root: Path) -> None:
     (root / "notes.txt").write_text("?")
@@ -112,7 +152,12 @@ def file_came_in(root: Path) -> None:
 
 @defect("files.missing", sealed=False)
 def file_gone(root: Path) -> None:
-    (root / "README.md").unlink()
+    (root / SWC).unlink()
+
+
+@defect("files.expected")
+def nobody_says_what_may_be_done(root: Path) -> None:
+    (root / "LICENSE").unlink()
 
 
 @defect("files.size", sealed=False)
@@ -136,6 +181,11 @@ def link_out_of_the_release(root: Path) -> None:
 @defect("files.unfinished")
 def half_written(root: Path) -> None:
     (root / "derivatives" / "x.nwb.partial").write_bytes(b"")
+
+
+@defect("files.unfinished", sealed=False)
+def build_killed(root: Path) -> None:
+    (root / ".neuropack-building").write_text("at work")
 
 
 @defect("files.junk")
@@ -177,6 +227,27 @@ def no_metadata(root: Path) -> None:
 def no_title(root: Path) -> None:
     with edited(root / METADATA) as document:
         del document["dataset"]["title"]
+
+
+@defect("metadata.schema")
+def made_by_a_later_neuropack(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["schema_version"] = "99.0.0"
+        document["dataset"]["new_field"] = 1
+
+
+@defect("metadata.one-animal")
+def stack_of_another_animal(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["subjects"].append({**document["subjects"][0], "id": "M02"})
+        document["image_stacks"][0]["subject"] = "M02"
+
+
+@defect("metadata.one-animal")
+def acquisition_of_another_specimen(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["specimens"].append({**document["specimens"][0], "id": "M01-RH"})
+        document["acquisitions"][0]["specimen"] = "M01-RH"
 
 
 @defect("metadata.objective-unknown", as_is=False)
@@ -288,12 +359,41 @@ def no_pixel_size(root: Path) -> None:
 
 @defect("bids.samples")
 def sample_not_listed(root: Path) -> None:
-    replace(root / "samples.tsv", "sample-LH", "sample-RH")
+    (root / "samples.tsv").write_text("sample_id\tparticipant_id\tsample_type\n")
 
 
 @defect("bids.participants")
 def animal_not_listed(root: Path) -> None:
-    replace(root / "participants.tsv", "sub-M01", "sub-M02")
+    (root / "participants.tsv").write_text("participant_id\n")
+
+
+@defect("bids.tables")
+def other_hemisphere(root: Path) -> None:
+    replace(root / "samples.tsv", "left", "right")
+
+
+@defect("bids.tables")
+def other_sex(root: Path) -> None:
+    replace(root / "participants.tsv", "\tM\n", "\tF\n")
+
+
+@defect("bids.tables")
+def animal_twice(root: Path) -> None:
+    with (root / "participants.tsv").open("a") as table:
+        table.write("sub-M01\tmus musculus\tM\n")
+
+
+@defect("bids.tables")
+def animal_of_nobody(root: Path) -> None:
+    with (root / "participants.tsv").open("a") as table:
+        table.write("sub-M09\tmus musculus\tM\n")
+
+
+@defect("bids.tables")
+def copy_in_a_derivative_differs(root: Path) -> None:
+    text = (root / "samples.tsv").read_text()
+    (root / "derivatives/nwb/samples.tsv").write_text(text.replace("left", "right"))
+    seal(root)
 
 
 # --------------------------------------------------------------------------------------------- OME-Zarr
@@ -320,6 +420,12 @@ def level_out_of_the_image(root: Path) -> None:
 @defect("ome-zarr.metadata")
 def no_root_metadata(root: Path) -> None:
     (root / IMAGE / "zarr.json").unlink()
+
+
+@defect("ome-zarr.metadata")
+def levels_from_coarse_to_fine(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["ome"]["multiscales"][0]["datasets"].reverse()
 
 
 @defect("ome-zarr.level-missing")
@@ -369,6 +475,16 @@ def no_translation(root: Path) -> None:
 def unit_as_a_sign(root: Path) -> None:
     with ome(root) as node:
         node["attributes"]["ome"]["multiscales"][0]["axes"][1]["unit"] = "um"
+
+
+@defect("ome-zarr.units")
+def lengths_in_nanometer(root: Path) -> None:
+    with ome(root) as node:
+        multiscale = node["attributes"]["ome"]["multiscales"][0]
+        for axis in multiscale["axes"][1:]:
+            axis["unit"] = "nanometer"
+        for step in (s for d in multiscale["datasets"] for s in d["coordinateTransformations"]):
+            step[step["type"]] = [step[step["type"]][0], *(1000 * v for v in step[step["type"]][1:])]
 
 
 @defect("ome-zarr.channels")
@@ -507,6 +623,42 @@ def bytes_flipped_in_an_hdf5_chunk(root: Path) -> None:
     flip(root / NWB, chunk.byte_offset + chunk.size // 2)
 
 
+# ------------------------------------------------------------------------------------------ annotations
+
+
+@defect("annotations.skeleton")
+def skeleton_without_its_root(root: Path) -> None:
+    (root / SWC).write_text("2 2 5 5 5 1 1\n")
+
+
+@defect("annotations.inside", as_is=False)
+def skeleton_in_nanometer(root: Path) -> None:
+    (root / SWC).write_text("1 1 4000 4000 4000 1 -1\n")
+
+
+@defect("annotations.labels")
+def labels_on_another_grid(root: Path) -> None:
+    import zarr
+
+    folder = root / "derivatives/segmentation"
+    shutil.copytree(root / "derivatives/morphology", folder, ignore=shutil.ignore_patterns("sub-*"))
+    image = folder / IMAGE.replace("_CONF", "_desc-neurons_CONF")
+    group = zarr.open_group(image, mode="w", zarr_format=3)
+    group.create_array("0", data=np.ones((8, 64, 32), "u2"), chunks=(8, 64, 32))
+    scale = {"type": "scale", "scale": [2.0, 0.5, 0.5]}
+    axes = [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
+    datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+    multiscales = [{"axes": axes, "datasets": datasets}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales, "image-label": {}}
+    shutil.copy(root / SIDECAR, str(image).replace(".ome.zarr", ".json"))
+    path = image.relative_to(root).as_posix()
+    with edited(root / METADATA) as document:
+        skeletons = document["annotations"][0]
+        labels = {**skeletons, "id": "labels", "kind": "labels", "path": path}
+        document["annotations"].append({**labels, "coordinate_convention": "voxel_grid"})
+    seal(root)
+
+
 # ----------------------------------------------------------------------------------------------- images
 
 
@@ -515,6 +667,48 @@ def image_that_nobody_knows(root: Path) -> None:
     for name in (IMAGE, SIDECAR):
         other = root / re.sub("chunk-01", "chunk-02", name)
         (shutil.copytree if (root / name).is_dir() else shutil.copy)(root / name, other)
+
+
+@defect("images.described", as_is=False)
+def nwb_that_no_stack_names(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        del document["image_stacks"][0]["nwb_path"]
+
+
+@defect("images.channels")
+def channels_in_another_order(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["acquisitions"][0]["channels"].reverse()
+
+
+@defect("images.channels")
+def channel_not_in_the_metadata(root: Path) -> None:
+    with edited(root / METADATA) as document:
+        document["acquisitions"][0]["channels"].pop()
+
+
+@defect("images.channels", as_is=False)
+def channels_numbered_otherwise_in_nwb(root: Path) -> None:
+    """As pixels and numbers of the channels agree, only the names tell that omero has them in another order."""
+    with ome(root) as node:
+        node["attributes"]["ome"]["omero"]["channels"].reverse()
+    with edited(root / METADATA) as document:
+        document["acquisitions"][0]["channels"].reverse()
+    number_channels(root)
+
+
+@defect("images.nwb-subject")
+def nwb_of_another_animal(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/general/subject/subject_id"]
+        file["/general/subject/subject_id"] = "M02"
+
+
+@defect("images.nwb-subject")
+def nwb_of_another_day(root: Path) -> None:
+    with hdf5(root) as file:
+        del file["/session_start_time"]
+        file["/session_start_time"] = "2026-01-03T03:04:05+00:00"
 
 
 @defect("images.metadata")

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from neuropack.schema import schema_version
+
 VOXEL = {"z": 2.0, "y": 0.5, "x": 0.5}
 CHANNELS = (("EYFP", 514.0, 527.0), ("tdTomato", 561.0, 581.0))
 SHAPE = (2, 8, 64, 64)
@@ -77,11 +79,18 @@ def _tsv(*rows: list[str]) -> str:
 def _bids(root: Path) -> None:
     _put(root / "dataset_description.json", {**DESCRIPTION, "DatasetType": "raw"})
     _put(root / "README.md", "# Small release\n")
+    _put(root / "LICENSE", "ODC-By-1.0\n")
+    _put(root / "CHANGES", "1.0.0 2026-01-02\n  - First.\n")
+    _put(root / "croissant.json", {})
+    _put(root / "metadata/datacite.json", {})
     _put(root / ".bidsignore", "manifest.tsv\nmetadata\nmetadata/**\n")
-    _put(root / "participants.tsv", _tsv(["participant_id", "species"], ["sub-M01", "mus musculus"]))
+    _put(root / "participants.tsv", _tsv(["participant_id", "species", "sex"], ["sub-M01", "mus musculus", "M"]))
     _put(
         root / "samples.tsv",
-        _tsv(["sample_id", "participant_id", "sample_type"], ["sample-LH", "sub-M01", "tissue"]),
+        _tsv(
+            ["sample_id", "participant_id", "sample_type", "hemisphere"],
+            ["sample-LH", "sub-M01", "tissue", "left"],
+        ),
     )
     for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\n")):
         folder = root / "derivatives" / name
@@ -185,7 +194,7 @@ def _document() -> dict[str, Any]:
         for n, x, m in CHANNELS
     ]
     return {
-        "schema_version": "1.0.0",
+        "schema_version": schema_version(),
         "dataset": {
             "id": "small",
             "title": "Small release",
@@ -201,7 +210,7 @@ def _document() -> dict[str, Any]:
         },
         "release": {
             "manifest": "manifest.tsv",
-            "schema_version": "1.0.0",
+            "schema_version": schema_version(),
             "version": "1.0.0",
             "licenses": [{"part": ".", "license": licence}],
             "changelog": [change],

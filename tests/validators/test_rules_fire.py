@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
-from defects import DEFECTS, Defect
-from small_release import seal
+from defects import DEFECTS, Defect, number_channels, ome
+from small_release import IMAGE, SIDECAR, seal
 
 from neuropack.rules import check, load_rules
 
@@ -84,3 +85,40 @@ def test_lost_folder_is_one_finding(release: Path) -> None:
     shutil.rmtree(release / "derivatives/morphology/sub-M01")
     (issue,) = check(release).issues
     assert (issue.rule, issue.where.file) == ("files.missing", "derivatives/morphology/sub-M01")
+
+
+def test_version_control_is_no_part_of_the_release(release: Path) -> None:
+    (release / ".git").mkdir()
+    (release / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    assert check(release).issues == []
+
+
+def test_a_folder_that_came_in_is_one_finding(release: Path) -> None:
+    for name in ("a", "b"):
+        (release / "more" / name).mkdir(parents=True)
+        (release / "more" / name / "x.txt").write_text("x")
+    (issue,) = check(release).issues
+    assert (issue.rule, issue.where.file) == ("files.unlisted", "more")
+    assert "2 file(s)" in issue.found
+
+
+def test_a_sidecar_in_the_order_of_the_data_is_one_finding(release: Path) -> None:
+    file = release / SIDECAR
+    data = json.loads(file.read_text())
+    file.write_text(json.dumps({**data, "PixelSize": data["PixelSize"][::-1]}))
+    seal(release)
+    (issue,) = check(release).issues
+    assert (issue.rule, issue.expected) == (
+        "images.voxel-size",
+        "2 um along z, 0.5 um along x, as the OME-Zarr says",
+    )
+
+
+def test_the_one_that_has_the_channels_in_another_order_is_named(release: Path) -> None:
+    number_channels(release)
+    with ome(release) as node:
+        node["attributes"]["ome"]["omero"]["channels"].reverse()
+    seal(release)
+    (issue,) = check(release).issues
+    assert (issue.rule, issue.where.file) == ("images.channels", f"{IMAGE}/zarr.json")
+    assert issue.expected.startswith("EYFP, tdTomato")

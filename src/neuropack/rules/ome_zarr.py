@@ -30,6 +30,9 @@ SHARD_LIMIT = 4 * 2**30
 GRID_LIMIT = 10**7
 """Shards of the largest level that is gone through, for the same reason."""
 CODECS = {"bytes", "transpose", "crc32c", "zstd", "gzip", "blosc", "sharding_indexed", "numcodecs.shuffle"}
+_LENGTHS = {"angstrom": 1e-4, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
+"""Units of OME-Zarr other than the one we write, in micrometre."""
+
 _NOT_THERE = 2**64 - 1  # offset and length of an inner chunk that was left out of its shard
 _BROKEN = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading a document of the wrong shape raises."""
@@ -164,9 +167,13 @@ class OmeZarr:
 
     @property
     def voxel_size_um(self) -> tuple[float | None, float | None, float | None]:
-        """(z, y, x) of level 0; None for an axis that the image has not, or whose scales contradict each other."""
+        """(z, y, x) of level 0; None for an axis that the image has not, or whose scales contradict each other.
+
+        A wrong unit is for one rule to tell; where it is a length, the others see the length that is meant.
+        """
         doubtful = {axis for _, axis, *_ in self.scale_conflicts}
-        scale = dict(zip(self.axes, self.levels[0].scale, strict=True))
+        factors = (_LENGTHS.get(u, 1.0) if isinstance(u, str) else 1.0 for u in self.units)
+        scale = {a: s * f for a, s, f in zip(self.axes, self.levels[0].scale, factors, strict=True)}
         z, y, x = (scale.get(a) if a not in doubtful else None for a in "zyx")
         return z, y, x
 
@@ -277,9 +284,22 @@ def _read_image(release: ReleaseFiles, folder: str, meta: JsonFile) -> tuple[Ome
             continue
         array, problem = _read_array(release, f"{folder}/{paths[number]}", len(axes))
         levels.append(Level(number, f"{folder}/{paths[number]}", *transform, array, problem))
+    for finer, coarser in itertools.pairwise(levels):
+        if _exchanged(finer, coarser):
+            found = f"level {coarser.number} is finer than level {finer.number}"
+            wrong("levels from the finest to the coarsest", found, *here, "datasets")
+            break
     if findings:
         return None, findings
     return OmeZarr(folder, meta, axes, units, tuple(levels)), []
+
+
+def _exchanged(first: Level, second: Level) -> bool:
+    """True where the second level is the finer one: by its scale and by its length, for one alone may be wrong."""
+    if first.array is None or second.array is None:
+        return False
+    sizes = zip(first.scale, second.scale, first.array.shape, second.array.shape, strict=True)
+    return any(b < a and longer > long for a, b, long, longer in sizes)
 
 
 def _transform(dataset: dict[str, Any], ndim: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -73,8 +73,7 @@ def scan(release: ReleaseFiles) -> PixelScan:
 
 def partner(release: ReleaseFiles, image: OmeZarr) -> tuple[NwbFile | None, Level | None, list[Pair]]:
     """The NWB file that the metadata names for an image, the level whose pixels it holds, and which is which."""
-    names = {str(r.get("path")): r.get("nwb_path") for _, r in release.records("image_stacks")}
-    nwb = next((n for n in release.nwb_files if n.name == names.get(image.folder) and n.usable), None)
+    nwb = release.nwb_by_image.get(image.folder)
     if nwb is None:
         return None, None, []
     for level in image.levels:

@@ -214,6 +214,13 @@ class ReleaseFiles:
         return [read_nwb(self, name) for name in self.files if name.endswith(".nwb")]
 
     @cached_property
+    def nwb_by_image(self) -> dict[str, NwbFile]:
+        """The usable NWB file that the metadata name for an image, by the path of the image."""
+        files = {n.name: n for n in self.nwb_files if n.usable}
+        named = {str(r.get("path")): str(r.get("nwb_path")) for _, r in self.records("image_stacks")}
+        return {path: files[name] for path, name in named.items() if name in files}
+
+    @cached_property
     def pixels(self) -> PixelScan:
         """The result of decoding every chunk of every image and NWB file, once for all the rules that ask."""
         from neuropack.rules.pixels import scan
