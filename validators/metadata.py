@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 from typing import Any
@@ -38,6 +38,7 @@ PATHS = (
     ("neurons", "morphology"),
     ("annotations", "path"),
 )
+NEAR_LIMIT = 500
 EDIT = "correct study.yaml and build the release again"
 
 
@@ -195,6 +196,12 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
     there = {*release.files, *release.folders}
     for listed in release.manifest or ():  # one that is listed and absent is told by files.missing
         there |= {listed, *map(str, PurePosixPath(listed).parents)}
+    homes: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for path in sorted(there):
+        home, _, name = path.rpartition("/")
+        homes.setdefault(home, []).append(path)
+        names.setdefault(name, path)
     for collection, *slots in PATHS:
         for i, record in release.records(collection):
             for keys, path in _values(record, slots):
@@ -202,7 +209,11 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
                 if unsafe(path):
                     yield Finding(where, "a path inside the release, with forward slashes", repr(path), EDIT)
                 elif path.rstrip("/") not in there and path not in release.others:
-                    hint = f"; {near} is there" if (near := _near(path, there)) else ""
+                    home, _, name = path.rpartition(
+                        "/"
+                    )  # meant is a like name beside it, or the same name elsewhere
+                    near = _near(path, homes.get(home, ()), 0.9) or names.get(name)
+                    hint = f"; {near} is there" if near else ""
                     yield Finding(where, "a file or folder of the release", f"{path} is not there{hint}", EDIT)
 
 
@@ -276,17 +287,15 @@ def _spdx_problem(spdx: str) -> str | None:
     return None if written == spdx else f"{spdx!r}, which is written {written}"
 
 
-def _near(path: str, there: set[str]) -> str | None:
-    """What lies in the same folder under a name like it, or elsewhere under the same name."""
-    home, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
-    beside = sorted(t for t in there if str(PurePosixPath(t).parent) == home)
-    near = get_close_matches(path, beside, 1, 0.9)
-    return near[0] if near else next((t for t in sorted(there) if PurePosixPath(t).name == name), None)
+def _near(word: str, words: Collection[str], cutoff: float = 0.6) -> str | None:
+    """The word that was probably meant; none of very many, for each finding would go through all of them."""
+    near = get_close_matches(word, words, 1, cutoff) if len(words) <= NEAR_LIMIT else []
+    return near[0] if near else None
 
 
 def _dangling(where: Any, target: str, name: str, known: set[str]) -> Finding:
-    near = get_close_matches(name, sorted(known), 1)
-    hint = f"; {near[0]!r} is there" if near else ""
+    near = _near(name, sorted(known) if len(known) <= NEAR_LIMIT else ())
+    hint = f"; {near!r} is there" if near else ""
     return Finding(where, f"the id of one of the {target}", f"{name!r}, which none has{hint}", EDIT)
 
 

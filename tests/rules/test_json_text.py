@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile, parse, pointer, tokens
 
 TEXT = '{\n  "a": {"b~/c": [1, {"d": null}],\n  "e\\"f": 2.5e3 },\n\t"g": []\n}\n'
@@ -41,3 +44,14 @@ def test_what_is_no_json(text: str) -> None:
 @given(st.lists(st.text()))
 def test_pointers_survive(keys: list[str]) -> None:
     assert tokens(pointer(*keys)) == keys
+
+
+def test_each_list_is_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a document of thousands of records takes minutes: a place is asked for in each of them."""
+    text = json.dumps({"records": [{"id": i} for i in range(100)]}, indent=1)
+    file, searched = JsonFile("f.json", text, parse(text)), []
+    inside = json_text._children
+    monkeypatch.setattr(json_text, "_children", lambda t, offset: searched.append(offset) or inside(t, offset))
+    lines = [file.where("records", i, "id").line for i in range(100)]
+    assert lines == [4 + 3 * i for i in range(100)]
+    assert len(searched) == len(set(searched)) == 102
