@@ -229,7 +229,7 @@ def _fix_type(value: Any, wanted: str, info: Mapping[str, Any]) -> str | None:
     if wanted == "array":
         return "write a list, also for a single value"
     if wanted == "object":
-        return f"write the fields of {info['range']}"
+        return f"write the fields of {info['range']}: {_wanted(info['range'])}"
     if wanted == "string" and isinstance(value, date | int | float):
         return f"put it in quotes: '{value.isoformat() if isinstance(value, date) else value}'"
     if wanted in ("number", "integer") and isinstance(value, str):
@@ -251,11 +251,14 @@ def _conditional(error: Any) -> bool:
 
 def _example(name: str, info: Mapping[str, Any]) -> str:
     if info["kind"] == "record":
-        # what a record cannot be without, and what it had better have than a reason why not
-        better = {c["field"] for c in _class(info["range"])["conditions"] if not c["present"]}
-        wanted = [n for n, f in fields(info["range"]).items() if f["required"] or n in better]
-        return f", with the fields {', '.join(wanted)}"
+        return f", with the fields {_wanted(info['range'])}"
     return f", for example {name}: {_plain(info['example'])}"
+
+
+def _wanted(class_name: str) -> str:
+    """What a record cannot be without, and what it had better have than a reason why not."""
+    better = {c["field"] for c in _class(class_name)["conditions"] if not c["present"]}
+    return ", ".join(n for n, f in fields(class_name).items() if f["required"] or n in better)
 
 
 def _class_at(root: str, path: Place) -> str | None:

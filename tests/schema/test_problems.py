@@ -122,7 +122,7 @@ def test_a_stack_without_spacing() -> None:
         ),
         ("Dataset", "keywords", "mouse", "'mouse'", "write a list, also for a single value"),
         ("Dataset", "keywords", [], "a list of 0 items", "add one, for example Brainbow"),
-        ("Dataset", "contact", "me", "'me'", "write the fields of Contact"),
+        ("Dataset", "contact", "me", "'me'", "write the fields of Contact: name, email"),
         ("Dataset", "title", "x" * 200, f"'{'x' * 77}...' (200 characters)", None),
         ("ImageStack", "format_version", 0.5, "0.5", "put it in quotes: '0.5'"),
         ("ImageStack", "shape", [1] * 6, "a list of 6 items", "remove the surplus"),

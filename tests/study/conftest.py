@@ -52,7 +52,7 @@ subjects:
       - id: LH
         hemisphere: right
         stacks:
-          - {file: raw/a.tif}
+          - {file: raw/d.tif}
 """
 
 
@@ -68,7 +68,7 @@ def write_study(tmp_path: Path) -> Callable[[str], Path]:
     def write(text: str) -> Path:
         folder = tmp_path / "study"
         (folder / "raw").mkdir(parents=True, exist_ok=True)
-        for name in ("a.tif", "b.tif"):
+        for name in ("a.tif", "b.tif", "d.tif"):
             (folder / "raw" / name).write_bytes(b"II")
         path = folder / "study.yaml"
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -100,7 +100,7 @@ WRONG = [
     ("acq: 25x", "acq: 25-x", "30:24", "letters and digits"),
     ("chunk: 01", "chunk: a1", "33:20", "digits"),
     ("raw/b.tif", "raw/c.tif", "34:19", "file does not exist"),
-    ("          - {file: raw/a.tif}", "          - {chunk: 03}", "45:13", "the stack has no file"),
+    ("          - {file: raw/d.tif}", "          - {chunk: 03}", "45:13", "the stack has no file"),
     ("            chunk: 02\n", "            chunk: 01\n", "34:13", "another stack has this name already"),
     ("id: M02", "id: M01", "38:5", "comes twice"),
     ("  - id: M02", "  - id: M-2", "38:9", "it becomes sub-M-2"),
@@ -136,6 +136,22 @@ WRONG = [
     ('schema_version: "0.1.0"', "schema_version: new", "1:17", "schema_version is no version"),
     ("            chunk: 02", LABELLED, "36:100", "no skeleton of the stack has this name"),
     ("orcid: 0000-0002-1825-0097", "orcid: 0000", "9:14", "dataset.creators.0.orcid"),
+    ("voxel_size_um: {z: 1}", "voxel_size_um: 1,2,3", "36:28", "voxel_size_um is a mapping"),
+    ("voxel_size_um: {z: 1}", "voxel_size_um: {depth: 1}", "36:29", "voxel_size_um has no field 'depth'"),
+    ("voxel_size_um: {z: 2, y", "voxel_size_um: {zz: 2, y", "21:54", "voxel_size_um has no field 'zz'"),
+    ("chunk: 02", "labels: [raw/a.tif]", "35:21", "labels is one value"),
+    (
+        "  subject: {species",
+        "  labelling: brainbow\n  subject: {species",
+        "18:14",
+        "labelling in the defaults is a mapping",
+    ),
+    ("raw/b.tif", "raw/a.tif", "34:13", "raw/a.tif comes twice"),
+    ("chunk: 02", "chunk: 1", "34:13", "chunk-1 is chunk-01 in another spelling"),
+    ("chunk: 02", "session: 1", "34:13", "ses-1 is ses-01 in another spelling"),
+    ("id: M02", "id: m01", "45:13", "sub-m01 is sub-M01 in another spelling"),
+    ("defaults:\n", "release: {version: 2.0.0}\ndefaults:\n", "17:11", "release.version is not to be typed"),
+    ("license: {spdx: ODC-By-1.0", "license: ODC-By-1.0\n  x: {y: 1", "12:12", "the fields of License: spdx, uri"),
 ]
 
 
@@ -151,7 +167,10 @@ def test_a_mistake_is_told_with_its_place(
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize(("old", "new"), [("id: M02", "id: M-2"), ("acq: 25x", "acq: 25-x"), ("id: LH", "id: L_H")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("id: M02", "id: M-2"), ("acq: 25x", "acq: 25-x"), ("id: LH", "id: L_H"), ("M02", "m01")],
+)
 def test_one_mistake_is_one_message(write_study: Write, study_text: str, old: str, new: str) -> None:
     with pytest.raises(StudyError, match="1 problem in the study"):
         load_study(write_study(study_text.replace(old, new, 1)))
@@ -159,11 +178,36 @@ def test_one_mistake_is_one_message(write_study: Write, study_text: str, old: st
 
 def test_all_mistakes_come_at_once(write_study: Write, study_text: str) -> None:
     text = study_text
-    for old, new in (("sex: F", "sex: X"), ("acq: 25x", "acq: 25-x"), ("raw/b.tif", "raw/c.tif")):
+    for old, new in (
+        ("sex: F", "sex: X"),
+        ("sex: M\n", "sex: M\n    sex: F\n"),
+        ("acq: 25x", "acq: 25-x"),
+        ("raw/b.tif", "raw/c.tif"),
+    ):
         text = text.replace(old, new)
-    with pytest.raises(StudyError, match="3 problems in the study") as caught:
+    with pytest.raises(StudyError, match="4 problems in the study") as caught:
         load_study(write_study(text))
-    assert [p.at[0] for p in caught.value.problems] == [24, 30, 34]
+    assert [p.at[0] for p in caught.value.problems] == [24, 30, 34, 40]
+
+
+def test_an_animal_without_tissue_is_looked_at_all_the_same(write_study: Write, study_text: str) -> None:
+    text = study_text[: study_text.index("    specimens:\n      - id: LH\n        hemisphere: right")]
+    with pytest.raises(StudyError, match="2 problems in the study") as caught:
+        load_study(write_study(text.replace("sex: M", "sex: male") + "    specimens: []\n"))
+    assert [p.what.split(" does")[0] for p in caught.value.problems] == [
+        "subject.sex",
+        "the subject has no specimens",
+    ]
+
+
+def test_a_study_that_is_a_list_is_one_problem(write_study: Write) -> None:
+    with pytest.raises(StudyError, match="1 problem in the study"):
+        load_study(write_study("- a\n- b\n"))
+
+
+def test_a_wrong_version_is_one_problem(write_study: Write, study_text: str) -> None:
+    with pytest.raises(StudyError, match="1 problem in the study"):
+        load_study(write_study(study_text.replace("version: 1.0.0", "version: 1.0")))
 
 
 def test_a_mistake_in_the_defaults_is_told_once(write_study: Write, study_text: str) -> None:

@@ -74,6 +74,20 @@ def test_what_is_not_plain_data_is_refused_with_its_place(
     assert f"study.yaml:{at[0]}:{at[1]}: {what}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("a:\n\tb: 1\n", "no tabs"),
+        ("a: one: two\n", "into quotes"),
+        ("a: 1\n---\nb: 2\n", "remove the line ---"),
+        ("a:\n  b: 1\n c: 2\n", "the same indentation"),
+    ],
+)
+def test_the_message_says_how_to_mend_the_yaml(tmp_path: Path, text: str, fix: str) -> None:
+    with pytest.raises(StudyError, match=fix):
+        read(tmp_path, text)
+
+
 def test_aliases_that_grow_are_refused(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,13 +58,17 @@ def load_study(path: Path) -> Study:
     """
     if path.is_dir():
         path = path / FILE
-    root = load(path)
     problems: list[Problem] = []
+    root = load(path, problems)
+    if not isinstance(root.value, dict):
+        fix = "neuropack init DIR writes a study to fill in"
+        raise StudyError(path, [Problem(root.at, "a study is a mapping", "keys and values", root.shown(), fix)])
     dataset = record("Dataset", root.get("dataset"), problems, at=root.at)
-    fixed = {"manifest": "manifest.tsv", "version": dataset.get("version")}
-    release = record("Release", root.get("release"), problems, at=root.at, given=fixed, whole=False)
+    release = _release(root, problems)
     stacks: list[Stack] = []
     taken: dict[str, Place] = {}
+    spelt: dict[str, str] = {}
+    told: set[str] = set()
     for found in resolve(root, problems):
         stack = make_stack(path.parent, found, problems)
         if stack is None:
@@ -72,6 +77,8 @@ def load_study(path: Path) -> Study:
             first = taken.setdefault(name, at)
             if first != at:
                 problems.append(Problem(at, f"{name} comes twice", found=f"in line {first[0]} already", fix=fix))
+        if (problem := _spelling(stack, spelt, told)) is not None:
+            problems.append(problem)
         if stack.id in {other.id for other in stacks}:
             fix = "tell them apart with chunk:, acq: or session:"
             problems.append(Problem(stack.at, "another stack has this name already", found=stack.id, fix=fix))
@@ -84,6 +91,33 @@ def load_study(path: Path) -> Study:
     if problems:
         raise StudyError(path, problems)
     return Study(path, dataset, release, tuple(stacks))
+
+
+def _release(root: Node, problems: list[Problem]) -> Record:
+    """What the study says of the release itself: changelog and licences; the rest follows from the dataset."""
+    node = root.get("release")
+    for key in ("manifest", "schema_version", "version"):
+        if node is not None and (typed := node.get(key)) is not None:
+            what, fix = f"release.{key} is not to be typed", "remove it: it follows from the dataset and the schema"
+            problems.append(Problem(typed.key_at or typed.at, what, found=typed.shown(), fix=fix))
+    given = {"manifest": "manifest.tsv"}
+    return record("Release", node, problems, at=root.at, given=given, whole=False)
+
+
+def _spelling(stack: Stack, spelt: dict[str, str], told: set[str]) -> Problem | None:
+    """Two labels that a person or a file system takes for one, such as session 1 and session 01; told once."""
+    parts = f"{stack.name}_{stack.suffix}".split("_")
+    for end in range(1, len(parts) + 1):
+        name = "_".join(parts[:end])
+        first = spelt.setdefault(re.sub(r"-0+(?=[0-9])", "-", name.casefold()), name)
+        if first != name:
+            if name in told:
+                return None
+            told.add(name)
+            what = f"{parts[end - 1]} is {first.split('_')[-1]} in another spelling"
+            fix = "write both alike, or name them so that they cannot be confused"
+            return Problem(stack.at, what, first, name, fix)
+    return None
 
 
 def _newer(root: Node) -> list[Problem]:
@@ -103,3 +137,5 @@ def _names(stack: Stack, found: Resolved) -> Iterator[tuple[str, Place, str]]:
     """What may stand in one place of the study only, and what to do where it does not."""
     yield f"the subject {stack.subject['id']}", found.subject.at, "list its specimens together, under one subject"
     yield f"the specimen {stack.specimen['id']}", found.specimen.at, "list its stacks together, under one specimen"
+    scene = f", scene {stack.scene}" if stack.scene else ""
+    yield f"the image {stack.file}{scene}", found.settings.at, "name the file (or scene) that is meant here"

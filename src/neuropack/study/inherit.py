@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from neuropack.schema import fields
-from neuropack.study.records import unknown_keys
+from neuropack.study.records import record, unknown_keys
 from neuropack.study.yaml import Node, Problem, merge
 
 # What `defaults:` may describe at each level.
@@ -36,6 +36,9 @@ STACK_KEYS = {
     "labels": "a label image of the same shape: 0 is background, every other value one neuron",
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
 }
+
+
+_ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix", "labels")
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,35 @@ def _levels(levels: list[Node | None], stack: Node, name: str) -> Node | None:
 
 def _defaults(node: Node, level: str, problems: list[Problem]) -> Node | None:
     found = node.get("defaults")
-    if found is not None:
-        unknown_keys(found, DEFAULTS[level], f"defaults of a {level}", problems)
-        if (stack := found.get("stack")) is not None:
+    if found is None:
+        return None
+    unknown_keys(found, DEFAULTS[level], f"defaults of a {level}", problems)
+    for name in DEFAULTS[level]:
+        inner = found.get(name)
+        if inner is None or inner.value is None:
+            continue
+        if name == "stack":
             shared = [k for k in STACK_KEYS if k not in ("id", "file")]
-            unknown_keys(stack, shared, "a stack's defaults", problems)
+            unknown_keys(inner, shared, "a stack's defaults", problems)
+            _values_of_a_stack(inner, problems)
+        elif not isinstance(inner.value, dict):  # what its keys hold is looked at with each record made of them
+            unknown_keys(inner, (), f"{name} in the defaults", problems)
     return found
+
+
+def _values_of_a_stack(stack: Node, problems: list[Problem]) -> None:
+    """Note what would be passed over in silence: a voxel size that is none, a list where one value belongs."""
+    size = stack.get("voxel_size_um")
+    if size is not None and size.value is not None:
+        if isinstance(size.value, dict):
+            unknown_keys(size, "zyx", "voxel_size_um", problems)
+        else:
+            expected, fix = "z, y and x in micrometre", "write it like {z: 2, y: 0.5, x: 0.5}"
+            problems.append(Problem(size.at, "voxel_size_um is a mapping", expected, size.shown(), fix))
+    for key in _ONE_VALUE:
+        node = stack.get(key)
+        if node is not None and isinstance(node.value, dict | list):
+            problems.append(Problem(node.at, f"{key} is one value", "text", node.shown(), "write a stack for each"))
 
 
 def _list(node: Node, key: str, what: str, problems: list[Problem]) -> list[Node]:
@@ -114,14 +140,22 @@ def resolve(root: Node, problems: list[Problem]) -> Iterator[Resolved]:
         unknown_keys(subject, [*fields("Subject"), "defaults", "specimens"], "a subject", problems)
         own = _defaults(subject, "subject", problems)
         animal = merge(_of(lab, "subject"), only(subject, fields("Subject"))) or subject
-        for specimen in _list(subject, "specimens", "the subject", problems):
+        specimens = _list(subject, "specimens", "the subject", problems)
+        if not specimens:  # nothing below is told of it
+            record("Subject", animal, problems, at=subject.at)
+        for specimen in specimens:
             known = [k for k in fields("Specimen") if k != "subject"]
             unknown_keys(specimen, [*known, "labelling", "defaults", "stacks"], "a specimen", problems)
             levels = [lab, own, _defaults(specimen, "specimen", problems)]
             sample = merge(_shared(levels, "specimen"), only(specimen, known)) or specimen
             labelling = merge(_shared(levels, "labelling"), specimen.get("labelling"))
-            for stack in _list(specimen, "stacks", "the specimen", problems):
+            stacks = _list(specimen, "stacks", "the specimen", problems)
+            if not stacks:
+                record("Subject", animal, problems, at=subject.at)
+                record("Specimen", sample, problems, at=specimen.at, given={"subject": "X"})
+            for stack in stacks:
                 unknown_keys(stack, list(STACK_KEYS), "a stack", problems)
+                _values_of_a_stack(stack, problems)
                 yield Resolved(
                     subject=animal,
                     specimen=sample,

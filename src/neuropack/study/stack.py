@@ -199,8 +199,8 @@ def _label(
     text = _text(node, key)
     if text is None:
         if needed:
-            what = {"sub": "the subject", "sample": "the specimen"}[entity]
-            problems.append(Problem(at, f"{what} has no id", "letters and digits", fix="write id: M01"))
+            what, example = {"sub": ("the subject", "M01"), "sample": ("the specimen", "LH")}[entity]
+            problems.append(Problem(at, f"{what} has no id", "letters and digits", fix=f"write id: {example}"))
         return None
     wanted = "digits" if entity == "chunk" else "letters and digits"
     if not (text.isascii() and text.isdigit() if entity == "chunk" else _LABEL.fullmatch(text)):

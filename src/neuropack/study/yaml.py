@@ -114,8 +114,13 @@ def merge(far: Node | None, near: Node | None) -> Node | None:
     return near
 
 
-def load(path: Path) -> Node:
+def load(path: Path, problems: list[Problem] | None = None) -> Node:
     """Read a YAML file.
+
+    Args:
+        path: the file.
+        problems: where to note what is not plain data and does not keep the rest from being read, so that it is
+            told together with other mistakes; without it they are raised.
 
     Raises:
         StudyError: not YAML, or something in it that is not plain data, with line and column.
@@ -133,8 +138,7 @@ def load(path: Path) -> Node:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
         found = " ".join(str(error.problem or error.context).split())
-        fix = "indent with spaces, close brackets and quotes, and write one document"
-        raise StudyError(path, [Problem(at, "is not YAML", found=found, fix=fix)]) from error
+        raise StudyError(path, [Problem(at, "is not YAML", found=found, fix=_mend(found))]) from error
     except YAMLError as error:
         found = " ".join(str(error).split())
         raise InputError("is not YAML", file=path, found=found, fix="save it as plain UTF-8 text") from error
@@ -144,9 +148,21 @@ def load(path: Path) -> Node:
         raise InputError("is empty", file=path, expected="a study", fix="neuropack init DIR writes one to fill in")
     reader = _Reader(path)
     node = reader.node(root, ())
-    if reader.problems:
+    if reader.problems and problems is None:
         raise StudyError(path, reader.problems)
+    (problems if problems is not None else []).extend(reader.problems)
     return node
+
+
+def _mend(found: str) -> str:
+    """What to do about a message of the YAML parser."""
+    if "'\\t'" in found:
+        return "indent with spaces: YAML allows no tabs there"
+    if "mapping values are not allowed" in found:
+        return "put text that holds a colon into quotes, or mend the indentation of this line"
+    if "another document" in found:
+        return "write one document: remove the line ---"
+    return "give all keys of one mapping the same indentation, and close brackets and quotes"
 
 
 def _text(path: Path) -> str:
@@ -183,14 +199,13 @@ class _Reader:
         if tag not in _PLAIN:
             self.problems.append(
                 Problem(at, "a YAML tag", "plain text, numbers, lists and mappings", tag, "remove it")
-            )
-            return Node(None, at, key_at)
+            )  # and the value below it is read as if there were none
         inside = (*above, id(raw))
         if isinstance(raw.value, str):
             # ruamel marks where a folded text was folded with a bell, a character that YAML itself does not allow
             text = raw.value.replace("\a", "")
             return Node(_scalar(tag.removeprefix(_CORE), text), at, key_at, text)
-        if tag == _CORE + "map":
+        if all(isinstance(pair, tuple) for pair in raw.value) and (raw.value or tag == _CORE + "map"):
             return Node(dict(self._pairs(raw.value, inside)), at, key_at)
         return Node([self.node(v, inside) for v in raw.value], at, key_at)
 
