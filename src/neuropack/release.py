@@ -10,13 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from neuropack.axes import Array
-from neuropack.errors import InputError, OutputError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.skeleton import Skeleton, read_swc
 from neuropack.table import read_tsv, write_tsv
 from neuropack.volume import Channel, Volume, VoxelSize
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MANIFEST = "manifest.tsv"
 METADATA = "metadata/neuropack.json"
@@ -178,6 +181,11 @@ class Stack:
         return self.volume.shape
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        return self.volume.dtype
+
+    @property
     def voxel_size_um(self) -> VoxelSize:
         """(z, y, x) in micrometre."""
         return self.volume.voxel_size_um
@@ -193,11 +201,26 @@ class Stack:
         return len(self.volume.levels) + 1
 
     def level(self, number: int) -> Volume:
-        """A level of the pyramid; 0 is the full resolution."""
+        """A level of the pyramid; 0 is the full resolution.
+
+        Raises:
+            UsageError: there is no such level.
+        """
+        if not 0 <= number < self.n_levels:
+            wanted = f"0 to {self.n_levels - 1}" if self.n_levels > 1 else "0, the only one"
+            raise UsageError("the stack has no such level", file=self.path, expected=wanted, found=str(number))
         return self.volume.level(number)
+
+    def close(self) -> None:
+        """Close the image, where it was opened; it opens again when it is asked for."""
+        if (volume := self.__dict__.pop("volume", None)) is not None:
+            volume.close()
 
     def __getitem__(self, key: Any) -> Array:
         return self.volume[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self.volume.__array__(dtype, copy)
 
     def __repr__(self) -> str:
         axes, shape = self.metadata.get("axes", ""), self.metadata.get("shape", ())
@@ -253,6 +276,17 @@ class Release:
         """The skeletons by neuron; each is read when it is asked for."""
         records = [r for r in self.metadata.get("neurons", ()) if r.get("morphology")]
         return _Lazy("neurons", {r["id"]: self.path / r["morphology"] for r in records}, read_swc)
+
+    def close(self) -> None:
+        """Close the images that were opened; ``with open_release(path) as release:`` does it at its end."""
+        for stack in self.stacks.values():
+            stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         title = self.metadata.get("dataset", {}).get("title", "untitled")

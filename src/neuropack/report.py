@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from itertools import groupby
 
 from neuropack.issue import LEVELS, Issue, Level, Report
@@ -13,15 +14,20 @@ def to_json(report: Report) -> str:
     return json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
 
 
-def to_text(report: Report) -> str:
-    """The report for a person: the worst first, by rule; the last line sums up."""
+def to_text(report: Report, width: int | None = None) -> str:
+    """The report for a person: the worst first, by rule; the last line sums up.
+
+    Args:
+        report: the report.
+        width: columns of the terminal, to which sentences are wrapped; without it each stays on one line.
+    """
     worst_first = sorted(report.issues, key=lambda i: LEVELS.index(i.level))
     paragraphs = []
     for (level, rule), issues in groupby(worst_first, key=lambda i: (i.level, i.rule)):
         found = list(issues)
         count = f"  ({len(found)})" if len(found) > 1 else ""
-        paragraphs.append("\n".join([f"{level}  {rule}{count}", *map(_issue, found)]) + "\n")
-    return "\n".join([*paragraphs, _summary(report)])
+        paragraphs.append("\n".join([f"{level}  {rule}{count}", *(_issue(i, width) for i in found)]) + "\n")
+    return "\n".join([*paragraphs, _wrapped("", _summary(report), width)])
 
 
 def fails(report: Report, level: Level) -> bool:
@@ -29,9 +35,18 @@ def fails(report: Report, level: Level) -> bool:
     return any(report.counts[name] for name in LEVELS[: LEVELS.index(level) + 1])
 
 
-def _issue(issue: Issue) -> str:
-    lines = [f"  {issue.where}", f"    expected: {issue.expected}", f"    found:    {issue.found}"]
-    return "\n".join(_printable(line) for line in [*lines, f"    to do:    {issue.fix}"])
+def _issue(issue: Issue, width: int | None) -> str:
+    told = (("expected", issue.expected), ("found", issue.found), ("to do", issue.fix))
+    lines = [_wrapped(f"    {label + ':':<10}", _printable(text), width) for label, text in told]
+    return "\n".join([_printable(f"  {issue.where}"), *lines])
+
+
+def _wrapped(label: str, text: str, width: int | None) -> str:
+    """A sentence beside its label, wrapped beside it as well; a path is never broken, so that it can be copied."""
+    if width is None or len(label + text) <= width:
+        return label + text
+    lines = textwrap.wrap(text, max(width - len(label), 20), break_long_words=False, break_on_hyphens=False)
+    return label + ("\n" + " " * len(label)).join(lines)
 
 
 def _summary(report: Report) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tiny_study import FIRST, SECOND, THIRD, pixels
 
 import neuropack
-from neuropack.errors import InputError, OutputError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.release import (
     Entry,
     digest_of,
@@ -19,6 +19,7 @@ from neuropack.release import (
     sha256_of,
     write_manifest,
 )
+from neuropack.volume import Volume
 
 Built = tuple[Path, Path]
 
@@ -126,3 +127,32 @@ def test_a_name_that_cannot_stand_in_a_manifest(tmp_path: Path) -> None:
 
 def test_the_metadata_is_plain_json(built: Built) -> None:
     assert json.loads(json.dumps(open_release(built[1]).metadata)) == open_release(built[1]).metadata
+
+
+def test_a_stack_is_an_array(built: Built) -> None:
+    stack = neuropack.open_release(built[1]).stacks[FIRST]
+    assert stack.dtype == np.uint16
+    np.testing.assert_array_equal(np.asarray(stack), pixels((2, 5, 40, 48), 1))
+
+
+@pytest.mark.parametrize("number", [-1, 1])
+def test_a_level_that_is_not_there(built: Built, number: int) -> None:
+    with pytest.raises(UsageError, match=f"no such level\n  expected: 0, the only one\n  found: {number}"):
+        neuropack.open_release(built[1]).stacks[FIRST].level(number)
+
+
+def test_a_release_closes_what_it_opened(built: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(Volume, "close", lambda self: closed.append(self.path.name))
+    with neuropack.open_release(built[1]) as release:
+        stack = release.stacks[FIRST]
+        assert stack[0, 0, 0, 0] == pixels((2, 5, 40, 48), 1)[0, 0, 0, 0]
+    assert closed == [f"{FIRST}.ome.zarr"]
+    assert stack.shape == (2, 5, 40, 48)  # and opens again
+
+
+def test_version_control_is_not_in_the_manifest(tmp_path: Path) -> None:
+    for name in (".git/HEAD", "a.txt", "sub/.git"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x", encoding="utf-8")
+    assert list(write_manifest(tmp_path)) == ["a.txt", "sub/.git"]

@@ -56,6 +56,19 @@ def test_text_tells_the_worst_first_and_sums_up() -> None:
     )
 
 
+def test_text_is_wrapped_to_a_terminal_and_leaves_paths_whole() -> None:
+    path = "sub-M01/ses-01/micr/sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF.ome.zarr"
+    issue = Issue("a.b", "error", Where(path), f"the very same that stands in {path} of it", "none", "mend it")
+    lines = report.to_text(Report([issue], REPORT.checked), width=80).splitlines()
+    assert lines[1:5] == [
+        f"  {path}",
+        "    expected: the very same that stands in",
+        f"              {path}",
+        "              of it",
+    ]
+    assert all(len(line) <= 80 for line in lines if path not in line)
+
+
 @pytest.mark.parametrize(
     ("issues", "on_error", "on_warning"), [(ISSUES, True, True), (ISSUES[:1], False, True), ([], False, False)]
 )

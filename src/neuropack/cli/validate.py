@@ -24,6 +24,9 @@ def validate(
     rules: Folders = None,
 ) -> int:
     """Check a release: files, metadata, and every chunk of every image. Exit status 1 where something is wrong."""
+    import shutil
+    import sys
+
     from neuropack import report
     from neuropack.rules import check
 
@@ -31,7 +34,8 @@ def validate(
         result = check(release, rule_folders=rules or (), progress=progress)
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
-    typer.echo(report.to_json(result) if json or format == "json" else report.to_text(result))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    typer.echo(report.to_json(result) if json or format == "json" else report.to_text(result, width))
     return 1 if report.fails(result, fail_on) else 0
 
 
