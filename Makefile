@@ -13,7 +13,7 @@ JOBS ?= 2
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint format types schema docs gates wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema docs bench gates wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ schema: $(STAMP) ## the JSON Schema and the model, made from schema/
 docs: $(STAMP) ## the manual, in docs/_build/html
 	"$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (about an hour; BENCH_ARGS="--runs 1" is shorter)
+	"$(PY)" tests/benchmarks/run.py $(BENCH_ARGS)
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
 	"$(PY)" tests/gates/run.py
