@@ -70,6 +70,9 @@ def test_real_faults(data_file: Callable[[str], Path], name: str, says: str) -> 
         ("1 1 0 0 0 1\n", "not an SWC row"),
         ("1 1 0 zero 0 1 -1\n", "not an SWC row"),
         ("1 1 0 nan 0 1 -1\n", "not an SWC row"),
+        ("1.5 1 0 0 0 1 -1\n", "not an SWC row"),
+        ("1 1 0 0 0 1 -1\n2 1 0 0 0 1 4\n3 1 0 0 0 1 2\n4 1 0 0 0 1 3\n", "is its own ancestor"),
+        ("1 1 0 0 0 1 1\n", "is its own ancestor"),
     ],
 )
 def test_faults(tmp_path: Path, text: str, says: str) -> None:

@@ -40,6 +40,13 @@ def test_index_errors(volume: Volume) -> None:
         volume[0, 0, 0, 0, 0]
 
 
+def test_levels_that_are_not_there(volume: Volume) -> None:
+    assert volume.level(0) is volume
+    for number in (-1, 1):
+        with pytest.raises(IndexError, match="none of the levels 0 to 0"):
+            volume.level(number)
+
+
 def test_sources(volume: Volume) -> None:
     sources = volume.sources
     assert sources["voxel_size_um.z"] == sources["channels.0.name"] == sources["axes"] == "file"

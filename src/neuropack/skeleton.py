@@ -75,12 +75,13 @@ def read_swc(path: Path, frame: str = "stack") -> Skeleton:
             row = [float(f) for f in fields[:_COLUMNS]]
         except ValueError:
             row = []
-        if len(row) != _COLUMNS or not np.isfinite(row).all():
+        numbers = len(row) == _COLUMNS and bool(np.isfinite(row).all())
+        if not (numbers and all(row[i] == int(row[i]) for i in (0, 1, 6))):
             raise InputError(
                 "not an SWC row",
                 file=path,
                 where=f"line {number}",
-                expected="seven numbers: id type x y z radius parent",
+                expected="seven numbers: id type x y z radius parent; id, type and parent whole",
                 found=line.strip()[:80],
             )
         rows.append(row)
@@ -99,6 +100,9 @@ def read_swc(path: Path, frame: str = "stack") -> Skeleton:
         raise InputError(
             "a parent does not exist", file=path, where=f"line {lines[at]}", found=f"parent {parents[at]}"
         )
+    ring = _cycle(ids, parents)
+    if ring is not None:
+        raise InputError("is its own ancestor", file=path, where=f"line {lines[ring]}", found=f"id {ids[ring]}")
     return Skeleton(
         id=ids,
         type=table[:, 1].astype(np.int64),
@@ -107,6 +111,16 @@ def read_swc(path: Path, frame: str = "stack") -> Skeleton:
         parent=parents,
         frame=frame,
     )
+
+
+def _cycle(ids: npt.NDArray[np.int64], parents: npt.NDArray[np.int64]) -> int | None:
+    """A row whose ancestors never end at a root, None where there is none."""
+    order = np.argsort(ids)
+    above = np.where(parents < 0, -1, order[np.clip(np.searchsorted(ids[order], parents), 0, len(ids) - 1)])
+    for _ in range(len(ids).bit_length()):  # each round doubles how far up a row points
+        above = np.where(above < 0, -1, above[above])
+    stuck = np.flatnonzero(above >= 0)
+    return int(stuck[0]) if len(stuck) else None
 
 
 def write_swc(path: Path, skeleton: Skeleton, comments: Iterable[str] = ()) -> None:

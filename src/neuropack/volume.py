@@ -222,8 +222,14 @@ class Volume:
         return np.asarray(self.read(full_box(self.shape)), dtype=dtype)
 
     def level(self, number: int) -> Volume:
-        """A level of the pyramid; 0 is the full resolution."""
-        return self if number == 0 else self.levels[number - 1]
+        """A level of the pyramid; 0 is the full resolution.
+
+        Raises:
+            IndexError: there is no such level.
+        """
+        if not 0 <= number <= len(self.levels):
+            raise IndexError(f"level {number} is none of the levels 0 to {len(self.levels)}")
+        return (self, *self.levels)[number]
 
     def with_axes(self, given: str) -> Volume:
         """The same image with the file's dimensions named by the user, one letter of TCZYXS for each."""

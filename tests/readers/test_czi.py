@@ -134,9 +134,8 @@ def test_a_second_reader_agrees(tmp_path: Path) -> None:
 
     pixels = noise(1, 2, 3, 20, 30)
     path = write(tmp_path / "a.czi", pixels)
-    with czifile.CziFile(path) as other:
-        assert other.axes == "STCZYX0"
-        np.testing.assert_array_equal(np.asarray(open_file(path)[0]), other.asarray()[0, 0, ..., 0])
+    seen = np.squeeze(czifile.imread(path))  # its versions differ in the dimensions of length 1
+    np.testing.assert_array_equal(np.asarray(open_file(path)[0]), seen)
 
 
 def mosaic(path: Path, compression: str | None = None, colour: bool = False) -> Array:

@@ -99,10 +99,12 @@ def test_planes_go_where_their_names_say(tmp_path: Path, kind: str, order: str) 
 
 
 def test_the_library_reads_the_synthetic_file(tmp_path: Path) -> None:
-    pixels = noise(4, 2, 3, 18, 21)  # Z C T: the library gives C Z T, the order of the names
+    pixels = noise(4, 2, 3, 18, 21)  # Z C T
     path = write_oib(tmp_path / "a.oib", oif_files(pixels, "XYTCZ"))
     with oiffile.OifFile(path) as other:
-        np.testing.assert_array_equal(other.asarray(), pixels.swapaxes(0, 1))
+        seen = other.asarray()
+    # the order of the main file, or C Z T, that of the planes' names: the library's versions differ
+    np.testing.assert_array_equal(seen, pixels if seen.shape == pixels.shape else pixels.swapaxes(0, 1))
     assert_reads(open_file(path)[0], pixels.transpose(2, 1, 0, 3, 4))
 
 
@@ -277,7 +279,7 @@ def test_an_office_document_is_no_oib(tmp_path: Path) -> None:
         (0, "meet or close to a ring"),  # back to the first sector of the plane
         (20, "meet or close to a ring"),  # into the next plane
         (10**6, "leads to sector 1,000,000"),
-        (None, r"Stream\d+ has 1,536 of 8,"),  # the chain ends early
+        (None, r"Stream\d+.* (has 1,536 of|truncated: 1536 <) 8,?\d"),  # the chain ends early
     ],
 )
 def test_a_chain_that_leads_astray_is_an_error(tmp_path: Path, following: int | None, message: str) -> None:

@@ -94,10 +94,13 @@ def _open_series(source: TiffSource, shared: TiffSet) -> tuple[Volume, ...]:
 def _layout(series: TiffPageSeries) -> tuple[str, tuple[int, ...]]:
     """Axes and shape of a series, such that the last dimensions are those of a page."""
     page = series.keyframe.shape
-    for squeeze in (True, False):
-        axes, shape = series.get_axes(squeeze), series.get_shape(squeeze)
-        if shape[len(shape) - len(page) :] == page:
-            return axes, shape
+    if series.shape[len(series.shape) - len(page) :] == page:
+        return series.axes, series.shape
+    # tifffile drops lengths of 1, those of a page too: put the page's own dimensions back
+    kept = [(a, n) for a, n in zip(series.keyframe.axes, page, strict=True) if n > 1]
+    split = len(series.shape) - len(kept)
+    if list(zip(series.axes, series.shape, strict=True))[split:] == kept:
+        return series.axes[:split] + series.keyframe.axes, series.shape[:split] + page
     raise InputError(
         "its pages do not fit its description",
         file=Path(str(series.keyframe.parent.filename)),

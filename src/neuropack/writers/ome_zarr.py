@@ -280,7 +280,7 @@ class OmeZarrSink:
         kind = np.iinfo(self.volume.dtype) if self.volume.dtype.kind in "iu" else None
         channels = [
             {
-                "label": c.name or f"channel {i}",
+                "label": c.name or f"channel_{i}",
                 "color": c.color or _COLORS[i % len(_COLORS)],
                 "active": True,
                 "family": "linear",
