@@ -265,11 +265,13 @@ class Volume:
         Raises:
             UsageError: names the flag.
         """
-        needed = self.voxel_size_um[1:] if self.size_zyx[0] == 1 else self.voxel_size_um
-        if None in needed:
+        lacking = [a for a, v in zip(_ZYX, self.voxel_size_um, strict=True) if v is None]
+        if lacking == ["z"] and self.size_zyx[0] == 1:
+            lacking = []
+        if lacking:
             shown = ", ".join("?" if v is None else f"{v:g}" for v in self.voxel_size_um)
             raise UsageError(
-                "the file does not state its voxel size",
+                f"the file does not state its voxel size along {', '.join(lacking)}",
                 file=self.path,
                 expected="the size along z, y and x in micrometre",
                 found=f"z, y, x = {shown}",

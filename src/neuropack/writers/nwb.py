@@ -268,24 +268,8 @@ def _sync(path: Path) -> None:
 
 
 def _check(volume: Volume) -> None:
-    z, y, x = volume.voxel_size_um
-    lacking = [a for a, v in (("z", z), ("y", y), ("x", x)) if v is None]
-    if lacking == ["z"] and volume.size_zyx[0] == 1:
-        lacking = []
-    if lacking:
-        raise UsageError(
-            f"the voxel size along {', '.join(lacking)} is not known",
-            file=volume.path,
-            expected="a voxel size in micrometre along every axis",
-            found=f"z, y, x = {', '.join('not stated' if v is None else f'{v:g}' for v in volume.voxel_size_um)}",
-            fix="state it: --voxel-size z,y,x",
-        )
-    if volume.axis_map.unknown:
-        raise UsageError(
-            f"the meaning of the axis {volume.axis_map.unknown} is not known",
-            file=volume.path,
-            fix="state it: --axes",
-        )
+    volume.require_axes()
+    volume.require_voxel_size()
     if volume.dtype.kind not in "biuf" or volume.dtype not in _TYPES:
         raise InputError(
             "NWB cannot hold pixels of this type",
