@@ -58,7 +58,7 @@ docs: $(STAMP) ## the manual, in docs/_build/html
 	"$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (about an hour; BENCH_ARGS="--runs 1" is shorter)
+bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (half an hour; BENCH_ARGS="--runs 1" is shorter)
 	"$(PY)" tests/benchmarks/run.py $(BENCH_ARGS)
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
