@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,21 @@ def test_object_ids_differ_between_files_and_within(tmp_path: Path) -> None:
     assert len(ids) == len(set(ids)) > 20
 
 
+@pytest.mark.parametrize("name", ["volume", "planar", "series", "time points", "truth values"])
+def test_an_encoder_sent_elsewhere_makes_the_same_part(tmp_path: Path, name: str) -> None:
+    image = IMAGES[name]
+    sink = NwbSink(tmp_path / "a.nwb", image, META)
+    sent = pickle.loads(pickle.dumps(sink.encoder))  # noqa: S301 - what multiprocessing and Dask do
+    assert sent == sink.encoder and sent.footprint == sink.encoder.footprint
+    with ThreadPoolExecutor(3) as pool:
+        for box in blocks(image, sink):
+            part = sent.encode(box, image.read(box), None)
+            assert part == sink.encoder.encode(box, image.read(box), pool)
+            sink.commit(pickle.loads(pickle.dumps(part)))  # noqa: S301
+    sink.finish()
+    assert (tmp_path / "a.nwb").read_bytes() == write(tmp_path / "b.nwb", image).read_bytes()
+
+
 LONG = volume((2, 40, 300, 300), channels=CHANNELS[:2])  # 2 x 2 x 3 x 3 chunks
 
 
@@ -439,7 +456,7 @@ def test_a_border_chunk_is_filled_up_with_zeros() -> None:
     chunk = (2, 4, 8)
     garbage = [np.full(chunk, 0x7B7B, "<u2") for _ in range(50)]
     del garbage  # what memory that is not cleared would hold
-    stream = encode(np.full((1, 2, 3), 0x0201, "u2"), chunk, np.dtype("<u2"))
+    stream = encode(np.full((1, 2, 3), 0x0201, "u2"), chunk, np.dtype("<u2"), 1)
     low, high = np.frombuffer(zlib.decompress(stream), np.uint8).reshape(2, *chunk)
     assert (low[:1, :2, :3] == 1).all() and (high[:1, :2, :3] == 2).all()
     assert low.sum() == 6 and high.sum() == 12

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.nwb_file import Layout, create, describe, safe_name, stored_dtype
 from neuropack.writers.nwb_pixels import chunk_shape, chunks_of, encode
-from neuropack.writers.sink import Statistics, Unresumable
+from neuropack.writers.sink import Part, Statistics, Unresumable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,50 @@ class NwbMetadata:
                 )
 
 
+@dataclass(frozen=True)
+class NwbEncoder:
+    """Makes the stored chunks of a block; holds no file, so that it can travel to any thread, process or machine.
+
+    Attributes:
+        layout: where the pixels go inside the file.
+        timed: the image has a time axis.
+        chunk: chunk lengths (z, y, x).
+        dtype: type of the datasets, in the byte order of the file.
+        level: of ISA-L, 0 (fastest) to 3 (smallest).
+    """
+
+    layout: Layout
+    timed: bool
+    chunk: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    level: int = 1
+
+    @classmethod
+    def of(cls, volume: Volume, stack_name: str, level: int = 1) -> Self:
+        """The encoder for an image whose stack has this name in the file."""
+        dtype = stored_dtype(volume)
+        layout = Layout.of(volume, safe_name(stack_name) or "stack")
+        return cls(layout, "T" in volume.axes, chunk_shape(volume.size_zyx, dtype.itemsize), dtype, level)
+
+    @property
+    def footprint(self) -> tuple[int, ...]:
+        """One chunk, along the volume's axes."""
+        return (1, 1, *self.chunk) if self.timed else (1, *self.chunk)
+
+    def encode(self, box: Box, block: Array, pool: Executor | None) -> Part:
+        """The chunks of a block in C order, compressed in the threads of `pool` or, without one, in this one."""
+        pieces = list(chunks_of(box, self.footprint))
+
+        def one(piece: Box) -> tuple[str, tuple[int, ...], bytes]:
+            inside = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(piece, box, strict=True))
+            *front, z, y, x = (s.start for s in piece)
+            time = front[0] if self.timed else 0
+            stream = encode(block[inside], self.footprint, self.dtype, self.level)
+            return self.layout.dataset(time, front[-1]), self.layout.inside(time, (z, y, x)), stream
+
+        return Part({}, list(pool.map(one, pieces) if pool else map(one, pieces)))
+
+
 class NwbSink:
     """Writes one image into a new NWB file (see `neuropack.writers.sink.Sink`).
 
@@ -121,43 +165,37 @@ class NwbSink:
         Unresumable: `resume` was asked for and the file cannot be continued.
     """
 
-    footprint: tuple[int, ...]
-
     def __init__(
-        self, path: Path, volume: Volume, metadata: NwbMetadata, resume: bool = False, workers: int | None = None
+        self,
+        path: Path,
+        volume: Volume,
+        metadata: NwbMetadata,
+        resume: bool = False,
+        workers: int | None = None,
+        level: int = 1,
     ) -> None:
         _check(volume)
         self._path, self._marker = path, path.with_name(path.name + ".flushing")
-        self._timed = "T" in volume.axes
-        self._dtype = stored_dtype(volume)
-        chunk = chunk_shape(volume.size_zyx, self._dtype.itemsize)
-        self.footprint = (1,) * (volume.ndim - 3) + chunk
-        self._layout = Layout.of(volume, safe_name(metadata.stack_name) or "stack")
+        self.encoder = NwbEncoder.of(volume, metadata.stack_name, level)
+        self.footprint = self.encoder.footprint
         self._file: Any = None
         self._datasets: dict[str, Any] = {}
         if not resume:
-            contents = describe(volume, metadata, self._layout, chunk)
+            contents = describe(volume, metadata, self.encoder.layout, self.encoder.chunk)
             with self._index_written():
                 create(path, contents)
-        self._open(volume, metadata, chunk)
+        self._open(volume, metadata)
         self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "neuropack-nwb")
 
     def write(self, box: Box, block: Array) -> None:
-        """Compress the chunks of a block in threads and store them in C order."""
-        chunk = self.footprint
-        pieces = list(chunks_of(box, chunk))
+        """Encode a block in threads and put it in place."""
+        self.commit(self.encoder.encode(box, block, self._pool))
 
-        def compress(piece: Box) -> bytes:
-            inside = tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(piece, box, strict=True))
-            return encode(block[inside], chunk, self._dtype)
-
+    def commit(self, part: Part) -> None:
+        """Put the chunks of a block in place. The order of the calls decides the order in the file."""
         with self._errors():
-            for piece, stream in zip(pieces, self._pool.map(compress, pieces), strict=True):
-                *front, z, y, x = (s.start for s in piece)
-                time = front[0] if self._timed else 0
-                offset = self._layout.inside(time, (z, y, x))
-                dataset = self._datasets[self._layout.dataset(time, front[-1])]
-                dataset.id.write_direct_chunk(offset, stream)
+            for name, offset, stream in part.chunks:
+                self._datasets[name].id.write_direct_chunk(offset, stream)
 
     def flush(self) -> None:
         """Bring pixels and index to the disk."""
@@ -200,7 +238,7 @@ class NwbSink:
         file, self._file, self._datasets = self._file, None, {}
         file.close()
 
-    def _open(self, volume: Volume, metadata: NwbMetadata, chunk: tuple[int, int, int]) -> None:
+    def _open(self, volume: Volume, metadata: NwbMetadata) -> None:
         import h5py
 
         def cannot(why: str) -> Unresumable:
@@ -208,9 +246,10 @@ class NwbSink:
 
         if self._marker.exists():
             raise cannot("it was interrupted while its index was written")
-        shape = self._layout.inside(volume.n_times, volume.size_zyx)
-        chunks = self._layout.inside(1, chunk)
-        times = 1 if self._layout.series else volume.n_times
+        layout = self.encoder.layout
+        shape = layout.inside(volume.n_times, volume.size_zyx)
+        chunks = layout.inside(1, self.encoder.chunk)
+        times = 1 if layout.series else volume.n_times
         try:
             self._file = h5py.File(self._path, "r+")
             index = self._file.id.get_mdc_config()
@@ -221,9 +260,9 @@ class NwbSink:
                 raise cannot("it is another image's")
             for time in range(times):
                 for channel in range(volume.n_channels):
-                    name = self._layout.dataset(time, channel)
+                    name = layout.dataset(time, channel)
                     dataset = self._file[name]
-                    if (dataset.shape, dataset.chunks, dataset.dtype) != (shape, chunks, self._dtype):
+                    if (dataset.shape, dataset.chunks, dataset.dtype) != (shape, chunks, self.encoder.dtype):
                         raise cannot(f"{name} has another shape or type")
                     self._datasets[name] = dataset
         except (OSError, KeyError, RuntimeError, AttributeError) as error:

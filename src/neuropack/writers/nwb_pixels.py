@@ -40,13 +40,14 @@ def chunks_of(box: Box, chunk: tuple[int, ...]) -> Iterator[Box]:
         yield tuple(slice(i, min(i + n, s.stop)) for i, n, s in zip(corner, chunk, box, strict=True))
 
 
-def encode(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic]) -> bytes:
+def encode(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic], level: int) -> bytes:
     """The stored form of one chunk.
 
     Args:
         piece: its voxels; shorter than the chunk at the border of the image.
         chunk: full chunk lengths. HDF5 stores border chunks whole: what lies outside is zero.
         dtype: type of the dataset, in the byte order of the file.
+        level: of ISA-L, 0 to 3.
     """
     from isal import isal_zlib
 
@@ -56,5 +57,5 @@ def encode(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic]) ->
         whole = np.zeros(chunk, dtype)
         whole[tuple(slice(0, n) for n in piece.shape)] = piece
     by_byte = whole.reshape(-1).view(np.uint8).reshape(-1, dtype.itemsize).T
-    stream: bytes = isal_zlib.compress(np.ascontiguousarray(by_byte), 1)
+    stream: bytes = isal_zlib.compress(np.ascontiguousarray(by_byte), level)
     return stream

@@ -1,16 +1,15 @@
-"""What a writer offers the engine: a place where blocks of pixels go."""
+"""What a writer offers the engine: an encoder that works on any machine, and a sink that completes the output."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from neuropack.axes import Array, Box
 from neuropack.errors import NeuropackError
+from neuropack.writers.survey import Projections, Statistics
 
 
 class Unresumable(NeuropackError):  # noqa: N818 - a state of a file, which the engine answers by starting over
@@ -18,64 +17,83 @@ class Unresumable(NeuropackError):  # noqa: N818 - a state of a file, which the 
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Intensities of one channel: extremes of the finite values, and how many voxels are at the type's maximum."""
+class Part:
+    """What encoding one block left.
 
-    minimum: float
-    maximum: float
-    saturated: int
-    voxels: int
+    Attributes:
+        files: stored already: path below the output to bytes and SHA-256 ("" where it was not asked for).
+        chunks: still to be put in place: dataset, offset in it, stored stream.
+    """
 
-    @property
-    def saturation_fraction(self) -> float:
-        """Share of the voxels that are at the largest value of the type; 0 for floating point."""
-        return self.saturated / self.voxels if self.voxels else 0.0
-
-    def __add__(self, other: Statistics) -> Statistics:
-        return Statistics(
-            min(self.minimum, other.minimum),
-            max(self.maximum, other.maximum),
-            self.saturated + other.saturated,
-            self.voxels + other.voxels,
-        )
-
-    @classmethod
-    def of(cls, values: Array) -> Self:
-        """Measure an array."""
-        if values.dtype.kind == "f":
-            finite = values[np.isfinite(values)]
-            low, high = (finite.min(), finite.max()) if finite.size else (math.inf, -math.inf)
-            return cls(float(low), float(high), 0, values.size)
-        top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
-        high = values.max()
-        saturated = int(np.count_nonzero(values == top)) if high == top else 0
-        return cls(float(values.min()), float(high), saturated, values.size)
+    files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    chunks: Sequence[tuple[str, tuple[int, ...], bytes]] = ()
 
 
-class Sink(Protocol):
-    """Takes the blocks of one image under a temporary name; the engine publishes the finished file.
+@dataclass(frozen=True)
+class Missing:
+    """A box of level 0 whose source could not be decoded, and why. It holds zeros in the output."""
+
+    box: tuple[tuple[int, int], ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the pass learned about level 0.
+
+    Attributes:
+        statistics: one per channel.
+        missing: what could not be decoded; empty but where the user asked to go on.
+        projections: maxima of the first time point, where they were made.
+    """
+
+    statistics: tuple[Statistics, ...] = ()
+    missing: tuple[Missing, ...] = ()
+    projections: Projections | None = None
+
+
+class Encoder(Protocol):
+    """Turns blocks into what is stored. Plain values that can be sent to another process; safe in threads.
 
     Attributes:
         footprint: lengths along the volume's axes. A block starts on a multiple of it along every axis and ends
             on one or at the border, so that no two blocks ever touch one chunk.
     """
 
-    footprint: tuple[int, ...]
+    @property
+    def footprint(self) -> tuple[int, ...]: ...
 
-    def write(self, box: Box, block: Array) -> None:
-        """Store a block of level 0, in the volume's axes. One thread calls, in the order of the engine's plan."""
+    def encode(self, box: Box, block: Array, pool: Executor | None) -> Part:
+        """Compress a block of level 0, in the volume's axes; files that it writes are on disk on return.
+
+        Args:
+            box: where the block lies.
+            block: its pixels; they may be overwritten once this returns.
+            pool: threads to spread the chunks over; None to work in the calling thread.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """The side of one output that only one process has. The engine publishes the finished file.
+
+    Attributes:
+        encoder: what works on the blocks.
+    """
+
+    @property
+    def encoder(self) -> Encoder: ...
+
+    def commit(self, part: Part) -> None:
+        """Put the chunks of a block in place. One thread calls, in the order of the plan."""
         ...
 
     def flush(self) -> None:
-        """Return when everything written so far is on disk: the engine then notes it in its journal."""
+        """Return when everything committed so far is on disk: the engine then notes it in its journal."""
         ...
 
-    def finish(self, statistics: Sequence[Statistics]) -> None:
-        """Complete the file (coarser levels, metadata) and close it; it still has its temporary name.
-
-        Args:
-            statistics: of level 0, one per channel.
-        """
+    def finish(self, findings: Findings) -> None:
+        """Complete the file (coarser levels, metadata); it still has its temporary name."""
         ...
 
     def close(self) -> None:
