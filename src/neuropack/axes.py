@@ -119,6 +119,23 @@ class AxisMap:
         pick = tuple(slice(c.start - first, c.stop - first) if a == "C" else slice(None) for a in self.axes)
         return block[pick]
 
+    def native_view(self, array: Array, box: Box) -> Array | None:
+        """The reverse of `arrange`: an array of the canonical `box`, seen in the shape of ``to_native(box)``.
+
+        None where the box splits the samples of a pixel, so that there is no such view.
+        """
+        if self.unknown:
+            return array
+        s, c = self._samples, box[self.axes.index("C")]
+        if c.start % s or c.stop % s:
+            return None
+        letters, at = self.axes.replace("C", "CS"), self.axes.index("C")
+        view = array.reshape(*array.shape[:at], array.shape[at] // s, s, *array.shape[at + 1 :])
+        view = view.squeeze(tuple(i for i, a in enumerate(letters) if a not in self.native))  # of length 1
+        kept = [a for a in letters if a in self.native]
+        view = view.transpose([kept.index(a) for a in self.native if a in kept])
+        return view[tuple(slice(None) if a in kept else None for a in self.native)]
+
 
 def example(dimensions: int) -> str:
     """Axes that a file of so many dimensions may have, to show in a message."""

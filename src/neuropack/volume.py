@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 
-from neuropack.axes import Array, AxisMap, Box, example, full_box, relabel
+from neuropack.axes import Array, AxisMap, Box, box_shape, example, full_box, relabel
 from neuropack.errors import InputError, UsageError
 
 Source = Literal["file", "user", "missing"]
@@ -22,8 +22,14 @@ _ZYX = ("z", "y", "x")
 class Pixels(Protocol):
     """What a reader implements: decoding boxes of its file, in the file's own axes. Safe to call from threads."""
 
-    def read(self, box: Box) -> Array:
-        """Decode just this box of the native axes; the result has the box's shape."""
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Decode just this box of the native axes; the result has the box's shape.
+
+        Args:
+            box: slices with start and stop, one per native axis.
+            out: an array of the box's shape and the image's dtype, with any strides, to decode into; it is returned
+                then. A reader that cannot do so ignores it and returns another array.
+        """
         ...
 
     def native_blocks(self) -> Iterator[Box]:
@@ -179,10 +185,29 @@ class Volume:
             for path, value in values.items()
         }
 
-    def read(self, box: Box) -> Array:
-        """Decode a box (a slice with start and stop per axis) into a new array of the box's shape."""
-        block = self.pixels.read(self.axis_map.to_native(box))
-        return self.axis_map.arrange(block, box).astype(self.dtype, copy=False)
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Decode a box (a slice with start and stop per axis).
+
+        Args:
+            box: in the canonical axes.
+            out: an array of the box's shape that holds the image's dtype without loss; it is filled and returned,
+                and no memory of the block's size is taken where the reader can decode into it. None: a new array.
+
+        Raises:
+            InputError: the file has changed, is damaged or cannot be read.
+            ValueError, TypeError: `out` has another shape, or a dtype that cannot hold the pixels.
+        """
+        native = self.axis_map.to_native(box)
+        if out is None:
+            return self.axis_map.arrange(self.pixels.read(native), box).astype(self.dtype, copy=False)
+        if out.shape != box_shape(box):
+            raise ValueError(f"an array of {out.shape} for a box of {box_shape(box)}")
+        view = self.axis_map.native_view(out, box) if out.dtype == self.dtype else None
+        block = self.pixels.read(native) if view is None else self.pixels.read(native, view)
+        if block is not view:
+            block = self.axis_map.arrange(block, box).astype(self.dtype, copy=False)
+            np.copyto(out, block, casting="safe")
+        return out
 
     def native_blocks(self) -> Iterator[Box]:
         """Canonical boxes in the order and units in which the file is cheapest to read; they tile the image."""
@@ -343,9 +368,12 @@ class ArrayPixels:
     def __init__(self, array: Array) -> None:
         self._array = array
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """A copy of the box."""
-        return self._array[box].copy()
+        if out is None:
+            return self._array[box].copy()
+        out[...] = self._array[box]
+        return out
 
     def native_blocks(self) -> Iterator[Box]:
         """The whole array."""

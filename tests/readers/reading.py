@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import box_shape
+from neuropack.axes import Array, Box, box_shape
 from neuropack.volume import Volume
 
 
@@ -28,3 +28,16 @@ def assert_reads(volume: Volume, expected: npt.ArrayLike) -> None:
         starts = [int(rng.integers(0, n)) for n in volume.shape]
         box = tuple(slice(a, int(rng.integers(a + 1, n + 1))) for a, n in zip(starts, volume.shape, strict=True))
         np.testing.assert_array_equal(volume.read(box), expected[box])
+        assert_fills(volume, box, expected[box])
+
+
+def assert_fills(volume: Volume, box: Box, expected: Array) -> None:
+    """Reading into an array fills it and gives it back: of its type, the other byte order, and a view."""
+    shape, dtype = box_shape(box), volume.dtype
+    large = np.zeros([n + 1 for n in shape], dtype)
+    into = (np.zeros(shape, dtype), np.zeros(shape, dtype.newbyteorder()), large[tuple(slice(n) for n in shape)])
+    for out in into:
+        assert volume.read(box, out) is out
+        np.testing.assert_array_equal(out, expected)
+    large[tuple(slice(n) for n in shape)] = 0
+    assert not large.any(), "nothing is written beside the box"

@@ -124,6 +124,12 @@ def test_any_box(name: str, data: st.DataObject, layouts: Callable[[str], tuple[
     found = volume.pixels.read(box)
     assert found.shape == box_shape(box)
     np.testing.assert_array_equal(found, expected[box])
+    shape, order = found.shape, data.draw(st.permutations(range(found.ndim)))
+    mixed = np.zeros([shape[i] for i in order], found.dtype).transpose(np.argsort(order))
+    apart = np.zeros([2 * n for n in shape], found.dtype)[(slice(0, None, 2),) * found.ndim]
+    for out in (np.zeros_like(found), mixed, apart):
+        assert volume.pixels.read(box, out) is out
+        np.testing.assert_array_equal(out, found)
 
 
 def test_long_rows_are_not_read_whole_for_a_few_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

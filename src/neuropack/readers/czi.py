@@ -160,9 +160,10 @@ class CziPixels:
         self._stack = ExitStack()
         self._document: Any = None
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode the tiles that a box touches."""
-        out = np.empty(box_shape(box), self._dtype)
+        if out is None:
+            out = np.empty(box_shape(box), self._dtype)
         t0, c0, z0, y0, x0 = self._scene.origin
         rows, columns = box[3], box[4]
         roi = (x0 + columns.start, y0 + rows.start, columns.stop - columns.start, rows.stop - rows.start)

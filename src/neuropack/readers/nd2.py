@@ -98,11 +98,10 @@ class Nd2Pixels:
         self._lock = threading.Lock()
         self._file: ND2File | None = None
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode the frames that a box touches."""
         n = len(self._layout.loop_shape)
         loops, inner = box[:n], box[n:]
-        out: Array | None = None
         for at in np.ndindex(*box_shape(loops)):
             frame = self._frame(tuple(s.start + i for s, i in zip(loops, at, strict=True)))
             if out is None:

@@ -281,9 +281,10 @@ class _Pixels:
         self._file: Any = None
         self._lock = Lock()
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode just this box of the axes (T)CYX or (T)CZYX."""
-        out = np.empty(box_shape(box), self._stack.dtype)
+        if out is None:
+            out = np.empty(box_shape(box), self._stack.dtype)
         times = box[0] if self._timed else slice(0, 1)
         channels, zyx = box[self._timed], box[self._timed + 1 :]
         by_time = out if self._timed else out[None]
@@ -291,23 +292,26 @@ class _Pixels:
             for c in range(channels.start, channels.stop):
                 into = by_time[:, c - channels.start]
                 if self._stack.series:
-                    into[...] = self._piece(0, c, (times, *zyx))
+                    self._piece(0, c, (times, *zyx), into)
                     continue
                 for t in range(times.start, times.stop):
-                    into[t - times.start] = self._piece(t, c, zyx)
+                    self._piece(t, c, zyx, into[t - times.start])
         return out
 
-    def _piece(self, time: int, channel: int, box: Box) -> Array:
+    def _piece(self, time: int, channel: int, box: Box, into: Array) -> None:
         import h5py
 
         name = self._stack.datasets[time][channel]
         try:
             if self._file is None:
                 self._file = h5py.File(self._path, "r")
-            piece: Array = self._file[name][box]
+            data = self._file[name]
+            if into.flags.c_contiguous and into.dtype == data.dtype:
+                data.read_direct(into, box)
+            else:
+                into[...] = data[box]
         except _FAILURES as error:
             raise _damaged(self._path, name, error) from error
-        return piece
 
     def native_blocks(self) -> Iterator[Box]:
         """One chunk of one channel at a time; a plane where the dataset has no chunks."""

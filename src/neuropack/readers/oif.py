@@ -69,9 +69,10 @@ class OifPixels:
     def __init__(self, path: Path, kind: str, files: Files, layout: _Layout) -> None:
         self._path, self._kind, self._files, self._layout = path, kind, files, layout
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode the planes that a box touches."""
-        out = np.empty(box_shape(box), self._layout.dtype)
+        if out is None:
+            out = np.empty(box_shape(box), self._layout.dtype)
         for at in np.ndindex(*box_shape(box[:-2])):
             place = tuple(s.start + i for s, i in zip(box, at, strict=False))
             name = self._layout.planes[place]

@@ -178,12 +178,17 @@ class ZarrPixels:
     def __init__(self, array: Any, path: Path, *, complete: bool) -> None:
         self._array, self._path, self._complete = array, path, complete
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode a box."""
+        from zarr.core.buffer import default_buffer_prototype
+
         if self._complete:
             self._require_shards(box)
         try:
-            return np.asarray(self._array[box])
+            if out is None:
+                return np.asarray(self._array[box])
+            self._array.get_basic_selection(box, out=default_buffer_prototype().nd_buffer.from_numpy_array(out))
+            return out
         except Exception as error:  # the codecs' own errors, one per codec
             raise InputError(
                 "a chunk cannot be decoded",

@@ -130,46 +130,43 @@ class TiffPixels:
                     fix="copy the file again from its source",
                 )
 
-    def _grid_and_page(self, box: Box) -> tuple[list[range], dict[str, slice]]:
-        split = len(self.shape) - self.n_page_axes
-        names = self._get(0).page.axes
-        return [range(s.start, s.stop) for s in box[:split]], dict(zip(names, box[split:], strict=True))
-
-    def read(self, box: Box) -> Array:
-        """Decode a box of the native axes.
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Decode a box of the native axes; raw strips are read straight into `out` where its rows are contiguous.
 
         Raises:
             InputError: bytes of it are missing or damaged.
         """
-        grid, page = self._grid_and_page(box)
+        if out is None:
+            out = np.empty(box_shape(box), self.dtype)
         split = len(self.shape) - self.n_page_axes
         first = self._get(0)
-        s_first = first.page.planarconfig == 2 and "S" in page
-        s, d, y, x = (page.get(a, slice(0, 1)) for a in "SZYX")
-        five = (s if s_first else slice(0, 1), d, y, x, slice(0, 1) if s_first else s)
-        out = np.empty((math.prod(map(len, grid)), *box_shape(five)), self.dtype)
-        for i, index in enumerate(product(*grid)):
+        page = dict(zip(first.page.axes, box[split:], strict=True))
+        letters = "SZYX-" if first.page.planarconfig == 2 else "-ZYXS"  # tifffile's five dimensions of a page
+        s, d, y, x, k = (page.get(a, slice(0, 1)) for a in letters)
+        as_five = tuple(slice(None) if a in page else None for a in letters)
+        for index in np.ndindex(*box_shape(box[:split])):
             number = 0
-            for position, length in zip(index, self.shape[:split], strict=True):
-                number = number * length + position
+            for i, part, length in zip(index, box, self.shape[:split], strict=False):
+                number = number * length + part.start + i
             plane = self._get(number)
-            (self._raw if plane.raw else self._segments)(plane, number, five, out[i])
-        return out.reshape(box_shape(box))
+            (self._raw if plane.raw else self._segments)(plane, number, (s, d, y, x, k), out[index][as_five])
+        return out
 
     def _raw(self, plane: Plane, number: int, box: Box, out: Array) -> None:
         s, d, y, x, k = box
         whole = box_shape((x, k)) == plane.shaped[3:]
         for i, j in product(range(s.start, s.stop), range(d.start, d.stop)):
             target = out[i - s.start, j - d.start]
+            straight = whole and target.flags.c_contiguous
             row = y.start
             while row < y.stop:
                 offset, count, strip = plane.run(i, j, row, y.stop)
-                if whole:
-                    rows = target[row - y.start : row - y.start + count]
+                if not straight:
+                    count = min(count, max(1, BLOCK_BYTES // plane.row_bytes))
+                rows = target[row - y.start : row - y.start + count]
+                if straight:
                     self._fill(plane, strip, offset, rows)
                 else:
-                    count = min(count, max(1, BLOCK_BYTES // plane.row_bytes))
-                    rows = target[row - y.start : row - y.start + count]
                     self._columns(plane, strip, offset, x, k, rows)
                 row += count
         if plane.swapped:
