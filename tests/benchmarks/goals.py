@@ -1,0 +1,135 @@
+"""The arithmetic of the benchmarks: medians, seconds per byte, ratios, and whether a goal is reached.
+
+Everything is computed from the stored measurements; nothing is typed by hand.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Results = Mapping[str, Any]  # sections by name, as they are stored
+
+
+class NotMeasuredError(LookupError):
+    """A row that was not measured."""
+
+
+class Section:
+    """The measurements of one section, by the keys of its rows.
+
+    Args:
+        record: as it is stored: ``rows``, each with ``key``, ``seconds``, ``peak_mib``, ``decoded_bytes``,
+            ``output_bytes``.
+    """
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.rows: dict[str, Mapping[str, Any]] = {row["key"]: row for row in record["rows"]}
+
+    def row(self, key: str) -> Mapping[str, Any]:
+        """A row that was measured.
+
+        Raises:
+            NotMeasuredError: it was not.
+        """
+        row = self.rows.get(key)
+        if row is None or not row["seconds"]:
+            raise NotMeasuredError(key)
+        return row
+
+    def seconds(self, key: str) -> float:
+        """The median of all runs."""
+        return statistics.median(self.row(key)["seconds"])
+
+    def peak_mib(self, key: str) -> float:
+        """The highest of all runs."""
+        return float(max(self.row(key)["peak_mib"]))
+
+    def cost(self, key: str) -> float:
+        """Seconds per decoded byte; plain seconds of a row that converts no pixels."""
+        return self.seconds(key) / (self.row(key)["decoded_bytes"] or 1)
+
+    def size(self, key: str) -> float:
+        """Bytes written per decoded byte."""
+        return float(self.row(key)["output_bytes"] / self.row(key)["decoded_bytes"])
+
+    def times(self, key: str, *others: str) -> float:
+        """How many times as dear as another row, or as the dearest of several, per decoded byte."""
+        return self.cost(key) / max(self.cost(other) for other in others)
+
+    def spread(self, of: Callable[[str], float]) -> float:
+        """The highest over the lowest of a figure of all rows."""
+        figures = [of(key) for key in self.rows]
+        return max(figures) / min(figures)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure to reach: at most, or at least, a limit."""
+
+    section: str
+    words: str
+    limit: float
+    at_most: bool
+    value: Callable[[Section], float]
+
+    def measured(self, results: Results) -> float | None:
+        """The figure; None where something that it needs was not measured."""
+        if self.section not in results:
+            return None
+        try:
+            return self.value(Section(results[self.section]))
+        except NotMeasuredError:
+            return None
+
+    def verdict(self, results: Results) -> str:
+        """``reached``, ``not reached`` or ``not measured``; of the exact figure, not of the rounded one."""
+        value = self.measured(results)
+        if value is None:
+            return "not measured"
+        reached = value <= self.limit if self.at_most else value >= self.limit
+        return "reached" if reached else "not reached"
+
+
+GOALS = (
+    Goal("engine", "OME-Zarr, times the floor", 2, True, lambda s: s.times("zarr", "floor")),
+    Goal(
+        "engine",
+        "NWB and OME-Zarr together, times the dearer one",
+        1.5,
+        True,
+        lambda s: s.times("both", "zarr", "nwb"),
+    ),
+    Goal(
+        "peers", "ngff-zarr as it comes, times ours", 20, False, lambda s: s.times("ngff-zarr as it comes", "zarr")
+    ),
+    Goal("peers", "ngff-zarr at our settings, times ours", 20, False, lambda s: s.times("ngff-zarr", "zarr")),
+    Goal("peers", "bioio, times ours", 4, False, lambda s: s.times("bioio", "zarr")),
+    Goal(
+        "peers",
+        "our peak memory, times that of bioio",
+        0.5,
+        True,
+        lambda s: s.peak_mib("zarr") / s.peak_mib("bioio"),
+    ),
+    Goal("peers", "neuroconv, times our NWB, per decoded byte", 10, False, lambda s: s.times("neuroconv", "nwb")),
+    Goal(
+        "peers",
+        "size of our NWB, times neuroconv's gzip, per decoded byte",
+        1,
+        True,
+        lambda s: s.size("nwb") / s.size("neuroconv"),
+    ),
+    Goal(
+        "workers",
+        "speed of two workers, times that of threads",
+        0.85,
+        False,
+        lambda s: s.times("threads", "workers"),
+    ),
+    Goal("flat", "seconds per byte, highest over lowest", 1.15, True, lambda s: s.spread(s.cost)),
+    Goal("flat", "peak memory, highest over lowest", 1.15, True, lambda s: s.spread(s.peak_mib)),
+    Goal("small", "seconds to convert a small stack to OME-Zarr", 1.5, True, lambda s: s.seconds("zarr")),
+)
