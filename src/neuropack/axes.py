@@ -27,6 +27,17 @@ def full_box(shape: tuple[int, ...]) -> Box:
     return tuple(slice(0, n) for n in shape)
 
 
+def relative(box: Box, outer: Box) -> Box:
+    """A box inside of `outer`, as indices of an array of `outer`."""
+    return tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))
+
+
+def overlap(a: Box, b: Box) -> Box | None:
+    """The part that two boxes have in common, if any."""
+    both = tuple(slice(max(i.start, j.start), min(i.stop, j.stop)) for i, j in zip(a, b, strict=True))
+    return both if all(s.start < s.stop for s in both) else None
+
+
 def box_shape(box: Box) -> tuple[int, ...]:
     """Lengths of a box along each axis."""
     return tuple(s.stop - s.start for s in box)
@@ -80,17 +91,18 @@ class AxisMap:
         return self._length.get("S", 1)
 
     def to_native(self, box: Box) -> Box:
-        """The native box that holds a canonical box (whole pixels: all samples of the channels it touches)."""
+        """The native box that holds a canonical box: all samples of its pixels, if it touches several."""
         if self.unknown:
             return box
         want = dict(zip(self.axes, box, strict=True))
         s, c = self._samples, want["C"]
         want["C"] = slice(c.start // s, -(-c.stop // s))
-        want["S"] = slice(0, s)
+        first = want["C"].start * s
+        want["S"] = slice(0, s) if want["C"].stop > want["C"].start + 1 else slice(c.start - first, c.stop - first)
         return tuple(want.get(a, slice(0, 1)) for a in self.native)
 
     def to_canonical(self, native_box: Box) -> Box:
-        """The canonical box that a native box fills. Samples count as whole where they are not split."""
+        """The canonical box that a native box fills; some of a pixel's samples only where it holds one channel."""
         if self.unknown:
             return native_box
         have = dict(zip(self.native, native_box, strict=True))
@@ -98,12 +110,12 @@ class AxisMap:
         c, k = have.get("C", slice(0, 1)), have.get("S", slice(0, s))
         if box_shape((k,)) == (s,):
             have["C"] = slice(c.start * s, c.stop * s)
-        else:  # a file that stores the samples in separate planes, one channel at a time
+        else:
             have["C"] = slice(c.start * s + k.start, c.start * s + k.stop)
         return tuple(have.get(a, slice(0, 1)) for a in self.axes)
 
-    def arrange(self, block: Array, box: Box) -> Array:
-        """Turn what was read from ``to_native(box)`` into the array of ``box`` in canonical axes."""
+    def arrange(self, block: Array) -> Array:
+        """Turn what was read from a native box into the array of the canonical box that it fills."""
         if self.unknown:
             return block
         order = [a for a in self.axes[:-3] if a in self.native]  # T, C
@@ -113,22 +125,19 @@ class AxisMap:
         block = block.reshape(block.shape[len(rest) :])
         length: dict[str, int] = dict(zip(order, block.shape, strict=True))
         length["C"] = length.get("C", 1) * length.get("S", 1)
-        block = block.reshape([length.get(a, 1) for a in self.axes])
-        first = self._samples * (box[self.axes.index("C")].start // self._samples)
-        c = box[self.axes.index("C")]
-        pick = tuple(slice(c.start - first, c.stop - first) if a == "C" else slice(None) for a in self.axes)
-        return block[pick]
+        return block.reshape([length.get(a, 1) for a in self.axes])
 
     def native_view(self, array: Array, box: Box) -> Array | None:
         """The reverse of `arrange`: an array of the canonical `box`, seen in the shape of ``to_native(box)``.
 
-        None where the box splits the samples of a pixel, so that there is no such view.
+        None where the native box holds more, since the box takes only some samples of several pixels.
         """
         if self.unknown:
             return array
-        s, c = self._samples, box[self.axes.index("C")]
-        if c.start % s or c.stop % s:
+        native = self.to_native(box)
+        if self.to_canonical(native) != box:
             return None
+        s = dict(zip(self.native, box_shape(native), strict=True)).get("S", 1)
         letters, at = self.axes.replace("C", "CS"), self.axes.index("C")
         view = array.reshape(*array.shape[:at], array.shape[at] // s, s, *array.shape[at + 1 :])
         view = view.squeeze(tuple(i for i, a in enumerate(letters) if a not in self.native))  # of length 1

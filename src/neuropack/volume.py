@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
-from neuropack.axes import Array, AxisMap, Box, box_shape, example, full_box, relabel
+from neuropack.axes import Array, AxisMap, Box, box_shape, example, full_box, overlap, relabel, relative
 from neuropack.errors import InputError, UsageError
 
 Source = Literal["file", "user", "missing"]
@@ -38,6 +39,19 @@ class Pixels(Protocol):
 
     def close(self) -> None:
         """Release the file."""
+        ...
+
+
+@runtime_checkable
+class StreamedPixels(Pixels, Protocol):
+    """What a reader implements besides that can decode less than a native block."""
+
+    def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
+        """Decode a box of the native axes in pieces of about `limit` bytes, in the file's order, each unit once."""
+        ...
+
+    def piece_bytes(self) -> int:
+        """Memory that the smallest piece needs, with what its decoder takes."""
         ...
 
 
@@ -199,15 +213,51 @@ class Volume:
         """
         native = self.axis_map.to_native(box)
         if out is None:
-            return self.axis_map.arrange(self.pixels.read(native), box).astype(self.dtype, copy=False)
+            return self._canonical(self.pixels.read(native), native, box)
         if out.shape != box_shape(box):
             raise ValueError(f"an array of {out.shape} for a box of {box_shape(box)}")
         view = self.axis_map.native_view(out, box) if out.dtype == self.dtype else None
         block = self.pixels.read(native) if view is None else self.pixels.read(native, view)
         if block is not view:
-            block = self.axis_map.arrange(block, box).astype(self.dtype, copy=False)
-            np.copyto(out, block, casting="safe")
+            np.copyto(out, self._canonical(block, native, box), casting="safe")
         return out
+
+    def _canonical(self, block: Array, native: Box, box: Box) -> Array:
+        """The pixels of a canonical box among those read from a native box."""
+        whole = self.axis_map.arrange(block)
+        return whole[relative(box, self.axis_map.to_canonical(native))].astype(self.dtype, copy=False)
+
+    def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
+        """Decode a box in pieces, in the order of the file, each raw unit once: for boxes larger than memory.
+
+        Args:
+            box: in the canonical axes.
+            limit: bytes of one piece, decoded; a piece is larger where it is a unit that cannot be decoded in part.
+
+        Yields:
+            boxes that tile the given one, and their pixels.
+
+        Raises:
+            InputError: the file has changed, is damaged or cannot be read.
+        """
+        native = self.axis_map.to_native(box)
+        if isinstance(self.pixels, StreamedPixels):
+            pieces = self.pixels.stream(native, limit)
+        else:
+            parts = (overlap(block, native) for block in self.pixels.native_blocks())
+            pieces = ((part, self.pixels.read(part)) for part in parts if part)
+        for part, block in pieces:
+            piece = overlap(self.axis_map.to_canonical(part), box)
+            if piece:
+                yield piece, self._canonical(block, part, piece)
+            del block  # or it would still be there while the next one is decoded
+
+    def piece_bytes(self) -> int:
+        """Memory that `stream` needs for its smallest piece: a raw block, or what its reader can decode of one."""
+        if isinstance(self.pixels, StreamedPixels):
+            return self.pixels.piece_bytes()
+        sizes = {math.prod(box_shape(block)) for block in self.pixels.native_blocks()}
+        return max(sizes) * self.dtype.itemsize
 
     def native_blocks(self) -> Iterator[Box]:
         """Canonical boxes in the order and units in which the file is cheapest to read; they tile the image."""
@@ -364,6 +414,8 @@ class Volume:
 
 class ArrayPixels:
     """Pixels that are in memory already."""
+
+    cheap_parts = True
 
     def __init__(self, array: Array) -> None:
         self._array = array

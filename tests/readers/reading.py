@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box, box_shape
+from neuropack.axes import Array, Box, box_shape, relative
 from neuropack.volume import Volume
 
 
@@ -29,6 +29,20 @@ def assert_reads(volume: Volume, expected: npt.ArrayLike) -> None:
         box = tuple(slice(a, int(rng.integers(a + 1, n + 1))) for a, n in zip(starts, volume.shape, strict=True))
         np.testing.assert_array_equal(volume.read(box), expected[box])
         assert_fills(volume, box, expected[box])
+        for limit in (1, 200, 10**6):
+            assert_streams(volume, box, limit, expected[box])
+
+
+def assert_streams(volume: Volume, box: Box, limit: int, expected: Array) -> None:
+    """The pieces of a box tile it once and are its pixels."""
+    found, times = np.zeros_like(expected), np.zeros(expected.shape, int)
+    for part, pixels in volume.stream(box, limit):
+        assert pixels.shape == box_shape(part)
+        assert pixels.dtype == volume.dtype
+        found[relative(part, box)] = pixels
+        times[relative(part, box)] += 1
+    assert times.min() == times.max() == 1
+    np.testing.assert_array_equal(found, expected)
 
 
 def assert_fills(volume: Volume, box: Box, expected: Array) -> None:

@@ -124,6 +124,23 @@ def test_the_native_blocks_are_the_chunks_each_once(tmp_path: Path, name: str) -
     assert number == {"channels": 16, "planar": 2, "series": 8, "planar series": 8, "time points": 6}[name]
 
 
+def test_a_dataset_without_chunks_is_read_in_rows(tmp_path: Path) -> None:
+    image = volume((1, 2, 3000, 1000))
+    path = write(tmp_path / "a.nwb", image)
+    with h5py.File(path, "r+") as file:
+        (name,) = [n for n in file["acquisition/stack"] if "data" in file[f"acquisition/stack/{n}"]]
+        data = file[f"acquisition/stack/{name}/data"]
+        pixels, attributes = data[...], dict(data.attrs)
+        group = data.parent
+        del group["data"]
+        group.create_dataset("data", data=pixels).attrs.update(attributes)
+    (got,) = open_file(path)
+    with got:
+        assert len(list(got.native_blocks())) == 4
+        for box in got.native_blocks():
+            np.testing.assert_array_equal(got.read(box), image.read(box))
+
+
 def test_several_containers_are_scenes(tmp_path: Path) -> None:
     path = write(tmp_path / "a.nwb", IMAGES["planar"])
     with h5py.File(path, "r+") as file:

@@ -47,3 +47,14 @@ def test_any_box_of_any_kind(dtype: str, options: dict[str, Any], tmp_path: Path
     path = write(tmp_path / "a.ome.zarr", NOISE.astype(dtype), **options)
     (volume,) = open_file(path)
     assert_reads(volume, NOISE)
+
+
+def test_a_shard_larger_than_memory_is_read_by_its_chunks(tmp_path: Path) -> None:
+    (volume,) = open_file(write(tmp_path / "a.ome.zarr", NOISE, shards=(2, 6, 32, 32)))
+    assert volume.piece_bytes() == 2 * 1 * 3 * 16 * 16 * 2
+    box = (slice(0, 2), slice(1, 6), slice(5, 40), slice(0, 50))
+    for part, pixels in volume.stream(box, 4000):
+        assert pixels.nbytes <= 4000
+        for p, b, chunk in zip(part, box, (1, 3, 16, 16), strict=True):  # no chunk is decoded for two pieces
+            assert p.start == b.start or p.start % chunk == 0
+            assert p.stop == b.stop or p.stop % chunk == 0

@@ -14,7 +14,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuropack.axes import box_shape, full_box
+from neuropack.axes import box_shape, full_box, relative
 from neuropack.readers import tiff, tiff_pixels
 from neuropack.readers.tiff_pixels import SegmentCache, TiffPixels
 from neuropack.volume import Volume
@@ -130,6 +130,13 @@ def test_any_box(name: str, data: st.DataObject, layouts: Callable[[str], tuple[
     for out in (np.zeros_like(found), mixed, apart):
         assert volume.pixels.read(box, out) is out
         np.testing.assert_array_equal(out, found)
+    streamed, times = np.zeros_like(found), np.zeros(shape, int)
+    for part, pixels in volume.pixels.stream(box, data.draw(st.sampled_from([1, 300, 3000, 10**6]))):
+        assert pixels.shape == box_shape(part)
+        streamed[relative(part, box)] = pixels
+        times[relative(part, box)] += 1
+    assert (times == 1).all()
+    np.testing.assert_array_equal(streamed, found)
 
 
 def test_long_rows_are_not_read_whole_for_a_few_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

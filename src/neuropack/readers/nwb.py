@@ -31,6 +31,7 @@ _IMAGES = {  # class: (planar, with time)
     "VolumetricMicroscopySeries": (False, True),
     "PlanarMicroscopySeries": (True, True),
 }
+_ROWS_BYTES = 4 << 20
 _FAILURES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 """What h5py raises for a damaged file: which one depends on the place of the damage."""
 
@@ -314,9 +315,11 @@ class _Pixels:
             raise _damaged(self._path, name, error) from error
 
     def native_blocks(self) -> Iterator[Box]:
-        """One chunk of one channel at a time; a plane where the dataset has no chunks."""
+        """One chunk of one channel at a time; rows of some MiB where the dataset has no chunks."""
         stack = self._stack
-        steps = stack.chunks or (1,) * (len(stack.shape) - 2) + stack.shape[-2:]
+        *_, height, width = stack.shape
+        rows = min(height, max(1, _ROWS_BYTES // (width * stack.dtype.itemsize)))
+        steps = stack.chunks or (1,) * (len(stack.shape) - 2) + (rows, width)
         grid = [range(0, n, step) for n, step in zip(stack.shape, steps, strict=True)]
         if not stack.series:
             grid.insert(0, range(len(stack.datasets)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import product
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from neuropack.axes import Array, Box
+from neuropack.axes import Array, Box, overlap
 from neuropack.errors import InputError
 from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
 
@@ -218,6 +219,30 @@ class ZarrPixels:
         starts = (range(0, n, s) for n, s in zip(self._array.shape, step, strict=True))
         for corner in product(*starts):
             yield tuple(slice(c, min(c + s, n)) for c, s, n in zip(corner, step, self._array.shape, strict=True))
+
+    def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
+        """Decode a box shard by shard, larger ones by as many whole chunks as `limit` allows."""
+        array = self._array
+        step, most = list(array.chunks), array.shards or array.chunks
+        for axis in reversed(range(array.ndim)):
+            size = math.prod(step) * array.dtype.itemsize
+            step[axis] *= max(1, min(limit // size, most[axis] // step[axis]))
+            if step[axis] < most[axis]:
+                break
+        for block in self.native_blocks():
+            whole = overlap(block, box)
+            if whole is None:
+                continue
+            starts = (range(s.start // n * n, s.stop, n) for s, n in zip(whole, step, strict=True))
+            for corner in product(*starts):
+                part = overlap(whole, tuple(slice(c, c + n) for c, n in zip(corner, step, strict=True)))
+                if part:
+                    yield part, self.read(part)
+
+    def piece_bytes(self) -> int:
+        """A chunk, as it is stored and as it is decoded."""
+        size: int = math.prod(self._array.chunks) * self._array.dtype.itemsize
+        return 2 * size
 
     def close(self) -> None:
         """Zarr keeps no file open."""

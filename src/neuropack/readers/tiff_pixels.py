@@ -18,8 +18,8 @@ from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
 from neuropack.readers.tiff_file import TiffSet
 from neuropack.readers.tiff_planes import Plane
+from neuropack.readers.tiff_stream import BLOCK_BYTES, Five, piece_bytes, strip_rows, units
 
-BLOCK_BYTES = 4 << 20  # what one native block of strips, and the scratch memory of one read, is grouped to
 KEEP_BYTES = 64 << 20  # decoded strips and tiles kept for the next box; the latest one is kept whatever its size
 NARROW = 16 << 10  # rows longer than this are not read whole for a few of their columns
 
@@ -138,19 +138,61 @@ class TiffPixels:
         """
         if out is None:
             out = np.empty(box_shape(box), self.dtype)
-        split = len(self.shape) - self.n_page_axes
-        first = self._get(0)
-        page = dict(zip(first.page.axes, box[split:], strict=True))
-        letters = "SZYX-" if first.page.planarconfig == 2 else "-ZYXS"  # tifffile's five dimensions of a page
+        letters, five = self._five(box)
+        as_five = tuple(slice(None) if a in self._page_axes else None for a in letters)
+        for index, number in self._grid(box):
+            plane = self._get(number)
+            (self._raw if plane.raw else self._segments)(plane, number, five, out[index][as_five])
+        return out
+
+    @property
+    def _page_axes(self) -> str:
+        """Axes of a page: the letters SZYX as the file has them (`axes` may call them otherwise)."""
+        return self._get(0).page.axes
+
+    def _five(self, box: Box) -> tuple[str, Five]:
+        """The part of a box that lies in a page, along tifffile's five dimensions, and their letters."""
+        page = dict(zip(self._page_axes, box[len(self.shape) - self.n_page_axes :], strict=True))
+        letters = "SZYX-" if self._get(0).page.planarconfig == 2 else "-ZYXS"
         s, d, y, x, k = (page.get(a, slice(0, 1)) for a in letters)
-        as_five = tuple(slice(None) if a in page else None for a in letters)
+        return letters, (s, d, y, x, k)
+
+    def _grid(self, box: Box) -> Iterator[tuple[tuple[int, ...], int]]:
+        """The planes of a box: the place in the box, and the number."""
+        split = len(self.shape) - self.n_page_axes
         for index in np.ndindex(*box_shape(box[:split])):
             number = 0
             for i, part, length in zip(index, box, self.shape[:split], strict=False):
                 number = number * length + part.start + i
+            yield index, number
+
+    def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
+        """Decode a box in pieces of at most about `limit` bytes, in the order of the file, each strip or tile once.
+
+        Raises:
+            InputError: bytes of it are missing or damaged.
+        """
+        letters, five = self._five(box)
+        for index, number in self._grid(box):
+            lead = tuple(slice(p.start + i, p.start + i + 1) for p, i in zip(box, index, strict=False))
             plane = self._get(number)
-            (self._raw if plane.raw else self._segments)(plane, number, (s, d, y, x, k), out[index][as_five])
-        return out
+            for part in units(plane, five, limit):
+                if plane.raw or plane.page.is_tiled or (part[2].stop - part[2].start) * plane.row_bytes <= limit:
+                    native = (*lead, *(part[letters.index(a)] for a in self._page_axes))
+                    yield native, self.read(native)
+                    continue
+                s, d, y, x, k = part
+                first = y.start // plane.segment[1] * plane.segment[1]  # of the strip, which is one
+                strip = (s.start * plane.grid[1] + d.start) * plane.grid[2] + first // plane.segment[1]
+                for rows, pixels in strip_rows(plane, strip, slice(y.start - first, y.stop - first), limit):
+                    here = (s, d, slice(first + rows.start, first + rows.stop), x, k)
+                    native = (*lead, *(here[letters.index(a)] for a in self._page_axes))
+                    yield native, pixels[:, x, k].reshape(box_shape(native))
+                    del pixels
+
+    def piece_bytes(self) -> int:
+        """Memory that the smallest piece of `stream` needs, by the layout of the first page."""
+        return piece_bytes(self._get(0))
 
     def _raw(self, plane: Plane, number: int, box: Box, out: Array) -> None:
         s, d, y, x, k = box
@@ -228,6 +270,11 @@ class TiffPixels:
             if part.shape[:3] != box_shape(put):
                 raise plane.short(segment, math.prod(box_shape(put)), math.prod(part.shape[:3]))
             out[(i - s.start, *put)] = part
+
+    @property
+    def cheap_parts(self) -> bool:
+        """True where rows lie in the file as they are: a part of a block costs no more than its bytes."""
+        return self._get(0).raw
 
     def native_blocks(self) -> Iterator[Box]:
         """Boxes in the file's order: page after page, whole strips up to 4 MiB or one row of tiles."""
