@@ -44,8 +44,15 @@ class Section:
         return statistics.median(self.row(key)["seconds"])
 
     def peak_mib(self, key: str) -> float:
-        """The highest of all runs."""
-        return float(max(self.row(key)["peak_mib"]))
+        """The highest of all runs.
+
+        Raises:
+            NotMeasuredError: the row is a part of a process.
+        """
+        peaks = self.row(key)["peak_mib"]
+        if not peaks:
+            raise NotMeasuredError(key)
+        return float(max(peaks))
 
     def cost(self, key: str) -> float:
         """Seconds per decoded byte; plain seconds of a row that converts no pixels."""

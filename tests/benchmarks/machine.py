@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -39,13 +40,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def words(of: dict[str, Any]) -> str:
-    """The machine in a sentence, and the versions in another."""
-    libraries = ", ".join(f"{name} {number}" for name, number in of["libraries"].items())
+def words(of: Mapping[str, Any]) -> str:
+    """The machine in a sentence."""
     return (
         f"Measured {of['date']} on {of['cores']} cores ({of['processor']}), {of['memory_gib']} GiB of memory, a "
-        f"disk that takes {of['disk_write_mb_s']} MB/s of synced writing, {of['system']}, Python {of['python']}. "
-        f"Versions: {libraries}."
+        f"disk that takes {of['disk_write_mb_s']} MB/s of synced writing, {of['system']}, Python {of['python']}."
     )
 
 

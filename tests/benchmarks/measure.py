@@ -38,7 +38,7 @@ class Row:
         against: keys of the rows that it is compared with; of several, the dearest.
         note: what a reader must know about it.
         absent: why it is not measured; empty where it is.
-        seconds, peak_mib: of every run.
+        seconds, peak_mib: of every run, the peak only of whole processes.
         output_bytes: of the last run.
         found: what a check of the output found (levels, codec, chunks).
     """
@@ -87,7 +87,8 @@ def measure(row: Row) -> None:
     if status:
         raise SystemExit(f"{row.name} ended with {status}:\n{said[-3000:]}")
     row.seconds.append(float(said) if row.prints_seconds else seconds)
-    row.peak_mib.append(round(peak / 2**20, 1))
+    if not row.prints_seconds:  # a part of a process has no peak of its own
+        row.peak_mib.append(round(peak / 2**20, 1))
     row.output_bytes = sum(_size(path) for path in row.outputs)
 
 

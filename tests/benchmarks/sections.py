@@ -121,7 +121,7 @@ def workers(bench: Bench) -> list[Row]:
     )
     if not knows([OURS, "convert", str(bench.small()), str(trial), "--workers", "2"], (trial,)):
         two.absent = NOT_THERE
-    if cores() > 2:
+    if cores() > 2:  # Linux's way; elsewhere this section says nothing on a larger machine
         first, second = sorted(os.sched_getaffinity(0))[:2]
         for row in (threads, two):
             row.command = ["taskset", "-c", f"{first},{second}", *row.command]

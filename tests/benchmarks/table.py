@@ -10,29 +10,44 @@ from machine import words
 
 ABOUT = {
     "engine": "The floor, and neuropack to each format and to both in one pass.",
-    "peers": "neuropack beside other writers. Seconds and sizes are compared per decoded byte of level 0.",
+    "peers": "neuropack beside other writers.",
     "workers": "Two workers against the threads of one process, on two cores.",
     "sources": "The same pixels from other files, to OME-Zarr.",
     "flat": "Stacks of more and more planes, to OME-Zarr.",
     "small": "A small stack from the shell, a new process each time.",
 }
+_FULL = 2_000_000_000  # bytes; the goals are about stacks of this size, but for `small`
+_COLUMNS = (
+    "what",
+    "seconds",
+    "lowest to highest",
+    "MB/s",
+    "peak MiB",
+    "output MB",
+    "output per byte of pixels",
+    "seconds per byte",
+    "wrote",
+)
 
 
 def render(results: Results) -> str:
-    """The goals of the sections that are there, then a table for each of them."""
-    parts = ["# Results", _goals(results)]
-    parts += [_section(name, results[name]) for name in ABOUT if name in results]
+    """The goals of the sections that are there, then a table for each of them, then the versions."""
+    there = [name for name in ABOUT if name in results]
+    parts = ["# Results", _goals(results), *(_section(name, results[name]) for name in there), _versions(results)]
     return "\n\n".join(parts) + "\n"
 
 
 def _goals(results: Results) -> str:
-    lines = ["| goal | wanted | measured | verdict |", "|---|---|---|---|"]
+    lines = _head(("goal", "wanted", "measured", "verdict"))
     for goal in GOALS:
         if goal.section in results:
             value = goal.measured(results)
             wanted = f"at {'most' if goal.at_most else 'least'} {goal.limit:g}"
             shown = "" if value is None else f"{value:.2f}"
-            lines.append(f"| {goal.words} | {wanted} | {shown} | {goal.verdict(results)} |")
+            lines.append(_line(goal.words, wanted, shown, goal.verdict(results)))
+    small = [name for name, record in results.items() if name != "small" and record["bytes"] < _FULL]
+    if small:
+        lines += ["", f"The goals are about a stack of 2 GB; of a smaller one are: {', '.join(sorted(small))}."]
     return "\n".join(lines)
 
 
@@ -43,32 +58,27 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
         f"{ABOUT[name]} Simulated stack C, Z, Y, X = {shape}, uint16, {record['bytes'] / 1e9:.3g} GB; medians of "
         f"{record['runs']} run(s). {words(record['machine'])}"
     )
-    lines = [
-        "| what | seconds | lowest to highest | MB/s | peak MiB | output MB | output/pixels | ratio | wrote |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_row(section, row) for row in record["rows"]),
-    ]
-    notes = [f"- {row['name']}: {row['note']}" for row in record["rows"] if row["note"]]
+    lines = [*_head(_COLUMNS), *(_row(section, row) for row in record["rows"])]
+    notes = [f"- {row['name']}: {row['note']}." for row in record["rows"] if row["note"]]
     return "\n\n".join([f"## {name}", about, "\n".join(lines), *(["\n".join(notes)] if notes else [])])
 
 
 def _row(section: Section, row: Mapping[str, Any]) -> str:
-    if row["absent"]:
-        return f"| {row['name']} | {row['absent']} |" + " |" * 7
+    if not row["seconds"]:
+        return _line(row["name"], row["absent"] or "not measured", *[""] * (len(_COLUMNS) - 2))
     key, decoded, written = row["key"], row["decoded_bytes"], row["output_bytes"]
     seconds = section.seconds(key)
-    cells = [
+    return _line(
         row["name"],
         f"{seconds:.2f}",
         f"{min(row['seconds']):.2f} to {max(row['seconds']):.2f}",
         f"{decoded / seconds / 1e6:.0f}" if decoded else "",
-        f"{section.peak_mib(key):.0f}",
+        f"{section.peak_mib(key):.0f}" if row["peak_mib"] else "",
         f"{written / 1e6:.1f}" if written else "",
         f"{written / decoded:.3f}" if written and decoded else "",
         _ratio(section, row),
         _wrote(row["found"]),
-    ]
-    return "| " + " | ".join(cells) + " |"
+    )
 
 
 def _ratio(section: Section, row: Mapping[str, Any]) -> str:
@@ -76,10 +86,10 @@ def _ratio(section: Section, row: Mapping[str, Any]) -> str:
     try:
         times = section.times(row["key"], *others) if others else None
     except NotMeasuredError:
-        times = None
+        return ""
     if times is None:
         return ""
-    return f"{times:.2f} times {others[0] if len(others) == 1 else 'the dearer'}"
+    return f"{times:.2f} times {section.row(others[0])['name'] if len(others) == 1 else 'the dearer one'}"
 
 
 def _wrote(found: Mapping[str, Any]) -> str:
@@ -92,3 +102,21 @@ def _wrote(found: Mapping[str, Any]) -> str:
 
 def _by(lengths: list[int]) -> str:
     return " x ".join(map(str, lengths))
+
+
+def _versions(results: Results) -> str:
+    """Of all sections together, or of each where they were measured with others."""
+    said: dict[str, list[str]] = {}
+    for name, record in results.items():
+        libraries = record["machine"]["libraries"]
+        said.setdefault(", ".join(f"{k} {v}" for k, v in libraries.items()), []).append(name)
+    lines = [text if len(said) == 1 else f"{', '.join(names)}: {text}" for text, names in said.items()]
+    return "## Versions\n\n" + "\n\n".join(f"{line}." for line in lines)
+
+
+def _head(columns: tuple[str, ...]) -> list[str]:
+    return [_line(*columns), "|" + "---|" * len(columns)]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,142 @@
+"""The arithmetic of `make bench`: a wrong ratio would be a lie about other people's work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MACHINE = {
+    "date": "2026-01-02",
+    "processor": "a processor",
+    "cores": 2,
+    "memory_gib": 16,
+    "disk_write_mb_s": 300,
+    "system": "Linux",
+    "python": "3.11",
+    "libraries": {"zarr": "3"},
+}
+
+
+@pytest.fixture
+def goals(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "benchmarks"))
+    import goals
+
+    yield goals
+
+
+@pytest.fixture
+def table(goals: Any) -> Any:
+    import table
+
+    return table
+
+
+def row(
+    key: str, seconds: list[float], decoded: int = 100, written: int = 50, peak: float = 10.0
+) -> dict[str, Any]:
+    return {
+        "key": key,
+        "name": f"the {key}",
+        "against": [],
+        "note": "",
+        "absent": "",
+        "seconds": seconds,
+        "peak_mib": [peak] * len(seconds),
+        "decoded_bytes": decoded,
+        "output_bytes": written,
+        "found": {},
+    }
+
+
+def section(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"rows": list(rows), "machine": MACHINE, "shape": [1, 2, 3, 4], "bytes": 3_000_000_000, "runs": 1}
+
+
+def test_a_slow_hour_does_not_move_the_median(goals: Any) -> None:
+    assert goals.Section(section(row("zarr", [2.0, 90.0, 1.0]))).seconds("zarr") == 2.0
+
+
+def test_a_writer_of_a_third_of_the_pixels_is_judged_by_the_byte(goals: Any) -> None:
+    of = goals.Section(section(row("neuroconv", [10.0], decoded=100, written=60), row("nwb", [3.0], decoded=300)))
+    assert of.times("neuroconv", "nwb") == pytest.approx(10.0)
+    assert of.size("neuroconv") == 0.6
+
+
+def test_both_formats_are_held_against_the_dearer_one(goals: Any) -> None:
+    rows = [row("both", [6.0]), row("zarr", [2.0]), row("nwb", [4.0])]
+    assert goals.Section(section(*rows)).times("both", "zarr", "nwb") == 1.5
+
+
+def test_flatness_is_the_highest_over_the_lowest_per_byte(goals: Any) -> None:
+    of = goals.Section(
+        section(row("1", [1.0], decoded=100), row("2", [2.2], decoded=200), row("4", [4.0], decoded=400))
+    )
+    assert of.spread(of.cost) == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize(
+    ("floor", "zarr", "verdict"), [(1.0, 2.0, "reached"), (1.0, 2.004, "not reached"), (1.0, 9.0, "not reached")]
+)
+def test_the_verdict_is_that_of_the_exact_figure(goals: Any, floor: float, zarr: float, verdict: str) -> None:
+    results = {"engine": section(row("floor", [floor]), row("zarr", [zarr]))}
+    assert goals.GOALS[0].verdict(results) == verdict
+
+
+def test_at_least_is_not_at_most(goals: Any) -> None:
+    goal = next(g for g in goals.GOALS if g.words.startswith("bioio"))
+    assert goal.verdict({"peers": section(row("bioio", [9.0]), row("zarr", [1.0]))}) == "reached"
+    assert goal.verdict({"peers": section(row("bioio", [3.0]), row("zarr", [1.0]))}) == "not reached"
+
+
+def test_what_was_not_measured_reaches_nothing(goals: Any) -> None:
+    results = {"workers": section(row("threads", [1.0]), row("workers", []))}
+    goal = next(g for g in goals.GOALS if g.section == "workers")
+    assert goal.verdict(results) == "not measured"
+    assert goal.verdict({}) == "not measured"
+
+
+def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -> None:
+    import sections
+
+    told = Path(sections.__file__).read_text(encoding="utf-8")
+    asked: set[str] = set()
+
+    class Asked(goals.Section):
+        def row(self, key: str) -> Any:
+            asked.add(key)
+            return row(key, [1.0])
+
+    for goal in goals.GOALS:
+        goal.value(Asked(section(row("zarr", [1.0]))))
+        assert goal.section in sections.SECTIONS
+        assert goal.section in table.ABOUT
+    assert not {key for key in asked if f'"{key}"' not in told}
+
+
+def test_the_page_says_what_was_measured_and_what_was_not(table: Any) -> None:
+    both = row("both", [6.0, 8.0, 7.0]) | {"against": ["zarr", "nwb"], "note": "in one pass"}
+    absent = row("workers", []) | {"absent": "not there yet"}
+    page = table.render({"engine": section(both, row("zarr", [2.0]), row("nwb", [5.0]), absent)})
+    assert "1.40 times the dearer one" in page
+    assert "6.00 to 8.00" in page
+    assert "| the workers | not there yet |" in page
+    assert "- the both: in one pass." in page
+    assert page.count("\n## ") == 2  # the section and the versions
+
+
+def test_a_part_that_is_measured_again_replaces_only_itself(goals: Any, tmp_path: Path) -> None:
+    import run
+
+    run.store(tmp_path, "small", section(row("zarr", [1.0])))
+    run.store(tmp_path, "engine", section(row("floor", [1.0]), row("zarr", [3.0])))
+    run.store(tmp_path, "engine", section(row("floor", [1.0]), row("zarr", [2.0])))
+    stored = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert [r["seconds"] for r in stored["engine"]["rows"]] == [[1.0], [2.0]]
+    assert stored["small"]["rows"][0]["seconds"] == [1.0]
+    assert "2.00 | reached" in (tmp_path / "results.md").read_text(encoding="utf-8")
