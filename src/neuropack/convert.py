@@ -9,22 +9,25 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import neuropack
 from neuropack import engine
-from neuropack.engine import Journal, Progress
+from neuropack.engine import Files, Journal, Pass, Progress
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
-from neuropack.writers.sink import Sink, Statistics
+from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
+from neuropack.writers.store import LocalStore
+from neuropack.writers.survey import Statistics
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
+    from neuropack.writers.ome_zarr import Options
 
 Status = Literal["written", "resumed", "up to date"]
 _SAMPLES, _SAMPLE_BYTES = 16, 64 << 10
@@ -35,11 +38,21 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True)
 class Result:
-    """What a conversion did: its status, and per channel the statistics of level 0 where they are known."""
+    """What a conversion did.
+
+    Attributes:
+        status: written, resumed, or up to date.
+        destinations: the outputs.
+        statistics: of level 0, per channel.
+        missing: boxes that could not be decoded, where the caller asked to go on.
+        files: by output written now, every file with its bytes and, where digests were asked for, its SHA-256.
+    """
 
     status: Status
     destinations: tuple[Path, ...]
     statistics: tuple[Statistics, ...]
+    missing: tuple[Missing, ...] = ()
+    files: Mapping[Path, Files] = field(default_factory=dict)
 
 
 def convert(
@@ -48,8 +61,12 @@ def convert(
     *,
     nwb: NwbMetadata | None = None,
     labels: bool = False,
+    options: Options | None = None,
     overwrite: bool = False,
+    keep_going: bool = False,
+    digests: bool = False,
     memory: int | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Write an image to every destination in one pass over its pixels.
@@ -62,8 +79,12 @@ def convert(
         destinations: paths that end in ``.ome.zarr`` or ``.nwb``.
         nwb: what the NWB file says beside the pixels; without it, what the image itself states.
         labels: True for a label image (integers; OME-Zarr only).
+        options: codec and chunks of OME-Zarr.
         overwrite: replace an existing result of other settings. What neuropack did not write is never replaced.
+        keep_going: where a raw unit cannot be decoded, write zeros, say so in the result, and go on.
+        digests: take the SHA-256 of every file of an OME-Zarr as it is written.
         memory: bytes the pass may use, by default a quarter of the machine and at most 2 GiB.
+        workers: threads, by default one for each processor.
         progress: called as the work goes on.
 
     Raises:
@@ -78,15 +99,21 @@ def convert(
     source = fingerprint(volume.path)
     if any(_kind(d) == "nwb" for d in destinations) and nwb is None:
         nwb = nwb_metadata(volume, source)
-    settings = {d: _settings(volume, d, nwb, labels=labels) for d in destinations}
-    job = _Job(volume, source, settings, nwb, labels)
+    settings = {d: _settings(volume, d, nwb, labels=labels, options=options) for d in destinations}
+    how = Pass(workers or os.cpu_count() or 1, keep_going=keep_going, progress=progress)
+    budget = memory or engine.memory_budget()
+    job = _Job(volume, source, settings, nwb, labels, options, digests, budget, how)
     where: Path | str = destinations[0]
     try:
         pending = [d for d in destinations if not _up_to_date(d, source, settings[d], overwrite=overwrite)]
         if not pending:
-            return Result("up to date", tuple(destinations), _recorded(destinations))
+            return Result("up to date", tuple(destinations), *_recorded(destinations))
         where = pending[0]
-        return _run(job, pending, overwrite, memory, progress)
+        with ExitStack() as locks:
+            for destination in pending:
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(engine.only_one(destination))
+            return _write(job, pending, overwrite)
     except OSError as error:
         full = error.errno in _NO_SPACE
         raise OutputError(
@@ -105,6 +132,10 @@ class _Job:
     settings: dict[Path, dict[str, Any]]
     nwb: NwbMetadata | None
     labels: bool
+    options: Options | None
+    digests: bool
+    memory: int
+    how: Pass
 
     def sinks(self, partial: dict[Path, Path], journal: Journal, *, resume: bool) -> list[Sink]:
         """Open the outputs under their temporary names."""
@@ -131,54 +162,63 @@ class _Job:
             return NwbSink(path, self.volume, replace(self.nwb, record=record, created=created), resume=resume)
         from neuropack.writers.ome_zarr import OmeZarrSink
 
-        return OmeZarrSink(path, self.volume, record=record, labels=self.labels, resume=resume)
+        return OmeZarrSink(
+            LocalStore(path),
+            destination.name.split(".ome.zarr")[0],
+            self.volume,
+            record=record,
+            labels=self.labels,
+            options=self.options,
+            digests=self.digests,
+            resume=resume,
+        )
 
 
-def _run(
-    job: _Job, pending: Sequence[Path], overwrite: bool, memory: int | None, progress: Progress | None
-) -> Result:
-    with ExitStack() as locks:
-        for destination in pending:
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            locks.enter_context(engine.only_one(destination))
-        return _write(job, pending, overwrite, memory, progress)
-
-
-def _write(
-    job: _Job, pending: Sequence[Path], overwrite: bool, memory: int | None, progress: Progress | None
-) -> Result:
+def _write(job: _Job, pending: Sequence[Path], overwrite: bool) -> Result:
     partial = {d: d.with_name(d.name + ".partial") for d in pending}
     identity = {"source": job.source, "settings": {d.name: job.settings[d] for d in pending}}
     journal = Journal(pending[0], identity)
     resume = _load(journal, overwrite=overwrite)
-    if not journal.finished:
-        resume, sinks = _open(job, partial, journal, memory, resume=resume)
+    c_axis = job.volume.axes.index("C")
+    if journal.finished is None:
+        resume, sinks = _open(job, partial, journal, resume=resume)
         try:
-            engine.run(job.volume, sinks, journal, progress)
-            if progress:
-                progress("finishing", job.volume.nbytes, job.volume.nbytes)
+            projections = engine.run(job.volume, sinks, journal, job.how)
+            _unchanged(job)
+            if job.how.progress:
+                job.how.progress("finishing", job.volume.nbytes, job.volume.nbytes)
+            findings = Findings(journal.statistics(c_axis), journal.missing(), projections)
             for sink in sinks:
-                sink.finish(engine.statistics(job.volume, journal))
-            journal.note_finished()
+                sink.finish(findings)
+            journal.note_finished([getattr(sink, "files", {}) for sink in sinks])
         finally:
             for sink in sinks:
                 sink.close()
     for d in pending:
         _publish(partial[d], d)
-    journal.path.unlink(missing_ok=True)
+    files = {d: journal.files(i) for i, d in enumerate(pending)}
+    journal.remove()
     status: Status = "resumed" if resume else "written"
-    return Result(status, tuple(job.settings), tuple(engine.statistics(job.volume, journal)))
+    return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
 
 
-def _open(
-    job: _Job, partial: dict[Path, Path], journal: Journal, memory: int | None, *, resume: bool
-) -> tuple[bool, list[Sink]]:
+def _unchanged(job: _Job) -> None:
+    """Refuse what was read from a source that is not the one it was in the beginning."""
+    if fingerprint(job.volume.path) != job.source:
+        raise InputError(
+            "the file changed while it was read",
+            file=job.volume.path,
+            fix="wait until it is complete, then convert again with --overwrite",
+        )
+
+
+def _open(job: _Job, partial: dict[Path, Path], journal: Journal, *, resume: bool) -> tuple[bool, list[Sink]]:
     """The outputs, continued where an earlier run left something that can be continued, else begun anew."""
-    from neuropack.writers.sink import Unresumable
-
     if resume and all(p.exists() for p in partial.values()):
         try:
-            return True, job.sinks(partial, journal, resume=True)
+            sinks = job.sinks(partial, journal, resume=True)
+            journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize)
+            return True, sinks
         except Unresumable:
             pass  # an output was caught in the middle of writing its index: begin anew
     for path in partial.values():
@@ -192,13 +232,14 @@ def _open(
     _clear(partial.values())
     sinks = job.sinks(partial, journal, resume=False)
     try:
-        block = engine.plan(job.volume, sinks, memory or engine.memory_budget())
+        plan = engine.plan(job.volume, [s.encoder for s in sinks], job.memory, job.how.threads)
     except UsageError:
         for sink in sinks:
             sink.close()
-        _clear([*partial.values(), journal.path])
+        _clear([*partial.values()])
+        journal.remove()
         raise
-    journal.start(block, job.nwb.created.isoformat() if job.nwb else "")
+    journal.start(plan, job.nwb.created.isoformat() if job.nwb else "")
     return False, sinks
 
 
@@ -232,11 +273,15 @@ def _kind(destination: Path) -> Literal["nwb", "ome.zarr"]:
     )
 
 
-def _settings(volume: Volume, destination: Path, nwb: NwbMetadata | None, *, labels: bool) -> dict[str, Any]:
+def _settings(
+    volume: Volume, destination: Path, nwb: NwbMetadata | None, *, labels: bool, options: Options | None
+) -> dict[str, Any]:
     """Everything that decides the content of a destination beside the source's pixels."""
     settings: dict[str, Any] = {"image": _image(volume), "labels": labels}
     if _kind(destination) == "nwb":
         settings["nwb"] = {k: v for k, v in asdict(nwb).items() if k not in _NOT_SETTINGS} if nwb else {}
+    elif options:
+        settings["options"] = asdict(options)
     normal: dict[str, Any] = json.loads(json.dumps(settings, default=str))
     return normal
 
@@ -302,12 +347,13 @@ def _up_to_date(destination: Path, source: dict[str, Any], settings: dict[str, A
     return False
 
 
-def _recorded(destinations: Sequence[Path]) -> tuple[Statistics, ...]:
+def _recorded(destinations: Sequence[Path]) -> tuple[tuple[Statistics, ...], tuple[Missing, ...]]:
     for destination in destinations:
-        rows = (read_record(destination) or {}).get("statistics")
-        if rows:
-            return tuple(Statistics(**row) for row in rows)
-    return ()
+        record = read_record(destination) or {}
+        if rows := record.get("statistics"):
+            missing = [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in record.get("missing", ())]
+            return tuple(Statistics.from_json(row) for row in rows), tuple(missing)
+    return (), ()
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

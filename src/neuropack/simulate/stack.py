@@ -169,7 +169,7 @@ class _StackPixels:
             self._sigma.append((z, y, x))
         self._halo = halo_of(self._sigma)
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Compute a box (c, z, y, x)."""
         out = np.empty(box_shape(box), np.uint16)
         channels, inner = range(box[0].start, box[0].stop), box[1:]
@@ -217,7 +217,7 @@ class _LabelPixels:
     def __init__(self, shape: tuple[int, int, int], scene: Scene) -> None:
         self._shape, self._scene = shape, scene
 
-    def read(self, box: Box) -> Array:
+    def read(self, box: Box, out: Array | None = None) -> Array:
         """Compute a box (z, y, x)."""
         return self._scene.labels(box)[0]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +19,9 @@ from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import UsageError
 from neuropack.volume import Volume
 from neuropack.writers.pyramid import LevelShape, downsample, plan_levels
-from neuropack.writers.shards import COMPRESSOR, LEVEL, ShardedArray
-from neuropack.writers.sink import Statistics
+from neuropack.writers.shards import Codec, ShardedArray
+from neuropack.writers.sink import Findings, Part
+from neuropack.writers.store import Store
 
 if TYPE_CHECKING:
     import zarr
@@ -44,9 +47,9 @@ def chunk_zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return depth, min(side, shape[1]), min(side, shape[2])
 
 
-def shard_zyx(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def shard_zyx(shape: tuple[int, ...], chunk: tuple[int, int, int]) -> tuple[int, int, int]:
     """Shard along z, y, x: up to 64 chunks (8 x 8 in plane, 4 x 4 where chunks are large), one file."""
-    z, y, x = chunk_zyx(shape)
+    z, y, x = chunk
     side = 512 if z > 4 else 1024
     return z, min(-(-shape[1] // y), side // y or 1) * y, min(-(-shape[2] // x), side // x or 1) * x
 
@@ -60,16 +63,22 @@ class Grid:
     direct: bool
 
 
-def plan_grids(levels: Sequence[LevelShape]) -> list[Grid]:
-    """Chunks and shards of every level.
+def plan_grids(levels: Sequence[LevelShape], wanted: tuple[int, int, int] | None = None) -> list[Grid]:
+    """Chunks and shards of every level; chunks as wanted, where that is said and the level is large enough.
 
     The shards of the finer levels shrink with the voxels, so that a block of level 0 makes whole shards of each and
     nothing is read again. Further up, where shards would become small, levels are made from the level before.
     """
-    first = shard_zyx(levels[0].shape)
-    grids = [Grid(chunk_zyx(levels[0].shape), first, True)]
+
+    def chunk_of(shape: tuple[int, ...]) -> tuple[int, int, int]:
+        z, y, x = map(min, wanted, shape) if wanted else chunk_zyx(shape)
+        return z, y, x
+
+    first = shard_zyx(levels[0].shape, chunk_of(levels[0].shape))
+    grids = [Grid(chunk_of(levels[0].shape), first, True)]
     for level in levels[1:]:
-        chunk: tuple[int, ...] = chunk_zyx(level.shape)
+        whole_chunk = chunk_of(level.shape)
+        chunk: tuple[int, ...] = whole_chunk
         shard: list[int] = []
         for n, whole, s, c, f in zip(level.shape, levels[0].shape, first, chunk, level.factor, strict=True):
             if s >= whole:  # a block holds this axis whole
@@ -80,20 +89,115 @@ def plan_grids(levels: Sequence[LevelShape]) -> list[Grid]:
             chunk = tuple(min(c, s) for c, s in zip(chunk, shard, strict=True))
             grids.append(Grid(chunk, tuple(shard), True))
         else:
-            grids.append(Grid(chunk, shard_zyx(level.shape), False))
+            grids.append(Grid(whole_chunk, shard_zyx(level.shape, whole_chunk), False))
     return grids
+
+
+@dataclass(frozen=True)
+class OmeZarrEncoder:
+    """Turns a block of level 0 into shards of level 0 and of the levels that can be made from it.
+
+    Attributes:
+        store: where the shards go.
+        axes: of the volume.
+        drop: those of them that the output does not have.
+        lead: lengths of the axes in front of z, y, x that it has.
+        levels, grids: the pyramid and how it is cut.
+        dtype: of the pixels.
+        labels: True for labels.
+        codec: of the chunks.
+        digests: True to take the SHA-256 of every shard.
+    """
+
+    store: Store
+    axes: str
+    drop: str
+    lead: tuple[int, ...]
+    levels: tuple[LevelShape, ...]
+    grids: tuple[Grid, ...]
+    dtype: np.dtype[Any]
+    labels: bool
+    codec: Codec
+    digests: bool
+
+    @property
+    def footprint(self) -> tuple[int, ...]:
+        """Whole shards of level 0, and so of the levels made from it."""
+        return (1,) * (len(self.axes) - 3) + self.grids[0].shard
+
+    @cached_property
+    def arrays(self) -> tuple[ShardedArray, ...]:
+        """The arrays of the levels."""
+        ones = (1,) * len(self.lead)
+        return tuple(
+            ShardedArray(
+                self.store,
+                str(i),
+                self.lead + self.spatial(level.shape),
+                ones + self.spatial(grid.chunk),
+                ones + self.spatial(grid.shard),
+                self.dtype,
+                self.codec,
+                self.digests,
+            )
+            for i, (level, grid) in enumerate(zip(self.levels, self.grids, strict=True))
+        )
+
+    def spatial(self, zyx: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the output has of three values along z, y, x."""
+        return zyx[1:] if "Z" in self.drop else zyx
+
+    def encode(self, box: Box, block: Array, pool: Executor | None) -> Part:
+        """Store a block of level 0, and what it makes of the finer of the other levels."""
+        lead = tuple(s for s, a in zip(box, self.axes, strict=True) if a not in self.drop)[: len(self.lead)]
+        files: dict[str, tuple[int, str]] = {}
+        for i, (level, grid, array) in enumerate(zip(self.levels, self.grids, self.arrays, strict=True)):
+            if not grid.direct:
+                break
+            if i:
+                block = self.shrink(block, i, pool)
+            zyx = [slice(s.start // f, -(-s.stop // f)) for s, f in zip(box[-3:], level.factor, strict=True)]
+            target = lead + self.spatial(tuple(zyx))
+            files |= array.write(target, block.reshape(box_shape(target)), pool)
+        self.store.sync(files)
+        return Part(files)
+
+    def shrink(self, block: Array, i: int, pool: Executor | None) -> Array:
+        """Make a block of level `i` from one of the level before."""
+        z, y, x = (b // a for a, b in zip(self.levels[i - 1].factor, self.levels[i].factor, strict=True))
+        if pool is None:
+            return downsample(block, (z, y, x), labels=self.labels)
+        axis = block.ndim - 3 if block.shape[-3] >= _SLAB else block.ndim - 2
+        slabs = [block[(slice(None),) * axis + (slice(a, a + _SLAB),)] for a in range(0, block.shape[axis], _SLAB)]
+        parts = pool.map(lambda slab: downsample(slab, (z, y, x), labels=self.labels), slabs)
+        return np.concatenate(list(parts), axis=axis)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an OME-Zarr is stored.
+
+    Attributes:
+        codec: of the chunks.
+        chunk: lengths along z, y, x; None for what suits the image.
+    """
+
+    codec: Codec = field(default_factory=Codec)
+    chunk: tuple[int, int, int] | None = None
 
 
 class OmeZarrSink:
     """Writes one image. The axes written are those of the volume in lower case, without z for a planar image.
 
     Args:
-        path: the folder to fill (a temporary name).
+        store: the place to fill (a folder of a temporary name, or a bucket).
+        name: of the image.
         volume: what is going to be written; its voxel size must be known.
         record: the conversion record kept in the attribute ``neuropack``.
         labels: True for a label image: axes zyx, levels by majority.
-        resume: continue in a folder that an earlier run left.
-        workers: threads that compress; None for one per processor.
+        options: codec and chunks.
+        digests: True to take the SHA-256 of every file.
+        resume: continue in a place that an earlier run left.
 
     Raises:
         UsageError: a voxel size is missing.
@@ -101,17 +205,18 @@ class OmeZarrSink:
 
     def __init__(
         self,
-        path: Path,
+        store: Store,
+        name: str,
         volume: Volume,
         *,
         record: dict[str, Any],
         labels: bool = False,
+        options: Options | None = None,
+        digests: bool = False,
         resume: bool = False,
-        workers: int | None = None,
     ) -> None:
         volume.require_voxel_size()
-        self.path, self.volume, self.record, self.labels = path, volume, record, labels
-        self._drop = ("C" if labels else "") + ("Z" if volume.planar else "")
+        self.volume, self.record, self.labels, self._name = volume, record, labels, name
         if labels and (volume.n_channels != 1 or volume.dtype.kind not in "iu"):
             raise UsageError(
                 "is not a label image",
@@ -120,130 +225,118 @@ class OmeZarrSink:
                 found=f"{volume.n_channels} channel(s) of {volume.dtype}",
                 fix="give a label image, or convert it as an intensity image",
             )
-        self.axes = "".join(a for a in volume.axes if a not in self._drop)
+        drop = ("C" if labels else "") + ("Z" if volume.planar else "")
+        self.axes = "".join(a for a in volume.axes if a not in drop)
         self._spacing = tuple(1.0 if v is None else v for v in volume.voxel_size_um)
         self.levels = plan_levels(volume.size_zyx, self._spacing)
-        self._grids = plan_grids(self.levels)
-        self.footprint = (1,) * (volume.ndim - 3) + self._grids[0].shard
+        sizes = dict(zip(volume.axes, volume.shape, strict=True))
+        options = options or Options()
+        self.encoder = OmeZarrEncoder(
+            store,
+            volume.axes,
+            drop,
+            tuple(sizes[a] for a in self.axes if a in "TC"),
+            tuple(self.levels),
+            tuple(plan_grids(self.levels, options.chunk)),
+            volume.dtype,
+            labels,
+            options.codec,
+            digests,
+        )
+        self.files: dict[str, tuple[int, str]] = {}
         self._arrays = self._open() if resume else self._create()
-        self._shards = [
-            ShardedArray(path / str(i), a.shape, a.chunks, a.shards or a.chunks, volume.dtype)
-            for i, a in enumerate(self._arrays)
-        ]
-        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "neuropack-zarr")
-        self._unsynced: list[Path] = []
-
-    def _lead(self) -> tuple[int, ...]:
-        """Lengths of the axes before z, y, x."""
-        sizes = dict(zip(self.volume.axes, self.volume.shape, strict=True))
-        return tuple(sizes[a] for a in self.axes if a in "TC")
-
-    def _spatial(self, zyx: tuple[Any, ...]) -> tuple[Any, ...]:
-        return zyx[1:] if "Z" in self._drop else zyx
 
     def _create(self) -> list[zarr.Array[Any]]:
         import zarr
-        from zarr.codecs import BloscCodec, Crc32cCodec
+        from zarr.codecs import BloscCname, BloscCodec, BloscShuffle, Crc32cCodec
 
-        group = zarr.open_group(self.path, mode="w", zarr_format=3)
-        ones = (1,) * len(self._lead())
+        encoder = self.encoder
+        codec = BloscCodec(
+            cname=BloscCname(encoder.codec.name),
+            clevel=encoder.codec.level,
+            shuffle=BloscShuffle(encoder.codec.mode),
+        )
         return [
-            group.create_array(
-                str(i),
-                shape=self._lead() + self._spatial(level.shape),
-                dtype=self.volume.dtype,
-                chunks=ones + self._spatial(grid.chunk),
-                shards=ones + self._spatial(grid.shard),
+            zarr.create_array(
+                encoder.store.zarr(),
+                name=array.name,
+                shape=array.shape,
+                dtype=array.dtype,
+                chunks=array.chunk,
+                shards=array.shard,
                 # blosc is in the Zarr v3 core: a bare shuffle codec is not, and viewers lack it
-                compressors=[BloscCodec(cname=COMPRESSOR, clevel=LEVEL, shuffle="shuffle"), Crc32cCodec()],
+                compressors=[codec, Crc32cCodec()],
                 fill_value=0,
                 dimension_names=[a.lower() for a in self.axes],
+                zarr_format=3,
             )
-            for i, (level, grid) in enumerate(zip(self.levels, self._grids, strict=True))
+            for array in encoder.arrays
         ]
 
     def _open(self) -> list[zarr.Array[Any]]:
         import zarr
 
-        group = zarr.open_group(self.path, mode="r+", zarr_format=3)
-        return [group[str(i)] for i in range(len(self.levels))]  # type: ignore[misc]
+        store = self.encoder.store.zarr()
+        return [zarr.open_array(store, path=array.name, mode="r") for array in self.encoder.arrays]
 
-    def _select(self, box: Box) -> Box:
-        return tuple(s for s, a in zip(box, self.volume.axes, strict=True) if a not in self._drop)
-
-    def write(self, box: Box, block: Array) -> None:
-        """Store a block of level 0, and what it makes of the finer of the other levels."""
-        lead = len(self._lead())
-        for i, (level, grid) in enumerate(zip(self.levels, self._grids, strict=True)):
-            if not grid.direct:
-                break
-            if i:
-                block = self._shrink(block, self._step(i))
-            zyx = [slice(s.start // f, -(-s.stop // f)) for s, f in zip(box[-3:], level.factor, strict=True)]
-            target = self._select(box)[:lead] + self._spatial(tuple(zyx))
-            self._store(i, target, block.reshape(box_shape(target)))
-
-    def _store(self, i: int, target: Box, block: Array) -> None:
-        self._unsynced += self._shards[i].write(target, block, self._pool)
-
-    def _step(self, i: int) -> tuple[int, int, int]:
-        """How much smaller a level is than the one before, along z, y, x."""
-        z, y, x = (b // a for a, b in zip(self.levels[i - 1].factor, self.levels[i].factor, strict=True))
-        return z, y, x
-
-    def _shrink(self, block: Array, step: tuple[int, int, int]) -> Array:
-        """Downsample in threads, in slabs along z, or along y where there are few planes."""
-        axis = block.ndim - 3 if block.shape[-3] >= _SLAB else block.ndim - 2
-        slabs = [block[(slice(None),) * axis + (slice(a, a + _SLAB),)] for a in range(0, block.shape[axis], _SLAB)]
-        parts = self._pool.map(lambda slab: downsample(slab, step, labels=self.labels), slabs)
-        return np.concatenate(list(parts), axis=axis)
+    def commit(self, part: Part) -> None:
+        """The shards are in place already."""
 
     def flush(self) -> None:
-        """Bring the shards written since the last call to the disk, and their names."""
-        files, self._unsynced = self._unsynced, []
-        folders = sorted({f.parent for f in files})
-        for _ in self._pool.map(_sync, [*files, *folders]):
-            pass
+        """The shards are on the disk already."""
 
-    def finish(self, statistics: Sequence[Statistics]) -> None:
+    def finish(self, findings: Findings) -> None:
         """Make the coarser levels, each from the one before, and write the metadata last."""
-        self.record = {**self.record, "statistics": [asdict(s) for s in statistics]}
-        for i, grid in enumerate(self._grids):
-            if not grid.direct:
-                self._make(i)
-        self.flush()
-        attributes = {"ome": self.ome(), "neuropack": self.record}
-        root = self.path / "zarr.json"
-        node = json.loads(root.read_text(encoding="utf-8"))
-        node["attributes"] = attributes
-        temporary = root.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8", newline="\n") as out:
-            json.dump(node, out, indent=2)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(root)
+        self.record = {**self.record, "statistics": [s.to_json() for s in findings.statistics]}
+        if findings.missing:
+            self.record["missing"] = [{"box": m.box, "reason": m.reason} for m in findings.missing]
+        with ThreadPoolExecutor(os.cpu_count() or 1, "neuropack-zarr") as pool:
+            for i, grid in enumerate(self.encoder.grids):
+                if not grid.direct:
+                    self._make(i, pool)
+        store = self.encoder.store
+        names = [f"{array.name}/zarr.json" for array in self.encoder.arrays]
+        store.sync(names)
+        node = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": self.ome(), "neuropack": self.record}}
+        store.write("zarr.json", [json.dumps(node, indent=2).encode()])
+        store.sync(["zarr.json"])
+        if self.encoder.digests:
+            for name in (*names, "zarr.json"):
+                data = store.read(name) or b""
+                self.files[name] = len(data), hashlib.sha256(data).hexdigest()
 
-    def _make(self, i: int) -> None:
-        """Make a level from the one before it, shard by shard."""
-        lead, step = len(self._lead()), self._step(i)
-        source, target = self._arrays[i - 1], self._shards[i]
-        steps = (1,) * lead + self._spatial(step)
+    def _make(self, i: int, pool: Executor) -> None:
+        """Make a level from the one before it, shard by shard, a row of chunks at a time."""
+        encoder = self.encoder
+        source, target = self._arrays[i - 1], encoder.arrays[i]
+        step = tuple(b // a for a, b in zip(self.levels[i - 1].factor, self.levels[i].factor, strict=True))
+        steps = (1,) * len(encoder.lead) + encoder.spatial(step)
+        files: dict[str, tuple[int, str]] = {}
         for box in _tiles(target.shape, target.shard):
-            wide = tuple(
+            made = np.empty(box_shape(box), encoder.dtype)
+            wide = [
                 slice(s.start * k, min(s.stop * k, n)) for s, k, n in zip(box, steps, source.shape, strict=True)
-            )
-            fine = np.asarray(source[wide])
-            if "Z" in self._drop:
-                fine = fine.reshape(*fine.shape[:-2], 1, *fine.shape[-2:])
-            self._store(i, box, self._shrink(fine, step).reshape(box_shape(box)))
+            ]
+            last, k = wide[-2].stop, steps[-2]
+            rows = max(1, source.chunks[-2] // k)  # whole chunks of the source, so that none is decoded twice
+            for first in range(0, made.shape[-2], rows):
+                begin = box[-2].start * k + first * k
+                wide[-2] = slice(begin, min(begin + rows * k, last))
+                fine = np.asarray(source[tuple(wide)])
+                if "Z" in encoder.drop:
+                    fine = fine.reshape(*fine.shape[:-2], 1, *fine.shape[-2:])
+                part = made[..., first : first + rows, :]
+                part[...] = encoder.shrink(fine, i, pool).reshape(part.shape)
+            files |= target.write(box, made, pool)
+        encoder.store.sync(files)
+        self.files |= files
 
     def close(self) -> None:
-        """Stop the threads."""
-        self._pool.shutdown(cancel_futures=True)
+        """Nothing is open."""
 
     def ome(self) -> dict[str, Any]:
         """The ``ome`` attribute: multiscales with scale and translation per level, and omero or image-label."""
-        name = self.path.name.split(".ome.zarr")[0]
+        name = self._name
         multiscale: dict[str, Any] = {
             "name": name,
             "axes": [{"name": a.lower(), **_UNIT[a.lower()]} for a in self.axes],
@@ -262,7 +355,7 @@ class OmeZarrSink:
 
     def _transforms(self, level: LevelShape) -> list[dict[str, Any]]:
         lead = [self._frame_interval() if a == "T" else 1.0 for a in self.axes if a in "TC"]
-        zyx = self._spatial(tuple(zip(self._spacing, level.factor, strict=True)))
+        zyx = self.encoder.spatial(tuple(zip(self._spacing, level.factor, strict=True)))
         scale = lead + [s * f for s, f in zyx]
         transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
         if any(f > 1 for f in level.factor):
@@ -310,17 +403,6 @@ class OmeZarrSink:
             rgb = colorsys.hsv_to_rgb(value * 0.618033988749895 % 1, 0.75, 1.0)
             colors.append({"label-value": value, "rgba": [*(round(255 * v) for v in rgb), 255]})
         return {"version": VERSION, "colors": colors}
-
-
-def _sync(path: Path) -> None:
-    """See a file, or the names in a folder, to the disk."""
-    if path.is_dir() and os.name != "posix":
-        return  # Windows cannot open a folder
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _tiles(shape: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Box]:

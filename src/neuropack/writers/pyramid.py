@@ -9,7 +9,7 @@ import numpy as np
 
 from neuropack.axes import Array
 
-_ROWS = 64  # of a plane that are averaged at a time: their sums fit the processor's cache
+_ROWS = 128  # of a plane that are averaged at a time: their sums fit the processor's cache
 _SMALLEST = 128  # no further level once rows and columns are at most this long
 
 
@@ -71,6 +71,9 @@ def downsample(block: Array, step: tuple[int, int, int], *, labels: bool) -> Arr
 
 def _mean(planes: Array, step: tuple[int, int, int], out: Array) -> None:
     kind, size = planes.dtype.kind, planes.dtype.itemsize
+    if kind == "u" and size <= 2 and step[2] == 2 and planes.strides[-1] == size and planes.dtype.isnative:
+        _mean_of_pairs(planes, step[1], out)
+        return
     wide = np.float64 if kind == "f" or size == 8 else np.uint32 if size <= 2 and kind in "ub" else np.int64
     total: Array = np.zeros((out.shape[0], planes.shape[2]), wide)
     for plane in planes:
@@ -87,6 +90,23 @@ def _mean(planes: Array, step: tuple[int, int, int], out: Array) -> None:
         np.add(total, count // 2, out=total)
         np.right_shift(total, count.bit_length() - 1, out=total)  # rounds down, negative numbers too
         out[...] = total
+
+
+def _mean_of_pairs(planes: Array, rows: int, out: Array) -> None:
+    """The same for small unsigned integers, several times as fast: two neighbours are added as one wider number."""
+    half = 8 * planes.dtype.itemsize
+    pairs = planes.view({1: np.uint16, 2: np.uint32}[planes.dtype.itemsize])
+    low = pairs.dtype.type((1 << half) - 1)
+    total = pairs & low
+    total += pairs >> half
+    total = total[:, 0::2] + total[:, 1::2] if rows == 2 else total
+    first = total[0]
+    for plane in total[1:]:
+        first += plane
+    shift = (len(planes) * rows * 2).bit_length() - 1
+    first += (1 << shift) >> 1
+    first >>= shift
+    out[...] = first
 
 
 def _commonest(planes: Array, step: tuple[int, int, int], out: Array) -> None:

@@ -8,21 +8,48 @@ array has nothing to hold and is marked absent; every other chunk is written, th
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from neuropack.axes import Array, Box
+from neuropack.errors import UsageError
+from neuropack.writers.store import Store
 
 _ABSENT = 2**64 - 1
-COMPRESSOR: Final = "zstd"
-LEVEL: Final = 1  # of zstd, after a byte shuffle; each chunk is followed by its crc32c
+_NAMES = ("zstd", "lz4", "lz4hc", "zlib")
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The compressor of a chunk: blosc, which the Zarr v3 core has, so that every reader has it."""
+
+    name: str = "zstd"
+    level: int = 1
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        if self.name not in _NAMES or not 0 <= self.level <= 9:
+            known = f"{', '.join(_NAMES)}; a level from 0 to 9 after a colon, such as zstd:1"
+            raise UsageError("is not a codec", expected=known, found=f"{self.name}:{self.level}")
+
+    @property
+    def mode(self) -> str:
+        """The filter in front, as blosc calls it."""
+        return "shuffle" if self.shuffle else "noshuffle"
+
+    def encode(self, chunk: Array) -> bytes:
+        """Compress a contiguous array."""
+        from numcodecs import blosc
+
+        mode = blosc.SHUFFLE if self.shuffle else blosc.NOSHUFFLE
+        data: bytes = blosc.compress(chunk, self.name.encode(), self.level, mode)
+        return data
 
 
 @dataclass(frozen=True)
@@ -30,38 +57,46 @@ class ShardedArray:
     """Where the shards of an array go. All shapes are along the array's own axes.
 
     Attributes:
-        folder: of the array.
+        store: of the image.
+        name: of the array in the store.
         shape: of the array.
         chunk: of one chunk.
         shard: of one file, a multiple of the chunk.
         dtype: of the pixels, little-endian in the file.
+        codec: of the chunks; each is followed by its crc32c.
+        digests: True to take the SHA-256 of every file.
     """
 
-    folder: Path
+    store: Store
+    name: str
     shape: tuple[int, ...]
     chunk: tuple[int, ...]
     shard: tuple[int, ...]
     dtype: np.dtype[Any]
+    codec: Codec
+    digests: bool
 
-    def path(self, index: tuple[int, ...]) -> Path:
+    def key(self, index: tuple[int, ...]) -> str:
         """The file of the shard at a place in the grid."""
-        return self.folder.joinpath("c", *map(str, index))
+        return "/".join((self.name, "c", *map(str, index)))
 
-    def write(self, box: Box, block: Array, pool: Executor) -> list[Path]:
-        """Write every shard that a box covers, and return the files.
+    def write(self, box: Box, block: Array, pool: Executor | None) -> dict[str, tuple[int, str]]:
+        """Write every shard that a box covers, and return bytes and digest of the files.
 
         Args:
             box: whole shards, or up to the border of the array.
             block: the pixels of the box.
-            pool: threads that compress; the caller must not be one of them.
+            pool: threads that compress, the caller not being one of them; None: the caller does.
         """
         grid = [range(s.start // n, -(-s.stop // n)) for s, n in zip(box, self.shard, strict=True)]
-        indices = list(product(*grid))
-        pieces = [list(self._chunks(index, box, block)) for index in indices]
-        encoded = pool.map(self._encode, [chunk for shard in pieces for _, chunk in shard], chunksize=4)
-        files = []
-        for index, shard in zip(indices, pieces, strict=True):
-            files.append(self._assemble(index, [(number, next(encoded)) for number, _ in shard]))
+        files: dict[str, tuple[int, str]] = {}
+        for index in product(*grid):
+            numbers, pieces = zip(*self._chunks(index, box, block), strict=True)
+            encoded = pool.map(self._encode, pieces, chunksize=4) if pool else map(self._encode, pieces)
+            parts = self._assemble(numbers, list(encoded))
+            key = self.key(index)
+            self.store.write(key, parts)
+            files[key] = (sum(map(len, parts)), _digest(parts) if self.digests else "")
         return files
 
     def _chunks(self, index: tuple[int, ...], box: Box, block: Array) -> Iterator[tuple[int, Array]]:
@@ -80,7 +115,6 @@ class ShardedArray:
 
     def _encode(self, part: Array) -> bytes:
         import google_crc32c
-        from numcodecs import blosc
 
         little = self.dtype.newbyteorder("<")
         if part.shape == self.chunk:
@@ -88,40 +122,25 @@ class ShardedArray:
         else:
             chunk = np.zeros(self.chunk, little)
             chunk[tuple(slice(n) for n in part.shape)] = part
-        data: bytes = blosc.compress(chunk, COMPRESSOR.encode(), LEVEL, blosc.SHUFFLE)
+        data = self.codec.encode(chunk)
         checksum: bytes = google_crc32c.value(data).to_bytes(4, "little")
         return data + checksum
 
-    def _assemble(self, index: tuple[int, ...], chunks: list[tuple[int, bytes]]) -> Path:
+    def _assemble(self, numbers: tuple[int, ...], chunks: list[bytes]) -> list[bytes]:
+        """The parts of a shard file: the chunks, their index, its checksum."""
         import google_crc32c
 
         count = int(np.prod([s // c for s, c in zip(self.shard, self.chunk, strict=True)]))
         table = np.full((count, 2), _ABSENT, "<u8")
-        offset = 0
-        for number, data in chunks:
-            table[number] = offset, len(data)
-            offset += len(data)
+        sizes = np.array([len(chunk) for chunk in chunks], np.uint64)
+        table[list(numbers), 0] = np.cumsum(sizes) - sizes
+        table[list(numbers), 1] = sizes
         head = table.tobytes()
-        path = self.path(index)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb", buffering=0) as out:
-            _write_all(out.fileno(), [data for _, data in chunks])
-            out.write(head + google_crc32c.value(head).to_bytes(4, "little"))
-        temporary.replace(path)
-        return path
+        return [*chunks, head, google_crc32c.value(head).to_bytes(4, "little")]
 
 
-def _write_all(handle: int, parts: list[bytes]) -> None:
-    """Write many small pieces with few system calls."""
-    if not hasattr(os, "writev"):  # Windows
-        os.write(handle, b"".join(parts))
-        return
-    while parts:
-        batch = parts[:512]
-        written = os.writev(handle, batch)
-        while batch and written >= len(batch[0]):
-            written -= len(batch.pop(0))
-        if written:  # a short write: the disk is filling, and the next call will say so
-            batch[0] = batch[0][written:]
-        parts = batch + parts[512:]
+def _digest(parts: list[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -61,7 +61,9 @@ class Encoder(Protocol):
     """
 
     @property
-    def footprint(self) -> tuple[int, ...]: ...
+    def footprint(self) -> tuple[int, ...]:
+        """See above."""
+        ...
 
     def encode(self, box: Box, block: Array, pool: Executor | None) -> Part:
         """Compress a block of level 0, in the volume's axes; files that it writes are on disk on return.
@@ -82,7 +84,9 @@ class Sink(Protocol):
     """
 
     @property
-    def encoder(self) -> Encoder: ...
+    def encoder(self) -> Encoder:
+        """See above."""
+        ...
 
     def commit(self, part: Part) -> None:
         """Put the chunks of a block in place. One thread calls, in the order of the plan."""

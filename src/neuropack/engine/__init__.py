@@ -1,0 +1,164 @@
+"""The block pass between a reader and writers: raw data read once, bounded memory, nothing redone.
+
+How a block travels. The plan cuts the image into blocks (`planning`): whole footprints of every output, so that no
+chunk is touched twice. Threads, or the workers of a cluster, each take a block through everything (`work`): they
+read it, look at it, and encode it for every output. One thread takes what they made in the order of the plan, puts
+in place what only one process may (NWB), and notes the block in the journal (`journal`); the same job, started
+again, continues after the blocks that are noted. Raw units too large for that go to the disk first (`spool`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neuropack.axes import Box, box_shape
+from neuropack.engine.journal import Done, Files, Journal, only_one
+from neuropack.engine.planning import Plan, cut, memory_budget, plan
+from neuropack.engine.spool import fill
+from neuropack.engine.work import Outcome, Work
+from neuropack.errors import UsageError
+from neuropack.volume import Volume
+from neuropack.writers.sink import Sink
+from neuropack.writers.survey import Projections, lowest
+
+__all__ = ["Files", "Journal", "Pass", "Plan", "Progress", "cut", "memory_budget", "only_one", "plan", "run"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the bytes done and the bytes in all."""
+
+Submit = Callable[[Work, Box], "Future[Outcome]"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How the blocks of a job are worked on.
+
+    Attributes:
+        threads: blocks in work at one time on this machine.
+        keep_going: go on where a raw unit cannot be decoded: zeros stand there, and the result says so.
+        opens: opens the image in another process; None keeps the pass in this one.
+        progress: called as the work goes on.
+    """
+
+    threads: int
+    keep_going: bool = False
+    opens: Callable[[], Volume] | None = None
+    progress: Progress | None = None
+
+
+def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> Projections:
+    """Move the blocks that the journal does not list from the volume into every sink.
+
+    Returns:
+        Maxima of the first time point, of this and all earlier runs of the job.
+    """
+    plan = journal.plan
+    if plan is None:
+        raise ValueError("the journal has no plan")
+    work = Work(how.opens, tuple(s.encoder for s in sinks), volume.shape, how.keep_going)
+    item = volume.dtype.itemsize
+    seen = _Seen(journal, volume)
+    done, number, spooled = journal.voxels_done() * item, 0, 0
+    tick = how.progress or (lambda *_: None)
+    with _workers(volume, plan, how) as submit:
+        for slab in plan.slabs():
+            boxes = dict(enumerate(cut(slab, plan.block), number))
+            number += len(boxes)
+            todo = [i for i in boxes if i not in journal.done]
+            if not todo:
+                continue
+            slab_work = work
+            if plan.slab:
+                path = journal.path.with_suffix(".spool")
+
+                def decoded(size: int) -> None:
+                    nonlocal spooled
+                    spooled += size
+                    tick("decoding", spooled, volume.nbytes)
+
+                slab_work = replace(work, spool=fill(volume, slab, path, keep_going=how.keep_going, tick=decoded))
+            for i, outcome in _in_order(todo, lambda i: submit(slab_work, boxes[i]), plan.at_once):  # noqa: B023
+                for sink, part in zip(sinks, outcome.parts, strict=True):
+                    sink.commit(part)
+                for sink in sinks:
+                    sink.flush()
+                seen.add(boxes[i], outcome.projections)
+                files = [dict(part.files) for part in outcome.parts]
+                journal.note_block(i, Done(outcome.statistics, outcome.missing, files))
+                done += math.prod(box_shape(boxes[i])) * item
+                tick("pixels", done, volume.nbytes)
+    return seen.all()
+
+
+def _in_order(
+    todo: Iterable[int], submit: Callable[[int], Future[Outcome]], window: int
+) -> Iterator[tuple[int, Outcome]]:
+    """Results in the order of the numbers, while at most `window` blocks are in work or wait to be taken."""
+    waiting: deque[tuple[int, Future[Outcome]]] = deque()
+    left = iter(todo)
+    try:
+        while True:
+            while len(waiting) < window and (number := next(left, None)) is not None:
+                waiting.append((number, submit(number)))
+            if not waiting:
+                return
+            number, future = waiting.popleft()
+            yield number, future.result()
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def _workers(volume: Volume, plan: Plan, how: Pass) -> Iterator[Submit]:
+    """Threads that take a block each; where there are fewer blocks than threads, these share the chunks of one."""
+    few = len(plan.boxes()) < 2 * how.threads or plan.at_once < how.threads
+    with ThreadPoolExecutor(plan.at_once, "neuropack") as threads:
+        if few and how.threads > 1:
+            with ThreadPoolExecutor(how.threads, "neuropack-chunks") as chunks:
+                yield lambda work, box: threads.submit(work.do, box, volume, chunks)
+        else:
+            yield lambda work, box: threads.submit(work.do, box, volume)
+
+
+class _Seen:
+    """The projections of a job, kept beside its journal so that a continued run has them whole.
+
+    A block is added before the journal notes it; adding it again after an interruption changes nothing.
+    """
+
+    def __init__(self, journal: Journal, volume: Volume) -> None:
+        path = journal.path.with_suffix(".projections")
+        empty = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
+        arrays = empty.along_z, empty.along_y, empty.along_x
+        size = sum(a.size for a in arrays)
+        if journal.done and not (path.is_file() and path.stat().st_size == size * volume.dtype.itemsize):
+            raise UsageError(
+                "a part of the unfinished conversion is gone",
+                file=path,
+                fix="add --overwrite to discard the rest of it and begin anew",
+            )
+        self._stored = np.memmap(path, volume.dtype, "r+" if journal.done else "w+", shape=(size,))
+        if not journal.done:
+            self._stored[...] = lowest(volume.dtype)
+        ends = np.cumsum([a.size for a in arrays])[:-1]
+        z, y, x = (v.reshape(a.shape) for v, a in zip(np.split(self._stored, ends), arrays, strict=True))
+        self._views = Projections(z, y, x, empty.factor)
+
+    def add(self, box: Box, part: Projections | None) -> None:
+        """Take in a block, and see it to the disk."""
+        if part is not None:
+            self._views.add(box[-4:], part)
+            self._stored.flush()
+
+    def all(self) -> Projections:
+        """A copy in memory; the file may go."""
+        v = self._views
+        return Projections(np.array(v.along_z), np.array(v.along_y), np.array(v.along_x), v.factor)

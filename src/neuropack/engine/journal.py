@@ -1,0 +1,184 @@
+"""What a job has finished, so that it is never done again; and the lock that keeps two runs apart."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from neuropack.axes import box_shape
+from neuropack.engine.planning import Plan, concurrent
+from neuropack.errors import OutputError, UsageError
+from neuropack.writers.sink import Missing
+from neuropack.writers.survey import Statistics
+
+Files = dict[str, tuple[int, str]]
+
+
+@contextmanager
+def only_one(destination: Path) -> Iterator[None]:
+    """Keep other runs off a destination until this one ends; the operating system lets go when a process dies.
+
+    Raises:
+        OutputError: another run is at work there.
+    """
+    from filelock import FileLock, Timeout
+
+    path = destination.with_name(f".{destination.name}.lock")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputError(
+            "another neuropack is writing here at this moment", file=destination, fix="wait until it has finished"
+        ) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is still held, so that nobody's fresh lock is taken away
+        lock.release()
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished block: statistics of its channels, what it lacks, and per output the files it made."""
+
+    statistics: Sequence[Statistics]
+    missing: Sequence[Missing] = ()
+    files: Sequence[Files] = field(default_factory=tuple)
+
+
+class Journal:
+    """What a job has finished: a JSON line for the job, one for the plan, then one per block.
+
+    Args:
+        destination: of the job; the journal lies beside it.
+        job: what makes two jobs the same: source, settings, destinations.
+    """
+
+    def __init__(self, destination: Path, job: Mapping[str, Any]) -> None:
+        self.destination, self.job = destination, job
+        self.path = destination.with_name(f".{destination.name}.journal")
+        self.plan: Plan | None = None
+        self.created = ""
+        self.done: dict[int, Done] = {}
+        self.finished: list[Files] | None = None
+
+    def load(self) -> bool:
+        """Read what an earlier run left; False where there is nothing to continue.
+
+        Raises:
+            UsageError: what was left belongs to another job.
+        """
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+        except FileNotFoundError:
+            return False
+        if lines and not lines[-1].endswith("\n"):  # the interruption tore it
+            lines.pop()
+            self.path.write_text("".join(lines), encoding="utf-8", newline="\n")
+        if not lines:
+            return False
+        job, *entries = [json.loads(line) for line in lines]
+        if job != self.job:
+            raise UsageError(
+                "an unfinished conversion with other settings, or of another source, lies beside the destination",
+                file=self.destination,
+                fix="run the earlier command again to complete it, or add --overwrite to discard it",
+            )
+        for entry in entries:
+            if "plan" in entry:
+                p = entry["plan"]
+                slab = tuple(p["slab"]) if p["slab"] else None
+                self.plan = Plan(tuple(p["shape"]), tuple(p["block"]), slab)
+                self.created = entry["created"]
+            elif "done" in entry:
+                self.done[entry["done"]] = Done(
+                    [Statistics.from_json(row) for row in entry["statistics"]],
+                    [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in entry.get("missing", ())],
+                    [_files(row) for row in entry["files"]],
+                )
+            elif "finished" in entry:
+                self.finished = [_files(row) for row in entry["finished"]]
+        return self.plan is not None
+
+    def claim(self) -> None:
+        """Begin anew: from here on what lies under the temporary names is this job's."""
+        self.plan, self.done, self.finished = None, {}, None
+        self.remove()
+        self._note(self.job)
+
+    def allow(self, memory: int, workers: int, itemsize: int) -> None:
+        """Fit the plan of an earlier run to the memory and the processors of this one."""
+        if self.plan is not None:
+            size = math.prod(self.plan.block) * itemsize
+            self.plan = replace(self.plan, at_once=concurrent(size, memory, workers))
+
+    def remove(self) -> None:
+        """The job is done, or is not to be continued: the journal and what lies beside it go."""
+        for path in (self.path, self.path.with_suffix(".projections"), self.path.with_suffix(".spool")):
+            path.unlink(missing_ok=True)
+
+    def start(self, plan: Plan, created: str) -> None:
+        """Note the plan; `created` is the date that a continued run must write again."""
+        self.plan, self.created = plan, created
+        self._note({"plan": plan.to_json(), "created": created})
+
+    def note_block(self, number: int, done: Done) -> None:
+        """Note that a block is on disk everywhere."""
+        self.done[number] = done
+        entry: dict[str, Any] = {
+            "done": number,
+            "statistics": [s.to_json() for s in done.statistics],
+            "files": done.files,
+        }
+        if done.missing:
+            entry["missing"] = [{"box": m.box, "reason": m.reason} for m in done.missing]
+        self._note(entry)
+
+    def note_finished(self, files: list[Files]) -> None:
+        """Note that every sink is complete, with the files it made at the end; only the renaming is left."""
+        self.finished = files
+        self._note({"finished": files})
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        with self.path.open("a", encoding="utf-8", newline="\n") as out:
+            out.write(json.dumps(entry) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+
+    def statistics(self, c_axis: int) -> tuple[Statistics, ...]:
+        """Per channel, summed up over the finished blocks."""
+        if self.plan is None:
+            return ()
+        boxes = self.plan.boxes()
+        total: dict[int, Statistics] = {}
+        for number, done in sorted(self.done.items()):
+            for c, row in enumerate(done.statistics, boxes[number][c_axis].start):
+                total[c] = total[c] + row if c in total else row
+        return tuple(total[c] for c in sorted(total))
+
+    def missing(self) -> tuple[Missing, ...]:
+        """What no block could be decoded of."""
+        return tuple(m for _, done in sorted(self.done.items()) for m in done.missing)
+
+    def files(self, output: int) -> Files:
+        """Every file of an output, with its size and digest."""
+        found: Files = {}
+        for done in self.done.values():
+            found |= done.files[output]
+        return found | (self.finished[output] if self.finished else {})
+
+    def voxels_done(self) -> int:
+        """How many voxels the finished blocks have."""
+        boxes = self.plan.boxes() if self.plan else []
+        return sum(math.prod(box_shape(boxes[number])) for number in self.done)
+
+
+def _files(row: Mapping[str, Sequence[Any]]) -> Files:
+    return {key: (int(size), str(digest)) for key, (size, digest) in row.items()}
