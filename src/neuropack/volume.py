@@ -259,6 +259,11 @@ class Volume:
         sizes = {math.prod(box_shape(block)) for block in self.pixels.native_blocks()}
         return max(sizes) * self.dtype.itemsize
 
+    @property
+    def cheap_parts(self) -> bool:
+        """True where reading a part of a native block costs no more than that part: nothing needs to be decoded."""
+        return bool(getattr(self.pixels, "cheap_parts", False))
+
     def native_blocks(self) -> Iterator[Box]:
         """Canonical boxes in the order and units in which the file is cheapest to read; they tile the image."""
         for box in self.pixels.native_blocks():

@@ -96,7 +96,7 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int)
     at_once = concurrent(smallest, memory, workers)
     limit = room // (_PER_BLOCK * at_once)
     unit = box_shape(next(volume.native_blocks()))
-    if getattr(volume.pixels, "cheap_parts", False):  # whole rows are still read faster than many short pieces
+    if volume.cheap_parts:  # whole rows are still read faster than many short pieces
         unit = (1,) * (volume.ndim - 1) + (min(unit[-1], _WIDE // item),)
     block = list(least)
     order = (volume.ndim - 1, volume.ndim - 2, volume.axes.index("C"))
@@ -107,7 +107,7 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int)
             block[axis] = min(shape[axis], block[axis] * max(1, min(times, limit // size)))
     slab = None
     split = any(b < min(u, n) for b, u, n in zip(block, unit, shape, strict=True))
-    if split and not getattr(volume.pixels, "cheap_parts", False):
+    if split and not volume.cheap_parts:
         piece = volume.piece_bytes()
         if piece * 2 > room:
             raise _too_little(volume, "a part of this file that can only be decoded as a whole", piece * 2, memory)

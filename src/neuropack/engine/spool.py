@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape
+from neuropack.axes import Array, Box, box_shape, overlap
 from neuropack.errors import InputError, OutputError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
@@ -56,7 +56,7 @@ class Spool:
         """What of a box could not be decoded."""
         found = []
         for one in self.missing:
-            common = intersection(box, tuple(slice(a, b) for a, b in one.box))
+            common = overlap(box, tuple(slice(a, b) for a, b in one.box))
             if common:
                 found.append(Missing(tuple((s.start, s.stop) for s in common), one.reason))
         return found
@@ -114,15 +114,9 @@ def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Calla
             put(slab)
         else:
             for unit in volume.native_blocks():
-                if common := intersection(unit, slab):
+                if common := overlap(unit, slab):
                     try:
                         put(common)
                     except InputError as error:
                         missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
     return Spool(path, slab, volume.dtype, tuple(missing))
-
-
-def intersection(a: Box, b: Box) -> Box | None:
-    """What two boxes share; None where that is nothing."""
-    common = tuple(slice(max(s.start, o.start), min(s.stop, o.stop)) for s, o in zip(a, b, strict=True))
-    return common if all(s.start < s.stop for s in common) else None

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape
-from neuropack.engine.spool import Spool, intersection
+from neuropack.axes import Array, Box, box_shape, overlap, relative
+from neuropack.engine.spool import Spool
 from neuropack.errors import InputError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Encoder, Missing, Part
@@ -102,12 +102,11 @@ def _read_what_there_is(volume: Volume, box: Box, out: Array) -> list[Missing]:
     missing = []
     out[...] = 0
     for unit in volume.native_blocks():
-        common = intersection(unit, box)
+        common = overlap(unit, box)
         if not common:
             continue
-        inside = tuple(slice(s.start - o.start, s.stop - o.start) for s, o in zip(common, box, strict=True))
         try:
-            out[inside] = volume.read(common)
+            out[relative(common, box)] = volume.read(common)
         except InputError as error:
             missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
     return missing
