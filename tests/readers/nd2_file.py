@@ -6,6 +6,7 @@ and data; metadata as Nikon's XML variant; a map of all chunks at the end.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -69,12 +70,19 @@ def write_nd2(
     calibrated: bool = True,
     compress: bool = False,
     lost: tuple[int, ...] = (),
+    padding: int = 0,
+    hollow: bool = False,
 ) -> Path:
-    """Frames are (number, Y, X, component), components as the file keeps them: channels, or blue, green, red."""
+    """Frames are (number, Y, X, component), components as the file keeps them: channels, or blue, green, red.
+
+    Args:
+        padding: bytes after each row.
+        hollow: the pixels are holes of the file, which take no disk; of `frames` only shape and type count.
+    """
     n, height, width, components = frames.shape
     attributes = {
         "uiWidth": width,
-        "uiWidthBytes": width * components * frames.itemsize,
+        "uiWidthBytes": width * components * frames.itemsize + padding,
         "uiHeight": height,
         "uiComp": components,
         "uiBpcInMemory": 8 * frames.itemsize,
@@ -101,17 +109,27 @@ def write_nd2(
         chunks[b"ImageMetadataLV!"] = _variant("SLxExperiment", experiment)
     if times_ms is not None:
         chunks[b"CustomData|AcqTimesCache!"] = np.asarray(times_ms, "<f8").tobytes()
+    hole = 8 + height * (width * components * frames.itemsize + padding)
     for i, frame in enumerate(frames):
-        if i not in lost:
-            pixels = np.ascontiguousarray(frame).tobytes()
-            chunks[b"ImageDataSeq|%d!" % i] = bytes(8) + (zlib.compress(pixels) if compress else pixels)
-    out = bytearray(struct.pack("<IIQ32s64s", _MAGIC, 32, 64, b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0"))
+        if i in lost:
+            continue
+        name = b"ImageDataSeq|%d!" % i
+        if hollow:
+            chunks[name] = b""
+            continue
+        rows = np.ascontiguousarray(frame).reshape(height, -1).view("u1")
+        pixels = np.pad(rows, ((0, 0), (0, padding))).tobytes()
+        chunks[name] = bytes(8) + (zlib.compress(pixels) if compress else pixels)
     listing = bytearray()
-    for name, data in chunks.items():
-        listing += name + struct.pack("<QQ", len(out), len(data))
-        reserved = 4072 if name.startswith(b"ImageDataSeq") else len(name)
-        out += struct.pack("<IIQ", _MAGIC, reserved, len(data)) + name.ljust(reserved, b"\0") + data
-    end = _MAP_END + struct.pack("<Q", len(out))
-    out += struct.pack("<IIQ", _MAGIC, 32, len(listing) + len(end)) + _MAP_NAME + listing + end
-    path.write_bytes(out)
+    with path.open("wb") as out:
+        out.write(struct.pack("<IIQ32s64s", _MAGIC, 32, 64, b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0"))
+        for name, data in chunks.items():
+            length = len(data) or hole
+            listing += name + struct.pack("<QQ", out.tell(), length)
+            reserved = 4072 if name.startswith(b"ImageDataSeq") else len(name)
+            out.write(struct.pack("<IIQ", _MAGIC, reserved, length) + name.ljust(reserved, b"\0") + data)
+            if not data:
+                out.seek(hole, os.SEEK_CUR)
+        end = _MAP_END + struct.pack("<Q", out.tell())
+        out.write(struct.pack("<IIQ", _MAGIC, 32, len(listing) + len(end)) + _MAP_NAME + listing + end)
     return path

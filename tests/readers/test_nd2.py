@@ -14,9 +14,9 @@ from nd2_file import channel, custom_loop, position_loop, time_loop, write_nd2, 
 from reading import assert_reads
 from ruamel.yaml import YAML
 
-from neuropack.axes import Array
+from neuropack.axes import Array, box_shape
 from neuropack.errors import InputError
-from neuropack.readers import open_volumes
+from neuropack.readers import nd2_pixels, open_volumes
 from neuropack.readers.nd2 import open_file, sniff
 from neuropack.volume import Channel, Instrument
 
@@ -162,6 +162,48 @@ def test_components_that_are_no_colours_are_channels(tmp_path: Path) -> None:
     assert_reads(volume, np.moveaxis(frames, -1, 1)[0][:, None])
 
 
+@pytest.mark.parametrize("components", [1, 3, 4])
+@pytest.mark.parametrize("compress", [False, True])
+def test_rows_with_padding(
+    tmp_path: Path, components: int, compress: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nd2_pixels, "_BAND_BYTES", 150)  # several bands, and the last one is shorter
+    frames = noise(2, 9, 7, components, dtype="u1" if components == 3 else "u2")
+    samples = {1: 1, 3: 3, 4: 2}[components]
+    described = [channel(name, samples=samples) for name in "AB"[: components // samples]]
+    path = tmp_path / "a.nd2"
+    write_nd2(path, frames, [z_loop(2, 1.0)], described, padding=2, compress=compress)
+    (volume,) = open_file(path)
+    expected = np.moveaxis(frames[..., ::-1] if components == 3 else frames, -1, 0)
+    with volume:
+        assert_reads(volume, expected)
+
+
+def test_uncompressed_frames_are_bands_of_rows_with_all_channels(tmp_path: Path) -> None:
+    loops, described = [z_loop(2, 1.0)], [channel(name) for name in "ABC"]
+    path = tmp_path / "a.nd2"
+    write_nd2(path, np.broadcast_to(np.uint16(1), (2, 1500, 1000, 3)), loops, described, hollow=True)
+    with open_file(path)[0] as volume:
+        shapes = [box_shape(box) for box in volume.native_blocks()]
+        assert shapes == [(3, 1, 699, 1000), (3, 1, 699, 1000), (3, 1, 102, 1000)] * 2
+        assert volume.piece_bytes() == 2 * (4 << 20)
+    write_nd2(path, noise(2, 1500, 10, 3), loops, described, compress=True)
+    with open_file(path)[0] as volume:
+        assert [box_shape(box) for box in volume.native_blocks()] == [(3, 1, 1500, 10)] * 2
+        assert volume.piece_bytes() == 3 * 3 * 1500 * 10 * 2
+
+
+def test_a_frame_that_is_shorter_than_its_rows_is_an_error(tmp_path: Path) -> None:
+    path = write_nd2(tmp_path / "a.nd2", noise(3, 4, 4, 1), [z_loop(3, 1.0)], ONE)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"ImageDataSeq|1!") - 8
+    data[at : at + 8] = (39).to_bytes(8, "little")  # the length that the frame states of itself
+    path.write_bytes(data)
+    (volume,) = open_file(path)
+    with pytest.raises(InputError, match=r"(?s)frame 1 \(Z=1\).*The frame has 39 of 40 bytes"):
+        volume[0, 1]
+
+
 def test_threads_read_the_same(tmp_path: Path) -> None:
     frames = noise(6, 32, 32, 1)
     (volume,) = open_file(write_nd2(tmp_path / "a.nd2", frames, [z_loop(6, 1.0)], ONE, compress=True))
@@ -214,6 +256,19 @@ def test_a_damaged_compressed_frame_is_an_error(tmp_path: Path) -> None:
     (volume,) = open_file(path)
     with pytest.raises(InputError, match=r"frame 1 \(Z=1\)"):
         volume[0, 1]
+
+
+def test_a_compressed_frame_without_its_end_is_an_error(tmp_path: Path) -> None:
+    path = write_nd2(tmp_path / "a.nd2", noise(2, 32, 32, 1), [z_loop(2, 1.0)], ONE, compress=True)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"ImageDataSeq|1!") - 8
+    length = int.from_bytes(data[at : at + 8], "little")
+    for lost, says in ((2, "The frame ends after 2,048 of 2,048 bytes"), (600, "The frame ends after")):
+        data[at : at + 8] = (length - lost).to_bytes(8, "little")
+        path.write_bytes(data)
+        (volume,) = open_file(path)
+        with pytest.raises(InputError, match=rf"(?s)frame 1 \(Z=1\).*{says}"):
+            volume[0, 1]
 
 
 @pytest.mark.parametrize("content", [b"", b"NOT AN ND2 FILE, just words" * 400])
