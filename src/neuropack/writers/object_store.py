@@ -1,0 +1,225 @@
+"""A place in a bucket as a `Store`: one PUT a file, which is whole and durable when it returns.
+
+A store is a plain value that can be sent to another process, which connects anew, with its own credentials.
+Processes must be spawned, not forked: the library's connections do not survive that.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuropack.errors import OutputError
+from neuropack.writers.cloud import NO_BUCKET, code_of, connect, told
+
+if TYPE_CHECKING:
+    import zarr.abc.store
+
+    from neuropack.writers.cloud import Client
+
+ROOT = "zarr.json"  # the metadata of a whole OME-Zarr, without which it does not exist
+_PART = 8 << 20  # bytes of a part of a large object; S3 wants 5 MiB at least
+_PARTS = 9_000  # of one object; S3 takes 10,000 at most
+_ON_THE_WAY = 32 << 20  # bytes of parts that are sent at once
+_ONE_PUT = 64 << 20  # bytes; what is larger goes up in parts
+_BATCH = 1_000  # objects that S3 lists, or deletes, with one request
+
+_process: int | None = None  # where the library was first used
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """Objects below a URL, by their key. Safe in threads.
+
+    Every method raises an OutputError or a UsageError that says what to set where the place cannot be reached;
+    errors that pass (a server that is away or too busy) are tried again for three minutes first.
+
+    Attributes:
+        url: such as ``s3://bucket/mouse-1.ome.zarr``; keys are below it.
+        options: how the place is reached, see `neuropack.writers.cloud.settings`.
+    """
+
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": dict(self.options)}
+
+    @cached_property
+    def client(self) -> Client:
+        """The library's own store; its root is the URL."""
+        global _process  # noqa: PLW0603 - the library has one runtime for the whole process
+        if _process not in (None, os.getpid()):
+            raise RuntimeError("a forked process cannot use an object store: start workers with 'spawn'")
+        client = connect(self.url, self.options)
+        _process = os.getpid()
+        return client
+
+    def write(self, key: str, parts: Sequence[bytes]) -> None:
+        """Store an object that consists of these parts, one after the other, in place of what has the key."""
+        import obstore
+
+        size = sum(map(len, parts))
+        with told(self.url):
+            if size > _ONE_PUT:
+                self._put_in_parts(key, iter(parts), size)
+            else:
+                obstore.put(self.client, key, iter(parts), use_multipart=False)
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Nothing to do: an object is durable when its PUT returns."""
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of an object; None where there is none."""
+        import obstore
+
+        with told(self.url):
+            try:
+                return obstore.get(self.client, key).bytes().to_bytes()
+            except FileNotFoundError as error:
+                if code_of(error) in NO_BUCKET:
+                    raise
+                return None
+
+    def size(self, key: str) -> int | None:
+        """The bytes an object has; None where there is none."""
+        import obstore
+
+        with told(self.url):
+            try:
+                return obstore.head(self.client, key)["size"]
+            except FileNotFoundError:
+                return None
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object."""
+        return self.size(key) is not None
+
+    def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Key and bytes of every object below a prefix (a whole key up to a slash), as the server tells them."""
+        for batch in self._batches(prefix):
+            yield from batch
+
+    def _batches(self, prefix: str) -> Iterator[Sequence[tuple[str, int]]]:
+        import obstore
+
+        with told(self.url):
+            for batch in obstore.list(self.client, prefix or None, chunk_size=_BATCH):
+                yield [(entry["path"], entry["size"]) for entry in batch]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; that one is not there is no error."""
+        import obstore
+
+        with told(self.url):
+            try:
+                obstore.delete(self.client, keys)
+            except FileNotFoundError as error:
+                if code_of(error) in NO_BUCKET:
+                    raise
+                for key in keys if len(keys) > 1 else ():  # some servers stop at the first that is missing
+                    self.delete([key])
+
+    def delete_prefix(self, prefix: str = "") -> None:
+        """Delete every object below a prefix, a thousand with a request."""
+        for batch in self._batches(prefix):
+            self.delete([key for key, _ in batch])
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Store an object only where there is none, in one step; False where there is one."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
+        with told(self.url):
+            for _ in range(5):
+                try:
+                    obstore.put(self.client, key, data, mode="create")
+                except AlreadyExistsError:
+                    if self.exists(key):
+                        return False
+                    continue  # S3 answers 409 where another request for the key was under way: ask again
+                return True
+        raise OutputError("another run is writing this very object", file=f"{self.url}/{key}", fix="try again")
+
+    def upload_file(self, path: Path, key: str, progress: Callable[[int, int], None] | None = None) -> None:
+        """Store a file of any size; it appears when it is complete.
+
+        Args:
+            path: of the file.
+            key: of the object.
+            progress: called with the bytes sent so far (the last ones may be on their way) and those in all.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        size = path.stat().st_size
+
+        def pieces() -> Iterator[bytes]:
+            sent = 0
+            with path.open("rb", buffering=0) as file:
+                while piece := file.read(_PART):
+                    yield piece
+                    sent += len(piece)
+                    if progress:
+                        progress(sent, size)
+
+        with told(self.url):
+            self._put_in_parts(key, pieces(), size)
+
+    def _put_in_parts(self, key: str, pieces: Iterator[bytes], size: int) -> None:
+        import obstore
+
+        part = max(_PART, -(-size // _PARTS))
+        obstore.put(
+            self.client,
+            key,
+            pieces,
+            use_multipart=True,
+            chunk_size=part,
+            max_concurrency=max(1, _ON_THE_WAY // part),
+        )
+
+    def open(self, key: str) -> io.BufferedReader:
+        """An object as a file to read from anywhere in it.
+
+        Raises:
+            OutputError: there is none.
+        """
+        import obstore
+
+        with told(self.url):
+            return io.BufferedReader(_Reader(obstore.open_reader(self.client, key), self.url), 1 << 16)
+
+    def zarr(self) -> zarr.abc.store.Store:
+        """The same place for zarr-python."""
+        from neuropack.writers.object_zarr import ZarrStore
+
+        return ZarrStore(self)
+
+
+class _Reader(io.RawIOBase):
+    """The library's reader in the shape that Python's own files have."""
+
+    def __init__(self, reader: Any, url: str) -> None:
+        self._reader, self._url = reader, url
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with told(self._url):
+            return int(self._reader.seek(offset, whence))
+
+    def readinto(self, buffer: Any) -> int:
+        with told(self._url):
+            data = self._reader.read(len(buffer))
+        buffer[: len(data)] = bytes(data)
+        return len(data)

@@ -1,0 +1,343 @@
+"""A destination in a bucket, where nothing can be renamed and no lock dies with its process.
+
+**The commit.** Of an OME-Zarr the root ``zarr.json`` is written last: while it is absent, there is no result for
+readers. Until then it is kept in the state folder of this machine. An NWB file is assembled there and uploaded as
+one object, which appears when it is complete.
+
+**One run at a time.** An object beside the destination, ``NAME.neuropack-lock``, says who works there. It is
+created only where there is none, which the server decides in one step. It stays until the result is published,
+also when the run fails or dies: what lies below the destination without a root belongs to the run that the lock
+names. The journal of that run, and the token that proves the lock to be its own, are files in the state folder, so
+the same command on the same machine continues. From elsewhere the work can only be discarded, with
+``--overwrite``, which takes the lock over; a run that was alive after all notices at its next `Remote.check`, and
+never publishes.
+
+**Replacing a result.** An NWB file gives way to its successor in one step. An OME-Zarr cannot: its root is deleted
+first, then the rest, then the new one is written. A reader finds the old result, or none, or the new one, never
+some of each. (Who opened the old one before, or opens a level by its own path, finds chunks missing.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from neuropack.errors import OutputError, UsageError
+from neuropack.writers import cloud
+from neuropack.writers.object_store import ROOT, ObjectStore
+from neuropack.writers.store import sync
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import zarr.abc.store
+
+
+@dataclass(frozen=True)
+class HeldBack:
+    """The store of an OME-Zarr that is being written: its root stays in a file here until it is published."""
+
+    store: ObjectStore
+    held: Path
+
+    def write(self, key: str, parts: Sequence[bytes]) -> None:
+        """Store a file."""
+        if key == ROOT:
+            _write_file(self.held, b"".join(parts))
+        else:
+            self.store.write(key, parts)
+
+    def sync(self, keys: Iterable[str]) -> None:
+        """Nothing to do: what `write` has stored is durable."""
+
+    def read(self, key: str) -> bytes | None:
+        """The bytes of a file."""
+        if key == ROOT:
+            return _read_file(self.held)
+        return self.store.read(key)
+
+    def zarr(self) -> zarr.abc.store.Store:
+        """The same place for zarr-python; its root is held back too."""
+        from neuropack.writers.object_zarr import HeldZarrStore
+
+        return HeldZarrStore(self)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A destination in a bucket: the outputs' store, the lock, and the folder here that remembers the work.
+
+    Attributes:
+        url: of the output; its name ends in ``.nwb`` or ``.zarr``.
+        options: how the place is reached, see `neuropack.writers.cloud.settings`.
+        state_folder: of this destination on this machine; made by `claim`.
+    """
+
+    url: str
+    options: Mapping[str, str] = field(hash=False)
+    state_folder: Path
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def local(self) -> Path:
+        """The path that journal, lock of this machine and NWB file go by, as if the output were written there."""
+        return self.state_folder / self.name
+
+    @cached_property
+    def store(self) -> HeldBack:
+        """Where the files of an OME-Zarr go."""
+        return HeldBack(ObjectStore(self.url, self.options), self.state_folder / ROOT)
+
+    @cached_property
+    def _beside(self) -> ObjectStore:
+        return ObjectStore(self.url.rpartition("/")[0], self.options)
+
+    @property
+    def _is_nwb(self) -> bool:
+        return self.name.lower().endswith(".nwb")
+
+    def read_record(self) -> dict[str, Any] | None:
+        """The conversion record of a finished output; None where there is none.
+
+        Raises:
+            UsageError: there is something that neuropack did not write.
+        """
+        record: Any = None
+        if self._is_nwb:
+            if not self._beside.exists(self.name):
+                return None
+            from neuropack.writers import nwb
+
+            with self._beside.open(self.name) as file:
+                record = nwb.read_record(cast(Path, file))  # h5py takes either
+        else:
+            data = self.store.store.read(ROOT)
+            if data is None:
+                return None
+            with suppress(ValueError, KeyError, TypeError):
+                record = json.loads(data)["attributes"]["neuropack"]
+        if isinstance(record, dict):
+            return record
+        raise self._foreign()
+
+    def claim(self, job: str, *, overwrite: bool = False) -> bool:
+        """Keep runs elsewhere off the destination until `release`; those on this machine, a file lock must.
+
+        Args:
+            job: digest of what is going to be done, for whom the lock puzzles.
+            overwrite: take over from whoever has the lock, and accept that there is a result.
+
+        Returns:
+            True where an earlier run on this machine left its work, which may be continued; False where nothing
+            is there that could be (call `clear` before the first write).
+
+        Raises:
+            OutputError: another run has the destination, or finished there at this moment.
+            UsageError: there is something that neuropack did not write.
+        """
+        self.state_folder.mkdir(parents=True, exist_ok=True)
+        token = self._token() or uuid.uuid4().hex
+        # First the proof, then the lock: a run that dies between the two finds its lock again.
+        _write_file(self._proof, json.dumps({"url": self.url, "token": token}).encode())
+        note = {"software": "neuropack", "by": _who(), "since": _now(), "job": job, "token": token}
+        data = json.dumps(note, indent=2).encode()
+        created = self._beside.create(self._lock, data)
+        holder = note if created else self._holder() or note
+        ours = holder.get("token") == token
+        if not ours and not overwrite:
+            self._forget()
+            raise OutputError(
+                "another run of neuropack has this destination",
+                file=self.url,
+                found=_told(holder) + (", for the same conversion" if holder.get("job") == job else ""),
+                fix="wait until it has finished; if it died, run its command again where it ran, "
+                "or discard its work with --overwrite",
+            )
+        if not created:
+            self._beside.write(self._lock, [data])
+        self.check()
+        if created:
+            self._refuse_what_is_there(overwrite=overwrite)
+        return ours and not created
+
+    def _refuse_what_is_there(self, *, overwrite: bool) -> None:
+        """Let go again where the destination is not free, although no run has it."""
+        try:
+            finished = self.read_record() is not None
+            if finished and not overwrite:
+                raise OutputError(
+                    "another run finished here at this moment", file=self.url, fix="run the same command again"
+                )
+            if not finished and not self._is_nwb and next(self.store.store.list(), None):
+                raise self._foreign()
+        except BaseException:
+            self.release()
+            raise
+
+    def check(self) -> None:
+        """Make sure that the destination is still this run's.
+
+        Raises:
+            OutputError: another run has taken it over.
+        """
+        holder = self._holder()
+        if holder is None or holder.get("token") != self._token():
+            raise OutputError(
+                "another run has taken this destination over",
+                file=self.url,
+                found=_told(holder) if holder else "no lock",
+                fix="let it finish; what this one has done is lost",
+            )
+
+    def clear(self) -> None:
+        """Remove what is below the destination, the root first. An NWB file stays until its successor is there."""
+        self.store.held.unlink(missing_ok=True)
+        if not self._is_nwb:
+            self.store.store.delete([ROOT])
+            self.store.store.delete_prefix()
+
+    def publish(self, file: Path | None = None, progress: Callable[[int, int], None] | None = None) -> None:
+        """Make the output appear, complete. A second call changes nothing.
+
+        Args:
+            file: the NWB file to upload, which is then removed; for an OME-Zarr None.
+            progress: called with the bytes uploaded and those in all.
+
+        Raises:
+            OutputError: another run has taken the destination over.
+        """
+        self.check()
+        if file is not None and file.exists():
+            self._beside.upload_file(file, self.name, progress)
+            file.unlink()
+        root = _read_file(self.store.held)
+        if file is None and root is not None:
+            self.store.store.write(ROOT, [root])
+            self.store.held.unlink()
+
+    def release(self) -> None:
+        """Let other runs have the destination: when the output is published, or nothing was written."""
+        holder = self._holder()
+        if holder and holder.get("token") == self._token():
+            self._beside.delete([self._lock])
+        self.store.held.unlink(missing_ok=True)
+        self._forget()
+
+    @property
+    def _lock(self) -> str:
+        return f"{self.name}.neuropack-lock"
+
+    @property
+    def _proof(self) -> Path:
+        return self.state_folder / "claim.json"
+
+    def _forget(self) -> None:
+        self._proof.unlink(missing_ok=True)
+        if self.state_folder.exists() and not any(self.state_folder.iterdir()):
+            self.state_folder.rmdir()
+
+    def _token(self) -> str | None:
+        data = _read_file(self._proof)
+        return str(json.loads(data)["token"]) if data else None
+
+    def _holder(self) -> dict[str, Any] | None:
+        """What the lock says; None where there is none."""
+        data = self._beside.read(self._lock)
+        if data is None:
+            return None
+        try:
+            holder = json.loads(data)
+        except ValueError:
+            holder = None
+        if not isinstance(holder, dict) or "token" not in holder:
+            raise UsageError(
+                "the name of the lock beside the destination is taken by something that is not one",
+                file=f"{self.url}.neuropack-lock",
+                fix="delete it, or choose another destination",
+            )
+        return holder
+
+    def _foreign(self) -> UsageError:
+        return UsageError(
+            "the destination exists and was not written by neuropack",
+            file=self.url,
+            fix="choose another name, or delete what is there",
+        )
+
+
+def open_remote(url: str) -> Remote:
+    """Reach a destination in a bucket.
+
+    Raises:
+        UsageError: the URL names no such place, the library is missing, or there are no credentials.
+        OutputError: the bucket does not exist, cannot be reached, or does not let us in.
+    """
+    place = cloud.destination(url)
+    if isinstance(place, Path):
+        raise UsageError("is a path, not the URL of an object store", file=url)
+    options = cloud.settings(place)
+    client = cloud.connect(place, options, patient=False)
+    with cloud.told(place):
+        next(iter(client.list(chunk_size=1)), None)
+    return Remote(place, options, _state_folder(place, options))
+
+
+def _state_folder(url: str, options: Mapping[str, str]) -> Path:
+    """One folder for each destination: the same URL on another server is another one."""
+    if folder := os.environ.get("NEUROPACK_STATE"):
+        base = Path(folder).absolute()
+    else:
+        cloud.require("platformdirs")
+        import platformdirs
+
+        base = platformdirs.user_state_path("neuropack")
+    digest = hashlib.sha256(json.dumps([url, options.get("endpoint")]).encode()).hexdigest()
+    return base / digest[:32]
+
+
+def _who() -> str:
+    import getpass
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container's user may have no name
+        user = "somebody"
+    return f"{user}@{platform.node()}, process {os.getpid()}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _told(holder: Mapping[str, Any]) -> str:
+    return f"{holder.get('by')}, since {holder.get('since')}"
+
+
+def _read_file(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Put a small file in place, whole and durable."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(data)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
