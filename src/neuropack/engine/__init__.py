@@ -31,7 +31,7 @@ from neuropack.writers.survey import Projections, lowest
 __all__ = ["Files", "Journal", "Pass", "Plan", "Progress", "cut", "memory_budget", "only_one", "plan", "run"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with the stage, the bytes done and the bytes in all."""
+"""Called with the stage, the bytes done and the bytes in all; first with those that earlier runs have done."""
 
 Submit = Callable[[Work, Box], "Future[Outcome]"]
 
@@ -67,16 +67,19 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> P
     seen = _Seen(journal, volume)
     done, number, spooled = journal.voxels_done() * item, 0, 0
     tick = how.progress or (lambda *_: None)
+    tick("pixels", done, volume.nbytes)
     with _workers(volume, plan, how) as submit:
         for slab in plan.slabs():
             boxes = dict(enumerate(cut(slab, plan.block), number))
             number += len(boxes)
             todo = [i for i in boxes if i not in journal.done]
             if not todo:
+                spooled += math.prod(box_shape(slab)) * item
                 continue
             slab_work = work
             if plan.slab:
                 path = journal.path.with_suffix(".spool")
+                tick("decoding", spooled, volume.nbytes)
 
                 def decoded(size: int) -> None:
                     nonlocal spooled
