@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import json
 import os
-import shutil
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,17 +17,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import neuropack
 from neuropack import engine
 from neuropack.engine import Files, Journal, Pass, Progress
+from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of, read_record
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
-from neuropack.writers.store import LocalStore
 from neuropack.writers.survey import Statistics
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
     from neuropack.writers.ome_zarr import Options
 
+__all__ = ["Result", "Status", "convert", "fingerprint", "nwb_metadata", "read_record", "session_start_of"]
+
 Status = Literal["written", "resumed", "up to date"]
+Destination = Path | str
+Output = LocalOutput | RemoteOutput
 _SAMPLES, _SAMPLE_BYTES = 16, 64 << 10
 _NAMESPACE = uuid.UUID("6f6a2d9e-55ab-5d3c-9c3b-2f0f6b8d4f10")  # of the identifiers made here
 _NOT_SETTINGS = {"created", "record"}  # a file made on another day is not another result
@@ -49,15 +51,15 @@ class Result:
     """
 
     status: Status
-    destinations: tuple[Path, ...]
+    destinations: tuple[Destination, ...]
     statistics: tuple[Statistics, ...]
     missing: tuple[Missing, ...] = ()
-    files: Mapping[Path, Files] = field(default_factory=dict)
+    files: Mapping[Destination, Files] = field(default_factory=dict)
 
 
 def convert(
     volume: Volume,
-    destinations: Sequence[Path],
+    destinations: Sequence[Destination],
     *,
     nwb: NwbMetadata | None = None,
     labels: bool = False,
@@ -71,12 +73,12 @@ def convert(
 ) -> Result:
     """Write an image to every destination in one pass over its pixels.
 
-    Every destination is filled beside its final name (``NAME.partial``) and renamed at the end. The same call
-    after an interruption continues; after completion it changes nothing.
+    Every destination is filled beside its final name (``NAME.partial``) and renamed at the end; in a bucket the
+    root comes last. The same call after an interruption continues; after completion it changes nothing.
 
     Args:
         volume: the image.
-        destinations: paths that end in ``.ome.zarr`` or ``.nwb``.
+        destinations: paths, or URLs such as ``s3://bucket/mouse.ome.zarr``, that end in ``.ome.zarr`` or ``.nwb``.
         nwb: what the NWB file says beside the pixels; without it, what the image itself states.
         labels: True for a label image (integers; OME-Zarr only).
         options: codec and chunks of OME-Zarr.
@@ -94,25 +96,26 @@ def convert(
     """
     volume.require_axes()
     volume.require_voxel_size()
-    if labels and any(_kind(d) == "nwb" for d in destinations):
+    if labels and any(kind_of(d) == "nwb" for d in destinations):
         raise UsageError("NWB has no label images", file=volume.path, fix="write labels to a name in .ome.zarr")
     source = fingerprint(volume.path)
-    if any(_kind(d) == "nwb" for d in destinations) and nwb is None:
+    if any(kind_of(d) == "nwb" for d in destinations) and nwb is None:
         nwb = nwb_metadata(volume, source)
     settings = {d: _settings(volume, d, nwb, labels=labels, options=options) for d in destinations}
     how = Pass(workers or os.cpu_count() or 1, keep_going=keep_going, progress=progress)
     budget = memory or engine.memory_budget()
     job = _Job(volume, source, settings, nwb, labels, options, digests, budget, how)
-    where: Path | str = destinations[0]
+    where = destinations[0]
     try:
-        pending = [d for d in destinations if not _up_to_date(d, source, settings[d], overwrite=overwrite)]
+        outputs = {d: output_of(d) for d in destinations}
+        pending = _pending(job, outputs, overwrite=overwrite)
         if not pending:
-            return Result("up to date", tuple(destinations), *_recorded(destinations))
-        where = pending[0]
+            return Result("up to date", tuple(destinations), *_recorded(outputs))
+        where = next(iter(pending))
         with ExitStack() as locks:
-            for destination in pending:
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                locks.enter_context(engine.only_one(destination))
+            digest = _digest([source, [settings[d] for d in destinations]])
+            for output in pending.values():
+                locks.enter_context(output.held(digest, overwrite=overwrite))
             return _write(job, pending, overwrite)
     except OSError as error:
         full = error.errno in _NO_SPACE
@@ -129,7 +132,7 @@ class _Job:
 
     volume: Volume
     source: dict[str, Any]
-    settings: dict[Path, dict[str, Any]]
+    settings: dict[Destination, dict[str, Any]]
     nwb: NwbMetadata | None
     labels: bool
     options: Options | None
@@ -137,34 +140,33 @@ class _Job:
     memory: int
     how: Pass
 
-    def sinks(self, partial: dict[Path, Path], journal: Journal, *, resume: bool) -> list[Sink]:
-        """Open the outputs under their temporary names."""
+    def sinks(self, outputs: Mapping[Destination, Output], journal: Journal, *, resume: bool) -> list[Sink]:
+        """Open the outputs out of sight."""
         opened: list[Sink] = []
         try:
-            for destination, path in partial.items():
-                record = _record(self.volume, self.source, self.settings[destination])
-                opened.append(self._sink(path, destination, record, journal, resume=resume))
+            for destination, output in outputs.items():
+                opened.append(self._sink(destination, output, journal, resume=resume))
         except BaseException:
             for sink in opened:
                 sink.close()
             raise
         return opened
 
-    def _sink(
-        self, path: Path, destination: Path, record: dict[str, Any], journal: Journal, *, resume: bool
-    ) -> Sink:
-        if _kind(destination) == "nwb":
+    def _sink(self, destination: Destination, output: Output, journal: Journal, *, resume: bool) -> Sink:
+        record = _record(self.volume, self.source, self.settings[destination])
+        if kind_of(destination) == "nwb":
             from neuropack.writers.nwb import NwbSink
 
             if self.nwb is None:
                 raise ValueError("an NWB file needs its metadata")
             created = datetime.fromisoformat(journal.created) if resume else self.nwb.created
-            return NwbSink(path, self.volume, replace(self.nwb, record=record, created=created), resume=resume)
+            nwb = replace(self.nwb, record=record, created=created)
+            return NwbSink(output.file, self.volume, nwb, resume=resume)
         from neuropack.writers.ome_zarr import OmeZarrSink
 
         return OmeZarrSink(
-            LocalStore(path),
-            destination.name.split(".ome.zarr")[0],
+            output.store,
+            output.place.name.split(".ome.zarr")[0],
             self.volume,
             record=record,
             labels=self.labels,
@@ -174,19 +176,31 @@ class _Job:
         )
 
 
-def _write(job: _Job, pending: Sequence[Path], overwrite: bool) -> Result:
-    partial = {d: d.with_name(d.name + ".partial") for d in pending}
-    identity = {"source": job.source, "settings": {d.name: job.settings[d] for d in pending}}
-    journal = Journal(pending[0], identity)
+def _pending(
+    job: _Job, outputs: Mapping[Destination, Output], *, overwrite: bool
+) -> dict[Destination, LocalOutput | RemoteOutput]:
+    """The outputs that are not there yet; also those of a finished run that died while it gave them their names."""
+    pending = {d: o for d, o in outputs.items() if not _up_to_date(d, o, job, overwrite=overwrite)}
+    for first in outputs.values():
+        journal = Journal(first.place, {})
+        names = journal.finished_outputs(job.source)
+        if names:
+            return {d: o for d, o in outputs.items() if o.place.name in names}
+    return pending
+
+
+def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) -> Result:
+    identity = {"source": job.source, "settings": {o.place.name: job.settings[d] for d, o in outputs.items()}}
+    journal = Journal(next(iter(outputs.values())).place, identity)
     resume = _load(journal, overwrite=overwrite)
-    c_axis = job.volume.axes.index("C")
+    c_axis, total, progress = job.volume.axes.index("C"), job.volume.nbytes, job.how.progress
     if journal.finished is None:
-        resume, sinks = _open(job, partial, journal, resume=resume)
+        resume, sinks = _open(job, outputs, journal, resume=resume)
         try:
             projections = engine.run(job.volume, sinks, journal, job.how)
             _unchanged(job)
-            if job.how.progress:
-                job.how.progress("finishing", job.volume.nbytes, job.volume.nbytes)
+            if progress:
+                progress("finishing", total, total)
             findings = Findings(journal.statistics(c_axis), journal.missing(), projections)
             for sink in sinks:
                 sink.finish(findings)
@@ -194,10 +208,12 @@ def _write(job: _Job, pending: Sequence[Path], overwrite: bool) -> Result:
         finally:
             for sink in sinks:
                 sink.close()
-    for d in pending:
-        _publish(partial[d], d)
-    files = {d: journal.files(i) for i, d in enumerate(pending)}
+    for output in outputs.values():
+        output.publish((lambda done, of: progress("uploading", done, of)) if progress else None)
+    files = {d: journal.files(i) for i, d in enumerate(outputs)}
     journal.remove()
+    for output in outputs.values():
+        output.release()
     status: Status = "resumed" if resume else "written"
     return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
 
@@ -212,42 +228,38 @@ def _unchanged(job: _Job) -> None:
         )
 
 
-def _open(job: _Job, partial: dict[Path, Path], journal: Journal, *, resume: bool) -> tuple[bool, list[Sink]]:
+def _open(
+    job: _Job, outputs: Mapping[Destination, Output], journal: Journal, *, resume: bool
+) -> tuple[bool, list[Sink]]:
     """The outputs, continued where an earlier run left something that can be continued, else begun anew."""
-    if resume and all(p.exists() for p in partial.values()):
+    if resume and all(output.left() for output in outputs.values()):
         try:
-            sinks = job.sinks(partial, journal, resume=True)
+            sinks = job.sinks(outputs, journal, resume=True)
             journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize)
             return True, sinks
         except Unresumable:
-            pass  # an output was caught in the middle of writing its index: begin anew
-    for path in partial.values():
-        if path.exists() and not journal.path.exists():
-            raise UsageError(
-                "the temporary name of the destination is taken by something that neuropack did not leave there",
-                file=path,
-                fix="move it away, or choose another destination",
-            )
+            pass  # what is there is not a file that can be continued: begin anew
+    ours = journal.path.exists()
+    if not ours:
+        for output in outputs.values():
+            output.refuse_foreign()
     journal.claim()
-    _clear(partial.values())
-    sinks = job.sinks(partial, journal, resume=False)
+    for output in outputs.values():
+        output.clear()
+    sinks = job.sinks(outputs, journal, resume=False)
     try:
         plan = engine.plan(job.volume, [s.encoder for s in sinks], job.memory, job.how.threads)
     except UsageError:
         for sink in sinks:
             sink.close()
-        _clear([*partial.values()])
+        for output in outputs.values():
+            output.clear()
         journal.remove()
+        for output in outputs.values():
+            output.release()
         raise
     journal.start(plan, job.nwb.created.isoformat() if job.nwb else "")
     return False, sinks
-
-
-def _clear(paths: Iterable[Path]) -> None:
-    """Remove files and folders, and what lies beside them under names that begin with theirs."""
-    for path in paths:
-        for leftover in path.parent.glob(glob.escape(path.name) + "*"):
-            _remove(leftover)
 
 
 def _load(journal: Journal, *, overwrite: bool) -> bool:
@@ -259,26 +271,12 @@ def _load(journal: Journal, *, overwrite: bool) -> bool:
         return False
 
 
-def _kind(destination: Path) -> Literal["nwb", "ome.zarr"]:
-    name = destination.name.lower()
-    if name.endswith(".nwb"):
-        return "nwb"
-    if name.endswith(".zarr"):
-        return "ome.zarr"
-    raise UsageError(
-        "the destination's name does not say which format to write",
-        file=destination,
-        expected="a name that ends in .ome.zarr or .nwb",
-        found=destination.name,
-    )
-
-
 def _settings(
-    volume: Volume, destination: Path, nwb: NwbMetadata | None, *, labels: bool, options: Options | None
+    volume: Volume, destination: Destination, nwb: NwbMetadata | None, *, labels: bool, options: Options | None
 ) -> dict[str, Any]:
     """Everything that decides the content of a destination beside the source's pixels."""
     settings: dict[str, Any] = {"image": _image(volume), "labels": labels}
-    if _kind(destination) == "nwb":
+    if kind_of(destination) == "nwb":
         settings["nwb"] = {k: v for k, v in asdict(nwb).items() if k not in _NOT_SETTINGS} if nwb else {}
     elif options:
         settings["options"] = asdict(options)
@@ -296,46 +294,30 @@ def _image(volume: Volume) -> dict[str, Any]:
 
 def _record(volume: Volume, source: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """The conversion record that an output carries, by which a later run knows it."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     return {
         "software": "neuropack",
         "version": neuropack.__version__,
         "source": source,
-        "settings": digest,
+        "settings": _digest(settings),
         "image": _image(volume),
     }
 
 
-def read_record(destination: Path) -> dict[str, Any] | None:
-    """The conversion record of an output of ours; None where there is none."""
-    if destination.is_dir():
-        from neuropack.writers import ome_zarr
-
-        return ome_zarr.read_record(destination)
-    from neuropack.writers import nwb
-
-    return nwb.read_record(destination)
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _up_to_date(destination: Path, source: dict[str, Any], settings: dict[str, Any], *, overwrite: bool) -> bool:
+def _up_to_date(destination: Destination, output: Output, job: _Job, *, overwrite: bool) -> bool:
     """True when a destination already holds this very result.
 
     Raises:
         UsageError: it holds something else.
     """
-    _kind(destination)
-    if not os.path.lexists(destination):
-        return False
-    record = read_record(destination)
+    record = output.record()
     if record is None:
-        raise UsageError(
-            "the destination exists and was not written by neuropack",
-            file=destination,
-            fix="choose another name, or move it away",
-        )
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-    same_source = record.get("source") == source
-    if same_source and record.get("settings") == digest:
+        return False
+    same_source = record.get("source") == job.source
+    if same_source and record.get("settings") == _digest(job.settings[destination]):
         return True
     if not overwrite:
         raise UsageError(
@@ -347,9 +329,9 @@ def _up_to_date(destination: Path, source: dict[str, Any], settings: dict[str, A
     return False
 
 
-def _recorded(destinations: Sequence[Path]) -> tuple[tuple[Statistics, ...], tuple[Missing, ...]]:
-    for destination in destinations:
-        record = read_record(destination) or {}
+def _recorded(outputs: Mapping[Destination, Output]) -> tuple[tuple[Statistics, ...], tuple[Missing, ...]]:
+    for output in outputs.values():
+        record = output.record() or {}
         if rows := record.get("statistics"):
             missing = [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in record.get("missing", ())]
             return tuple(Statistics.from_json(row) for row in rows), tuple(missing)
@@ -421,22 +403,3 @@ def session_start_of(volume: Volume) -> datetime:
             fix="give it with --session-start (session_start in a study)",
         )
     return datetime.fromisoformat(volume.acquired)
-
-
-def _publish(partial: Path, destination: Path) -> None:
-    """Rename; an earlier result gives way only now that the new one is complete."""
-    if not partial.exists():
-        return  # an earlier run was interrupted between two renames
-    aside = destination.with_name(destination.name + ".replaced")
-    if destination.exists():
-        _remove(aside)
-        destination.replace(aside)
-    partial.replace(destination)
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -107,6 +107,15 @@ class Journal:
                 self.finished = [_files(row) for row in entry["finished"]]
         return self.plan is not None
 
+    def finished_outputs(self, source: Mapping[str, Any]) -> list[str]:
+        """Names of the outputs of a run over a source that finished, but for giving them their names."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            job, last = json.loads(lines[0]), json.loads(lines[-1])
+        except (OSError, ValueError, IndexError):
+            return []
+        return list(job["settings"]) if "finished" in last and job.get("source") == source else []
+
     def claim(self) -> None:
         """Begin anew: from here on what lies under the temporary names is this job's."""
         self.plan, self.done, self.finished = None, {}, None
