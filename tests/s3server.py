@@ -45,7 +45,7 @@ class S3Server:
 
         logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
         self.requests: list[Request] = []
-        self._fail: list[tuple[str, str]] = []
+        self._fail: list[tuple[str, str, bool]] = []
         self._app = DomainDispatcherApplication(create_backend_app)
         self._one = threading.Lock()
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler)
@@ -64,16 +64,22 @@ class S3Server:
         key = signed[1] if signed else None
         self.requests.append(Request(method, path, environ["QUERY_STRING"], key, body))
         if self._fail and method == self._fail[0][0]:
-            _, status = self._fail.pop(0)
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            _, status, after = self._fail.pop(0)
+            if after:
+                self._do(environ, lambda *_: lambda _: None)
+            else:
+                environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             start(status, [("Content-Length", "0")])
             return [b""]
+        return self._do(environ, start)
+
+    def _do(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
         with self._one:  # moto looks whether an object exists and stores it in two steps; S3 does not
             return list(self._app(environ, start))
 
-    def fail(self, method: str, *statuses: str) -> None:
-        """Answer the next requests of a method with these statuses."""
-        self._fail = [(method, status) for status in statuses]
+    def fail(self, method: str, *statuses: str, after: bool = False) -> None:
+        """Answer the next requests of a method with these statuses; `after`: when what they ask for is done."""
+        self._fail = [(method, status, after) for status in statuses]
 
     @cached_property
     def client(self) -> Any:

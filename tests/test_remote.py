@@ -235,6 +235,17 @@ def test_a_server_without_conditions_does_not_give_the_destination_to_two(
         second.claim("job")
 
 
+def test_a_lock_whose_answer_was_lost_is_a_new_one(s3: S3Server, bucket: str, on: Callable[..., Remote]) -> None:
+    remote = on("here")
+    s3.fail("PUT", "500 Internal Server Error", after=True)
+    assert not remote.claim("job")
+    remote.check()
+    s3.client.put_object(Bucket=bucket, Key="m/b.ome.zarr/data", Body=b"precious")
+    s3.fail("PUT", "500 Internal Server Error", after=True)
+    with pytest.raises(UsageError, match="was not written by neuropack"):
+        on("here", "m/b.ome.zarr").claim("job")
+
+
 def test_an_nwb_file_appears_whole(s3: S3Server, bucket: str, on: Callable[..., Remote], tmp_path: Path) -> None:
     remote = on("here", "m/a.nwb")
     assert remote.local.parent == remote.state_folder
@@ -267,6 +278,15 @@ def test_another_nwb_file_is_never_replaced(s3: S3Server, bucket: str, on: Calla
     with pytest.raises(UsageError, match="was not written by neuropack"):
         on("here", "m/a.nwb").claim("job", overwrite=True)
     assert s3.keys(bucket) == ["m/a.nwb"]
+
+
+def test_an_nwb_file_that_cannot_be_read_is_no_foreign_one(
+    s3: S3Server, bucket: str, on: Callable[..., Remote], tmp_path: Path
+) -> None:
+    s3.client.put_object(Bucket=bucket, Key="m/a.nwb", Body=nwb_file(tmp_path / "a.nwb", RECORD).read_bytes())
+    s3.deny(bucket, "GetObject")
+    with pytest.raises(OutputError, match="denies access"):
+        on("here", "m/a.nwb").read_record()
 
 
 def test_the_same_name_elsewhere_has_another_state_folder(

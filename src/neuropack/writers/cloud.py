@@ -231,9 +231,9 @@ def told(url: str) -> Iterator[None]:
 
     try:
         yield
-    except (BaseError, FileNotFoundError) as error:
-        if isinstance(error, FileNotFoundError) and error.filename is not None:
-            raise  # a local file
+    except (BaseError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # this machine's own: a file that cannot be read
         _explain(url, error)
 
 
@@ -264,7 +264,8 @@ def _explain(url: str, error: Exception) -> NoReturn:
         raise UsageError("no storage account is named", file=url, fix="set AZURE_STORAGE_ACCOUNT_NAME") from error
     if code in _OTHER_REGION or "without LOCATION" in text:
         raise UsageError("the bucket is in another region", file=url, found=said, fix="set AWS_REGION") from error
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or code in _DENIED:
+    denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or said[:3] in ("401", "403")
+    if denied or code in _DENIED:
         raise OutputError(
             "the server denies access",
             file=url,

@@ -123,6 +123,7 @@ class Remote:
             from neuropack.writers import nwb
 
             with self._beside.open(self.name) as file:
+                file.peek(1)  # who cannot be read is told here; h5py would take it for another kind of file
                 record = nwb.read_record(cast(Path, file))  # h5py takes either
         else:
             data = self.store.store.read(ROOT)
@@ -150,7 +151,8 @@ class Remote:
             UsageError: there is something that neuropack did not write.
         """
         self.state_folder.mkdir(parents=True, exist_ok=True)
-        token = self._token() or uuid.uuid4().hex
+        earlier = self._token()
+        token = earlier or uuid.uuid4().hex
         # First the proof, then the lock: a run that dies between the two finds its lock again.
         _write_file(self._proof, json.dumps({"url": self.url, "token": token}).encode())
         note = {"software": "neuropack", "by": _who(), "since": _now(), "job": job, "token": token}
@@ -170,9 +172,11 @@ class Remote:
         if not created:
             self._beside.write(self._lock, [data])
         self.check()
-        if created:
+        # A lock of a token that no earlier run had is new, although the server's word of it was lost.
+        new = created or (ours and not earlier)
+        if new:
             self._refuse_what_is_there(overwrite=overwrite)
-        return ours and not created
+        return ours and not new
 
     def _refuse_what_is_there(self, *, overwrite: bool) -> None:
         """Let go again where the destination is not free, although no run has it."""
