@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from neuropack.cli import common
+from neuropack.cli.progress import progress
 
 
 def init(
@@ -40,8 +41,8 @@ def build(
     budget = common.size(memory)
     from neuropack.build import build as job
 
-    with common.progress() as progress:
-        result = job(study, release, prune=prune, memory=budget, progress=progress)
+    with progress() as tell:
+        result = job(study, release, prune=prune, memory=budget, progress=tell)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return

@@ -1,10 +1,11 @@
-"""What several commands share: parsing of values, progress on a terminal."""
+"""What several commands share: parsing of values, and how what could not be decoded is told."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuropack.errors import UsageError
@@ -12,8 +13,11 @@ from neuropack.errors import UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from neuropack.engine import Progress
+    from neuropack.volume import Volume
+    from neuropack.writers.ome_zarr import Options
+    from neuropack.writers.sink import Missing
 
+_SHOWN = 20  # damaged units that a message lists
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -80,30 +84,90 @@ def date_time(text: str | None) -> datetime | None:
     return value
 
 
-@contextmanager
-def progress() -> Iterator[Progress | None]:
-    """A progress bar on a terminal; None in a pipe, where nobody would see it."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-    from rich.table import Column
+def options(codec: str | None, chunk: str | None) -> Options | None:
+    """Parse how OME-Zarr is stored: a codec such as ``zstd:1``, and chunk lengths ``z,y,x``.
 
-    columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
-        BarColumn(bar_width=20),
-        DownloadColumn(table_column=Column(no_wrap=True)),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task("opening", total=None)
+    Raises:
+        UsageError: not a codec, or not three lengths.
+    """
+    if codec is None and chunk is None:
+        return None
+    from neuropack.writers.ome_zarr import Options
+    from neuropack.writers.shards import Codec
 
-        def update(stage: str, done: int, total: int) -> None:
-            bar.update(task, description=stage)
-            if total:  # a stage that moves no bytes leaves the bar as it is
-                bar.update(task, completed=done, total=total)
+    made = Codec()
+    if codec is not None:
+        name, _, level = codec.partition(":")
+        try:
+            made = Codec(name, int(level or made.level))
+        except (ValueError, UsageError) as error:
+            known = getattr(error, "expected", None) or "a name and a level, such as zstd:1"
+            raise UsageError("--codec does not name a codec", expected=known, found=codec) from None
+    return Options(made, _chunk(chunk))
 
-        yield update
+
+def _chunk(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        z, y, x = (int(part) for part in text.split(","))
+        if min(z, y, x) < 1:
+            raise ValueError
+    except ValueError:
+        raise UsageError(
+            "--chunk does not name the lengths of a chunk",
+            expected="three numbers of voxels z,y,x, such as 64,64,64",
+            found=text,
+        ) from None
+    return z, y, x
+
+
+def destinations(texts: Sequence[str], source: Path) -> list[Path | str]:
+    """Parse the names of outputs: paths, and URLs as they stand.
+
+    Raises:
+        UsageError: the source, or one of them twice.
+    """
+    found: list[Path | str] = []
+    for text in texts:
+        one = text if "://" in text else Path(text)
+        if isinstance(one, Path) and source.exists() and source.resolve() == one.resolve():
+            raise UsageError("the destination is the source itself", file=one, fix="name another destination")
+        if (one.resolve() if isinstance(one, Path) else one) in [
+            f.resolve() if isinstance(f, Path) else f for f in found
+        ]:
+            raise UsageError("the destination is named twice", file=one, fix="name it once")
+        found.append(one)
+    return found
+
+
+def missing_lines(volume: Volume, missing: Sequence[Missing]) -> list[str]:
+    """What could not be decoded, for a person: a line for each damaged unit of the file, where it lies, and why."""
+    units = _whole_units(missing)
+    lines = [f"  missing: zeros stand for what could not be decoded of {volume.path}, in {len(units)} place(s)"]
+    for one in units[:_SHOWN]:
+        places = (
+            f"{axis} {start}" if stop == start + 1 else f"{axis} {start}-{stop - 1}"
+            for axis, (start, stop) in zip(volume.axes, one.box, strict=True)
+        )
+        lines.append(f"    {' '.join(places)}: {' '.join(one.reason.split())}")
+    return lines + ([f"    and {len(units) - _SHOWN} more"] if len(units) > _SHOWN else [])
+
+
+def _whole_units(missing: Sequence[Missing]) -> list[Missing]:
+    """Blocks of the pass that touch the same unit have the same reason: their boxes in one where they make one."""
+    found: dict[str, list[Missing]] = {}
+    for one in missing:
+        found.setdefault(one.reason, []).append(one)
+    units: list[Missing] = []
+    for boxes in found.values():
+        sides = [
+            (min(a for a, _ in side), max(b for _, b in side)) for side in zip(*(m.box for m in boxes), strict=True)
+        ]
+        whole = replace(boxes[0], box=tuple(sides))
+        units += [whole] if _voxels(whole) == sum(map(_voxels, boxes)) else boxes
+    return units
+
+
+def _voxels(one: Missing) -> int:
+    return math.prod(stop - start for start, stop in one.box)

@@ -1,21 +1,30 @@
-"""``neuropack convert``: one file to OME-Zarr or NWB."""
+"""``neuropack convert``: one image to OME-Zarr, NWB or both."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neuropack.cli import common
+from neuropack.cli.progress import Mode, progress
+
+if TYPE_CHECKING:
+    from neuropack.convert import Result
+    from neuropack.volume import Volume
 
 
 def convert(
     source: Annotated[
         Path, typer.Argument(metavar="SRC", readable=False, help="A microscope file, or a folder of slices.")
     ],
-    destination: Annotated[
-        Path, typer.Argument(metavar="DST", readable=False, help="A name that ends in .ome.zarr or .nwb.")
+    destinations: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DST", help="Names that end in .ome.zarr or .nwb; also URLs such as s3://b/a.ome.zarr."
+        ),
     ],
     voxel_size: Annotated[
         str | None,
@@ -33,27 +42,90 @@ def convert(
         typer.Option(metavar="TIME", help="Start of the acquisition with zone, where the file lacks it (NWB)."),
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="The image is a label image: never averaged.")] = False,
+    codec: Annotated[
+        str | None,
+        typer.Option(metavar="NAME:LEVEL", help="Codec of OME-Zarr: zstd (default, level 1), lz4, lz4hc or zlib."),
+    ] = None,
+    chunk: Annotated[
+        str | None,
+        typer.Option(metavar="Z,Y,X", help="Chunk of OME-Zarr in voxels (default: what suits the image)."),
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going", help="Write zeros for what cannot be decoded, list it, and end with exit status 1."
+        ),
+    ] = False,
     memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result of neuropack.")] = False,
-) -> None:
-    """Convert one image to OME-Zarr (with a pyramid) or NWB. Run it again to continue after an interruption."""
+    show: Annotated[
+        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> int:
+    """Convert one image to OME-Zarr (with a pyramid), NWB, or several of them, in one pass over its pixels.
+
+    Run it again to continue after an interruption.
+    """
     size, start, budget = common.voxel_size(voxel_size), common.date_time(session_start), common.size(memory)
+    stored, names = common.options(codec, chunk), common.destinations(destinations, source)
     from neuropack import convert as job
-    from neuropack.errors import UsageError
     from neuropack.readers import open_volume
 
-    if source.exists() and source.resolve() == destination.resolve():
-        raise UsageError("the destination is the source itself", file=destination, fix="name another destination")
-    with open_volume(source, scene=scene, axes=axes, voxel_size_um=size) as volume, common.progress() as progress:
+    with open_volume(source, scene=scene, axes=axes, voxel_size_um=size) as volume, progress(show) as tell:
         volume.require_axes()
         volume.require_voxel_size()
         nwb = None
-        if destination.name.lower().endswith(".nwb"):
+        if any(str(name).lower().endswith(".nwb") for name in names):
             nwb = job.nwb_metadata(volume, job.fingerprint(source), start)
         result = job.convert(
-            volume, [destination], nwb=nwb, labels=labels, overwrite=overwrite, memory=budget, progress=progress
+            volume,
+            names,
+            nwb=nwb,
+            labels=labels,
+            options=stored,
+            overwrite=overwrite,
+            keep_going=keep_going,
+            memory=budget,
+            progress=tell,
         )
-    typer.echo(f"{destination}: {result.status}")
+    typer.echo(json.dumps(_to_json(volume, result), indent=2) if as_json else _to_text(volume, result))
+    return 1 if result.missing else 0
+
+
+def _status(result: Result, destination: object) -> str:
+    """Of one destination: others may have been complete before."""
+    written = result.status == "up to date" or destination in result.files
+    return result.status if written else "up to date"
+
+
+def _to_text(volume: Volume, result: Result) -> str:
+    lines = [f"{d}: {_status(result, d)}" for d in result.destinations]
+    if result.missing:
+        lines += common.missing_lines(volume, result.missing)
+        lines.append("  to do: copy the file again from its source and convert it with --overwrite")
+        lines.append("  the result remembers this list: the same command shows it again, with --json all of it")
+    return "\n".join(lines)
+
+
+def _to_json(volume: Volume, result: Result) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return {
+        "source": str(volume.path),
+        "status": result.status,
+        "destinations": [{"path": str(d), "status": _status(result, d)} for d in result.destinations],
+        "axes": volume.axes,
+        "shape": list(volume.shape),
+        "statistics": [
+            {
+                "channel": channel.name,
+                **{k: v for k, v in row.to_json().items() if k != "histogram"},
+                "percentiles": {str(q): row.percentile(q) for q in (1, 50, 99, 99.9)},
+            }
+            for channel, row in zip(volume.channels, result.statistics, strict=True)
+        ],
+        "missing": [{"box": m.box, "reason": m.reason} for m in result.missing],
+    }

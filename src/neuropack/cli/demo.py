@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from neuropack.cli import common
+from neuropack.cli.progress import progress
 
 
 def demo(
@@ -57,11 +58,11 @@ def demo(
     else:
         study = _study_of(folder, source, voxel_size_um=size, axes=axes, scene=scene, session_start=start)
     typer.echo(f"study    {study}")
-    with common.progress() as progress:
-        build(study, release, progress=progress)
+    with progress() as tell:
+        build(study, release, progress=tell)
     typer.echo(f"release  {release}")
-    with common.progress() as progress:
-        report = check(release, progress=progress)
+    with progress() as tell:
+        report = check(release, progress=tell)
     write_page(release, page, report)
     typer.echo(f"page     {page}\n\n{to_text(report)}")
     return 0 if report.clean else 1

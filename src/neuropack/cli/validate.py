@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuropack.cli import common
+from neuropack.cli.progress import progress
 
 Folders = Annotated[
     list[Path] | None, typer.Option(metavar="DIR", readable=False, help="A folder with rules of your own.")
@@ -30,8 +30,8 @@ def validate(
     from neuropack import report
     from neuropack.rules import check
 
-    with common.progress() as progress:
-        result = check(release, rule_folders=rules or (), progress=progress)
+    with progress() as tell:
+        result = check(release, rule_folders=rules or (), progress=tell)
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
