@@ -160,7 +160,17 @@ def test_the_work_of_a_dead_run_elsewhere_is_discarded_on_demand(
     assert "m/a.ome.zarr/zarr.json" not in s3.keys(bucket)
     dead.release()
     mine.check()
-    assert not on("lab-1").claim("job", overwrite=True)  # nothing of it is left to be continued
+
+
+def test_what_others_have_discarded_is_not_published(s3: S3Server, bucket: str, on: Callable[..., Remote]) -> None:
+    dead = on("lab-1")
+    dead.claim("job")
+    dead.store.write("zarr.json", [ROOT])
+    on("lab-2").claim("job", overwrite=True)
+    assert not on("lab-1").claim("job", overwrite=True)  # back again, but nothing of it is left to be continued
+    with pytest.raises(OutputError, match="not on this machine any more"):
+        dead.publish()
+    assert "m/a.ome.zarr/zarr.json" not in s3.keys(bucket)
 
 
 def test_what_neuropack_did_not_write_is_never_replaced(

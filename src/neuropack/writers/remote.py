@@ -176,7 +176,10 @@ class Remote:
         new = created or (ours and not earlier)
         if new:
             self._refuse_what_is_there(overwrite=overwrite)
-        return ours and not new
+        continues = ours and not new
+        if not continues:
+            self.store.held.unlink(missing_ok=True)  # of work that others have discarded since
+        return continues
 
     def _refuse_what_is_there(self, *, overwrite: bool) -> None:
         """Let go again where the destination is not free, although no run has it."""
@@ -222,16 +225,22 @@ class Remote:
             progress: called with the bytes uploaded and those in all.
 
         Raises:
-            OutputError: another run has taken the destination over.
+            OutputError: another run has taken the destination over, or there is nothing to publish.
         """
         self.check()
+        root = _read_file(self.store.held)
         if file is not None and file.exists():
             self._beside.upload_file(file, self.name, progress)
             file.unlink()
-        root = _read_file(self.store.held)
-        if file is None and root is not None:
+        elif file is None and root is not None:
             self.store.store.write(ROOT, [root])
             self.store.held.unlink()
+        elif self.read_record() is None:
+            raise OutputError(
+                "what was to be published is not on this machine any more",
+                file=self.url,
+                fix="convert again with --overwrite",
+            )
 
     def release(self) -> None:
         """Let other runs have the destination: when the output is published, or nothing was written."""
