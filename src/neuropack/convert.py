@@ -8,7 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,10 +18,10 @@ import neuropack
 from neuropack import engine
 from neuropack.engine import Files, Journal, Pass, Progress
 from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of, read_record
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.errors import InputError, OutputError, UnreadableError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
-from neuropack.writers.survey import Statistics
+from neuropack.writers.survey import Projections, Statistics
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
@@ -197,14 +197,18 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     if journal.finished is None:
         resume, sinks = _open(job, outputs, journal, resume=resume)
         try:
-            projections = engine.run(job.volume, sinks, journal, job.how)
-            _unchanged(job)
+            projections = _read_all(job, sinks, journal)
             if progress:
                 progress("finishing", total, total)
             findings = Findings(journal.statistics(c_axis), journal.missing(), projections)
             for sink in sinks:
                 sink.finish(findings)
             journal.note_finished([getattr(sink, "files", {}) for sink in sinks])
+        except _ChangedError:
+            for sink in sinks:
+                sink.close()
+            _withdraw(outputs, journal)
+            raise
         finally:
             for sink in sinks:
                 sink.close()
@@ -218,14 +222,59 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
 
 
-def _unchanged(job: _Job) -> None:
-    """Refuse what was read from a source that is not the one it was in the beginning."""
-    if fingerprint(job.volume.path) != job.source:
-        raise InputError(
+def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections:
+    """The pass.
+
+    Raises:
+        _ChangedError: the source is not the one it was in the beginning: what was read of it is worth nothing.
+        InputError: it cannot be decoded.
+    """
+    before = _dates(job.volume.path)
+    damage: InputError | None = None
+    try:
+        projections = engine.run(job.volume, sinks, journal, job.how)
+    except UnreadableError:
+        raise
+    except InputError as error:
+        damage = error
+    if _dates(job.volume.path) != before or fingerprint(job.volume.path) != job.source:
+        raise _ChangedError(
             "the file changed while it was read",
             file=job.volume.path,
-            fix="wait until it is complete, then convert again with --overwrite",
-        )
+            fix="wait until it is complete, then convert it again",
+        ) from damage
+    if damage is None:
+        return projections
+    fix = damage.fix or "copy the file again from its source"
+    raise InputError(
+        damage.what,
+        file=damage.file,
+        where=damage.where,
+        expected=damage.expected,
+        found=damage.found,
+        fix=fix if job.how.keep_going else f"{fix}, or leave out what cannot be decoded with --keep-going",
+    ) from damage
+
+
+class _ChangedError(InputError):
+    """The source changed while it was read."""
+
+
+def _withdraw(outputs: Mapping[Destination, Output], journal: Journal) -> None:
+    """Leave nothing of the job behind."""
+    for output in outputs.values():
+        output.clear()
+    journal.remove()
+    for output in outputs.values():
+        output.release()
+
+
+def _dates(path: Path) -> list[int]:
+    """When the files of a source were last written."""
+    with suppress(OSError):  # `fingerprint` tells
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        return [file.stat().st_mtime_ns for file in files]
+    return []
 
 
 def _open(
@@ -252,11 +301,7 @@ def _open(
     except UsageError:
         for sink in sinks:
             sink.close()
-        for output in outputs.values():
-            output.clear()
-        journal.remove()
-        for output in outputs.values():
-            output.release()
+        _withdraw(outputs, journal)
         raise
     journal.start(plan, job.nwb.created.isoformat() if job.nwb else "")
     return False, sinks
@@ -317,6 +362,8 @@ def _up_to_date(destination: Destination, output: Output, job: _Job, *, overwrit
     if record is None:
         return False
     same_source = record.get("source") == job.source
+    if record.get("missing") and overwrite:
+        return False  # the damage may have been mended where the samples of the source do not see it
     if same_source and record.get("settings") == _digest(job.settings[destination]):
         return True
     if not overwrite:

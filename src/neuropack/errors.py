@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
 from pathlib import Path
+from typing import Any
 
 
 class NeuropackError(Exception):
@@ -43,9 +45,16 @@ class NeuropackError(Exception):
                 lines.append(f"  {label}: {text}")
         return "\n".join(lines)
 
+    def __reduce__(self) -> tuple[Any, ...]:  # so that one raised in another process arrives
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
 
 class InputError(NeuropackError):
     """The input cannot be read or used: exit status 3."""
+
+
+class UnreadableError(InputError):
+    """The system cannot read the input at this moment (a lost mount, a bad sector); its content may be good."""
 
 
 class UsageError(NeuropackError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 
 from neuropack.axes import Array, AxisMap, Box, box_shape, example, full_box, overlap, relabel, relative
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError, UnreadableError, UsageError
 
 Source = Literal["file", "user", "missing"]
 VoxelSize = tuple[float | None, float | None, float | None]
@@ -213,14 +214,28 @@ class Volume:
         """
         native = self.axis_map.to_native(box)
         if out is None:
-            return self._canonical(self.pixels.read(native), native, box)
+            with self._reading():
+                return self._canonical(self.pixels.read(native), native, box)
         if out.shape != box_shape(box):
             raise ValueError(f"an array of {out.shape} for a box of {box_shape(box)}")
         view = self.axis_map.native_view(out, box) if out.dtype == self.dtype else None
-        block = self.pixels.read(native) if view is None else self.pixels.read(native, view)
+        with self._reading():
+            block = self.pixels.read(native) if view is None else self.pixels.read(native, view)
         if block is not view:
             np.copyto(out, self._canonical(block, native, box), casting="safe")
         return out
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What the system says of the file, as an error about the file."""
+        try:
+            yield
+        except OSError as error:
+            raise UnreadableError(
+                f"cannot be read: {error.strerror or error}",
+                file=error.filename or self.path,
+                fix="see that the disk or the network share is there and whole, then run the same command again",
+            ) from error
 
     def _canonical(self, block: Array, native: Box, box: Box) -> Array:
         """The pixels of a canonical box among those read from a native box."""
@@ -246,7 +261,11 @@ class Volume:
         else:
             parts = (overlap(block, native) for block in self.pixels.native_blocks())
             pieces = ((part, self.pixels.read(part)) for part in parts if part)
-        for part, block in pieces:
+        while True:
+            with self._reading():
+                part, block = next(pieces, (None, None))
+            if part is None or block is None:
+                return
             piece = overlap(self.axis_map.to_canonical(part), box)
             if piece:
                 yield piece, self._canonical(block, part, piece)

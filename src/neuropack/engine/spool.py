@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, overlap
-from neuropack.errors import InputError, OutputError
+from neuropack.engine.planning import cut
+from neuropack.errors import InputError, OutputError, UnreadableError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
 
@@ -49,7 +50,9 @@ class Spool:
                 view = rows.data.cast("B")
                 file.seek(offset)
                 if file.readinto(view) != len(view):
-                    raise InputError("the spooled pixels are gone", file=self.path, fix="run the command again")
+                    raise UnreadableError(
+                        "the spooled pixels are gone", file=self.path, fix="run the command again"
+                    )
         return out
 
     def missing_in(self, box: Box) -> list[Missing]:
@@ -110,6 +113,12 @@ def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Calla
                         data = data[file.write(data) :]
                 tick(piece.nbytes)
 
+        def blank(box: Box) -> None:
+            for row in cut(box, (*(1 for _ in box[1:]), box[-1].stop)):
+                for offset, zeros in spool._rows(row, np.zeros(box_shape(row), volume.dtype)):
+                    file.seek(offset)
+                    file.write(zeros.data.cast("B"))
+
         if not keep_going:
             put(slab)
         else:
@@ -117,6 +126,9 @@ def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Calla
                 if common := overlap(unit, slab):
                     try:
                         put(common)
+                    except UnreadableError:
+                        raise
                     except InputError as error:
+                        blank(common)  # rows of it may have come before the damage
                         missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
     return Spool(path, slab, volume.dtype, tuple(missing))

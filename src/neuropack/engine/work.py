@@ -13,7 +13,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.engine.spool import Spool
-from neuropack.errors import InputError
+from neuropack.errors import InputError, UnreadableError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Encoder, Missing, Part
 from neuropack.writers.survey import Projections, Statistics, measure
@@ -70,8 +70,8 @@ class Work:
         else:
             try:
                 block = volume.read(box, buffer)
-            except InputError:
-                if not self.keep_going:
+            except InputError as error:
+                if not self.keep_going or isinstance(error, UnreadableError):
                     raise
                 block = buffer
                 missing = _read_what_there_is(volume, box, block)
@@ -107,6 +107,8 @@ def _read_what_there_is(volume: Volume, box: Box, out: Array) -> list[Missing]:
             continue
         try:
             out[relative(common, box)] = volume.read(common)
+        except UnreadableError:
+            raise  # a share that is gone has no damaged units: the run stops, and continues when it is back
         except InputError as error:
             missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
     return missing
