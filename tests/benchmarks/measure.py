@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 _SAMPLE_S = 0.1
-_USAGE = 2  # exit status of a command that does not know an argument
+_UNKNOWN = "No such option"
 
 
 @dataclass
@@ -93,7 +93,7 @@ def measure(row: Row) -> None:
 
 
 def knows(command: list[str], outputs: tuple[Path, ...]) -> bool:
-    """Whether a command of neuropack exists yet: it works on a small file, or says that its usage is wrong.
+    """Whether a command of neuropack has its options yet: it works on a small file, or says that there is no such.
 
     Raises:
         SystemExit: it fails in another way.
@@ -102,7 +102,7 @@ def knows(command: list[str], outputs: tuple[Path, ...]) -> bool:
     probe.clear()
     _, _, status, said = _run(command)
     probe.clear()
-    if status not in {0, _USAGE}:
+    if status and _UNKNOWN not in said:
         raise SystemExit(f"{' '.join(command[1:3])} ... ended with {status}:\n{said[-3000:]}")
     return status == 0
 

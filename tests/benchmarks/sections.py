@@ -28,19 +28,16 @@ def engine(bench: Bench) -> list[Row]:
         prints_seconds=True,
         note="the chunks of all levels through the codec on all cores, from memory to nowhere",
     )
-    trial = tuple(bench.folder / name for name in ("trial.ome.zarr", "trial.nwb"))
-    both = bench.to(
-        "neuropack to both", "both", source, "ours.ome.zarr", "ours.nwb", extra=START, against=("zarr", "nwb")
-    )
-    if not knows([OURS, "convert", str(bench.small()), *map(str, trial), *START], trial):
-        both.command = [PYTHON, str(HERE / "both_write.py"), str(source), *map(str, both.outputs)]
-        both.note = "through neuropack.convert.convert, since the command takes one destination"
     return bench.run(
         [
             floor,
             bench.to("neuropack to OME-Zarr", "zarr", source, "ours.ome.zarr", against=("floor",)),
             bench.to("neuropack to NWB", "nwb", source, "ours.nwb", extra=START),
-            both,
+            bench.to(
+                *("neuropack to both", "both", source, "ours.ome.zarr", "ours.nwb"),
+                extra=START,
+                against=("zarr", "nwb"),
+            ),
         ]
     )
 
