@@ -233,11 +233,12 @@ def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections
     damage: InputError | None = None
     try:
         projections = engine.run(job.volume, sinks, journal, job.how)
-    except UnreadableError:
-        raise
     except InputError as error:
         damage = error
-    if _dates(job.volume.path) != before or fingerprint(job.volume.path) != job.source:
+    now = _dates(job.volume.path)
+    if damage and not now:
+        raise damage
+    if now != before or fingerprint(job.volume.path) != job.source:
         raise _ChangedError(
             "the file changed while it was read",
             file=job.volume.path,
@@ -245,6 +246,8 @@ def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections
         ) from damage
     if damage is None:
         return projections
+    if isinstance(damage, UnreadableError):
+        raise damage
     fix = damage.fix or "copy the file again from its source"
     raise InputError(
         damage.what,
@@ -270,8 +273,8 @@ def _withdraw(outputs: Mapping[Destination, Output], journal: Journal) -> None:
 
 
 def _dates(path: Path) -> list[int]:
-    """When the files of a source were last written."""
-    with suppress(OSError):  # `fingerprint` tells
+    """When the files of a source were last written; nothing where they cannot be looked at."""
+    with suppress(OSError):
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         return [file.stat().st_mtime_ns for file in files]
     return []

@@ -75,7 +75,8 @@ def convert(
     from neuropack import convert as job
     from neuropack.readers import open_volume
 
-    with open_volume(source, scene=scene, axes=axes, voxel_size_um=size) as volume, progress(show) as tell:
+    opened = open_volume(source, scene=scene, axes=axes, voxel_size_um=size, complete=not keep_going)
+    with opened as volume, progress(show) as tell:
         volume.require_axes()
         volume.require_voxel_size()
         nwb = None

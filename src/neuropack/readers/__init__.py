@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume, VoxelSize
@@ -13,6 +13,15 @@ from neuropack.volume import Volume, VoxelSize
 READERS = ("ome_zarr", "nwb", "czi", "nd2", "oif", "tiff", "tiff_folder")
 FORMATS = "OME-TIFF, ImageJ TIFF, LSM, TIFF, folder of TIFF slices, CZI, ND2, OIB, OIF, OME-Zarr, neuropack NWB"
 _HEAD = 4096
+
+
+@runtime_checkable
+class Ended(Protocol):
+    """Pixels that can tell, without decoding them, whether their last bytes are there."""
+
+    def check_ends(self) -> None:
+        """Raise an InputError where they are not."""
+        ...
 
 
 class Reader(Protocol):
@@ -27,8 +36,13 @@ class Reader(Protocol):
         ...
 
 
-def open_volumes(path: Path | str) -> tuple[Volume, ...]:
+def open_volumes(path: Path | str, *, complete: bool = True) -> tuple[Volume, ...]:
     """Open every image (scene, position, series) of a microscope file.
+
+    Args:
+        path: a microscope file, an OME-Zarr folder, an NWB file of ours, or a folder of TIFF slices.
+        complete: refuse a file whose last pixels are missing. False opens it as long as its metadata are there;
+            reading what is missing then raises an InputError.
 
     Raises:
         InputError: the file is missing, unreadable, damaged or of no known format.
@@ -41,6 +55,10 @@ def open_volumes(path: Path | str) -> tuple[Volume, ...]:
             volumes = reader.open_file(path)
             if not volumes:
                 raise InputError("holds no image", file=path)
+            if complete:
+                for volume in volumes:
+                    if isinstance(volume.pixels, Ended):
+                        volume.pixels.check_ends()
             return volumes
     raise InputError(
         "is no image that neuropack reads",
@@ -57,6 +75,7 @@ def open_volume(
     scene: str | None = None,
     axes: str | None = None,
     voxel_size_um: VoxelSize | None = None,
+    complete: bool = True,
 ) -> Volume:
     """Open one image.
 
@@ -65,12 +84,13 @@ def open_volume(
         scene: name of the scene, needed where the file holds several.
         axes: what the file's dimensions mean, one letter of TCZYXS for each, where the file does not say it.
         voxel_size_um: (z, y, x) in micrometre where the file does not state it or states it wrongly.
+        complete: refuse a file whose last pixels are missing.
 
     Raises:
         InputError: the file cannot be read.
         UsageError: several scenes and none chosen, or the axes given do not fit.
     """
-    volume = choose_scene(open_volumes(path), scene)
+    volume = choose_scene(open_volumes(path, complete=complete), scene)
     if axes:
         volume = volume.with_axes(axes)
     if voxel_size_um:

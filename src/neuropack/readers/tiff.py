@@ -174,7 +174,6 @@ class _Part:
     def volume(self, scene: str | None) -> Volume:
         """The image with the coarser levels of its pyramid."""
         pixels = self._pixels(self.series)
-        pixels.check_ends()
         facts = self._facts(dict(zip(pixels.axes, pixels.shape, strict=True)))
         volume = Volume(
             path=self.source.path,

@@ -73,7 +73,6 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     pixels = TiffPixels(
         axes + page.axes, shape + page.shape, len(page.shape), np.dtype(page.dtype), plane, tuple(ordered), shared
     )
-    pixels.check_ends()
     facts = _facts(first)
     volume = Volume(
         path=path,

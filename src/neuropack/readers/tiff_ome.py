@@ -230,7 +230,6 @@ class _Stack:
         """The image with its coarser levels, which lie in the SubIFDs of its pages."""
         image, first = self.image, self.first
         pixels = self._pixels(first, 0)
-        pixels.check_ends()
         volume = Volume(
             path=path,
             format="OME-TIFF",
