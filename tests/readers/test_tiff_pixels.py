@@ -139,38 +139,51 @@ def test_any_box(name: str, data: st.DataObject, layouts: Callable[[str], tuple[
     np.testing.assert_array_equal(streamed, found)
 
 
-def test_long_rows_are_not_read_whole_for_a_few_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = stack((40, 9000), "uint16")
-    tifffile.imwrite(tmp_path / "wide.tif", image, byteorder=">")
-    (volume,) = tiff.open_file(tmp_path / "wide.tif")
+def test_long_rows_are_not_read_whole_for_some_of_their_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes: list[int] = []
-    read_at = tiff_pixels.TiffPixels._fill
+    fill = tiff_pixels.TiffPixels._fill
 
     def spy(plane: Any, strip: Any, offset: int, rows: Array) -> None:
         sizes.append(rows.nbytes)
-        read_at(plane, strip, offset, rows)
+        fill(plane, strip, offset, rows)
 
     monkeypatch.setattr(tiff_pixels.TiffPixels, "_fill", staticmethod(spy))
-    for columns in (slice(8000, 8100), slice(10, 8000)):
-        np.testing.assert_array_equal(
-            volume.read((slice(0, 1), slice(0, 1), slice(5, 25), columns))[0, 0], image[5:25, columns]
-        )
-    assert sizes[:20] == [200] * 20
-    assert sizes[20:] == [20 * 9000 * 2]
-    monkeypatch.setattr(tiff_pixels, "BLOCK_BYTES", 100_000)  # scratch memory is bounded
-    sizes.clear()
-    np.testing.assert_array_equal(volume.pixels.read((slice(0, 40), slice(1, 8999))), image[:, 1:8999])
-    assert sizes == [5 * 9000 * 2] * 8
+    monkeypatch.setattr(tiff_pixels, "BLOCK_BYTES", 20_000)  # scratch memory is bounded
+    for width, columns, expected in (
+        (9000, slice(8000, 8100), [200] * 20),
+        (9000, slice(1, 8999), [8998 * 2] * 20),
+        (2000, slice(1, 1999), [5 * 2000 * 2] * 4),
+    ):
+        image = stack((40, width), "uint16")
+        tifffile.imwrite(tmp_path / "wide.tif", image, byteorder=">")
+        (volume,) = tiff.open_file(tmp_path / "wide.tif")
+        sizes.clear()
+        box = (slice(0, 1), slice(0, 1), slice(5, 25), columns)
+        np.testing.assert_array_equal(volume.read(box)[0, 0], image[5:25, columns])
+        assert sizes == expected
 
 
-def test_strips_are_grouped_into_blocks_of_some_mebibytes(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "raw.tif", np.zeros((2, 3000, 2000), "u2"), rowsperstrip=1)
-    tifffile.imwrite(tmp_path / "packed.tif", np.zeros((2, 3000, 2000), "u2"), rowsperstrip=100, compression="zlib")
-    for name, rows in (("raw.tif", 1048), ("packed.tif", 1000)):
-        (volume,) = tiff.open_file(tmp_path / name)
-        shapes = [box_shape(box) for box in volume.pixels.native_blocks()]
-        assert shapes[:3] == [(1, rows, 2000), (1, rows, 2000), (1, 3000 - 2 * rows, 2000)]
-        assert len(shapes) == 6
+@pytest.mark.parametrize(
+    ("options", "shape"),
+    [
+        ({"rowsperstrip": 1}, (1, 262, 2000)),
+        ({"rowsperstrip": 100, "compression": "zlib"}, (1, 200, 2000)),  # two strips
+        ({"rowsperstrip": 3000, "compression": "zlib"}, (1, 3000, 2000)),
+        ({"tile": (256, 256), "compression": "zlib"}, (1, 256, 2000)),
+        ({"tile": (512, 512)}, (1, 512, 1024)),
+        ({"tile": (1024, 1024)}, (1, 1024, 1024)),
+    ],
+)
+def test_native_blocks_are_some_strips_or_tiles(
+    options: dict[str, Any], shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3000, 2000), "u2"), **options)
+    (volume,) = tiff.open_file(tmp_path / "a.tif")
+    blocks = list(volume.pixels.native_blocks())
+    assert box_shape(blocks[0]) == shape
+    assert sum(np.prod(box_shape(block)) for block in blocks) == 2 * 3000 * 2000
 
 
 def test_one_huge_strip_is_decoded_once_for_many_boxes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,9 @@ _MAP = b"ND2 CHUNK MAP SIGNATURE 0000001!"
 _FRAME = "ImageDataSeq|{}!"
 _CHUNK = struct.Struct("<IIQ")  # magic, bytes of the name with its padding, bytes of the data
 _STAMP_BYTES = 8  # a time, in front of the pixels
-_BAND_BYTES = 4 << 20  # rows, with all channels, that are read at a time
+_UNIT_BYTES = 1 << 20  # of a native block: rows with all channels
+_BAND_BYTES = 4 << 20  # scratch memory for rows with all channels
+_NARROW = 4 << 10  # of rows of one channel longer than this, only the wanted columns are read
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,16 @@ class Nd2Pixels:
             raise ValueError(f"The frame has {length:,} of {_STAMP_BYTES + layout.height * line:,} bytes.")
         start += _STAMP_BYTES
         channels, rows, *rest = box
-        if layout.channels == layout.samples == 1 and line == out[0, 0].nbytes and out.flags.c_contiguous:
-            _fill(raw, out.view(np.uint8).reshape(-1), start + rows.start * line)
-            return
+        if layout.channels == layout.samples == 1:
+            wanted = out[0].view(np.uint8)
+            if line == wanted.shape[1] and wanted.flags.c_contiguous:
+                _fill(raw, wanted.reshape(-1), start + rows.start * line)
+                return
+            if line > _NARROW and wanted[0].flags.c_contiguous:
+                first = start + rows.start * line + rest[0].start * layout.dtype.itemsize
+                for row, pixels in enumerate(wanted):
+                    _fill(raw, pixels, first + row * line)
+                return
         step = max(1, _BAND_BYTES // line)
         band = np.empty((min(step, rows.stop - rows.start), line), np.uint8)
         for row in range(rows.start, rows.stop, step):
@@ -180,7 +189,7 @@ class Nd2Pixels:
             file, _ = self._opened()
             for at in np.ndindex(*self._layout.loop_shape):
                 chunk_of(file, self._layout.frame(self._position, at))
-        yield from self._bands(full_box(self._layout.loop_shape + self._layout.frame_shape), _BAND_BYTES)
+        yield from self._bands(full_box(self._layout.loop_shape + self._layout.frame_shape), _UNIT_BYTES)
 
     def _bands(self, box: Box, limit: int) -> Iterator[Box]:
         n, line = len(self._layout.loop_shape), self._layout.by_rows
@@ -190,6 +199,11 @@ class Nd2Pixels:
             lead = tuple(slice(s.start + i, s.start + i + 1) for s, i in zip(box, at, strict=False))
             for row in range(rows.start, rows.stop, step):
                 yield (*lead, channels, slice(row, min(row + step, rows.stop)), *rest)
+
+    @property
+    def cheap_parts(self) -> bool:
+        """True where a frame is nothing but the rows of one channel."""
+        return bool(self._layout.by_rows) and self._layout.channels == self._layout.samples == 1
 
     def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
         """Rows of at most `limit` bytes, or compressed frames."""

@@ -331,6 +331,11 @@ class _Pixels:
             box = (inner[0], slice(c, c + 1), *inner[1:])
             yield box if self._timed else box[1:]
 
+    @property
+    def cheap_parts(self) -> bool:
+        """True for datasets without chunks."""
+        return self._stack.chunks is None
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

@@ -2,23 +2,99 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
-from neuropack.errors import InputError
+from neuropack.errors import InputError, UnreadableError
 
 _SHOWN = 16
+_AGAIN = "see that the disk or the network share is there and whole, then run the same command again"
 
 
 def first_bytes(path: Path) -> str:
     """What a file begins with, for a message: ``First bytes: 4e 4f 54 20 ('NOT ')``."""
-    with path.open("rb") as file:
-        head = file.read(_SHOWN)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_SHOWN)
+    except OSError as error:
+        return f"Now it cannot be read: {error.strerror}"
     if not head:
         return "an empty file"
     text = "".join(chr(b) if 32 <= b < 127 else "." for b in head)
     return f"First bytes: {head.hex(' ')} ('{text}')"
+
+
+def unreadable(path: Path, error: OSError, *, where: str | None = None) -> UnreadableError:
+    """The error of a file that the system fails to read: a lost mount, a bad sector. It may be good."""
+    return UnreadableError(
+        f"cannot be read: {error.strerror or error}",
+        file=path,
+        where=where,
+        expected="a file that the system can read to its end",
+        found=f"{errno.errorcode.get(error.errno or 0, type(error).__name__)} while reading",
+        fix=_AGAIN,
+    )
+
+
+def from_system(error: BaseException) -> bool:
+    """True for an error of the operating system; formats' libraries raise OSError for damaged content too."""
+    return isinstance(error, OSError) and error.errno not in (None, 0, errno.EINVAL)
+
+
+class Original:
+    """What a file was when it was opened. A source that changes under a pass would give an image that never was.
+
+    Raises:
+        UnreadableError: the file is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._bytes, self._written = self._now(None)
+
+    def _now(self, where: str | None) -> tuple[int, int]:
+        try:
+            now = self.path.stat()
+        except OSError as error:
+            raise unreadable(self.path, error, where=where) from error
+        return now.st_size, now.st_mtime_ns
+
+    def check(self, where: str | None = None) -> None:
+        """That the file is still the same, by its size and the time of its last change.
+
+        Raises:
+            InputError: it is not.
+            UnreadableError: it has gone.
+        """
+        size, written = self._now(where)
+        if (size, written) != (self._bytes, self._written):
+            raise InputError(
+                "has changed since it was opened",
+                file=self.path,
+                where=where,
+                expected=f"{self._bytes:,} bytes, last written {_time(self._written)}",
+                found=f"{size:,} bytes, last written {_time(written)}",
+                fix="wait until no other program writes to it, then run the command again",
+            )
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Check after the block, and whatever error it has: in a changed file that is the reason of all others."""
+        try:
+            yield
+        except UnreadableError:
+            raise
+        except InputError as error:
+            self.check(error.where)
+            raise
+        self.check()
+
+
+def _time(nanoseconds: int) -> str:
+    return datetime.fromtimestamp(nanoseconds / 1e9).astimezone().isoformat(sep=" ", timespec="milliseconds")
 
 
 def damaged(path: Path, kind: str, why: object, *, where: str | None = None) -> InputError:
@@ -31,6 +107,10 @@ def damaged(path: Path, kind: str, why: object, *, where: str | None = None) -> 
         where: the plane or part of the file.
     """
     reason = next(iter(str(why).strip().splitlines()), "")
+    try:
+        size = f"{path.stat().st_size:,} bytes"
+    except OSError as error:
+        size = f"{error.strerror}"
     if isinstance(why, Exception) and not isinstance(why, (ValueError, RuntimeError, OSError)):
         reason = f"{type(why).__name__} {reason}".strip()  # alone, "0" of an IndexError says nothing
     return InputError(
@@ -38,7 +118,7 @@ def damaged(path: Path, kind: str, why: object, *, where: str | None = None) -> 
         file=path,
         where=where,
         expected=f"a complete {kind} file",
-        found=f"{path.stat().st_size:,} bytes. {first_bytes(path)}. {reason}",
+        found=f"{size}. {first_bytes(path)}. {reason}",
         fix="copy it again from the microscope and compare the sizes, or open and save it in the vendor's program",
     )
 
@@ -53,9 +133,7 @@ def reading(path: Path, kind: str, where: str | None = None) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (FileNotFoundError, PermissionError) as error:  # gone, or locked, since the file was opened
-        raise InputError(
-            f"cannot be read: {error.strerror}", file=path, where=where, fix="check the path"
-        ) from error
     except Exception as error:
+        if isinstance(error, OSError) and from_system(error):
+            raise unreadable(path, error, where=where) from error
         raise damaged(path, kind, error, where=where) from error

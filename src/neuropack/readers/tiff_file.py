@@ -6,12 +6,14 @@ import io
 import struct
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuropack.errors import InputError
+from neuropack.errors import InputError, UnreadableError
 from neuropack.readers.positioned_file import PositionedFile
-from neuropack.readers.problems import damaged, first_bytes
+from neuropack.readers.problems import Original, damaged, first_bytes, unreadable
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
@@ -54,7 +56,7 @@ class TiffSource:
         try:
             self.raw = PositionedFile(path)
         except OSError as error:
-            raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+            raise unreadable(path, error) from error
         try:
             self._check_magic()
             self.tif: TiffFile = TiffFile(io.BufferedReader(self.raw), name=path.name)
@@ -149,6 +151,7 @@ class TiffSet:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._open: OrderedDict[Path, TiffSource] = OrderedDict()
+        self._originals: dict[Path, Original] = {}
         self._closed = False
 
     def get(self, path: Path) -> TiffSource:
@@ -156,11 +159,34 @@ class TiffSet:
         with self._lock:
             if self._closed:
                 raise ValueError(f"{path} is closed")
-            source = self._open.pop(path, None) or TiffSource(path)
+            source = self._open.pop(path, None)
+            if source is None:
+                original = self._originals.setdefault(path, Original(path))
+                source = TiffSource(path)
+                original.check()
             self._open[path] = source
             while len(self._open) > self.LIMIT:
                 self._open.popitem(last=False)
             return source
+
+    @contextmanager
+    def unchanged(self) -> Iterator[dict[Path, str]]:
+        """Make sure that the files that the block notes, with a place in each, are what they were when opened.
+
+        Raises:
+            InputError: one has changed; where the block fails, that is the reason.
+        """
+        used: dict[Path, str] = {}
+        try:
+            yield used
+        except UnreadableError:
+            raise
+        except InputError as error:
+            if original := self._originals.get(Path(error.file or "")):
+                original.check(error.where)
+            raise
+        for path, where in used.items():
+            self._originals[path].check(where)
 
     def close(self) -> None:
         """Close all files."""

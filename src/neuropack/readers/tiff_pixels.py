@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape
+from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import InputError
 from neuropack.readers.tiff_file import TiffSet
 from neuropack.readers.tiff_planes import Plane
 from neuropack.readers.tiff_stream import BLOCK_BYTES, Five, piece_bytes, strip_rows, units
 
 KEEP_BYTES = 64 << 20  # decoded strips and tiles kept for the next box; the latest one is kept whatever its size
-NARROW = 16 << 10  # rows longer than this are not read whole for a few of their columns
+NARROW = 4 << 10  # of rows longer than this, only the wanted columns are read; shorter ones are read whole
+UNIT_BYTES = 1 << 20  # of a native block
+KEEP_PLANES = 4096
+KEEP_SEGMENTS = 1 << 17  # strips and tiles of the planes that are kept: some 10 MB of offsets
 
 
 class SegmentCache:
@@ -84,18 +87,23 @@ class TiffPixels:
     files: tuple[Path, ...]
     shared: TiffSet
     _planes: OrderedDict[int, Plane] = field(default_factory=OrderedDict, init=False)
+    _segments_kept: int = field(default=0, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _cache: SegmentCache = field(default_factory=SegmentCache, init=False)
 
     def _get(self, number: int) -> Plane:
         with self._lock:
-            plane = self._planes.pop(number, None)
-            if plane is None:
-                plane = self.plane(number)
-                self._check(plane)
+            if number in self._planes:
+                self._planes.move_to_end(number)
+                return self._planes[number]
+            plane = self.plane(number)
+            self._check(plane)
             self._planes[number] = plane
-            while len(self._planes) > 16:  # a page of many tiles lists many offsets
-                self._planes.popitem(last=False)
+            self._segments_kept += len(plane.offsets)
+            most = KEEP_PLANES if len(self.files) <= TiffSet.LIMIT else 16  # a plane keeps its file open
+            while len(self._planes) > most or (self._segments_kept > KEEP_SEGMENTS and len(self._planes) > 1):
+                _, old = self._planes.popitem(last=False)
+                self._segments_kept -= len(old.offsets)
             return plane
 
     def _check(self, plane: Plane) -> None:
@@ -140,9 +148,11 @@ class TiffPixels:
             out = np.empty(box_shape(box), self.dtype)
         letters, five = self._five(box)
         as_five = tuple(slice(None) if a in self._page_axes else None for a in letters)
-        for index, number in self._grid(box):
-            plane = self._get(number)
-            (self._raw if plane.raw else self._segments)(plane, number, five, out[index][as_five])
+        with self.shared.unchanged() as used:
+            for index, number in self._grid(box):
+                plane = self._get(number)
+                used[plane.source.path] = plane.label
+                (self._raw if plane.raw else self._segments)(plane, number, five, out[index][as_five])
         return out
 
     @property
@@ -184,11 +194,18 @@ class TiffPixels:
                 s, d, y, x, k = part
                 first = y.start // plane.segment[1] * plane.segment[1]  # of the strip, which is one
                 strip = (s.start * plane.grid[1] + d.start) * plane.grid[2] + first // plane.segment[1]
-                for rows, pixels in strip_rows(plane, strip, slice(y.start - first, y.stop - first), limit):
+                bands = strip_rows(plane, strip, slice(y.start - first, y.stop - first), limit)
+                while True:
+                    with self.shared.unchanged() as used:
+                        used[plane.source.path] = plane.label
+                        band = next(bands, None)
+                    if band is None:
+                        break
+                    rows, pixels = band
                     here = (s, d, slice(first + rows.start, first + rows.stop), x, k)
                     native = (*lead, *(here[letters.index(a)] for a in self._page_axes))
                     yield native, pixels[:, x, k].reshape(box_shape(native))
-                    del pixels
+                    del band, pixels
 
     def piece_bytes(self) -> int:
         """Memory that the smallest piece of `stream` needs, by the layout of the first page."""
@@ -222,21 +239,19 @@ class TiffPixels:
             if plane.swapped:
                 rows.byteswap(inplace=True)  # the caller swaps it back
             return
-        view = rows.view(np.uint8).reshape(-1).data
-        found = plane.source.raw.read_at(view, offset)
-        if found != len(view):
-            raise plane.short(strip, len(view), found)
+        plane.fetch(rows.view(np.uint8).reshape(-1).data, offset, strip)
 
     def _columns(self, plane: Plane, strip: int | None, offset: int, x: slice, k: slice, rows: Array) -> None:
         """Read some columns of some rows through scratch memory."""
         width, samples = plane.shaped[3:]
-        needed = (x.stop - x.start) * samples * plane.dtype.itemsize
-        if offset and plane.row_bytes > NARROW and needed * 4 < plane.row_bytes:
-            scratch = np.empty((1, x.stop - x.start, samples), plane.dtype)
+        if offset and plane.row_bytes > NARROW:
+            scratch = np.empty((x.stop - x.start, samples), plane.dtype)
             start = offset + x.start * samples * plane.dtype.itemsize
-            for row in range(len(rows)):
-                self._fill(plane, strip, start + row * plane.row_bytes, scratch)
-                rows[row] = scratch[0, :, k]
+            for number, row in enumerate(rows):
+                straight = row.shape == scratch.shape and row.flags.c_contiguous
+                self._fill(plane, strip, start + number * plane.row_bytes, row if straight else scratch)
+                if not straight:
+                    row[...] = scratch[:, k]
             return
         scratch = np.empty((len(rows), width, samples), plane.dtype)
         self._fill(plane, strip, offset, scratch)
@@ -271,36 +286,24 @@ class TiffPixels:
                 raise plane.short(segment, math.prod(box_shape(put)), math.prod(part.shape[:3]))
             out[(i - s.start, *put)] = part
 
+    def native_blocks(self) -> Iterator[Box]:
+        """Boxes in the file's order: page after page, rows, strips or tiles that make about 1 MiB."""
+        letters, five = self._five(full_box(self.shape))
+        for index, _ in self._grid(full_box(self.shape)):
+            lead = tuple(slice(i, i + 1) for i in index)
+            for part in units(self._get(0), five, UNIT_BYTES):
+                yield (*lead, *(part[letters.index(a)] for a in self._page_axes))
+
     @property
     def cheap_parts(self) -> bool:
-        """True where rows lie in the file as they are: a part of a block costs no more than its bytes."""
-        return self._get(0).raw
-
-    def native_blocks(self) -> Iterator[Box]:
-        """Boxes in the file's order: page after page, whole strips up to 4 MiB or one row of tiles."""
+        """True where pixels lie in the file as in memory, channel by channel: parts of rows are read alone."""
         first = self._get(0)
-        names = first.page.axes
-        samples, depth, length, _, _ = first.shaped
-        td, th, _ = first.segment
-        if first.raw:
-            rows = max(1, BLOCK_BYTES // first.row_bytes)
-        elif first.page.is_tiled:
-            rows = th
-        else:
-            rows = max(1, BLOCK_BYTES // (first.row_bytes * th)) * th
-        split = len(self.shape) - self.n_page_axes
-        for index in product(*map(range, self.shape[:split])):
-            lead = tuple(slice(i, i + 1) for i in index)
-            for s, d, y in product(range(samples), range(0, depth, td), range(0, length, rows)):
-                part = {"Z": slice(d, min(d + td, depth)), "Y": slice(y, min(y + rows, length))}
-                if samples > 1:
-                    part["S"] = slice(s, s + 1)
-                page = tuple(part.get(a, slice(0, n)) for a, n in zip(names, self.shape[split:], strict=True))
-                yield lead + page
+        return first.raw and first.shaped[4] == 1
 
     def close(self) -> None:
         """Close the files."""
         self.shared.close()
         with self._lock:
             self._planes.clear()
+            self._segments_kept = 0
         self._cache.clear()

@@ -13,6 +13,7 @@ import numpy as np
 
 from neuropack.axes import Array
 from neuropack.errors import InputError
+from neuropack.readers.problems import unreadable
 from neuropack.readers.tiff_file import TiffSource
 
 if TYPE_CHECKING:
@@ -156,6 +157,20 @@ class Plane:
         if self.counts[number] < there * self.row_bytes:
             raise self.short(number, there * self.row_bytes, self.counts[number])
 
+    def fetch(self, view: memoryview, offset: int, number: int | None) -> None:
+        """Fill `view` with bytes of the file from `offset`, which belong to a strip or tile.
+
+        Raises:
+            InputError: the file ends before.
+            UnreadableError: the system cannot read it.
+        """
+        try:
+            found = self.source.raw.read_at(view, offset)
+        except OSError as error:
+            raise unreadable(self.source.path, error, where=self.where(number)) from error
+        if found != len(view):
+            raise self.short(number, len(view), found)
+
     def short(self, number: int | None, expected: int, found: int) -> InputError:
         """The error for bytes that are not there."""
         return InputError(
@@ -178,19 +193,22 @@ class Plane:
         if left < size:  # before memory is taken for what a damaged count promises
             raise self.short(number, size, left)
         data = bytearray(size)
-        found = self.source.raw.read_at(memoryview(data), offset)
-        if found != size:
-            raise self.short(number, size, found)
+        self.fetch(memoryview(data), offset, number)
         try:
             decoded, _, _ = self.page.decode(
                 data, number, jpegtables=self.jpegtables, jpegheader=self.page.jpegheader
             )
         except Exception as error:  # every codec raises its own kind
             raise InputError(
-                "cannot be decoded", file=self.source.path, where=self.where(number), found=str(error)
+                "cannot be decoded",
+                file=self.source.path,
+                where=self.where(number),
+                expected=f"{getattr(self.page.compression, 'name', self.page.compression)} data",
+                found=str(error) or type(error).__name__,
+                fix="copy the file again from its source",
             ) from error
         if decoded is None:
-            raise self.short(number, size, found)
+            raise self.short(number, size, 0)
         return decoded
 
 

@@ -177,10 +177,7 @@ class _Inflated:
     def _read(self) -> bytes:
         size = min(self._left, _INPUT_BYTES)
         data = bytearray(size)
-        found = self._plane.source.raw.read_at(memoryview(data), self._offset)
-        if found != size:
-            count = int(self._plane.counts[self._strip])
-            raise self._plane.short(self._strip, count, count - self._left + found)
+        self._plane.fetch(memoryview(data), self._offset, self._strip)
         self._offset += size
         self._left -= size
         return bytes(data)
