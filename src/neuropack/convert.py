@@ -21,7 +21,7 @@ from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_o
 from neuropack.errors import InputError, OutputError, UnreadableError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
-from neuropack.writers.survey import Projections, Statistics
+from neuropack.writers.survey import Statistics
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
@@ -197,10 +197,9 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     if journal.finished is None:
         resume, sinks = _open(job, outputs, journal, resume=resume)
         try:
-            projections = _read_all(job, sinks, journal)
+            findings = _read_all(job, sinks, journal)
             if progress:
                 progress("finishing", total, total)
-            findings = Findings(journal.statistics(c_axis), journal.missing(), projections)
             for sink in sinks:
                 sink.finish(findings)
             journal.note_finished([getattr(sink, "files", {}) for sink in sinks])
@@ -222,7 +221,7 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
 
 
-def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections:
+def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Findings:
     """The pass.
 
     Raises:
@@ -232,7 +231,7 @@ def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections
     before = _dates(job.volume.path)
     damage: InputError | None = None
     try:
-        projections = engine.run(job.volume, sinks, journal, job.how)
+        findings = engine.run(job.volume, sinks, journal, job.how)
     except InputError as error:
         damage = error
     now = _dates(job.volume.path)
@@ -245,7 +244,7 @@ def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Projections
             fix="wait until it is complete, then convert it again",
         ) from damage
     if damage is None:
-        return projections
+        return findings
     if isinstance(damage, UnreadableError):
         raise damage
     fix = damage.fix or "copy the file again from its source"

@@ -3,8 +3,9 @@
 How a block travels. The plan cuts the image into blocks (`planning`): whole footprints of every output, so that no
 chunk is touched twice. Threads, or the workers of a cluster, each take a block through everything (`work`): they
 read it, look at it, and encode it for every output. One thread takes what they made in the order of the plan, puts
-in place what only one process may (NWB), and notes the block in the journal (`journal`); the same job, started
-again, continues after the blocks that are noted. Raw units too large for that go to the disk first (`spool`).
+in place what only one process may (NWB), notes what was seen (`seen`), then the block itself in the journal
+(`journal`); the same job, started again, continues after the blocks that are noted. Raw units too large for that go
+to the disk first (`spool`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from neuropack.axes import Box, box_shape
 from neuropack.engine.journal import Done, Files, Journal, only_one
 from neuropack.engine.planning import Plan, cut, memory_budget, plan
+from neuropack.engine.seen import SeenLabels, SeenProjections
 from neuropack.engine.spool import fill
 from neuropack.engine.work import Outcome, Work
-from neuropack.errors import UsageError
 from neuropack.volume import Volume
-from neuropack.writers.sink import Sink
-from neuropack.writers.survey import Projections, lowest
+from neuropack.writers.sink import Findings, Sink
 
 __all__ = ["Files", "Journal", "Pass", "Plan", "Progress", "cut", "memory_budget", "only_one", "plan", "run"]
 
@@ -53,18 +51,19 @@ class Pass:
     progress: Progress | None = None
 
 
-def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> Projections:
+def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> Findings:
     """Move the blocks that the journal does not list from the volume into every sink.
 
     Returns:
-        Maxima of the first time point, of this and all earlier runs of the job.
+        What was learned on the way, by this and all earlier runs of the job.
     """
     plan = journal.plan
     if plan is None:
         raise ValueError("the journal has no plan")
     work = Work(how.opens, tuple(s.encoder for s in sinks), volume.shape, how.keep_going)
     item = volume.dtype.itemsize
-    seen = _Seen(journal, volume)
+    seen = SeenProjections(journal, volume)
+    labels = SeenLabels(journal, volume) if any(getattr(e, "labels", False) for e in work.encoders) else None
     done, number, spooled = journal.voxels_done() * item, 0, 0
     tick = how.progress or (lambda *_: None)
     tick("pixels", done, volume.nbytes)
@@ -93,11 +92,14 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> P
                 for sink in sinks:
                     sink.flush()
                 seen.add(boxes[i], outcome.projections)
+                if labels:
+                    labels.add([p.labels for p in outcome.parts if p.labels is not None])
                 files = [dict(part.files) for part in outcome.parts]
                 journal.note_block(i, Done(outcome.statistics, outcome.missing, files))
                 done += math.prod(box_shape(boxes[i])) * item
                 tick("pixels", done, volume.nbytes)
-    return seen.all()
+    statistics = journal.statistics(volume.axes.index("C"))
+    return Findings(statistics, journal.missing(), seen.all(), labels.all() if labels else None)
 
 
 def _in_order(
@@ -129,39 +131,3 @@ def _workers(volume: Volume, plan: Plan, how: Pass) -> Iterator[Submit]:
                 yield lambda work, box: threads.submit(work.do, box, volume, chunks)
         else:
             yield lambda work, box: threads.submit(work.do, box, volume)
-
-
-class _Seen:
-    """The projections of a job, kept beside its journal so that a continued run has them whole.
-
-    A block is added before the journal notes it; adding it again after an interruption changes nothing.
-    """
-
-    def __init__(self, journal: Journal, volume: Volume) -> None:
-        path = journal.path.with_suffix(".projections")
-        empty = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
-        arrays = empty.along_z, empty.along_y, empty.along_x
-        size = sum(a.size for a in arrays)
-        if journal.done and not (path.is_file() and path.stat().st_size == size * volume.dtype.itemsize):
-            raise UsageError(
-                "a part of the unfinished conversion is gone",
-                file=path,
-                fix="add --overwrite to discard the rest of it and begin anew",
-            )
-        self._stored = np.memmap(path, volume.dtype, "r+" if journal.done else "w+", shape=(size,))
-        if not journal.done:
-            self._stored[...] = lowest(volume.dtype)
-        ends = np.cumsum([a.size for a in arrays])[:-1]
-        z, y, x = (v.reshape(a.shape) for v, a in zip(np.split(self._stored, ends), arrays, strict=True))
-        self._views = Projections(z, y, x, empty.factor)
-
-    def add(self, box: Box, part: Projections | None) -> None:
-        """Take in a block, and see it to the disk."""
-        if part is not None:
-            self._views.add(box[-4:], part)
-            self._stored.flush()
-
-    def all(self) -> Projections:
-        """A copy in memory; the file may go."""
-        v = self._views
-        return Projections(np.array(v.along_z), np.array(v.along_y), np.array(v.along_x), v.factor)

@@ -130,8 +130,8 @@ class Journal:
 
     def remove(self) -> None:
         """The job is done, or is not to be continued: the journal and what lies beside it go."""
-        for path in (self.path, self.path.with_suffix(".projections"), self.path.with_suffix(".spool")):
-            path.unlink(missing_ok=True)
+        for suffix in (".journal", ".projections", ".labels", ".spool"):
+            self.path.with_suffix(suffix).unlink(missing_ok=True)
 
     def start(self, plan: Plan, created: str) -> None:
         """Note the plan; `created` is the date that a continued run must write again."""

@@ -130,5 +130,5 @@ def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Calla
                         raise
                     except InputError as error:
                         blank(common)  # rows of it may have come before the damage
-                        missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
+                        missing.append(Missing.of(common, error))
     return Spool(path, slab, volume.dtype, tuple(missing))

@@ -110,5 +110,5 @@ def _read_what_there_is(volume: Volume, box: Box, out: Array) -> list[Missing]:
         except UnreadableError:
             raise  # a share that is gone has no damaged units: the run stops, and continues when it is back
         except InputError as error:
-            missing.append(Missing(tuple((s.start, s.stop) for s in common), str(error)))
+            missing.append(Missing.of(common, error))
     return missing

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape, full_box
+from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import UsageError
 from neuropack.volume import Volume
 from neuropack.writers.pyramid import LevelShape, downsample, plan_levels
 from neuropack.writers.shards import Codec, ShardedArray
 from neuropack.writers.sink import Findings, Part
 from neuropack.writers.store import Store
+from neuropack.writers.summaries import LABEL_VALUES, PROJECTIONS, distinct, label_value_files, projection_files
+from neuropack.writers.survey import Statistics
 
 if TYPE_CHECKING:
     import zarr
@@ -37,6 +40,7 @@ _UNIT = {
 # What a viewer gives channels without a colour, in order: green, magenta, cyan, yellow, red, blue.
 _SLAB = 16  # planes or rows that a thread downsamples at a time; even
 _SMALLEST_SHARD = 32  # along any axis, for a level that is made directly from blocks of level 0
+_MOST_COLORS = 10_000  # of labels; a root of many megabytes would be slow to open
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 
 
@@ -151,6 +155,7 @@ class OmeZarrEncoder:
         """Store a block of level 0, and what it makes of the finer of the other levels."""
         lead = tuple(s for s, a in zip(box, self.axes, strict=True) if a not in self.drop)[: len(self.lead)]
         files: dict[str, tuple[int, str]] = {}
+        labels = distinct(block) if self.labels else None
         for i, (level, grid, array) in enumerate(zip(self.levels, self.grids, self.arrays, strict=True)):
             if not grid.direct:
                 break
@@ -160,7 +165,7 @@ class OmeZarrEncoder:
             target = lead + self.spatial(tuple(zyx))
             files |= array.write(target, block.reshape(box_shape(target)), pool)
         self.store.sync(files)
-        return Part(files)
+        return Part(files, labels=labels)
 
     def shrink(self, block: Array, i: int, pool: Executor | None) -> Array:
         """Make a block of level `i` from one of the level before."""
@@ -248,14 +253,9 @@ class OmeZarrSink:
 
     def _create(self) -> list[zarr.Array[Any]]:
         import zarr
-        from zarr.codecs import BloscCname, BloscCodec, BloscShuffle, Crc32cCodec
+        from zarr.codecs import Crc32cCodec
 
         encoder = self.encoder
-        codec = BloscCodec(
-            cname=BloscCname(encoder.codec.name),
-            clevel=encoder.codec.level,
-            shuffle=BloscShuffle(encoder.codec.mode),
-        )
         return [
             zarr.create_array(
                 encoder.store.zarr(),
@@ -265,7 +265,7 @@ class OmeZarrSink:
                 chunks=array.chunk,
                 shards=array.shard,
                 # blosc is in the Zarr v3 core: a bare shuffle codec is not, and viewers lack it
-                compressors=[codec, Crc32cCodec()],
+                compressors=[encoder.codec.zarr(), Crc32cCodec()],
                 fill_value=0,
                 dimension_names=[a.lower() for a in self.axes],
                 zarr_format=3,
@@ -286,7 +286,7 @@ class OmeZarrSink:
         """The shards are on the disk already."""
 
     def finish(self, findings: Findings) -> None:
-        """Make the coarser levels, each from the one before, and write the metadata last."""
+        """Make the coarser levels, each from the one before; store what was learned; write the metadata last."""
         self.record = {**self.record, "statistics": [s.to_json() for s in findings.statistics]}
         if findings.missing:
             self.record["missing"] = [{"box": m.box, "reason": m.reason} for m in findings.missing]
@@ -295,15 +295,26 @@ class OmeZarrSink:
                 if not grid.direct:
                     self._make(i, pool)
         store = self.encoder.store
-        names = [f"{array.name}/zarr.json" for array in self.encoder.arrays]
-        store.sync(names)
-        node = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": self.ome(), "neuropack": self.record}}
-        store.write("zarr.json", [json.dumps(node, indent=2).encode()])
+        written = {f"{a.name}/zarr.json": store.read(f"{a.name}/zarr.json") or b"" for a in self.encoder.arrays}
+        if findings.labels is not None:
+            written |= self._store(label_value_files(findings.labels, self.encoder.codec), LABEL_VALUES)
+        elif findings.projections is not None:
+            written |= self._store(projection_files(findings.projections, self.encoder.codec), PROJECTIONS)
+        store.sync(written)
+        attributes = {"ome": self.ome(findings), "neuropack": self.record}
+        node = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+        written["zarr.json"] = json.dumps(node, indent=2).encode()
+        store.write("zarr.json", [written["zarr.json"]])
         store.sync(["zarr.json"])
-        if self.encoder.digests:
-            for name in (*names, "zarr.json"):
-                data = store.read(name) or b""
-                self.files[name] = len(data), hashlib.sha256(data).hexdigest()
+        for name, data in written.items():
+            self.files[name] = len(data), hashlib.sha256(data).hexdigest() if self.encoder.digests else ""
+
+    def _store(self, files: Mapping[str, bytes], name: str) -> Mapping[str, bytes]:
+        """Store what lies beside the levels, and name it in the record."""
+        for key, data in files.items():
+            self.encoder.store.write(key, [data])
+        self.record[name] = name
+        return files
 
     def _make(self, i: int, pool: Executor) -> None:
         """Make a level from the one before it, shard by shard, a row of chunks at a time."""
@@ -334,7 +345,7 @@ class OmeZarrSink:
     def close(self) -> None:
         """Nothing is open."""
 
-    def ome(self) -> dict[str, Any]:
+    def ome(self, findings: Findings) -> dict[str, Any]:
         """The ``ome`` attribute: multiscales with scale and translation per level, and omero or image-label."""
         name = self._name
         multiscale: dict[str, Any] = {
@@ -350,7 +361,9 @@ class OmeZarrSink:
         if "T" in self.axes and self.volume.times_s is None:
             # the file states no times: the axis counts frames, and no unit is invented
             multiscale["axes"][0].pop("unit")
-        extra = {"image-label": self._image_label()} if self.labels else {"omero": self._omero(name)}
+        extra = {"omero": self._omero(name, findings)}
+        if self.labels:
+            extra = {"image-label": _image_label(findings.labels)}
         return {"version": VERSION, "multiscales": [multiscale], **extra}
 
     def _transforms(self, level: LevelShape) -> list[dict[str, Any]]:
@@ -368,9 +381,9 @@ class OmeZarrSink:
         times = self.volume.times_s
         return float(np.mean(np.diff(times))) if times is not None and len(times) > 1 else 1.0
 
-    def _omero(self, name: str) -> dict[str, Any]:
-        limits = _display_limits(self._arrays[-1], self.axes.index("C"))
+    def _omero(self, name: str, findings: Findings) -> dict[str, Any]:
         kind = np.iinfo(self.volume.dtype) if self.volume.dtype.kind in "iu" else None
+        windows = [_window(seen) for seen in findings.statistics]
         channels = [
             {
                 "label": c.name or f"channel_{i}",
@@ -386,46 +399,33 @@ class OmeZarrSink:
                     "end": high,
                 },
             }
-            for i, (c, (low, high)) in enumerate(zip(self.volume.channels, limits, strict=True))
+            for i, (c, (low, high)) in enumerate(zip(self.volume.channels, windows, strict=True))
         ]
         rdefs = {"defaultT": 0, "defaultZ": self.volume.size_zyx[0] // 2, "model": "color"}
         return {"version": VERSION, "name": name, "rdefs": rdefs, "channels": channels}
 
-    def _image_label(self) -> dict[str, Any]:
-        """Colours by the golden angle, so that neighbouring labels differ; from the labels that are there."""
-        import colorsys
 
-        values: set[int] = set()
-        for box in _tiles(self._arrays[0].shape, self._arrays[0].shards or self._arrays[0].chunks):
-            values |= set(np.unique(np.asarray(self._arrays[0][box])).tolist())
-        colors = []
-        for value in sorted(values - {0}):
-            rgb = colorsys.hsv_to_rgb(value * 0.618033988749895 % 1, 0.75, 1.0)
-            colors.append({"label-value": value, "rgba": [*(round(255 * v) for v in rgb), 255]})
-        return {"version": VERSION, "colors": colors}
+def _window(seen: Statistics) -> tuple[float, float]:
+    """Where a display window may start and end: the 1st and the 99.9th percentile."""
+    low, high = seen.percentile(1), seen.percentile(99.9)
+    return (low, max(high, low + 1)) if math.isfinite(low) else (0.0, 1.0)
+
+
+def _image_label(labels: Array | None) -> dict[str, Any]:
+    """Colours by the golden angle, so that neighbouring labels differ; left to viewers where there are many."""
+    import colorsys
+
+    colors = []
+    for value in labels.tolist() if labels is not None and len(labels) <= _MOST_COLORS else ():
+        rgb = colorsys.hsv_to_rgb(value * 0.618033988749895 % 1, 0.75, 1.0)
+        colors.append({"label-value": value, "rgba": [*(round(255 * v) for v in rgb), 255]})
+    return {"version": VERSION, **({"colors": colors} if colors else {})}
 
 
 def _tiles(shape: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Box]:
     starts = (range(0, n, s) for n, s in zip(shape, step, strict=True))
     for corner in product(*starts):
         yield tuple(slice(c, min(c + s, n)) for c, s, n in zip(corner, step, shape, strict=True))
-
-
-def _display_limits(array: zarr.Array[Any], c_axis: int) -> list[tuple[float, float]]:
-    """Per channel the 1st and 99.9th percentile of the coarsest level, where a display window may start and end."""
-    limits = []
-    for c in range(array.shape[c_axis]):
-        box = list(full_box(array.shape))
-        box[c_axis] = slice(c, c + 1)
-        # the coarsest level is small in plane; a very deep stack is thinned out along z
-        depth = array.ndim - 3
-        if depth > c_axis:
-            box[depth] = slice(0, array.shape[depth], max(1, array.shape[depth] // 64))
-        values = np.asarray(array[tuple(box)])
-        values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-        low, high = np.percentile(values, [1, 99.9]) if values.size else (0.0, 1.0)
-        limits.append((float(low), float(max(high, low + 1))))
-    return limits
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

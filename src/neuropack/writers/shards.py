@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuropack.axes import Array, Box
 from neuropack.errors import UsageError
 from neuropack.writers.store import Store
+
+if TYPE_CHECKING:
+    from zarr.codecs import BloscCodec
 
 _ABSENT = 2**64 - 1
 _NAMES = ("zstd", "lz4", "lz4hc", "zlib")
@@ -42,6 +45,12 @@ class Codec:
     def mode(self) -> str:
         """The filter in front, as blosc calls it."""
         return "shuffle" if self.shuffle else "noshuffle"
+
+    def zarr(self) -> BloscCodec:
+        """The same for zarr-python."""
+        from zarr.codecs import BloscCname, BloscCodec, BloscShuffle
+
+        return BloscCodec(cname=BloscCname(self.name), clevel=self.level, shuffle=BloscShuffle(self.mode))
 
     def encode(self, chunk: Array) -> bytes:
         """Compress a contiguous array."""

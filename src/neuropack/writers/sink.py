@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 from neuropack.axes import Array, Box
-from neuropack.errors import NeuropackError
+from neuropack.errors import InputError, NeuropackError
 from neuropack.writers.survey import Projections, Statistics
 
 
@@ -23,10 +23,12 @@ class Part:
     Attributes:
         files: stored already: path below the output to bytes and SHA-256 ("" where it was not asked for).
         chunks: still to be put in place: dataset, offset in it, stored stream.
+        labels: of a label image, the values but 0 that the block holds, sorted.
     """
 
     files: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     chunks: Sequence[tuple[str, tuple[int, ...], bytes]] = ()
+    labels: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class Missing:
 
     box: tuple[tuple[int, int], ...]
     reason: str
+
+    @classmethod
+    def of(cls, box: Box, error: InputError) -> Self:
+        """What an error kept from being decoded. The reason has no path: no result tells where it was made."""
+        told = (error.where, error.what, error.found)
+        return cls(tuple((s.start, s.stop) for s in box), ": ".join(t for t in told if t))
 
 
 @dataclass(frozen=True)
@@ -45,11 +53,13 @@ class Findings:
         statistics: one per channel.
         missing: what could not be decoded; empty but where the user asked to go on.
         projections: maxima of the first time point, where they were made.
+        labels: of a label image, every value but 0, sorted.
     """
 
     statistics: tuple[Statistics, ...] = ()
     missing: tuple[Missing, ...] = ()
     projections: Projections | None = None
+    labels: Array | None = None
 
 
 class Encoder(Protocol):
