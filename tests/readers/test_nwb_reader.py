@@ -62,8 +62,8 @@ def volume(shape: tuple[int, ...], axes: str = "CZYX", dtype: str = "u2", **fiel
 
 def write(path: Path, image: Volume, meta: NwbMetadata = META) -> Path:
     sink = NwbSink(path, image, meta)
-    for box in chunks_of(full_box(image.shape), sink.footprint):
-        sink.write(box, image.read(box))
+    for box in chunks_of(full_box(image.shape), sink.encoder.footprint):
+        sink.commit(sink.encoder.encode(box, image.read(box), None))
     sink.finish()
     return path
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+import math
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from neuropack.axes import Array, Box
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.volume import Volume
 from neuropack.writers.nwb_file import Layout, create, describe, safe_name, stored_dtype
+from neuropack.writers.nwb_journal import CommittedFile, log_paths
 from neuropack.writers.nwb_pixels import chunk_shape, chunks_of, encode
-from neuropack.writers.sink import Part, Statistics, Unresumable
+from neuropack.writers.sink import Findings, Part, Unresumable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class NwbEncoder:
         timed: the image has a time axis.
         chunk: chunk lengths (z, y, x).
         dtype: type of the datasets, in the byte order of the file.
-        level: of ISA-L, 0 (fastest) to 3 (smallest).
+        level: of the compression: 0 stores, 1 to 3 are those of ISA-L. 1 is mostly the best of these.
     """
 
     layout: Layout
@@ -147,16 +148,15 @@ class NwbEncoder:
 class NwbSink:
     """Writes one image into a new NWB file (see `neuropack.writers.sink.Sink`).
 
-    Between two flushes the file's index stays as the last flush left it, because HDF5 is told to keep it in memory
-    and pixels only go where the index does not point yet. A process killed there leaves a file to continue.
-    While the index itself is written a marker file stands beside it, so that a death in that moment is seen.
+    Only what `flush` saw to the disk counts: whatever interrupts the process later, the file is continued from
+    there (see `neuropack.writers.nwb_journal`).
 
     Args:
         path: the temporary name to write under.
         volume: the image; its pixels are not read here.
         metadata: everything else.
         resume: continue the file at `path`.
-        workers: threads that compress; None for one per processor.
+        level: of the compression, 0 (none) to 3; see `NwbEncoder`.
 
     Raises:
         UsageError: a voxel size is not known.
@@ -166,52 +166,51 @@ class NwbSink:
     """
 
     def __init__(
-        self,
-        path: Path,
-        volume: Volume,
-        metadata: NwbMetadata,
-        resume: bool = False,
-        workers: int | None = None,
-        level: int = 1,
+        self, path: Path, volume: Volume, metadata: NwbMetadata, resume: bool = False, level: int = 1
     ) -> None:
         _check(volume)
-        self._path, self._marker = path, path.with_name(path.name + ".flushing")
+        self._path = path
         self.encoder = NwbEncoder.of(volume, metadata.stack_name, level)
-        self.footprint = self.encoder.footprint
         self._file: Any = None
         self._datasets: dict[str, Any] = {}
         if not resume:
             contents = describe(volume, metadata, self.encoder.layout, self.encoder.chunk)
-            with self._index_written():
+            with _errors(path):
+                for log in log_paths(path):
+                    log.unlink(missing_ok=True)
                 create(path, contents)
-        self._open(volume, metadata)
-        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, "neuropack-nwb")
-
-    def write(self, box: Box, block: Array) -> None:
-        """Encode a block in threads and put it in place."""
-        self.commit(self.encoder.encode(box, block, self._pool))
+        try:
+            self._disk = CommittedFile(path)
+        except OSError as error:
+            raise self._cannot(str(error)) from error
+        try:
+            self._open(volume, metadata)
+            self.flush()
+        except BaseException:
+            self.close()
+            raise
 
     def commit(self, part: Part) -> None:
         """Put the chunks of a block in place. The order of the calls decides the order in the file."""
-        with self._errors():
+        with _errors(self._path, self._disk):
             for name, offset, stream in part.chunks:
                 self._datasets[name].id.write_direct_chunk(offset, stream)
 
     def flush(self) -> None:
-        """Bring pixels and index to the disk."""
-        with self._index_written():
+        """Return when everything committed so far is on the disk."""
+        with _errors(self._path, self._disk):
             self._file.flush()
-            _sync(self._path)
+            self._disk.commit()
 
-    def finish(self, statistics: Sequence[Statistics] = ()) -> None:  # NWB has no place for them
+    def finish(self, findings: Findings | None = None) -> None:  # NWB has no place for them
         """Check that no chunk is missing, and close the file.
 
         Raises:
             OutputError: a chunk was never written.
         """
-        with self._errors():
+        with _errors(self._path, self._disk):
             for name, dataset in self._datasets.items():
-                want = int(np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]))
+                want = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
                 have = dataset.id.get_num_chunks()
                 if have != want:
                     raise OutputError(
@@ -222,88 +221,59 @@ class NwbSink:
                         found=str(have),
                         fix="convert again with --overwrite",
                     )
-        with self._index_written():
             self._close_file()
-            _sync(self._path)
-        self._pool.shutdown()
+            self._disk.complete()
 
     def close(self) -> None:
-        """Close the file as it is. Where even that fails, the marker stays and the file will be started over."""
-        self._pool.shutdown(cancel_futures=True)
-        if self._file is not None:
-            with suppress(OutputError), self._index_written():
-                self._close_file()
+        """Let go of the file as the last flush left it."""
+        self._disk.drop()
+        self._close_file()
+        self._disk.close()
 
     def _close_file(self) -> None:
         file, self._file, self._datasets = self._file, None, {}
-        file.close()
+        if file is not None:
+            file.close()
 
     def _open(self, volume: Volume, metadata: NwbMetadata) -> None:
         import h5py
 
-        def cannot(why: str) -> Unresumable:
-            return Unresumable(f"the unfinished file cannot be continued: {why}", file=self._path)
-
-        if self._marker.exists():
-            raise cannot("it was interrupted while its index was written")
         layout = self.encoder.layout
         shape = layout.inside(volume.n_times, volume.size_zyx)
         chunks = layout.inside(1, self.encoder.chunk)
         times = 1 if layout.series else volume.n_times
         try:
-            self._file = h5py.File(self._path, "r+")
-            index = self._file.id.get_mdc_config()
-            index.evictions_enabled = False  # the index reaches the disk in flush() and finish() only
-            index.incr_mode, index.decr_mode, index.flash_incr_mode = 0, 0, 0
-            self._file.id.set_mdc_config(index)
+            self._file = h5py.File(self._disk, "r+")
             if self._file["identifier"].asstr()[()] != metadata.identifier:
-                raise cannot("it is another image's")
+                raise self._cannot("it is another image's")
             for time in range(times):
                 for channel in range(volume.n_channels):
                     name = layout.dataset(time, channel)
                     dataset = self._file[name]
                     if (dataset.shape, dataset.chunks, dataset.dtype) != (shape, chunks, self.encoder.dtype):
-                        raise cannot(f"{name} has another shape or type")
+                        raise self._cannot(f"{name} has another shape or type")
                     self._datasets[name] = dataset
         except (OSError, KeyError, RuntimeError, AttributeError) as error:
-            self._abandon()
-            raise cannot(str(error)) from error
-        except Unresumable:
-            self._abandon()
-            raise
+            raise self._cannot(str(error)) from error
 
-    def _abandon(self) -> None:
-        if self._file is not None:
-            self._close_file()
-
-    @contextmanager
-    def _index_written(self) -> Iterator[None]:
-        """Around everything that changes the index on the disk."""
-        with self._errors():
-            self._marker.touch()
-            _sync(self._marker)
-            yield
-            self._marker.unlink()
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError) as error:  # h5py raises either for a failing write
-            raise OutputError(
-                "the NWB file cannot be written",
-                file=self._path,
-                found=str(error),
-                fix="check permissions and free space, then run the same command again",
-            ) from error
+    def _cannot(self, why: str) -> Unresumable:
+        return Unresumable(f"the unfinished file cannot be continued: {why}", file=self._path)
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDWR)
+@contextmanager
+def _errors(path: Path, disk: CommittedFile | None = None) -> Iterator[None]:
+    """One voice for what fails. What HDF5 leaves half done must not be committed later."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        yield
+    except (OSError, RuntimeError) as error:  # h5py raises either for a failing write
+        if disk:
+            disk.drop()
+        raise OutputError(
+            "the NWB file cannot be written",
+            file=path,
+            found=str(error),
+            fix="check permissions and free space, then run the same command again",
+        ) from error
 
 
 def _check(volume: Volume) -> None:
