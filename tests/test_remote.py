@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pickle
 import threading
@@ -85,8 +86,11 @@ def test_zarr_asks_for_the_root_as_for_any_other(on: Callable[..., Remote]) -> N
     remote.claim("job")
     group = zarr.open_group(remote.store.zarr(), mode="w", zarr_format=3)
     group.attrs["a"] = 1
-    again = zarr.open_group(remote.store.zarr().with_read_only(True), mode="r")
-    assert again.attrs["a"] == 1
+    for store in (remote.store.zarr().with_read_only(True), pickle.loads(pickle.dumps(group.store))):  # noqa: S301
+        assert zarr.open_group(store, mode="r").attrs["a"] == 1
+        assert asyncio.run(store.exists("zarr.json"))
+    asyncio.run(group.store.set_if_not_exists("zarr.json", zarr.core.buffer.cpu.Buffer.from_bytes(b"{}")))
+    assert remote.store.read("zarr.json") != b"{}"
     with pytest.raises(zarr.errors.ContainsGroupError):
         zarr.create_group(remote.store.zarr(), zarr_format=3)
 

@@ -106,5 +106,7 @@ class HeldZarrStore(ZarrStore):
             await super().set(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        if key != ROOT or not await self.exists(ROOT):
-            await (self.set(key, value) if key == ROOT else super().set_if_not_exists(key, value))
+        if key != ROOT:
+            await super().set_if_not_exists(key, value)
+        elif not await self.exists(ROOT):
+            await self.set(ROOT, value)

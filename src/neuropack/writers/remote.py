@@ -123,7 +123,6 @@ class Remote:
             from neuropack.writers import nwb
 
             with self._beside.open(self.name) as file:
-                file.peek(1)  # who cannot be read is told here; h5py would take it for another kind of file
                 record = nwb.read_record(cast(Path, file))  # h5py takes either
         else:
             data = self.store.store.read(ROOT)
@@ -234,7 +233,6 @@ class Remote:
             file.unlink()
         elif file is None and root is not None:
             self.store.store.write(ROOT, [root])
-            self.store.held.unlink()
         elif self.read_record() is None:
             raise OutputError(
                 "what was to be published is not on this machine any more",
