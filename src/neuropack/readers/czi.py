@@ -21,7 +21,7 @@ from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
 from neuropack.readers.czi_metadata import CziMetadata, read_metadata
 from neuropack.readers.czi_segments import ZSTD1, Tile, decode_bgr48, read_tiles, read_time_stamps
-from neuropack.readers.problems import damaged, reading
+from neuropack.readers.problems import Original, damaged, reading
 from neuropack.volume import Volume, VoxelSize
 
 # Numbers of the specification; the others (complex, 32 and 64 bit integers, BGRA) have no decoder.
@@ -152,8 +152,8 @@ class CziPixels:
     The file is opened with the first box. libCZI's reader is used by one thread at a time.
     """
 
-    def __init__(self, path: Path, scene: _Scene) -> None:
-        self._path, self._scene = path, scene
+    def __init__(self, original: Original, scene: _Scene) -> None:
+        self._path, self._original, self._scene = original.path, original, scene
         self._dtype = np.dtype(_DTYPES[scene.pixel_type])
         self._colour = scene.pixel_type.startswith("Bgr")
         self._lock = threading.Lock()
@@ -188,7 +188,8 @@ class CziPixels:
     def _plane(self, plane: Plane, roi: tuple[int, int, int, int]) -> Array:
         """A rectangle (x, y, width, height; as numbered in the file) of a plane: (Y, X, 1 or 3), blue first."""
         tiles = self._tiles(plane)
-        with reading(self._path, "CZI", self._where(plane)):
+        where = self._where(plane)
+        with self._original.unchanged(where), reading(self._path, "CZI", where):
             if self._scene.misread_by_libczi:
                 return self._compose(tiles, roi)
             at = {"T": plane[0], "C": plane[1], "Z": plane[2], **self._scene.extra}
@@ -305,6 +306,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     """
     from pylibCZIrw import czi
 
+    original = Original(path)
     with reading(path, "CZI"):
         tiles = read_tiles(path)
         with czi.open_czi(str(path)) as document:
@@ -326,7 +328,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
                 native_axes="TCZYXS" if colour else "TCZYX",
                 native_shape=(*scene.shape, 3) if colour else scene.shape,
                 dtype=np.dtype(_DTYPES[scene.pixel_type]),
-                pixels=CziPixels(path, scene),
+                pixels=CziPixels(original, scene),
                 voxel_size_um=metadata.voxel_size_um,
                 channels=() if colour else channels,
                 times_s=times,

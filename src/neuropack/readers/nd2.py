@@ -15,7 +15,7 @@ import numpy as np
 from neuropack.readers import nd2_metadata as about
 from neuropack.readers.nd2_pixels import MAGIC, Layout, Nd2Pixels, find_frame, open_nd2
 from neuropack.readers.positioned_file import PositionedFile
-from neuropack.readers.problems import reading
+from neuropack.readers.problems import Original, reading
 from neuropack.volume import Volume
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     Raises:
         InputError: when the file is cut short or damaged.
     """
+    original = Original(path)
     with reading(path, "ND2"), open_nd2(path) as file:
         layout = _layout(file)
         with PositionedFile(path) as raw:
@@ -83,7 +84,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
                 native_axes=layout.axes,
                 native_shape=layout.loop_shape + layout.frame_shape,
                 dtype=file.dtype,
-                pixels=Nd2Pixels(path, layout, position),
+                pixels=Nd2Pixels(original, layout, position),
                 voxel_size_um=about.voxel_size(file, metadata),
                 channels=() if layout.samples > 1 else about.channels(metadata, layout.channels),
                 times_s=about.times(file, layout.time_points(position)) if "T" in layout.loops else None,

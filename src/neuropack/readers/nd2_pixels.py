@@ -14,7 +14,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.readers.positioned_file import PositionedFile
-from neuropack.readers.problems import reading
+from neuropack.readers.problems import Original, reading
 
 if TYPE_CHECKING:
     from nd2 import ND2File
@@ -98,8 +98,9 @@ class Nd2Pixels:
     reads them, count as resident memory, and a frame of 30,000 x 30,000 need not be decoded whole.
     """
 
-    def __init__(self, path: Path, layout: Layout, position: int) -> None:
-        self._path, self._layout, self._position = path, layout, position
+    def __init__(self, original: Original, layout: Layout, position: int) -> None:
+        self._path, self._original = original.path, original
+        self._layout, self._position = layout, position
         self._lock = threading.Lock()
         self._file: ND2File | None = None
         self._raw: PositionedFile | None = None
@@ -114,7 +115,7 @@ class Nd2Pixels:
             number = self._layout.frame(self._position, place)
             letters = zip(self._layout.axes, place, strict=False)
             where = f"frame {number} ({' '.join(f'{a}={i}' for a, i in letters)})" if place else f"frame {number}"
-            with reading(self._path, "ND2", where):
+            with self._original.unchanged(where), reading(self._path, "ND2", where):
                 if self._layout.by_rows:
                     self._rows(number, box[n:], out[at])
                 else:

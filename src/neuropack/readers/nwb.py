@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
+from neuropack.readers.problems import Original, from_system, unreadable
 from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -57,6 +59,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     """
     import h5py
 
+    original = Original(path)
     try:
         with h5py.File(path, "r") as file:
             stacks = [_container(path, name, group) for name, group in _containers(file)]
@@ -73,14 +76,19 @@ def open_file(path: Path) -> tuple[Volume, ...]:
             fix="read it with pynwb and save its pixels as OME-TIFF, then convert that",
         )
     stacks = _join_times(stacks)
-    return tuple(_volume(path, stack, acquired, len(stacks) > 1) for stack in stacks)
+    return tuple(_volume(original, stack, acquired, len(stacks) > 1) for stack in stacks)
 
 
 def _damaged(path: Path, where: str | None, error: Exception) -> InputError:
+    told = re.search(r"errno = ([1-9]\d*)", str(error))  # HDF5 has it in the text only
+    system = OSError(int(told[1]), os.strerror(int(told[1]))) if told else from_system(error)
+    if system:
+        return unreadable(path, system, where=where)
     return InputError(
         "the HDF5 file is damaged or incomplete",
         file=path,
         where=where,
+        expected="data that HDF5 can read",
         found=str(error),
         fix="copy the file again from its source and compare its checksum",
     )
@@ -253,18 +261,18 @@ def _join_times(stacks: list[_Stack]) -> list[_Stack]:
     return joined
 
 
-def _volume(path: Path, stack: _Stack, acquired: str | None, several: bool) -> Volume:
+def _volume(original: Original, stack: _Stack, acquired: str | None, several: bool) -> Volume:
     zyx = stack.shape[1:] if stack.series else stack.shape
     timed = stack.series or len(stack.datasets) > 1
     times = stack.shape[0] if stack.series else len(stack.datasets)
     return Volume(
-        path=path,
+        path=original.path,
         format="NWB",
         scene=stack.name if several else None,
         native_axes=("T" if timed else "") + "C" + ("YX" if stack.planar else "ZYX"),
         native_shape=((times,) if timed else ()) + (len(stack.channels), *zyx),
         dtype=stack.dtype,
-        pixels=_Pixels(path, stack, timed),
+        pixels=_Pixels(original, stack, timed),
         voxel_size_um=stack.voxel_size_um,
         channels=stack.channels,
         times_s=stack.times_s,
@@ -277,8 +285,8 @@ def _volume(path: Path, stack: _Stack, acquired: str | None, several: bool) -> V
 class _Pixels:
     """Boxes of the datasets of one image. HDF5 decodes whole chunks, one at a time, under its own lock."""
 
-    def __init__(self, path: Path, stack: _Stack, timed: bool) -> None:
-        self._path, self._stack, self._timed = path, stack, timed
+    def __init__(self, original: Original, stack: _Stack, timed: bool) -> None:
+        self._path, self._original, self._stack, self._timed = original.path, original, stack, timed
         self._file: Any = None
         self._lock = Lock()
 
@@ -300,9 +308,13 @@ class _Pixels:
         return out
 
     def _piece(self, time: int, channel: int, box: Box, into: Array) -> None:
+        name = self._stack.datasets[time][channel]
+        with self._original.unchanged(name):
+            self._fill(name, box, into)
+
+    def _fill(self, name: str, box: Box, into: Array) -> None:
         import h5py
 
-        name = self._stack.datasets[time][channel]
         try:
             if self._file is None:
                 self._file = h5py.File(self._path, "r")

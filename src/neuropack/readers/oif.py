@@ -76,7 +76,7 @@ class OifPixels:
         for at in np.ndindex(*box_shape(box[:-2])):
             place = tuple(s.start + i for s, i in zip(box, at, strict=False))
             name = self._layout.planes[place]
-            with reading(self._path, self._kind, name):
+            with self._files.original(name).unchanged(name), reading(self._path, self._kind, name):
                 plane = _decode(self._files.read(name), name)
                 if (plane.shape, plane.dtype) != (self._layout.shape[-2:], self._layout.dtype):
                     raise ValueError(f"The plane is {plane.shape} {plane.dtype}, unlike the first.")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from neuropack.errors import InputError
 from neuropack.readers import compound
+from neuropack.readers.problems import Original
 
 _DECIMAL_COMMA = re.compile(r"(-?\d+),(\d+)(\.0)?")  # "211,761.0", written on a computer set to German
 
@@ -30,6 +31,10 @@ class Files(Protocol):
         """Content of a file. Safe to call from threads."""
         ...
 
+    def original(self, name: str) -> Original:
+        """What the file that holds a file was when it was opened."""
+        ...
+
     def close(self) -> None:
         """Let go of the file; the next `read` opens it again."""
         ...
@@ -39,7 +44,7 @@ class OibFiles:
     """Files inside of a compound file. Opened when needed, read by one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._original = path, Original(path)
         self._lock = threading.Lock()
         self._streams: dict[str, str] = {}
         self._file: Any = None
@@ -77,6 +82,10 @@ class OibFiles:
             self._opened()
             return self._stream(self._streams[name])
 
+    def original(self, name: str) -> Original:
+        """That of the compound file."""
+        return self._original
+
     def close(self) -> None:
         """Close the compound file."""
         with self._lock:
@@ -111,15 +120,20 @@ class OifFiles:
                 found="the settings file alone",
                 fix="copy the folder too, under its old name",
             )
-        self._paths = {file.name: file for file in folder.iterdir() if file.is_file()} | {path.name: path}
+        files = [file for file in folder.iterdir() if file.is_file()]
+        self._originals = {file.name: Original(file) for file in (*files, path)}
 
     def names(self) -> Collection[str]:
         """Names of all files."""
-        return self._paths.keys()
+        return self._originals.keys()
 
     def read(self, name: str) -> bytes:
         """Content of a file."""
-        return self._paths[name].read_bytes()
+        return self._originals[name].path.read_bytes()
+
+    def original(self, name: str) -> Original:
+        """That of the file itself."""
+        return self._originals[name]
 
     def close(self) -> None:
         """Nothing stays open."""

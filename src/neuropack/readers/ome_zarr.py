@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from neuropack.axes import Array, Box, overlap
+from neuropack.axes import Array, Box, box_shape, overlap
 from neuropack.errors import InputError
+from neuropack.readers.problems import Original, from_system, unreadable
 from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
 
 _MICROMETRE = {
@@ -178,23 +179,32 @@ class ZarrPixels:
 
     def __init__(self, array: Any, path: Path, *, complete: bool) -> None:
         self._array, self._path, self._complete = array, path, complete
+        self._metadata = Original(path / ("zarr.json" if array.metadata.zarr_format == 3 else ".zarray"))
 
     def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode a box."""
+        if out is None:
+            out = np.empty(box_shape(box), self._array.dtype.newbyteorder("="))
+        where = " ".join(f"{s.start}:{s.stop}" for s in box)
+        with self._metadata.unchanged(where):  # of a lost share, Zarr would make an image of zeros
+            if self._complete:
+                self._require_shards(box)
+            self._fill(box, out, where)
+        return out
+
+    def _fill(self, box: Box, out: Array, where: str) -> None:
         from zarr.core.buffer import default_buffer_prototype
 
-        if self._complete:
-            self._require_shards(box)
         try:
-            if out is None:
-                return np.asarray(self._array[box])
             self._array.get_basic_selection(box, out=default_buffer_prototype().nd_buffer.from_numpy_array(out))
-            return out
         except Exception as error:  # the codecs' own errors, one per codec
+            if system := from_system(error):
+                raise unreadable(Path(system.filename or self._path), system, where=where) from error
             raise InputError(
                 "a chunk cannot be decoded",
                 file=self._path,
-                where=str([(s.start, s.stop) for s in box]),
+                where=where,
+                expected=f"chunks of {self._array.dtype} {'x'.join(map(str, self._array.chunks))}",
                 found=f"{type(error).__name__}: {error}",
                 fix="run neuropack validate to find every damaged chunk, then copy or convert the image again",
             ) from error

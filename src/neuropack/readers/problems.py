@@ -39,9 +39,16 @@ def unreadable(path: Path, error: OSError, *, where: str | None = None) -> Unrea
     )
 
 
-def from_system(error: BaseException) -> bool:
-    """True for an error of the operating system; formats' libraries raise OSError for damaged content too."""
-    return isinstance(error, OSError) and error.errno not in (None, 0, errno.EINVAL)
+def from_system(error: BaseException | None) -> OSError | None:
+    """The error of the operating system that an error is or was raised from, if any.
+
+    Formats' libraries raise OSError for damaged content too, without a number or as an invalid argument.
+    """
+    while error is not None:
+        if isinstance(error, OSError) and error.errno not in (None, 0, errno.EINVAL):
+            return error
+        error = error.__cause__
+    return None
 
 
 class Original:
@@ -81,16 +88,20 @@ class Original:
             )
 
     @contextmanager
-    def unchanged(self) -> Iterator[None]:
-        """Check after the block, and whatever error it has: in a changed file that is the reason of all others."""
+    def unchanged(self, where: str | None = None) -> Iterator[None]:
+        """Check after the block, and whatever error it has: in a changed file that is the reason of all others.
+
+        Args:
+            where: the plane or part of the file that is read.
+        """
         try:
             yield
         except UnreadableError:
             raise
         except InputError as error:
-            self.check(error.where)
+            self.check(error.where or where)
             raise
-        self.check()
+        self.check(where)
 
 
 def _time(nanoseconds: int) -> str:
@@ -134,6 +145,6 @@ def reading(path: Path, kind: str, where: str | None = None) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and from_system(error):
-            raise unreadable(path, error, where=where) from error
+        if system := from_system(error):
+            raise unreadable(path, system, where=where) from error
         raise damaged(path, kind, error, where=where) from error

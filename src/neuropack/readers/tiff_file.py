@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from neuropack.errors import InputError, UnreadableError
 from neuropack.readers.positioned_file import PositionedFile
-from neuropack.readers.problems import Original, damaged, first_bytes, unreadable
+from neuropack.readers.problems import Original, damaged, first_bytes, from_system, unreadable
 
 if TYPE_CHECKING:
     from tifffile import TiffFile
@@ -65,6 +65,8 @@ class TiffSource:
             self.raw.close()
             if isinstance(error, InputError):
                 raise
+            if system := from_system(error):
+                raise unreadable(path, system) from error
             raise damaged(path, "TIFF", error) from error  # tifffile raises many kinds
 
     def _check_magic(self) -> None:

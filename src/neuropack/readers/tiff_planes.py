@@ -13,7 +13,7 @@ import numpy as np
 
 from neuropack.axes import Array
 from neuropack.errors import InputError
-from neuropack.readers.problems import unreadable
+from neuropack.readers.problems import from_system, unreadable
 from neuropack.readers.tiff_file import TiffSource
 
 if TYPE_CHECKING:
@@ -220,8 +220,22 @@ def _plane(source: TiffSource, page: TiffPage | TiffFrame, label: str) -> Plane:
             raise ValueError("the page has no description of its layout")
         keyframe.init_decode()
     except Exception as error:  # tifffile raises many kinds
-        raise InputError("cannot be decoded", file=source.path, where=label, found=str(error)) from error
+        raise _unread(source, label, "cannot be decoded", error) from error
     return Plane(source, label, keyframe, page.dataoffsets, page.databytecounts, page.jpegtables)
+
+
+def _unread(source: TiffSource, label: str, what: str, error: Exception) -> InputError:
+    """The error of a page whose description tifffile cannot read or use."""
+    if system := from_system(error):
+        return unreadable(source.path, system, where=label)
+    return InputError(
+        what,
+        file=source.path,
+        where=label,
+        expected="a page of the TIFF format",
+        found=str(error) or type(error).__name__,
+        fix="copy the file again from its source",
+    )
 
 
 def page_plane(source: TiffSource, number: int, level: int = 0) -> Plane:
@@ -240,7 +254,7 @@ def page_plane(source: TiffSource, number: int, level: int = 0) -> Plane:
                 source.tif.filehandle.seek((page.subifds or ())[level - 1])
                 page = TiffPage(source.tif, (number, level - 1))
         except Exception as error:  # tifffile raises many kinds on a damaged file
-            raise InputError("a page cannot be read", file=source.path, where=label, found=str(error)) from error
+            raise _unread(source, label, "a page cannot be read", error) from error
         return _plane(source, page, label)
 
 
@@ -255,7 +269,7 @@ def series_plane(source: TiffSource, series: TiffPageSeries, number: int) -> Pla
         try:
             page = series[number]
         except Exception as error:  # tifffile raises many kinds on a damaged file
-            raise InputError("a page cannot be read", file=source.path, where=label, found=str(error)) from error
+            raise _unread(source, label, "a page cannot be read", error) from error
         if page is None or page.parent is not source.tif:
-            raise InputError("a page of the image is missing", file=source.path, where=label)
+            raise _unread(source, label, "a page of the image is missing", ValueError("no such page"))
         return _plane(source, page, label)
