@@ -110,6 +110,8 @@ def convert(
         outputs = {d: output_of(d) for d in destinations}
         pending = _pending(job, outputs, overwrite=overwrite)
         if not pending:
+            for output in outputs.values():
+                output.release()
             return Result("up to date", tuple(destinations), *_recorded(outputs))
         where = next(iter(pending))
         with ExitStack() as locks:
@@ -194,10 +196,10 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     journal = Journal(next(iter(outputs.values())).place, identity)
     resume = _load(journal, overwrite=overwrite)
     c_axis, total, progress = job.volume.axes.index("C"), job.volume.nbytes, job.how.progress
-    if journal.finished is None:
+    if journal.finished is None or any(output.lost() for output in outputs.values()):
         resume, sinks = _open(job, outputs, journal, resume=resume)
         try:
-            findings = _read_all(job, sinks, journal)
+            findings = _read_all(job, outputs, sinks, journal)
             if progress:
                 progress("finishing", total, total)
             for sink in sinks:
@@ -221,17 +223,24 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
 
 
-def _read_all(job: _Job, sinks: Sequence[Sink], journal: Journal) -> Findings:
+def _read_all(
+    job: _Job, outputs: Mapping[Destination, Output], sinks: Sequence[Sink], journal: Journal
+) -> Findings:
     """The pass.
 
     Raises:
         _ChangedError: the source is not the one it was in the beginning: what was read of it is worth nothing.
         InputError: it cannot be decoded.
     """
+
+    def check() -> None:
+        for output in outputs.values():
+            output.check()
+
     before = _dates(job.volume.path)
     damage: InputError | None = None
     try:
-        findings = engine.run(job.volume, sinks, journal, job.how)
+        findings = engine.run(job.volume, sinks, journal, replace(job.how, check=check))
     except InputError as error:
         damage = error
     now = _dates(job.volume.path)

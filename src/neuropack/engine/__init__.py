@@ -43,12 +43,14 @@ class Pass:
         keep_going: go on where a raw unit cannot be decoded: zeros stand there, and the result says so.
         opens: opens the image in another process; None keeps the pass in this one.
         progress: called as the work goes on.
+        check: called before a block is noted; it raises where the outputs are no longer this run's.
     """
 
     threads: int
     keep_going: bool = False
     opens: Callable[[], Volume] | None = None
     progress: Progress | None = None
+    check: Callable[[], None] | None = None
 
 
 def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> Findings:
@@ -95,6 +97,8 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> F
                 if labels:
                     labels.add([p.labels for p in outcome.parts if p.labels is not None])
                 files = [dict(part.files) for part in outcome.parts]
+                if how.check:
+                    how.check()
                 journal.note_block(i, Done(outcome.statistics, outcome.missing, files))
                 done += math.prod(box_shape(boxes[i])) * item
                 tick("pixels", done, volume.nbytes)

@@ -58,6 +58,10 @@ class Output(Protocol):
         """True where an earlier run left work that can be continued."""
         ...
 
+    def lost(self) -> bool:
+        """True where what a finished run left was discarded by another before it had its name."""
+        ...
+
     def refuse_foreign(self) -> None:
         """Stop where something is in the way that no journal knows.
 
@@ -68,6 +72,14 @@ class Output(Protocol):
 
     def clear(self) -> None:
         """Remove what an earlier run left."""
+        ...
+
+    def check(self) -> None:
+        """Make sure that the output is still this run's.
+
+        Raises:
+            OutputError: another run has taken it over.
+        """
         ...
 
     def publish(self, sent: Sent | None) -> None:
@@ -124,6 +136,10 @@ class LocalOutput:
         """True where the temporary name is taken."""
         return self.file.exists()
 
+    def lost(self) -> bool:
+        """Nobody can, while there is a journal."""
+        return False
+
     def refuse_foreign(self) -> None:
         """The temporary name is not to be taken by anybody else."""
         if self.file.exists():
@@ -136,6 +152,9 @@ class LocalOutput:
     def clear(self) -> None:
         """Remove the temporary name, and what lies beside it under names that begin with it."""
         _clear(self.file)
+
+    def check(self) -> None:
+        """The file lock is held until the end."""
 
     def publish(self, sent: Sent | None) -> None:
         """Rename; an earlier result gives way only now that the new one is complete."""
@@ -196,6 +215,10 @@ class RemoteOutput:
         """True where the lock was this machine's already."""
         return self._continues and (self.kind == "ome.zarr" or self.file.exists())
 
+    def lost(self) -> bool:
+        """True where somebody discarded the work since."""
+        return not self._continues
+
     def refuse_foreign(self) -> None:
         """Taking the lock has refused what is not ours."""
 
@@ -203,6 +226,10 @@ class RemoteOutput:
         """Remove what is below the URL."""
         self.remote.clear()
         _clear(self.file)
+
+    def check(self) -> None:
+        """Look at the lock beside the destination."""
+        self.remote.check()
 
     def publish(self, sent: Sent | None) -> None:
         """Write the root, or upload the file."""
