@@ -233,4 +233,4 @@ def test_an_array_is_one_piece() -> None:
     ((part, pixels),) = volume.stream(box, 1)
     assert part == box
     np.testing.assert_array_equal(pixels, NOISE[None][box])
-    assert volume.piece_bytes() == NOISE.nbytes
+    assert volume.piece_bytes() == 3 * NOISE.nbytes

@@ -276,7 +276,7 @@ class Volume:
         if isinstance(self.pixels, StreamedPixels):
             return self.pixels.piece_bytes()
         sizes = {math.prod(box_shape(block)) for block in self.pixels.native_blocks()}
-        return max(sizes) * self.dtype.itemsize
+        return 3 * max(sizes) * self.dtype.itemsize  # as stored, as the library decodes it, and as it is wanted
 
     @property
     def cheap_parts(self) -> bool:

@@ -28,7 +28,7 @@ from neuropack.volume import Volume, VoxelSize
 _PIXEL_TYPES = {0: "Gray8", 1: "Gray16", 2: "Gray32Float", 3: "Bgr24", 4: "Bgr48", 8: "Bgr96Float"}
 _DTYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4", "Bgr24": "u1", "Bgr48": "u2", "Bgr96Float": "f4"}
 _COMPRESSIONS = {0, 1, 2, 4, 5, 6}  # none, JPEG, LZW, JPEG XR, zstd0, zstd1
-_CACHE_BYTES = 128 * 2**20  # decoded tiles kept while a mosaic is read: neighbours share their overlaps
+_CACHE_BYTES = 32 * 2**20  # decoded tiles kept while a mosaic is read: neighbours share their overlaps
 
 Plane = tuple[int, int, int]  # T, C, Z as numbered in the file
 
