@@ -211,6 +211,40 @@ def test_a_channel_is_drawn_in_its_colour_and_the_window_of_its_percentiles(rele
     assert f"{low:.5g} to {high:.5g}" in page.words
 
 
+def test_each_channel_has_its_histogram_and_saturation(release: Path) -> None:
+    _, page = page_of(release)
+    drawn = [s for s in page.all("svg") if s.get("class") == "histogram"]
+    assert len(drawn) == 3
+    pixels = open_volume(release / IMAGE)[0]
+    low, high = f"{float(pixels.min()):.5g}", f"{float(pixels.max()):.5g}"
+    assert f"{low} {high} 0 %" in page.words
+
+
+def test_a_release_without_statistics_has_no_histograms(release: Path) -> None:
+    path = release / IMAGE / "zarr.json"
+    node = json.loads(path.read_text(encoding="utf-8"))
+    del node["attributes"]["neuropack"]["statistics"]
+    path.write_text(json.dumps(node), encoding="utf-8")
+    _, page = page_of(release)
+    assert not list(page.all("svg")) and "Saturated" not in page.words
+
+
+def test_an_image_whose_metadata_are_nested_without_end(release: Path) -> None:
+    (release / IMAGE / "zarr.json").write_text("[" * 100_000 + "]" * 100_000, encoding="utf-8")
+    _, page = page_of(release)
+    assert "the pixels cannot be shown" in page.words
+
+
+def test_damaged_projections_give_way_to_the_pyramid(release: Path) -> None:
+    _, page = page_of(release)
+    assert "of all voxels." in page.words
+    file = release / IMAGE / "projections/y/c/0/0/0"
+    file.write_bytes(file.read_bytes()[:40])
+    _, page = page_of(release)
+    assert "from level 0 of the pyramid." in page.words
+    assert len(list(page.all("img"))) == 7
+
+
 def test_the_scale_bar_is_as_long_as_it_says(release: Path) -> None:
     html, page = page_of(release)
     percent = re.search(r'class="bar" style="width: ([0-9.]+)%', html)
@@ -417,6 +451,7 @@ def test_pictures_do_not_depend_on_what_the_metadata_say_of_channels(release: Pa
 def test_damaged_pixels_are_told_and_the_rest_is_shown(release: Path) -> None:
     shard = next(f for f in (release / IMAGE / "0").rglob("*") if f.is_file() and f.name != "zarr.json")
     shard.write_bytes(shard.read_bytes()[:100])
+    shutil.rmtree(release / IMAGE / "projections")
     _, page = page_of(release)
     assert "the pixels cannot be shown" in page.words
     assert "Voxels C 3" in page.words
@@ -467,7 +502,7 @@ def test_a_single_plane_of_one_channel_is_shown_once(tmp_path: Path) -> None:
     describe(root, document(annotations=[]))
     _, page = page_of(root)
     assert len(list(page.all("img"))) == 1
-    assert "The single plane, from level 0 of the pyramid." in page.words
+    assert "The single plane, of all voxels." in page.words
 
 
 def test_the_same_release_gives_the_same_page(release: Path) -> None:

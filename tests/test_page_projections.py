@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +15,11 @@ from neuropack.convert import convert
 from neuropack.errors import InputError
 from neuropack.page import projections as p
 from neuropack.page.facts import flat, size_text
+from neuropack.page.histograms import HEIGHT, WIDTH, Histogram, _histogram
 from neuropack.readers import open_volume
+from neuropack.volume import from_array
 from neuropack.writers.ome_tiff import write_ome_tiff
+from neuropack.writers.survey import Statistics, histogram
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +41,7 @@ def test_a_large_stack_is_read_from_a_coarser_level(tmp_path: Path) -> None:
     write_ome_tiff(tmp_path / "raw.ome.tif", made.volume)
     with open_volume(tmp_path / "raw.ome.tif") as raw:
         convert(raw, [tmp_path / "a.ome.zarr"])
+    shutil.rmtree(tmp_path / "a.ome.zarr" / "projections")
     volume = open_volume(tmp_path / "a.ome.zarr")
     assert len(volume.levels) >= 1
     budget = 3 * int(np.prod(volume.levels[0].size_zyx))
@@ -43,6 +50,73 @@ def test_a_large_stack_is_read_from_a_coarser_level(tmp_path: Path) -> None:
     assert np.array_equal(found.along_z, np.asarray(volume.levels[0]).max(axis=1))
     with pytest.raises(InputError, match="too large to be shown"):
         p.choose_level(volume, 10)
+
+
+def test_the_projections_of_the_conversion_go_before_the_levels(tmp_path: Path) -> None:
+    whole = np.random.default_rng(1).normal(0, 9, (2, 3, 1100, 40)).astype("f4")
+    whole[0, :, 6:8] = np.nan  # a cell without a number
+    (tmp_path / "raw").write_bytes(b"raw")
+    convert(from_array(whole, "CZYX", path=tmp_path / "raw", voxel_size_um=(1, 1, 1)), [tmp_path / "a.ome.zarr"])
+    with open_volume(tmp_path / "a.ome.zarr") as volume:
+        found = p.project(volume, 10)  # no level is small enough
+    assert found.level is None
+    assert found.along_z.shape == (2, 550, 40)
+    assert np.array_equal(found.along_x[1], np.fmax.reduceat(whole[1].max(axis=2), np.arange(0, 1100, 2), axis=1))
+    assert found.along_y[0, 2, 7] == whole[0, 2, :, 7][~np.isnan(whole[0, 2, :, 7])].max()
+    assert np.isfinite(found.along_x).all()
+
+
+def counted(bins: list[list[float]], **more: float) -> Histogram | None:
+    return _histogram(
+        {"minimum": 0, "maximum": 10, "saturated": 1, "voxels": 50, "histogram": {"bins": bins}, **more}
+    )
+
+
+def tops(histogram: Histogram | None) -> list[float]:
+    assert histogram is not None
+    return [HEIGHT - float(v) for v in re.findall(r"V([0-9.]+)h2", histogram.path)]
+
+
+def test_a_histogram_is_drawn_from_the_smallest_to_the_largest_value() -> None:
+    found = counted([[0, 40], [9, 3]])
+    assert found is not None
+    assert (found.low, found.high, found.saturated) == (0, 10, 2)
+    heights = tops(found)
+    assert len(heights) == WIDTH / 2
+    assert [bool(h) for h in heights] == [True] * 6 + [False] * 48 + [True] * 6
+    assert heights[0] == HEIGHT
+    assert heights[-1] == pytest.approx(HEIGHT * np.log1p(3 / 6) / np.log1p(40 / 6), abs=0.05)
+
+
+def test_a_histogram_has_no_teeth_where_bins_are_wide() -> None:
+    values = np.random.default_rng(1).integers(1, 5000, 100_000).astype("u2")
+    found = Statistics(0, 5000, 0, values.size, histogram(values)).to_json()
+    heights = tops(_histogram(found))
+    assert min(heights[:-1]) > 0.9 * HEIGHT
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"minimum": "a"},
+        {"voxels": 0},
+        {"voxels": [1]},
+        {"histogram": None},
+        {"histogram": {"bins": 5}},
+        {"histogram": {"bins": [[1], [2, "x"], 7]}},
+        {"histogram": {"bins": [[1e308, 1], [1, 10**309]]}},
+        {"histogram": {"bins": [[1, 2**63], [2, 2**63]]}},
+        {"histogram": {"bins": [[-90, 1], [-80, 1]]}},
+        {"minimum": -1e308, "maximum": 1e308},
+        {"minimum": 5, "maximum": 5},
+        {"minimum": 9, "maximum": 5},
+    ],
+)
+def test_statistics_of_any_shape_draw_nothing(row: dict[str, Any]) -> None:
+    found = _histogram(
+        {"minimum": 0, "maximum": 9, "saturated": 0, "voxels": 9, "histogram": {"bins": [[1, 2], [3, 4]]}, **row}
+    )
+    assert found is None or found.path == ""
 
 
 def test_labels_are_seen_from_the_first_plane_on(small: simulate.SimulatedStack) -> None:

@@ -15,6 +15,7 @@ from neuropack import resources
 from neuropack.errors import InputError, OutputError
 from neuropack.issue import LEVELS, Issue, Report
 from neuropack.page import facts
+from neuropack.page.histograms import histograms
 from neuropack.page.neurons import neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
 from neuropack.release import METADATA
@@ -159,6 +160,7 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
         ("NWB", stack.get("nwb_path")),
         ("Labels", next((a.get("path") for a in labels), None)),
     ]
+    image = place.inside(stack.get("path"))
     sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
     return {
         "id": identifier,
@@ -167,6 +169,7 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
         "notes": [*notes, *([problem] if problem else [])],
         "facts": facts.facts(document, stack),
         "channels": facts.channel_rows(document, stack),
+        "histograms": histograms(image) if image else [],
         "everything": facts.everything(document, stack),
         "links": [(n, place.link(p), facts.text(p)) for n, p in [*links, ("Sidecar", sidecar)] if place.link(p)],
         "neurons": neurons,

@@ -49,7 +49,7 @@ class Pictures:
         main: from above, all channels. side: along x (right of it). below: along y.
         channels: each channel from above.
         bar_um, bar_percent: length of the scale bar, and its part of the width; None where no size is known.
-        level: the level of the pyramid that was read.
+        level: the level of the pyramid that was projected; None for all voxels.
         planes: how many planes the stack has.
         labels: the label image from above, where there is one.
     """
@@ -60,7 +60,7 @@ class Pictures:
     channels: list[ChannelPicture]
     bar_um: float | None
     bar_percent: float
-    level: int
+    level: int | None
     planes: int
     labels: View | None = None
     notes: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Maximum projections of a stack as small PNG images, read from the pyramid level that suits a page."""
+"""Maximum projections of a stack as small PNG images: those that the conversion took, or of a pyramid level."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.axes import Array
 from neuropack.errors import InputError
 from neuropack.volume import Volume
 from neuropack.writers.planes import planes
+from neuropack.writers.summaries import read_projections
 
 MAX_VOXELS = 64_000_000  # of all channels: what a page may read of a stack
 CONTRAST = (1.0, 99.8)  # percentiles of a projection that become black and full colour
@@ -25,12 +27,15 @@ Colours = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Maxima of each channel along z (channels, y, x), along y (channels, z, x) and along x (channels, z, y)."""
+    """Maxima of each channel along z (channels, y, x), along y (channels, z, x) and along x (channels, z, y).
+
+    `level`: of the pyramid that they are of; None for all voxels, a few of them to a cell where there are many.
+    """
 
     along_z: Floats
     along_y: Floats
     along_x: Floats
-    level: int
+    level: int | None
 
 
 def choose_level(volume: Volume, max_voxels: int = MAX_VOXELS) -> int:
@@ -53,7 +58,14 @@ def choose_level(volume: Volume, max_voxels: int = MAX_VOXELS) -> int:
 
 
 def project(volume: Volume, max_voxels: int = MAX_VOXELS) -> Projection:
-    """Project a stack; of a time series the first frame. Values that are no numbers count as 0."""
+    """Project a stack; of a time series the first frame. Values that are no numbers count as 0.
+
+    Raises:
+        InputError: the stack holds no projections, and even its coarsest level has more than `max_voxels` voxels.
+    """
+    stored = read_projections(volume)
+    if stored is not None:
+        return Projection(_numbers(stored.along_z), _numbers(stored.along_y), _numbers(stored.along_x), None)
     number = choose_level(volume, max_voxels)
     level = volume.level(number)
     (z, y, x), c = level.size_zyx, level.n_channels
@@ -61,11 +73,15 @@ def project(volume: Volume, max_voxels: int = MAX_VOXELS) -> Projection:
     for t, k, channel, raw in planes(level):
         if t > 0:
             break
-        plane = np.nan_to_num(raw.astype(np.float64), posinf=0, neginf=0)
+        plane = _numbers(raw)
         np.maximum(result.along_z[channel], plane, out=result.along_z[channel])
         result.along_y[channel, k] = plane.max(axis=0)
         result.along_x[channel, k] = plane.max(axis=1)
     return result
+
+
+def _numbers(values: Array) -> Floats:
+    return np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0)
 
 
 def project_labels(volume: Volume, max_voxels: int = MAX_VOXELS) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 
 EXACT = 64  # values below this have a histogram bin of their own; then 32 bins for each doubling
-_PER_DOUBLING = 32
+PER_DOUBLING = 32
 _COUNT_ALL = 1 << 26  # voxels of an image, up to which each is counted
 _EVERY = 4  # else every fourth row and column
 SIDE = 1024  # longest side of a projection
@@ -106,7 +106,7 @@ def histogram(values: Array) -> dict[float, int]:
 def _binned(values: Array, counts: Array) -> dict[float, int]:
     size = np.floor(np.abs(values))
     _, exponent = np.frexp(np.maximum(size, 1))
-    step = np.maximum(2.0 ** (exponent - 1) / _PER_DOUBLING, 1.0)
+    step = np.maximum(2.0 ** (exponent - 1) / PER_DOUBLING, 1.0)
     step[size < EXACT] = 1.0
     edge = np.floor(size / step) * step * np.where(values < 0, -1.0, 1.0)
     edges, where = np.unique(edge, return_inverse=True)
