@@ -214,7 +214,7 @@ def _open(place: _Place, path: object) -> Volume:
         raise InputError("is not in the release", file=facts.text(path) or "image_stacks.path")
     try:
         volume = open_file(found)[0]
-    except (TypeError, ValueError, LookupError, AttributeError) as error:  # values of a shape that nobody expected
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:  # nobody expected it
         raise InputError(
             "its metadata describe no image", file=found, found=f"{type(error).__name__}: {error}"
         ) from error
