@@ -91,7 +91,8 @@ def test_journal_survives_a_torn_line(tmp_path: Path) -> None:
     path = tmp_path / ".a.nwb.journal"
     first = Journal(tmp_path / "a.nwb", {"source": "a"})
     first.claim()
-    made = Plan((1, 2, 2, 3), (1, 1, 2, 3))
+    path.with_suffix(".projections").touch()
+    made = Plan((1, 3, 2, 3), (1, 1, 2, 3))
     first.start(made, "2026-01-01T00:00:00+00:00")
     done = Done(
         [Statistics(1.0, 9.0, 0, 6, {1.0: 4, 9.0: 2})], [Missing(((0, 1), (0, 1), (0, 2), (0, 3)), "torn")],

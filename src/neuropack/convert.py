@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ import neuropack
 from neuropack import engine
 from neuropack.engine import Files, Journal, Pass, Progress
 from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of, read_record
-from neuropack.errors import InputError, OutputError, UnreadableError, UsageError
+from neuropack.errors import InputError, OutputError, UnreadableError, UsageError, no_room
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
 from neuropack.writers.survey import Statistics
@@ -35,7 +34,6 @@ Output = LocalOutput | RemoteOutput
 _SAMPLES, _SAMPLE_BYTES = 16, 64 << 10
 _NAMESPACE = uuid.UUID("6f6a2d9e-55ab-5d3c-9c3b-2f0f6b8d4f10")  # of the identifiers made here
 _NOT_SETTINGS = {"created", "record"}  # a file made on another day is not another result
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def convert(
                 locks.enter_context(output.held(digest, overwrite=overwrite))
             return _write(job, pending, overwrite)
     except OSError as error:
-        full = error.errno in _NO_SPACE
+        full = no_room(error)
         raise OutputError(
             "the disk is full" if full else f"cannot be written: {error.strerror or error}",
             file=error.filename or where,
@@ -295,6 +293,8 @@ def _open(
     if resume and all(output.left() for output in outputs.values()):
         try:
             sinks = job.sinks(outputs, journal, resume=True)
+            places = [*outputs.values()]
+            journal.keep(lambda i, key, size: places[i].has(key, size))
             journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize)
             return True, sinks
         except Unresumable:

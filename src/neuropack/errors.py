@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ class NeuropackError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:  # so that one raised in another process arrives
         return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
+
+
+def no_room(error: BaseException) -> bool:
+    """True where a write failed for want of room on the disk, or in the user's share of it."""
+    return getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class InputError(NeuropackError):

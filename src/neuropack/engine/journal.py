@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neuropack.axes import box_shape
 from neuropack.engine.planning import Plan, concurrent
@@ -65,6 +65,7 @@ class Journal:
         self.destination, self.job = destination, job
         self.path = destination.with_name(f".{destination.name}.journal")
         self.plan: Plan | None = None
+        self._blocks = 0
         self.created = ""
         self.done: dict[int, Done] = {}
         self.finished: list[Files] | None = None
@@ -76,36 +77,63 @@ class Journal:
             UsageError: what was left belongs to another job.
         """
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = self.path.read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return False
-        if lines and not lines[-1].endswith("\n"):  # the interruption tore it
-            lines.pop()
-            self.path.write_text("".join(lines), encoding="utf-8", newline="\n")
-        if not lines:
-            return False
-        job, *entries = [json.loads(line) for line in lines]
-        if job != self.job:
+        good = 0
+        with suppress(ValueError, KeyError, TypeError, AttributeError, IndexError):
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # the interruption tore it
+                self._take(json.loads(line), first=not good)
+                good += len(line)
+        if lines and not good and lines[0].endswith(b"\n"):
             raise UsageError(
-                "an unfinished conversion with other settings, or of another source, lies beside the destination",
-                file=self.destination,
-                fix="run the earlier command again to complete it, or add --overwrite to discard it",
+                "the journal of an unfinished conversion cannot be read",
+                file=self.path,
+                expected="a line of JSON that says what it is the journal of",
+                found=repr(lines[0][:40]),
+                fix="add --overwrite to discard the unfinished work and begin anew",
             )
-        for entry in entries:
-            if "plan" in entry:
-                p = entry["plan"]
-                slab = tuple(p["slab"]) if p["slab"] else None
-                self.plan = Plan(tuple(p["shape"]), tuple(p["block"]), slab)
-                self.created = entry["created"]
-            elif "done" in entry:
-                self.done[entry["done"]] = Done(
-                    [Statistics.from_json(row) for row in entry["statistics"]],
-                    [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in entry.get("missing", ())],
-                    [_files(row) for row in entry["files"]],
-                )
-            elif "finished" in entry:
-                self.finished = [_files(row) for row in entry["finished"]]
+        if good < sum(map(len, lines)):  # what is damaged, and what came after it, is done again
+            os.truncate(self.path, good)
+        if self.done and self.finished is None:
+            for path in self._beside():
+                if not path.is_file():
+                    raise gone(path)
         return self.plan is not None
+
+    def _beside(self) -> list[Path]:
+        """The files that a continued run needs beside the journal (see `neuropack.engine.seen`)."""
+        labels = any(settings.get("labels") for settings in self.job.get("settings", {}).values())
+        return [self.path.with_suffix(suffix) for suffix in (".projections", *([".labels"] if labels else []))]
+
+    def _take(self, entry: Any, *, first: bool) -> None:
+        """Take in a line; an error of any kind where it is not one of ours."""
+        if first:
+            if not isinstance(entry, dict):
+                raise ValueError("no journal begins so")
+            if entry != self.job:
+                raise UsageError(
+                    "an unfinished conversion with other settings, or of another source, lies beside this name",
+                    file=self.destination,
+                    fix="run the earlier command again to complete it, or add --overwrite to discard it",
+                )
+        elif self.plan is None:
+            p = entry["plan"]
+            slab = tuple(p["slab"]) if p["slab"] else None
+            self.plan, self.created = Plan(tuple(p["shape"]), tuple(p["block"]), slab), entry["created"]
+            self._blocks = len(self.plan.boxes())
+        elif "finished" in entry:
+            self.finished = [_files(row) for row in entry["finished"]]
+        else:
+            if not 0 <= entry["done"] < self._blocks:
+                raise ValueError("no such block")
+            self.done[entry["done"]] = Done(
+                [Statistics.from_json(row) for row in entry["statistics"]],
+                [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in entry.get("missing", ())],
+                [_files(row) for row in entry["files"]],
+            )
 
     def finished_outputs(self, source: Mapping[str, Any]) -> list[str]:
         """Names of the outputs of a run over a source that finished, but for giving them their names."""
@@ -120,13 +148,25 @@ class Journal:
         """Begin anew: from here on what lies under the temporary names is this job's."""
         self.plan, self.done, self.finished = None, {}, None
         self.remove()
-        self._note(self.job)
+        self._note(self.job, "x")
 
     def allow(self, memory: int, workers: int, itemsize: int) -> None:
         """Fit the plan of an earlier run to the memory and the processors of this one."""
         if self.plan is not None:
             size = math.prod(self.plan.block) * itemsize
             self.plan = replace(self.plan, at_once=concurrent(size, memory, workers))
+
+    def keep(self, there: Callable[[int, str, int], bool]) -> None:
+        """Forget the blocks of which a file is gone: somebody tidied up, or the disk lost it.
+
+        Args:
+            there: by the number of an output, the key of a file and its bytes, whether it is there.
+        """
+        self.done = {
+            number: done
+            for number, done in self.done.items()
+            if all(there(i, key, size) for i, files in enumerate(done.files) for key, (size, _) in files.items())
+        }
 
     def remove(self) -> None:
         """The job is done, or is not to be continued: the journal and what lies beside it go."""
@@ -155,8 +195,11 @@ class Journal:
         self.finished = files
         self._note({"finished": files})
 
-    def _note(self, entry: Mapping[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8", newline="\n") as out:
+    def _note(self, entry: Mapping[str, Any], mode: Literal["r+", "x"] = "r+") -> None:
+        with self.path.open(
+            mode, encoding="utf-8", newline="\n"
+        ) as out:  # one that is gone must not begin headless
+            out.seek(0, os.SEEK_END)
             out.write(json.dumps(entry) + "\n")
             out.flush()
             os.fsync(out.fileno())
@@ -187,6 +230,15 @@ class Journal:
         """How many voxels the finished blocks have."""
         boxes = self.plan.boxes() if self.plan else []
         return sum(math.prod(box_shape(boxes[number])) for number in self.done)
+
+
+def gone(path: Path) -> UsageError:
+    """The error where a file beside the journal has been lost."""
+    return UsageError(
+        "a part of the unfinished conversion is gone",
+        file=path,
+        fix="add --overwrite to discard the rest of it and begin anew",
+    )
 
 
 def _files(row: Mapping[str, Sequence[Any]]) -> Files:

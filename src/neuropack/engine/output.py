@@ -58,6 +58,10 @@ class Output(Protocol):
         """True where an earlier run left work that can be continued."""
         ...
 
+    def has(self, key: str, size: int) -> bool:
+        """True where a file that an earlier run made is still there."""
+        ...
+
     def lost(self) -> bool:
         """True where what a finished run left was discarded by another before it had its name."""
         ...
@@ -135,6 +139,13 @@ class LocalOutput:
     def left(self) -> bool:
         """True where the temporary name is taken."""
         return self.file.exists()
+
+    def has(self, key: str, size: int) -> bool:
+        """True where a file under the temporary name has so many bytes."""
+        try:
+            return (self.file / key).stat().st_size == size
+        except FileNotFoundError:
+            return False
 
     def lost(self) -> bool:
         """Nobody can, while there is a journal."""
@@ -214,6 +225,10 @@ class RemoteOutput:
     def left(self) -> bool:
         """True where the lock was this machine's already."""
         return self._continues and (self.kind == "ome.zarr" or self.file.exists())
+
+    def has(self, key: str, size: int) -> bool:
+        """Taken for granted: nobody tidies up in a bucket that is locked."""
+        return True
 
     def lost(self) -> bool:
         """True where somebody discarded the work since."""

@@ -7,44 +7,58 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from io import FileIO
 
 import numpy as np
 
 from neuropack.axes import Array, Box
-from neuropack.engine.journal import Journal
-from neuropack.errors import UsageError
+from neuropack.engine.journal import Journal, gone
 from neuropack.volume import Volume
-from neuropack.writers.survey import Projections, lowest
+from neuropack.writers.survey import Projections
 
 
 class SeenProjections:
-    """The maxima of the first time point."""
+    """The maxima of the first time point. The file is written and never mapped: a full disk is then an error."""
 
     def __init__(self, journal: Journal, volume: Volume) -> None:
-        path = journal.path.with_suffix(".projections")
-        empty = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
-        arrays = empty.along_z, empty.along_y, empty.along_x
-        size = sum(a.size for a in arrays)
-        if journal.done and not (path.is_file() and path.stat().st_size == size * volume.dtype.itemsize):
-            raise _gone(path)
-        self._stored = np.memmap(path, volume.dtype, "r+" if journal.done else "w+", shape=(size,))
+        self._path = journal.path.with_suffix(".projections")
+        self._all = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
+        self._arrays = self._all.along_z, self._all.along_y, self._all.along_x
         if not journal.done:
-            self._stored[...] = lowest(volume.dtype)
-        ends = np.cumsum([a.size for a in arrays])[:-1]
-        z, y, x = (v.reshape(a.shape) for v, a in zip(np.split(self._stored, ends), arrays, strict=True))
-        self._views = Projections(z, y, x, empty.factor)
+            self._path.write_bytes(b"".join(array.tobytes() for array in self._arrays))
+            return
+        with self._path.open("rb") as file:
+            for array in self._arrays:
+                if file.readinto(array.reshape(-1).view(np.uint8).data) != array.nbytes:
+                    raise gone(self._path)
 
     def add(self, box: Box, part: Projections | None) -> None:
         """Take in a block, and see it to the disk."""
-        if part is not None:
-            self._views.add(box[-4:], part)
-            self._stored.flush()
+        if part is None:
+            return
+        self._all.add(box[-4:], part)
+        c, (z, y) = box[-4], (
+            slice(s.start // f, -(-s.stop // f)) for s, f in zip(box[-3:-1], self._all.factor, strict=False)
+        )  # fmt: skip
+        with self._path.open("r+b", buffering=0) as file:
+            begin = 0
+            for array, rows in zip(self._arrays, (y, z, z), strict=True):
+                for k in range(c.start, c.stop):
+                    file.seek(begin + (k * array.shape[1] + rows.start) * array.strides[1])
+                    write_all(file, array[k, rows])
+                begin += array.nbytes
+            os.fsync(file.fileno())
 
     def all(self) -> Projections:
-        """A copy in memory; the file may go."""
-        v = self._views
-        return Projections(np.array(v.along_z), np.array(v.along_y), np.array(v.along_x), v.factor)
+        """The maxima."""
+        return self._all
+
+
+def write_all(file: FileIO, array: Array) -> None:
+    """Write contiguous pixels to an unbuffered file, which may take them in parts."""
+    left = array.reshape(-1).view(np.uint8).data
+    while left:
+        left = left[file.write(left) :]
 
 
 class SeenLabels:
@@ -58,7 +72,7 @@ class SeenLabels:
             whole = self._path.stat().st_size // item * item  # the interruption may have torn the last one
             os.truncate(self._path, whole)
         else:
-            raise _gone(self._path)
+            raise gone(self._path)
         self._known: Array = np.unique(np.fromfile(self._path, volume.dtype))
 
     def add(self, found: Sequence[Array]) -> None:
@@ -76,11 +90,3 @@ class SeenLabels:
     def all(self) -> Array:
         """Every value, sorted."""
         return self._known
-
-
-def _gone(path: Path) -> UsageError:
-    return UsageError(
-        "a part of the unfinished conversion is gone",
-        file=path,
-        fix="add --overwrite to discard the rest of it and begin anew",
-    )

@@ -287,9 +287,7 @@ class OmeZarrSink:
 
     def finish(self, findings: Findings) -> None:
         """Make the coarser levels, each from the one before; store what was learned; write the metadata last."""
-        self.record = {**self.record, "statistics": [s.to_json() for s in findings.statistics]}
-        if findings.missing:
-            self.record["missing"] = [{"box": m.box, "reason": m.reason} for m in findings.missing]
+        self.record = {**self.record, **findings.to_json()}
         with ThreadPoolExecutor(os.cpu_count() or 1, "neuropack-zarr") as pool:
             for i, grid in enumerate(self.encoder.grids):
                 if not grid.direct:

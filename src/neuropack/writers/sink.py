@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, NeuropackError
@@ -60,6 +60,13 @@ class Findings:
     missing: tuple[Missing, ...] = ()
     projections: Projections | None = None
     labels: Array | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """What the conversion record of an output says of them."""
+        found: dict[str, Any] = {"statistics": [s.to_json() for s in self.statistics]}
+        if self.missing:
+            found["missing"] = [{"box": m.box, "reason": m.reason} for m in self.missing]
+        return found
 
 
 class Encoder(Protocol):

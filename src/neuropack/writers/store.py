@@ -55,7 +55,9 @@ class LocalStore:
     def write(self, key: str, parts: Sequence[bytes]) -> None:
         """Store a file."""
         path, size = self.root / key, sum(map(len, parts))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            self.root.stat()  # one that was taken away while we were at work must not come back half filled
+            path.parent.mkdir(parents=True, exist_ok=True)
         if size >= _LARGE and _write_past_the_cache(path, parts, size):
             return
         handle = os.open(path, _FLAGS, 0o666)
