@@ -13,7 +13,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +28,7 @@ from neuropack.volume import Volume
 from neuropack.writers import nwb_journal
 from neuropack.writers.nwb import NwbSink
 from neuropack.writers.nwb_journal import CommittedFile, log_paths
-from neuropack.writers.sink import Part
+from neuropack.writers.sink import Findings, Missing, Part
 
 
 def committed(path: Path) -> CommittedFile:
@@ -139,6 +139,8 @@ def test_a_torn_log_is_passed_over(tmp_path: Path, damage: Callable[[bytes], byt
 # The disk of any moment
 
 Call = tuple[Any, ...]
+RECORDED = replace(META, record={"software": "neuropack"})
+FOUND = Findings(missing=(Missing(((0, 1), (0, 40), (0, 130), (0, 300)), "torn"),))
 
 
 class Recorder(nwb_journal.Handle):
@@ -188,7 +190,8 @@ class Run:
         last_sync = {c[1]: i for i, c in enumerate(self.calls[:moment]) if c[0] == "sync"}
         for i, (what, name, *rest) in enumerate(self.calls[: moment + 1]):
             share = 1.0
-            if i == moment or (power_fails and i > last_sync.get(name, -1)):
+            unsynced = what != "remove" and i > last_sync.get(name, -1)  # a removal syncs the folder
+            if i == moment or (power_fails and unsynced):
                 share = chance.choice([0.0, 1.0, chance.random()])
             if what == "open":
                 files.setdefault(name, bytearray(rest[0]))
@@ -209,11 +212,11 @@ class Run:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         done = max(blocks for at, blocks in self.flushed if at <= moment)
-        sink = NwbSink(folder / "a.nwb", self.image, META, resume=True)
+        sink = NwbSink(folder / "a.nwb", self.image, RECORDED, resume=True)
         for part in self.parts[done:]:
             sink.commit(part)
             sink.flush()
-        sink.finish()
+        sink.finish(FOUND)
         assert [p.name for p in folder.iterdir()] == ["a.nwb"]
         return (folder / "a.nwb").read_bytes()
 
@@ -222,11 +225,15 @@ def recorded(folder: Path, image: Volume, each: int, cache: int | None = None) -
     """Convert an image, a flush after every few chunks; HDF5 may keep so many bytes of the index in memory."""
     path = folder / "a.nwb"
     folder.mkdir()
-    whole = write(path, image).read_bytes()
+    sink = NwbSink(path, image, RECORDED)
+    for box in blocks(image, sink):
+        sink.commit(sink.encoder.encode(box, image.read(box), None))
+    sink.finish(FOUND)
+    whole = path.read_bytes()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nwb_journal, "Handle", Recorder)
         patch.setattr(Recorder, "calls", [])
-        sink = NwbSink(path, image, META)
+        sink = NwbSink(path, image, RECORDED)
         if cache:
             config = sink._file.id.get_mdc_config()
             config.set_initial_size, config.initial_size = True, cache
@@ -243,7 +250,7 @@ def recorded(folder: Path, image: Volume, each: int, cache: int | None = None) -
             if number < len(parts):  # the last is left to the finish
                 sink.flush()
                 flushed.append((len(Recorder.calls), number))
-        sink.finish()
+        sink.finish(FOUND)
         flushed.append((len(Recorder.calls), len(parts)))
         assert path.read_bytes() == whole
         return Run(image, parts, list(Recorder.calls), flushed, whole)
@@ -350,9 +357,13 @@ def test_begun_anew_it_forgets_what_an_earlier_try_left(tmp_path: Path) -> None:
 
 
 def test_a_finished_file_may_be_finished_again(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.nwb", IMAGE)
+    path = tmp_path / "a.nwb"
+    sink = NwbSink(path, IMAGE, RECORDED)
+    for box in blocks(IMAGE, sink):
+        sink.commit(sink.encoder.encode(box, IMAGE.read(box), None))
+    sink.finish(FOUND)
     whole = path.read_bytes()
-    NwbSink(path, IMAGE, META, resume=True).finish()
+    NwbSink(path, IMAGE, RECORDED, resume=True).finish(FOUND)
     assert path.read_bytes() == whole
     assert sorted(tmp_path.iterdir()) == [path]
 

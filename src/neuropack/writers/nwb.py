@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,18 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from neuropack.axes import Array, Box
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.errors import InputError, OutputError, UsageError, no_room
 from neuropack.volume import Volume
-from neuropack.writers.nwb_file import Layout, create, describe, safe_name, stored_dtype
+from neuropack.writers.nwb_file import (
+    RECORD,
+    VERSIONS,
+    Layout,
+    create,
+    describe,
+    record_text,
+    safe_name,
+    stored_dtype,
+)
 from neuropack.writers.nwb_journal import CommittedFile, log_paths
 from neuropack.writers.nwb_pixels import chunk_shape, chunks_of, encode
 from neuropack.writers.sink import Findings, Part, Unresumable
@@ -169,7 +178,7 @@ class NwbSink:
         self, path: Path, volume: Volume, metadata: NwbMetadata, resume: bool = False, level: int = 1
     ) -> None:
         _check(volume)
-        self._path = path
+        self._path, self._record = path, metadata.record
         self.encoder = NwbEncoder.of(volume, metadata.stack_name, level)
         self._file: Any = None
         self._datasets: dict[str, Any] = {}
@@ -185,7 +194,9 @@ class NwbSink:
             raise self._cannot(str(error)) from error
         try:
             self._open(volume, metadata)
-            self.flush()
+            self._complete = resume and self._disk.completed
+            if not self._complete:
+                self.flush()
         except BaseException:
             self.close()
             raise
@@ -202,8 +213,8 @@ class NwbSink:
             self._file.flush()
             self._disk.commit()
 
-    def finish(self, findings: Findings | None = None) -> None:  # NWB has no place for them
-        """Check that no chunk is missing, and close the file.
+    def finish(self, findings: Findings | None = None) -> None:
+        """Check that no chunk is missing, add to the record what the pass learned, and close the file.
 
         Raises:
             OutputError: a chunk was never written.
@@ -222,12 +233,37 @@ class NwbSink:
                         fix="convert again with --overwrite",
                     )
             self._close_file()
+            if findings is not None and not self._complete:  # else an earlier run died before it could say so
+                self._add(findings)
             self._disk.complete()
+
+    def _add(self, findings: Findings) -> None:
+        """Write what the pass learned: into the record, and where a reader looks which pixels are none.
+
+        The file is opened for it anew, because HDF5 puts text where it remembers room, and that must not depend on
+        what this process did before.
+        """
+        import h5py
+
+        with h5py.File(self._disk, "r+", libver=VERSIONS) as file:
+            if self._record:
+                file[RECORD][()] = record_text({**self._record, **findings.to_json()})
+            if not findings.missing:
+                return
+            told = "Zeros stand for pixels that could not be decoded: " + "; ".join(
+                f"{m.box} ({m.reason})" for m in findings.missing
+            )
+            general = file["general"]
+            if "notes" in general:
+                general["notes"][()] = f"{general['notes'].asstr()[()]}; {told}"
+            else:
+                general.create_dataset("notes", data=told)
 
     def close(self) -> None:
         """Let go of the file as the last flush left it."""
         self._disk.drop()
-        self._close_file()
+        with suppress(OSError, RuntimeError):  # HDF5 that was torn from a write, as by Ctrl-C, cannot close its file
+            self._close_file()
         self._disk.close()
 
     def _close_file(self) -> None:
@@ -243,7 +279,7 @@ class NwbSink:
         chunks = layout.inside(1, self.encoder.chunk)
         times = 1 if layout.series else volume.n_times
         try:
-            self._file = h5py.File(self._disk, "r+")
+            self._file = h5py.File(self._disk, "r+", libver=VERSIONS)
             if self._file["identifier"].asstr()[()] != metadata.identifier:
                 raise self._cannot("it is another image's")
             for time in range(times):
@@ -268,11 +304,13 @@ def _errors(path: Path, disk: CommittedFile | None = None) -> Iterator[None]:
     except (OSError, RuntimeError) as error:  # h5py raises either for a failing write
         if disk:
             disk.drop()
+        full = no_room(error)
         raise OutputError(
-            "the NWB file cannot be written",
+            "the NWB file cannot be written" + (": the disk is full" if full else ""),
             file=path,
             found=str(error),
-            fix="check permissions and free space, then run the same command again",
+            fix=("make room" if full else "check the folder and its permissions")
+            + ", then run the same command again",
         ) from error
 
 
@@ -297,7 +335,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
     try:
         with h5py.File(path, "r") as file:
-            record = json.loads(file["general/source_script"].asstr()[()])
+            record = json.loads(file[RECORD].asstr()[()])
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         return None
     return record if isinstance(record, dict) and record.get("software") == "neuropack" else None

@@ -25,7 +25,7 @@ from neuropack.writers.store import sync
 
 _PAGE = 4096
 _MAGIC = b"npcommit"
-_HEAD = struct.Struct("<8sQQQ")  # magic, number of the commit, length of the file, number of pages
+_HEAD = struct.Struct("<8sQ?QQ")  # magic, number of the commit, is it the last, length of the file, number of pages
 _EACH = struct.Struct("<QQ")  # where a page lies, and its length
 _DIGEST = 16
 
@@ -65,8 +65,11 @@ class Handle:
         self._file.truncate(size)
 
     def sync(self) -> None:
-        """Return when all of it is on the disk."""
-        os.fsync(self._file.fileno())
+        """Return when all of it is on the disk, and leave the memory it took to others."""
+        number = self._file.fileno()
+        os.fsync(number)
+        if hasattr(os, "posix_fadvise"):  # new pages for each block would cost more than the same ones again
+            os.posix_fadvise(number, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def close(self) -> None:
         """Let go of it."""
@@ -82,10 +85,11 @@ class Handle:
 class CommittedFile(io.RawIOBase):
     """An existing file, as it was at the last commit, for reading and writing. One thread uses it.
 
-    A file without a log is taken as it is: it was complete.
-
     Args:
         path: of the file; the logs lie beside it.
+
+    Attributes:
+        completed: the last commit was that of `complete`, or there is no log and the file is taken as it is.
 
     Raises:
         OSError: it cannot be read or written.
@@ -100,8 +104,9 @@ class CommittedFile(io.RawIOBase):
         self._number, self._held, self._dropped = 0, dict[int, bytearray](), False
         try:
             found = [c for c in map(_read, log_paths(path)) if c]
+            self.completed = not found
             if found:
-                self._number, length, pages = max(found, key=lambda c: c[0])
+                self._number, self.completed, length, pages = max(found, key=lambda c: c[0])
                 for start, data in pages:
                     self._main.write(start, data)
                 self._main.cut(length)
@@ -111,8 +116,11 @@ class CommittedFile(io.RawIOBase):
         self._committed = self._end = self._main.size
         self._at = 0
 
-    def commit(self) -> None:
-        """Make everything written so far last.
+    def commit(self, last: bool = False) -> None:
+        """Make everything written so far durable.
+
+        Args:
+            last: nothing more will follow.
 
         Raises:
             OSError: it cannot be written. The file is still that of the last commit, or that of this one.
@@ -124,7 +132,7 @@ class CommittedFile(io.RawIOBase):
             sync(self._path.parent)
         self._main.sync()
         log = self._logs[(self._number + 1) % 2]
-        record = b"".join(self._record())
+        record = b"".join(self._record(last))
         log.write(0, record)
         log.cut(len(record))
         log.sync()
@@ -138,7 +146,7 @@ class CommittedFile(io.RawIOBase):
 
     def complete(self) -> None:
         """Commit, and take the logs away: the file is finished."""
-        self.commit()
+        self.commit(last=True)
         self._main.sync()
         newer = self._number % 2
         self._logs[1 - newer].remove()  # first, because its pages would undo the last commit
@@ -155,9 +163,9 @@ class CommittedFile(io.RawIOBase):
             handle.close()
         super().close()
 
-    def _record(self) -> Iterator[bytes]:
+    def _record(self, last: bool) -> Iterator[bytes]:
         pages = [(n * _PAGE, bytes(data)) for n, data in sorted(self._held.items())]
-        parts = [_HEAD.pack(_MAGIC, self._number + 1, self._end, len(pages))]
+        parts = [_HEAD.pack(_MAGIC, self._number + 1, last, self._end, len(pages))]
         for start, data in pages:
             parts += [_EACH.pack(start, len(data)), data]
         body = b"".join(parts)
@@ -249,8 +257,8 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST).digest()
 
 
-def _read(path: Path) -> tuple[int, int, list[tuple[int, bytes]]] | None:
-    """Number, length and pages of a log; None where there is none, or not a whole one."""
+def _read(path: Path) -> tuple[int, bool, int, list[tuple[int, bytes]]] | None:
+    """Number, whether it is the last, length and pages of a log; None where there is none, or not a whole one."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -258,10 +266,10 @@ def _read(path: Path) -> tuple[int, int, list[tuple[int, bytes]]] | None:
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if len(body) < _HEAD.size or _digest(body) != digest:
         return None
-    _, number, length, count = _HEAD.unpack_from(body)
+    _, number, last, length, count = _HEAD.unpack_from(body)
     pages, at = [], _HEAD.size
     for _ in range(count):
         start, size = _EACH.unpack_from(body, at)
         at += _EACH.size + size
         pages.append((start, body[at - size : at]))
-    return number, length, pages
+    return number, last, length, pages
