@@ -262,7 +262,7 @@ class NwbSink:
     def close(self) -> None:
         """Let go of the file as the last flush left it."""
         self._disk.drop()
-        with suppress(OSError, RuntimeError):  # HDF5 that was torn from a write, as by Ctrl-C, cannot close its file
+        with suppress(OSError, RuntimeError):  # HDF5 that was torn from a write (Ctrl-C) cannot
             self._close_file()
         self._disk.close()
 
