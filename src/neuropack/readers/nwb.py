@@ -40,10 +40,10 @@ _FAILURES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeEr
 
 def sniff(head: bytes, path: Path) -> bool:
     """True for HDF5 (also behind a user block) with NWB's version at its root, or too damaged to look."""
-    import h5py
-
     if not any(head[at : at + 8] == _MAGIC for at in (0, 512, 1024, 2048)):
         return False
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             return "nwb_version" in file.attrs
