@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
 from neuropack.writers.survey import Statistics
 
 if TYPE_CHECKING:
+    from neuropack.engine.cluster import Team
     from neuropack.writers.nwb import NwbMetadata
     from neuropack.writers.ome_zarr import Options
 
@@ -67,6 +69,8 @@ def convert(
     digests: bool = False,
     memory: int | None = None,
     workers: int | None = None,
+    processes: int | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Write an image to every destination in one pass over its pixels.
@@ -85,6 +89,8 @@ def convert(
         digests: take the SHA-256 of every file of an OME-Zarr as it is written.
         memory: bytes the pass may use, by default a quarter of the machine and at most 2 GiB.
         workers: threads, by default one for each processor.
+        processes: do the work in so many other processes on this machine.
+        cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
         progress: called as the work goes on.
 
     Raises:
@@ -97,11 +103,15 @@ def convert(
     if labels and any(kind_of(d) == "nwb" for d in destinations):
         raise UsageError("NWB has no label images", file=volume.path, fix="write labels to a name in .ome.zarr")
     source = fingerprint(volume.path)
+    elsewhere = processes is not None or cluster is not None
+    opens = _opens(volume, source) if elsewhere else None
+    if cluster is not None:  # the workers have other working directories
+        destinations = [d.absolute() if isinstance(d, Path) else d for d in destinations]
     if any(kind_of(d) == "nwb" for d in destinations) and nwb is None:
         nwb = nwb_metadata(volume, source)
     settings = {d: _settings(volume, d, nwb, labels=labels, options=options) for d in destinations}
-    how = Pass(workers or os.cpu_count() or 1, keep_going=keep_going, progress=progress)
-    budget = memory or engine.memory_budget()
+    how = Pass(workers or os.cpu_count() or 1, keep_going=keep_going, progress=progress, opens=opens)
+    budget = memory or engine.memory_budget(processes or 1)
     job = _Job(volume, source, settings, nwb, labels, options, digests, budget, how)
     where = destinations[0]
     try:
@@ -112,10 +122,13 @@ def convert(
                 output.release()
             return Result("up to date", tuple(destinations), *_recorded(outputs))
         where = next(iter(pending))
-        with ExitStack() as locks:
+        with ExitStack() as held:
             digest = _digest([source, [settings[d] for d in destinations]])
             for output in pending.values():
-                locks.enter_context(output.held(digest, overwrite=overwrite))
+                held.enter_context(output.held(digest, overwrite=overwrite))
+            if elsewhere:
+                modules = (__name__, type(volume.pixels).__module__)
+                job = job.with_team(held.enter_context(engine.team(processes, cluster, modules)))
             return _write(job, pending, overwrite)
     except OSError as error:
         full = no_room(error)
@@ -139,6 +152,12 @@ class _Job:
     digests: bool
     memory: int
     how: Pass
+    programs: int = 1  # that share the memory
+
+    def with_team(self, team: Team) -> _Job:
+        """The same conversion, done by other processes."""
+        memory, workers, programs = team.plan_for(self.memory)
+        return replace(self, memory=memory, programs=programs, how=replace(self.how, threads=workers, team=team))
 
     def sinks(self, outputs: Mapping[Destination, Output], journal: Journal, *, resume: bool) -> list[Sink]:
         """Open the outputs out of sight."""
@@ -295,7 +314,7 @@ def _open(
             sinks = job.sinks(outputs, journal, resume=True)
             places = [*outputs.values()]
             journal.keep(lambda i, key, size: places[i].has(key, size))
-            journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize)
+            journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize, job.programs)
             return True, sinks
         except Unresumable:
             pass  # what is there is not a file that can be continued: begin anew
@@ -308,7 +327,8 @@ def _open(
         output.clear()
     sinks = job.sinks(outputs, journal, resume=False)
     try:
-        plan = engine.plan(job.volume, [s.encoder for s in sinks], job.memory, job.how.threads)
+        encoders = [s.encoder for s in sinks]
+        plan = engine.plan(job.volume, encoders, job.memory, job.how.threads, job.programs)
     except UsageError:
         for sink in sinks:
             sink.close()
@@ -325,6 +345,56 @@ def _load(journal: Journal, *, overwrite: bool) -> bool:
         if not overwrite:
             raise
         return False
+
+
+def _opens(volume: Volume, source: dict[str, Any]) -> Callable[[], Volume]:
+    """How another process opens the image.
+
+    Raises:
+        UsageError: it cannot, for the image is no file.
+    """
+    if volume.format == "array" or not volume.path.exists():
+        raise UsageError(
+            "is an image in memory, which other processes cannot read",
+            file=volume.path,
+            fix="write it to a file first, or do the work in threads",
+        )
+    path, dtype = volume.path.absolute(), volume.dtype.str
+    return partial(reopen, path, volume.scene, volume.native_axes, volume.native_shape, dtype, source)
+
+
+def reopen(
+    path: Path, scene: str | None, axes: str, shape: tuple[int, ...], dtype: str, source: dict[str, Any]
+) -> Volume:
+    """Open an image once more, in another process.
+
+    Args:
+        path: of the file.
+        scene: of the image, where the file holds several.
+        axes: what its dimensions mean, a letter each.
+        shape: their lengths.
+        dtype: of the pixels.
+        source: the file's `fingerprint`.
+
+    Raises:
+        InputError: the file cannot be read, or is not the same.
+        UsageError: it holds no such image, or more than one.
+    """
+    from neuropack.readers import open_volumes
+
+    if fingerprint(path) != source:
+        raise InputError("is not the file that it was when it was opened first", file=path)
+    volumes = open_volumes(path)
+    same = [v for v in volumes if (v.scene, v.native_shape, v.dtype.str) == (scene, shape, dtype)]
+    if len(same) != 1:
+        raise UsageError(
+            "the image cannot be found again in its file by another process",
+            file=path,
+            expected=f"one image {scene or ''} of {' x '.join(map(str, shape))} {dtype}",
+            found=f"{len(same)} among {len(volumes)}",
+            fix="do the work in threads",
+        )
+    return same[0] if same[0].native_axes == axes else same[0].with_axes(axes)
 
 
 def _settings(

@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
 
 from neuropack.axes import Box, box_shape
 from neuropack.engine.journal import Done, Files, Journal, only_one
@@ -26,12 +27,40 @@ from neuropack.engine.work import Outcome, Work
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Sink
 
-__all__ = ["Files", "Journal", "Pass", "Plan", "Progress", "cut", "memory_budget", "only_one", "plan", "run"]
+if TYPE_CHECKING:
+    from neuropack.engine.cluster import Team
+
+__all__ = [
+    "Files",
+    "Journal",
+    "Pass",
+    "Plan",
+    "Progress",
+    "cut",
+    "memory_budget",
+    "only_one",
+    "plan",
+    "run",
+    "team",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the bytes done and the bytes in all; first with those that earlier runs have done."""
 
-Submit = Callable[[Work, Box], "Future[Outcome]"]
+
+class Running(Protocol):
+    """A block in work, or waiting for it."""
+
+    def result(self) -> Outcome:
+        """Wait for it."""
+        ...
+
+    def cancel(self) -> object:
+        """Do not begin with it, where nobody has."""
+        ...
+
+
+Submit = Callable[[Work, Box], Running]
 
 
 @dataclass(frozen=True)
@@ -41,13 +70,15 @@ class Pass:
     Attributes:
         threads: blocks in work at one time on this machine.
         keep_going: go on where a raw unit cannot be decoded: zeros stand there, and the result says so.
-        opens: opens the image in another process; None keeps the pass in this one.
+        team: other processes that do it in place of threads here.
+        opens: opens the image in them.
         progress: called as the work goes on.
         check: called before a block is noted; it raises where the outputs are no longer this run's.
     """
 
     threads: int
     keep_going: bool = False
+    team: Team | None = None
     opens: Callable[[], Volume] | None = None
     progress: Progress | None = None
     check: Callable[[], None] | None = None
@@ -69,7 +100,7 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> F
     done, number, spooled = journal.voxels_done() * item, 0, 0
     tick = how.progress or (lambda *_: None)
     tick("pixels", done, volume.nbytes)
-    with _workers(volume, plan, how) as submit:
+    with _workers(volume, journal, plan, work, how) as (submit, window):
         for slab in plan.slabs():
             boxes = dict(enumerate(cut(slab, plan.block), number))
             number += len(boxes)
@@ -88,7 +119,7 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> F
                     tick("decoding", spooled, volume.nbytes)
 
                 slab_work = replace(work, spool=fill(volume, slab, path, keep_going=how.keep_going, tick=decoded))
-            for i, outcome in _in_order(todo, lambda i: submit(slab_work, boxes[i]), plan.at_once):  # noqa: B023
+            for i, outcome in _in_order(todo, lambda i: submit(slab_work, boxes[i]), window):  # noqa: B023
                 for sink, part in zip(sinks, outcome.parts, strict=True):
                     sink.commit(part)
                 for sink in sinks:
@@ -107,14 +138,14 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> F
 
 
 def _in_order(
-    todo: Iterable[int], submit: Callable[[int], Future[Outcome]], window: int
+    todo: Iterable[int], submit: Callable[[int], Running], window: Callable[[], int]
 ) -> Iterator[tuple[int, Outcome]]:
-    """Results in the order of the numbers, while at most `window` blocks are in work or wait to be taken."""
-    waiting: deque[tuple[int, Future[Outcome]]] = deque()
+    """Results in the order of the numbers, while at most `window()` blocks are in work or wait to be taken."""
+    waiting: deque[tuple[int, Running]] = deque()
     left = iter(todo)
     try:
         while True:
-            while len(waiting) < window and (number := next(left, None)) is not None:
+            while len(waiting) < window() and (number := next(left, None)) is not None:
                 waiting.append((number, submit(number)))
             if not waiting:
                 return
@@ -126,12 +157,35 @@ def _in_order(
 
 
 @contextmanager
-def _workers(volume: Volume, plan: Plan, how: Pass) -> Iterator[Submit]:
-    """Threads that take a block each; where there are fewer blocks than threads, these share the chunks of one."""
+def team(processes: int | None = None, address: str | None = None, modules: Sequence[str] = ()) -> Iterator[Team]:
+    """Other processes that do the work, see `neuropack.engine.cluster.team`."""
+    from neuropack.engine import cluster
+
+    with cluster.team(processes, address, modules) as made:
+        yield made
+
+
+@contextmanager
+def _workers(
+    volume: Volume, journal: Journal, plan: Plan, work: Work, how: Pass
+) -> Iterator[tuple[Submit, Callable[[], int]]]:
+    """Who does the work, and how many blocks may be in their hands.
+
+    Threads take a block each; where there are fewer blocks than threads, these share the chunks of one. Or else it
+    is other processes.
+    """
+    if team := how.team:
+        with team.on(work, journal.path.with_suffix(".workers")) as submit:
+            yield submit, lambda: team.window(plan.at_once)
+        return
+
+    def window() -> int:
+        return plan.at_once
+
     few = len(plan.boxes()) < 2 * how.threads or plan.at_once < how.threads
     with ThreadPoolExecutor(plan.at_once, "neuropack") as threads:
         if few and how.threads > 1:
             with ThreadPoolExecutor(how.threads, "neuropack-chunks") as chunks:
-                yield lambda work, box: threads.submit(work.do, box, volume, chunks)
+                yield lambda work, box: threads.submit(work.do, box, volume, chunks), window
         else:
-            yield lambda work, box: threads.submit(work.do, box, volume)
+            yield lambda work, box: threads.submit(work.do, box, volume), window

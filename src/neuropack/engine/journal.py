@@ -150,11 +150,11 @@ class Journal:
         self.remove()
         self._note(self.job, "x")
 
-    def allow(self, memory: int, workers: int, itemsize: int) -> None:
+    def allow(self, memory: int, workers: int, itemsize: int, programs: int = 1) -> None:
         """Fit the plan of an earlier run to the memory and the processors of this one."""
         if self.plan is not None:
             size = math.prod(self.plan.block) * itemsize
-            self.plan = replace(self.plan, at_once=concurrent(size, memory, workers))
+            self.plan = replace(self.plan, at_once=concurrent(size, memory, workers, programs))
 
     def keep(self, there: Callable[[int, str, int], bool]) -> None:
         """Forget the blocks of which a file is gone: somebody tidied up, or the disk lost it.

@@ -50,13 +50,13 @@ class Plan:
         return {"shape": list(self.shape), "block": list(self.block), "slab": self.slab and list(self.slab)}
 
 
-def memory_budget() -> int:
-    """Bytes a pass may use by default: a quarter of the machine, at most 2 GiB."""
+def memory_budget(processes: int = 1) -> int:
+    """Bytes a pass may use by default: a quarter of the machine, at most 2 GiB for each process that works."""
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
         machine = 8 << 30
-    return min(machine // 4, 2 << 30)
+    return min(machine // 4, processes * (2 << 30))
 
 
 def cut(box: Box, step: tuple[int, ...]) -> list[Box]:
@@ -68,7 +68,7 @@ def cut(box: Box, step: tuple[int, ...]) -> list[Box]:
     ]
 
 
-def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int) -> Plan:
+def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int, programs: int = 1) -> Plan:
     """Cut an image into blocks.
 
     A block grows along x, then y, then over the channels, because that is how microscopes store pixels: until a
@@ -80,6 +80,7 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int)
         encoders: of all outputs.
         memory: bytes that the pass may use.
         workers: how many blocks should be in work at one time.
+        programs: how many processes share the memory.
 
     Raises:
         UsageError: not even the smallest block, or the smallest part that can be decoded, fits.
@@ -89,11 +90,11 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int)
         min(n, math.lcm(*(e.footprint[i] if e.footprint[i] < n else n for e in encoders)))
         for i, n in enumerate(shape)
     )
-    room = _room(memory)
+    room = _room(memory, programs)
     smallest = math.prod(least) * item
     if smallest * _PER_BLOCK > room:
-        raise _too_little(volume, "a block of this image", smallest * _PER_BLOCK, memory)
-    at_once = concurrent(smallest, memory, workers)
+        raise _too_little(volume, "a block of this image", smallest * _PER_BLOCK, memory, programs)
+    at_once = concurrent(smallest, memory, workers, programs)
     limit = room // (_PER_BLOCK * at_once)
     unit = box_shape(next(volume.native_blocks()))
     if volume.cheap_parts:  # whole rows are still read faster than many short pieces
@@ -110,23 +111,24 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int)
     if split and not volume.cheap_parts:
         piece = volume.piece_bytes()
         if piece * 2 > room:
-            raise _too_little(volume, "a part of this file that can only be decoded as a whole", piece * 2, memory)
+            what = "a part of this file that can only be decoded as a whole"
+            raise _too_little(volume, what, piece * 2, memory, programs)
         slab = tuple(min(n, -(-max(b, u) // b) * b) for b, u, n in zip(block, unit, shape, strict=True))
     return Plan(shape, tuple(block), slab, at_once)
 
 
-def concurrent(block_bytes: int, memory: int, workers: int) -> int:
+def concurrent(block_bytes: int, memory: int, workers: int, programs: int = 1) -> int:
     """How many blocks may be in work at one time: one more than workers, so that none waits for a disk."""
-    return max(1, min(workers + 1, _room(memory) // (_PER_BLOCK * block_bytes)))
+    return max(1, min(workers + 1, _room(memory, programs) // (_PER_BLOCK * block_bytes)))
 
 
-def _room(memory: int) -> int:
+def _room(memory: int, programs: int) -> int:
     """What the blocks may take of the memory."""
-    return max(memory - _PROGRAM, memory // 2)
+    return max(memory - programs * _PROGRAM, memory // 2)
 
 
-def _too_little(volume: Volume, what: str, needed: int, memory: int) -> UsageError:
-    mib = -(-min(needed + _PROGRAM, needed * 2) // 2**20)
+def _too_little(volume: Volume, what: str, needed: int, memory: int, programs: int) -> UsageError:
+    mib = -(-min(needed + programs * _PROGRAM, needed * 2) // 2**20)
     return UsageError(
         f"{what} does not fit the memory allowed",
         file=volume.path,

@@ -86,15 +86,17 @@ _here = threading.local()
 def _buffer(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Memory of this thread, the same for every block: fresh memory costs as much time as reading."""
     needed = math.prod(shape) * dtype.itemsize
-    held: Array | None = getattr(_here, "buffer", None)
+    here = _here
+    held: Array | None = getattr(here, "buffer", None)
     if held is None or held.nbytes < needed:
-        held = _here.buffer = np.empty(needed, np.uint8)
+        held = here.buffer = np.empty(needed, np.uint8)
     return held[:needed].view(dtype).reshape(shape)
 
 
-def forget_buffer() -> None:
-    """Give this thread's memory back."""
-    _here.buffer = None
+def forget_buffers() -> None:
+    """Give the memory of all threads back."""
+    global _here  # noqa: PLW0603 - with the old object go the buffers of all its threads
+    _here = threading.local()
 
 
 def _read_what_there_is(volume: Volume, box: Box, out: Array) -> list[Missing]:
