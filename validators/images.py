@@ -8,6 +8,7 @@ from typing import Any
 
 from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
+from neuropack.rules.nwb_file import RECORD
 from neuropack.rules.ome_zarr import OmeZarr
 from neuropack.rules.pixels import absent, partner
 
@@ -191,6 +192,41 @@ def nwb_pixels(release: ReleaseFiles) -> Iterator[Finding]:
             f"{different.in_nwb} here, {different.in_zarr} there",
             REBUILD,
         )
+
+
+@rule(id="images.missing", level="error", reads="text")
+def missing(release: ReleaseFiles) -> Iterator[Finding]:
+    """No image has a part that could not be decoded from its raw file.
+
+    With --keep-going a build writes zeros there and notes it; nobody who loads the pixels sees that they are none.
+
+    Get a sound copy of the raw file, and build the release again.
+    """
+    fix = "get a sound copy of the raw file, and build the release again"
+    told: list[Any] = []
+    for image in release.images:
+        keys = ("attributes", "neuropack", "missing")
+        for i, entry in enumerate(_missing(image.meta.data["attributes"].get("neuropack"))):
+            told.append(entry)
+            yield Finding(image.meta.where(*keys, i), "pixels of the raw file", f"zeros at {_place(entry)}", fix)
+    for nwb in release.nwb_files:
+        for entry in _missing(nwb.record):
+            if entry not in told:  # the pixels of an NWB file are those of its image
+                yield Finding(Where(nwb.name, RECORD), "pixels of the raw file", f"zeros at {_place(entry)}", fix)
+
+
+def _missing(record: Any) -> list[Any]:
+    noted = record.get("missing", []) if isinstance(record, dict) else []
+    return noted if isinstance(noted, list) else [noted]
+
+
+def _place(entry: Any) -> str:
+    """Where a part is missing, and why, as the conversion noted it."""
+    try:
+        axes = zip("tczyx"[-len(entry["box"]) :], entry["box"], strict=True)
+        return ", ".join(f"{a} {begin}:{end}" for a, (begin, end) in axes) + f": {entry['reason']}"
+    except (TypeError, KeyError, ValueError):
+        return f"a place that cannot be understood: {entry!r:.200}"
 
 
 def _stacks(release: ReleaseFiles) -> Iterator[tuple[OmeZarr, int, dict[str, Any]]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MANIFEST = "manifest.tsv"
+PARTIAL = MANIFEST + ".partial"
 METADATA = "metadata/neuropack.json"
 NOT_DATA = {".git"}
 """What may lie at the root of a release without being part of it: it changes while the data do not."""
@@ -42,6 +43,11 @@ class Entry:
 
     bytes: int
     sha256: str
+
+
+def entry_of(data: bytes) -> Entry:
+    """Size and digest of the content of a file."""
+    return Entry(len(data), hashlib.sha256(data).hexdigest())
 
 
 def sha256_of(path: Path) -> Entry:
@@ -100,7 +106,7 @@ def write_manifest(root: Path, entries: Mapping[str, Entry] | None = None) -> di
     """
     known = hash_files(root, [n for n in files_below(root) if n != MANIFEST]) if entries is None else dict(entries)
     rows = [{"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(known.items())]
-    partial = root / (MANIFEST + ".partial")
+    partial = root / PARTIAL
     try:
         write_tsv(partial, ["path", "bytes", "sha256"], rows)
         partial.replace(root / MANIFEST)

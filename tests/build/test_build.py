@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from tiny_study import FIRST, SECOND, STUDY, THIRD, pixels, write_study
 
-import neuropack.build as building
 from neuropack import schema
-from neuropack.build import MARKER, build
+from neuropack.build import MARKER, build, stacks
 from neuropack.errors import UsageError
 from neuropack.readers import open_volume
 from neuropack.release import files_below, read_manifest, sha256_of, write_manifest
@@ -215,7 +214,7 @@ def test_a_changed_voxel_size_replaces_the_image(fresh: Built) -> None:
 
 def test_an_interrupted_build_continues(fresh: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, whole = fresh
-    release, real, calls = tmp_path / "part", building.convert, []
+    release, real, calls = tmp_path / "part", stacks.convert, []
 
     def stop(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
@@ -223,7 +222,7 @@ def test_an_interrupted_build_continues(fresh: Built, tmp_path: Path, monkeypatc
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(building, "convert", stop)
+    monkeypatch.setattr(stacks, "convert", stop)
     with pytest.raises(KeyboardInterrupt):
         build(study, release)
     assert (release / MARKER).is_file()

@@ -662,6 +662,26 @@ def labels_on_another_grid(root: Path) -> None:
 # ----------------------------------------------------------------------------------------------- images
 
 
+@defect("images.missing")
+def zeros_for_what_could_not_be_decoded(root: Path) -> None:
+    with ome(root) as node:
+        box = [[0, 1], [3, 4], [0, 64], [0, 64]]
+        node["attributes"]["neuropack"] = {"missing": [{"box": box, "reason": "page 3: cannot be decoded"}]}
+
+
+@defect("images.missing")
+def zeros_in_the_nwb_file_alone(root: Path) -> None:
+    with hdf5(root) as file:
+        record = {"missing": [{"box": [[0, 1], [3, 4], [0, 64], [0, 64]], "reason": "page 3: cannot be decoded"}]}
+        file["general"].create_dataset("source_script", data=json.dumps(record))
+
+
+@defect("images.missing")
+def missing_parts_that_nobody_understands(root: Path) -> None:
+    with ome(root) as node:
+        node["attributes"]["neuropack"] = {"missing": {"box": 5}}
+
+
 @defect("images.described", as_is=False)
 def image_that_nobody_knows(root: Path) -> None:
     for name in (IMAGE, SIDECAR):

@@ -129,7 +129,7 @@ def test_distinct_values_of_a_block() -> None:
 def test_the_values_of_a_label_image_are_stored_sorted(tmp_path: Path) -> None:
     whole = labels_of((40, 600, 600))
     path = written(tmp_path, image(tmp_path, whole, "ZYX"), labels=True)
-    assert read_label_values(path) == tuple(np.unique(whole)[1:].tolist())
+    np.testing.assert_array_equal(read_label_values(path), np.unique(whole)[1:])
     root = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
     assert "colors" not in root["attributes"]["ome"]["image-label"]  # too many for a viewer's table
     assert not (path / PROJECTIONS).exists()
@@ -137,7 +137,7 @@ def test_the_values_of_a_label_image_are_stored_sorted(tmp_path: Path) -> None:
 
 def test_an_image_without_a_label_has_no_values(tmp_path: Path) -> None:
     path = written(tmp_path, image(tmp_path, np.zeros((3, 20, 20), "u1"), "ZYX"), labels=True)
-    assert read_label_values(path) == ()
+    assert read_label_values(path).size == 0
 
 
 class Dying:

@@ -10,23 +10,27 @@ import numpy as np
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
 from neuropack.errors import InputError
-from neuropack.readers import open_volume
+from neuropack.writers.summaries import read_label_values
 
 NEURONS = "derivatives/morphology/neurons.tsv"
 CLASSES = "derivatives/segmentation/classes.tsv"
+MOST_LISTED = 10_000  # values of a label image; more are an over-segmentation that nobody reads as a table
 
 
-def label_values(path: Path) -> tuple[int, ...]:
-    """Every value of a label image but 0, read block by block."""
-    values: set[int] = set()
-    with open_volume(path) as volume:
-        for box in volume.native_blocks():
-            values |= {int(v) for v in np.unique(volume.read(box))}
-    return tuple(sorted(values - {0}))
+def label_values(path: Path, named: Iterable[int], notes: list[str]) -> tuple[int, ...]:
+    """The values of a label image that are listed one by one: all but 0; of very many, those that have a name."""
+    values = read_label_values(path)
+    if len(values) > MOST_LISTED:
+        notes.append(f"the label image has {len(values)} values: only those that the study names are listed")
+        values = values[np.isin(values, list(named))]
+    return tuple(int(v) for v in values)
 
 
-def copy(source: Path, destination: Path) -> None:
+def copy(source: Path, destination: Path) -> bytes:
     """Copy a file byte for byte, whole or not at all, and not where it is there already.
+
+    Returns:
+        Its content.
 
     Raises:
         InputError: the source cannot be read.
@@ -36,6 +40,7 @@ def copy(source: Path, destination: Path) -> None:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=source) from error
     put(destination, data)
+    return data
 
 
 def put(path: Path, data: bytes) -> None:

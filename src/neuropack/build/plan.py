@@ -43,6 +43,7 @@ class Planned:
         labels: the label image; closed as well.
         skeletons: the traced neurons by identifier.
         notes: what a person should know about the result.
+        complete: False where parts of the raw files may be missing.
     """
 
     stack: Stack
@@ -52,16 +53,21 @@ class Planned:
     labels: Volume | None = None
     skeletons: dict[str, Skeleton] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
-def plan(study: Study) -> list[Planned]:
+def plan(study: Study, *, complete: bool = True) -> list[Planned]:
     """Open every raw file of a study and bring together what is known.
+
+    Args:
+        study: what is going to be built.
+        complete: refuse a raw file whose last pixels are missing.
 
     Raises:
         StudyError: everything that the study still has to say, each with line and column.
     """
     problems: list[Problem] = []
-    planned = [p for s in study.stacks if (p := _stack(s, problems)) is not None]
+    planned = [p for s in study.stacks if (p := _stack(s, complete, problems)) is not None]
     for one in planned:  # a study may have more files than a process may hold open
         one.volume.close()
         if one.labels is not None:
@@ -82,17 +88,17 @@ def opened(one: Planned) -> tuple[Volume, Volume | None]:
         StudyError: a file is no longer what it was when the plan was made.
     """
     problems: list[Problem] = []
-    volume = _open(one.stack, problems)
+    volume = _open(one.stack, one.complete, problems)
     if volume is not None:
         volume = _told(one.stack, volume, problems)
-        labels = _labels(one.stack, volume, problems)
+        labels = _labels(one.stack, volume, one.complete, problems)
     if volume is None or problems:
         raise StudyError(one.stack.file, problems)
     return volume, labels
 
 
-def _stack(stack: Stack, problems: list[Problem]) -> Planned | None:
-    volume = _open(stack, problems)
+def _stack(stack: Stack, complete: bool, problems: list[Problem]) -> Planned | None:
+    volume = _open(stack, complete, problems)
     if volume is None:
         return None
     volume = _told(stack, volume, problems)
@@ -103,8 +109,8 @@ def _stack(stack: Stack, problems: list[Problem]) -> Planned | None:
         what = "the raw file does not state when it was acquired, and NWB requires it"
         fix = "write session_start: at this stack, or start_time: under an acquisition: in the defaults"
         problems.append(Problem(stack.at, what, expected, stack.file.name, fix))
-    planned = Planned(stack, volume, _instrument(stack, volume), acquisition, notes=notes)
-    planned.labels = _labels(stack, volume, problems)
+    planned = Planned(stack, volume, _instrument(stack, volume), acquisition, notes=notes, complete=complete)
+    planned.labels = _labels(stack, volume, complete, problems)
     for path in stack.skeletons:
         try:
             planned.skeletons[stack.neuron(path)] = read_swc(path)
@@ -119,9 +125,9 @@ def _problem(error: NeuropackError, at: Place, fix: str | None = None) -> Proble
     return Problem(at, where + error.what, error.expected, error.found, fix or error.fix)
 
 
-def _open(stack: Stack, problems: list[Problem]) -> Volume | None:
+def _open(stack: Stack, complete: bool, problems: list[Problem]) -> Volume | None:
     try:
-        volumes = open_volumes(stack.file)
+        volumes = open_volumes(stack.file, complete=complete)
     except NeuropackError as error:
         problems.append(_problem(error, stack.at))
         return None
@@ -266,12 +272,12 @@ def _lacking(name: str, data: Record) -> list[str]:
     ]
 
 
-def _labels(stack: Stack, volume: Volume, problems: list[Problem]) -> Volume | None:
+def _labels(stack: Stack, volume: Volume, complete: bool, problems: list[Problem]) -> Volume | None:
     """The label image on the grid of the stack."""
     if stack.labels is None:
         return None
     try:
-        labels = choose_scene(open_volumes(stack.labels), None)
+        labels = choose_scene(open_volumes(stack.labels, complete=complete), None)
         if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
             labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else
         labels.require_axes()

@@ -31,25 +31,34 @@ def build(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove from the release what the study no longer has.")
     ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going", help="Write zeros for what cannot be decoded, note it, and end with exit status 1."
+        ),
+    ] = False,
     memory: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
-) -> None:
+) -> int:
     """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""
     budget = common.size(memory)
     from neuropack.build import build as job
 
     with progress() as tell:
-        result = job(study, release, prune=prune, memory=budget, progress=tell)
+        result = job(study, release, prune=prune, keep_going=keep_going, memory=budget, progress=tell)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
-        return
+        return 1 if result.missing else 0
     for stack, status in result.stacks.items():
         typer.echo(f"{stack}: {status}")
         for note in result.notes[stack]:
             typer.echo(f"  note: {note}")
     for name in result.removed:
         typer.echo(f"removed {name}")
+    for name in result.restored:
+        typer.echo(f"made again, since it was not what neuropack had written: {name}")
     typer.echo(f"{release}: {result.files} files, {result.bytes} bytes")
+    return 1 if result.missing else 0

@@ -26,6 +26,7 @@ IMAGE_TYPES = {
     "VolumetricMicroscopySeries": "tzyx",
     "PlanarMicroscopySeries": "tyx",
 }
+RECORD = "/general/source_script"
 _BLOCK = 64 * 2**20
 
 
@@ -94,6 +95,7 @@ class NwbFile:
         outside: links and datasets whose content lies in another file. Where there are any, nothing was read.
         nwb_version, session_start: as written, None where absent.
         subject: the text fields of /general/subject; None where there is none.
+        record: what neuropack noted of the conversion in /general/source_script; empty where it did not.
         images: the microscopy images, in the order of the file.
         spaces: path, type and space_name of each space of ndx-anatomical-localization.
         datasets: every dataset of plain numbers.
@@ -105,6 +107,7 @@ class NwbFile:
     nwb_version: str | None = None
     session_start: str | None = None
     subject: dict[str, str] | None = None
+    record: dict[str, Any] = field(default_factory=dict)
     images: list[NwbImage] = field(default_factory=list)
     spaces: list[tuple[str, str, str]] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
@@ -184,6 +187,15 @@ def _walk(file: h5py.File) -> tuple[dict[str, h5py.Group], dict[str, h5py.Datase
     return dict(sorted(groups.items())), dict(sorted(datasets.items())), sorted(outside)
 
 
+def _record(text: str) -> dict[str, Any]:
+    """The record of a conversion; empty where the text is another script, as NWB means the field."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -> None:
     nwb.nwb_version = _text(file.attrs.get("nwb_version"))
     nwb.session_start = _text(file["session_start_time"][()]) if "session_start_time" in file else None
@@ -191,6 +203,8 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
         subject = groups["/general/subject"]
         values = {k: _text(d[()]) for k, d in subject.items() if d is not None and d.shape == ()}
         nwb.subject = {k: v for k, v in values.items() if v is not None}
+    if RECORD in datasets and datasets[RECORD].shape == ():
+        nwb.record = _record(_text(datasets[RECORD][()]) or "")
     described = {p: _dataset(p, d) for p, d in datasets.items() if d.dtype.kind in "uifb" and d.shape is not None}
     nwb.datasets = list(described.values())
     for path, group in groups.items():

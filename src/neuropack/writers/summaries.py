@@ -124,7 +124,7 @@ def read_projections(volume: Volume) -> Projections | None:
     return wanted
 
 
-def read_label_values(image: Path) -> tuple[int, ...]:
+def read_label_values(image: Path) -> Array:
     """The values but 0 of a label image that neuropack wrote, sorted.
 
     Raises:
@@ -133,8 +133,7 @@ def read_label_values(image: Path) -> tuple[int, ...]:
     import zarr
 
     try:
-        array = zarr.open_array(image / LABEL_VALUES, mode="r")
-        return tuple(int(v) for v in np.asarray(array[...]))
+        return np.asarray(zarr.open_array(image / LABEL_VALUES, mode="r")[...])
     except Exception as error:  # whatever the library makes of broken files
         raise InputError(
             "the values of the labels cannot be read",

@@ -1,0 +1,174 @@
+"""One stack of a study into the release; what an earlier build made of the same raw file is left alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from neuropack.build import derivatives
+from neuropack.build.document import Made
+from neuropack.build.ledger import Ledger, last_touched
+from neuropack.build.nwb import nwb_metadata
+from neuropack.build.plan import Planned, opened
+from neuropack.convert import Result, convert, fingerprint, read_record
+from neuropack.engine import Progress
+from neuropack.errors import UsageError
+from neuropack.release import Entry, digest_of, entry_of
+from neuropack.study import Study
+from neuropack.writers.sink import Missing
+
+_MOST_TOLD = 10  # missing boxes in the notes of a stack; the record in its image has them all
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """Makes the stacks of a study, one after the other.
+
+    Attributes:
+        study: what is built.
+        root: of the release.
+        ledger: what is known of the files there.
+        keep_going, memory, progress: see `neuropack.build.build`.
+        restored: images and NWB files that were not what a build had written, and were made again.
+    """
+
+    study: Study
+    root: Path
+    ledger: Ledger
+    keep_going: bool
+    memory: int | None
+    progress: Progress | None
+    restored: list[str] = field(default_factory=list)
+
+    def make(self, one: Planned) -> Made:
+        """Convert a stack and its labels, and copy its skeletons."""
+        stack = one.stack
+
+        def tell(stage: str, done: int, total: int) -> None:
+            if self.progress is not None:
+                self.progress(f"{stack.title}: {stage}", done, total)
+
+        options: dict[str, Any] = {"memory": self.memory, "progress": tell, "keep_going": self.keep_going}
+        options["digests"] = True
+        volume, labels = opened(one)
+        with volume:
+            run = partial(convert, volume, nwb=nwb_metadata(self.study, one), **options)
+            result, raw = self._convert(stack.file, [stack.image, stack.nwb], run)
+            made = Made(one, result, raw_digests={stack.file: raw})
+            one.notes += _holes(stack.file.name, volume.axes, result.missing)
+        if labels is not None and stack.labels is not None:
+            with labels:
+                run = partial(convert, labels, labels=True, **options)
+                result, made.raw_digests[stack.labels] = self._convert(stack.labels, [stack.label_image], run)
+                one.notes += _holes(stack.labels.name, labels.axes, result.missing)
+            named = [entry["value"] for entry in stack.annotation.get("label_map", ())]
+            made.label_values = derivatives.label_values(self.root / stack.label_image, named, one.notes)
+        for name in outputs(one):  # of a conversion that was begun with other settings and given up
+            for rest in unfinished(self.root / name):
+                remove((self.root / name).with_name(rest))
+        for path in stack.skeletons:
+            data = derivatives.copy(path, self.root / stack.morphology(path))
+            self.ledger.note({stack.morphology(path): entry_of(data)})
+        made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
+        return made
+
+    def _convert(self, raw: Path, names: Sequence[str], run: Callable[..., Result]) -> tuple[Result, str]:
+        """Convert a raw file, where that is needed; the result, and the digest of the raw file."""
+        again = [name for name in names if self.ledger.spoilt(name)]
+        self.restored.extend(name for name in again if (self.root / name).exists())
+        image = self.root / names[0]
+        record = (read_record(image) if image.exists() else None) or {}
+        same = names[0] not in again and record.get("source") == fingerprint(raw)
+        touched = last_touched(raw)
+        source, since = self.ledger.raw(names[0]) if same else (None, 0)
+        if source and touched >= since:
+            digest = digest_of(raw)
+            if digest != source:  # changed where the conversion, which looks at samples, may not see it
+                again = list(names)
+            source = digest
+        if record.get("missing") and not self.keep_going:
+            again = list(names)
+        holes = bool(record.get("missing")) and source is not None and not again
+        with _aside([self.root / name for name in again]):
+            result = _run(run, [self.root / name for name in names], keep=holes)
+        for path, files in result.files.items():
+            below = Path(path).relative_to(self.root).as_posix()
+            known = {f"{below}/{name}": Entry(size, digest) for name, (size, digest) in files.items() if digest}
+            self.ledger.note_written(below, known)
+        source = source or digest_of(raw)
+        self.ledger.note_raw(names[0], source, touched)
+        return result, source
+
+
+def _run(run: Callable[..., Result], destinations: Sequence[Path], *, keep: bool) -> Result:
+    """Convert; the release is ours, so what changed in the study replaces what was built.
+
+    Args:
+        run: the conversion, but for its destinations.
+        destinations: of it.
+        keep: what is there has holes, and the raw file is the same: that alone is no reason to convert it again.
+    """
+    if keep:
+        with suppress(UsageError):  # other settings are
+            return run(destinations, overwrite=False)
+    return run(destinations, overwrite=True)
+
+
+@contextmanager
+def _aside(paths: Sequence[Path]) -> Iterator[None]:
+    """Let outputs be made again; what was there goes when its successor is complete, and comes back without one."""
+    moved = {path: path.with_name(path.name + ".replaced") for path in paths if path.exists()}
+    for path, aside in moved.items():
+        remove(aside)
+        path.rename(aside)
+    try:
+        yield
+    finally:
+        for path, aside in moved.items():
+            if path.exists():
+                remove(aside)
+            else:
+                aside.rename(path)
+
+
+def outputs(one: Planned) -> list[str]:
+    """Every image and text that a stack puts below the subjects' folders."""
+    stack = one.stack
+    found = [stack.image, stack.sidecar, stack.nwb, *(stack.morphology(p) for p in stack.skeletons)]
+    if stack.labels is not None:
+        found += [stack.label_image, stack.label_image.removesuffix(".ome.zarr") + ".json"]
+    return found
+
+
+def unfinished(path: Path) -> list[str]:
+    """Names beside an output that an interrupted conversion may have left."""
+    if not path.parent.is_dir():
+        return []
+    return [p.name for p in path.parent.iterdir() if p != path and p.name.removeprefix(".").startswith(path.name)]
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, where there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _holes(name: str, axes: str, missing: Sequence[Missing]) -> list[str]:
+    """What could not be decoded, in words."""
+    told = [
+        f"{name}: a part could not be decoded and is zero: "
+        + ", ".join(
+            f"{a} {b}" if e == b + 1 else f"{a} {b} to {e - 1}" for a, (b, e) in zip(axes, m.box, strict=True)
+        )
+        + f" ({m.reason})"
+        for m in missing[:_MOST_TOLD]
+    ]
+    more = len(missing) - len(told)
+    return [*told, f"{name}: {more} more parts could not be decoded and are zero"] if more else told
