@@ -421,8 +421,8 @@ def test_a_release_with_a_hole_says_so_and_is_not_clean(
 def test_a_raw_file_that_is_cut_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study, release = write_study(tmp_path / "study"), tmp_path / "release"
     file = study / "raw/flat.tif"
-    size = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeXUnit": "µm", "PhysicalSizeYUnit": "µm"}
-    tifffile.imwrite(file, pixels((30, 30), 3), ome=True, metadata={"axes": "YX", **size})
+    tifffile.imwrite(file, pixels((30, 30), 3), metadata=None)
+    edit(study, "{file: raw/flat.tif, ", "{file: raw/flat.tif, axes: YX, voxel_size_um: {y: 0.25, x: 0.25}, ")
     file.write_bytes(file.read_bytes()[:-300])
     with pytest.raises(InputError, match=r"flat\.tif"):
         build(study, release)
