@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neuropack.rules import Finding, ReleaseFiles, rule
+from neuropack.rules.summaries import find_summaries
 
 DATASETS = ("attributes", "ome", "multiscales", 0, "datasets")
 REWRITE = "restore the files from a complete copy, or build the release again"
@@ -185,3 +186,27 @@ def chunk_damaged(release: ReleaseFiles) -> Iterator[Finding]:
     """
     for failure in release.pixels.zarr_failures:
         yield Finding(failure.file, "chunks that decode", failure.reason, REWRITE)
+
+
+@rule(id="ome-zarr.summaries", level="error", reads="text")
+def summaries(release: ReleaseFiles) -> Iterator[Finding]:
+    """The projections or label values that an image names beside its levels are there, and fit its shape and type.
+
+    Pages and catalogues show them in place of the image.
+
+    Build the release again.
+    """
+    for image in release.images:
+        yield from find_summaries(release, image)[1]
+
+
+@rule(id="ome-zarr.summary-pixels", level="error", reads="bytes")
+def summary_pixels(release: ReleaseFiles) -> Iterator[Finding]:
+    """The projections of an image are the maxima of its level 0, the label values are those that are in it.
+
+    A picture of another image, or of an earlier state, is what people would choose the data by.
+
+    Build the release again.
+    """
+    for differs in release.pixels.summaries:
+        yield Finding(differs.file, differs.expected, differs.found, "build the release again")

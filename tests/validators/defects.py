@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from small_release import CHANNELS, IMAGE, METADATA, NWB, SIDECAR, SWC, seal
 
 SHARD = f"{IMAGE}/0/c/1/0/2/1"
@@ -660,6 +661,92 @@ def labels_on_another_grid(root: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------------------- images
+
+
+def project(root: Path) -> Any:
+    """Add sound projections to the image, each of one chunk; their group."""
+    pixels = zarr.open_array(root / IMAGE / "0", mode="r")[...]
+    group = zarr.create_group(root / IMAGE / "projections")
+    group.attrs["neuropack"] = {"kind": "maximum", "level": 0, "time": 0, "factor": [1, 2, 4]}
+    c, z, y, x = pixels.shape
+    y_cells, x_cells = pixels.reshape(c, z, y // 2, 2, x).max(3), pixels.reshape(c, z, y, x // 4, 4).max(4)
+    arrays = {
+        "z": y_cells.reshape(c, z, y // 2, x // 4, 4).max((1, 4)),
+        "y": x_cells.max(2),
+        "x": y_cells.max(3),
+    }
+    for name, values in arrays.items():
+        group.create_array(name, data=values, chunks=values.shape)
+    with ome(root) as node:
+        node["attributes"]["neuropack"] = {"projections": "projections"}
+    return group
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def projections_elsewhere(root: Path) -> None:
+    project(root)
+    with ome(root) as node:
+        node["attributes"]["neuropack"]["projections"] = "../../../etc"
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def projections_that_are_not_there(root: Path) -> None:
+    project(root)
+    shutil.rmtree(root / IMAGE / "projections")
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def a_projection_that_is_not_there(root: Path) -> None:
+    project(root)
+    shutil.rmtree(root / IMAGE / "projections" / "y")
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def a_projection_without_its_chunk(root: Path) -> None:
+    project(root)
+    (root / IMAGE / "projections/z/c/0/0/0").unlink()
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def projections_of_another_kind(root: Path) -> None:
+    project(root).attrs["neuropack"] = {"kind": "mean", "level": 0, "time": 0, "factor": [1, 2, 4]}
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def projections_of_no_factor(root: Path) -> None:
+    project(root).attrs["neuropack"] = {"kind": "maximum", "level": 0, "time": 0, "factor": [1, 0, 4]}
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def projections_of_another_shape(root: Path) -> None:
+    project(root).attrs["neuropack"] = {"kind": "maximum", "level": 0, "time": 0, "factor": [1, 4, 4]}
+
+
+@defect("ome-zarr.summaries", as_is=False)
+def a_projection_of_another_type(root: Path) -> None:
+    group = project(root)
+    group.create_array("z", data=group["z"][...].astype("f4"), chunks=(2, 32, 16), overwrite=True)
+
+
+@defect("ome-zarr.summary-pixels", as_is=False)
+def a_cell_of_a_projection_is_another(root: Path) -> None:
+    array = project(root)["x"]
+    array[1, 3, 7] = array[1, 3, 7] - 1
+
+
+@defect("ome-zarr.summary-pixels", as_is=False)
+def label_values_of_another_image(root: Path) -> None:
+    pixels = zarr.open_array(root / IMAGE / "0", mode="r")[...]
+    values = np.unique(pixels[pixels > 0])
+    zarr.open_group(root / IMAGE).create_array("label_values", data=values[1:], chunks=(100,))
+    with ome(root) as node:
+        node["attributes"]["neuropack"] = {"label_values": "label_values"}
+
+
+@defect("ome-zarr.chunk-damaged", as_is=False)
+def a_projection_is_damaged(root: Path) -> None:
+    project(root)
+    flip(root / IMAGE / "projections/y/c/0/0/0", 40)
 
 
 @defect("images.missing")

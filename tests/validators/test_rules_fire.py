@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from defects import DEFECTS, Defect, number_channels, ome
+from defects import DEFECTS, Defect, number_channels, ome, project
 from small_release import IMAGE, SIDECAR, seal
 
 from neuropack.rules import check, load_rules
@@ -27,6 +27,12 @@ def test_good_release_is_clean_and_was_looked_at(good_release: Path) -> None:
     zarr = sum(2 * 8 * n * n * 2 for n in (64, 32, 16))
     nwb = 2 * 8 * 64 * 64 * 2
     assert zarr + nwb <= report.checked.decoded_bytes <= zarr + nwb + 1000  # a few numbers beside the pixels
+
+
+def test_projections_of_the_image_are_no_defect(release: Path) -> None:
+    project(release)
+    seal(release)
+    assert check(release).issues == []
 
 
 def test_every_rule_has_a_defect() -> None:

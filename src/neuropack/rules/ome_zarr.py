@@ -282,7 +282,7 @@ def _read_image(release: ReleaseFiles, folder: str, meta: JsonFile) -> tuple[Ome
             found = dataset.get("coordinateTransformations")
             wrong(what, found, *here, "datasets", number, "coordinateTransformations")
             continue
-        array, problem = _read_array(release, f"{folder}/{paths[number]}", len(axes))
+        array, problem = read_array(release, f"{folder}/{paths[number]}", len(axes))
         levels.append(Level(number, f"{folder}/{paths[number]}", *transform, array, problem))
     for finer, coarser in itertools.pairwise(levels):
         if _exchanged(finer, coarser):
@@ -317,7 +317,8 @@ def _transform(dataset: dict[str, Any], ndim: int) -> tuple[tuple[float, ...], t
     return scale, translation
 
 
-def _read_array(release: ReleaseFiles, folder: str, ndim: int) -> tuple[ZarrArray | None, Finding | None]:
+def read_array(release: ReleaseFiles, folder: str, ndim: int) -> tuple[ZarrArray | None, Finding | None]:
+    """An array of an image, or what is wrong with its metadata; neither where another rule tells."""
     meta = release.json(folder + "/zarr.json")
     if meta is None:
         return None, None

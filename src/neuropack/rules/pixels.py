@@ -16,6 +16,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.rules.nwb_file import Dataset, NwbFile, NwbImage, blocks, open_hdf5, read_block
 from neuropack.rules.ome_zarr import Level, OmeZarr
+from neuropack.rules.summaries import Differs, Summary, find_summaries
 
 if TYPE_CHECKING:
     import h5py
@@ -47,11 +48,12 @@ class Mismatch:
 
 @dataclass
 class PixelScan:
-    """What the pass over all pixels found; mismatches by level and NWB dataset."""
+    """What the pass over all pixels found; mismatches by level and NWB dataset, summaries that are not theirs."""
 
     zarr_failures: list[Failure] = field(default_factory=list)
     nwb_failures: list[Failure] = field(default_factory=list)
     mismatches: dict[tuple[str, str], Mismatch] = field(default_factory=dict)
+    summaries: list[Differs] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -157,24 +159,39 @@ class _Scan:
     def _image(self, image: OmeZarr, twin: Level | None, pairs: list[Pair], file: h5py.File | None) -> set[str]:
         """Decode every shard of an image; the paths of the NWB datasets that were read whole on the way."""
         whole = {p.data.path for p in pairs if p.data.missing is None}
+        summaries = find_summaries(self.release, image)[0]
         for level in image.levels:
             if level.array is None:
                 continue
             partners = [p for p in pairs if p.data.missing is None] if level is twin else []
             shards = [(f, b) for f, b in level.array.shards() if self.release.files.get(f)]
+            looking = summaries if level is image.levels[0] else []
             if len(shards) < math.prod(level.array.grid):
+                looking = []
                 whole -= {p.data.path for p in partners}
             read = image.read(self.release, level, iter([b for _, b in shards]))
             for (shard, box), block in zip(shards, read, strict=True):
                 if isinstance(block, Exception):
                     self.result.zarr_failures.append(Failure(shard, level.folder, _reason(block)))
                     whole -= {p.data.path for p in partners}
+                    looking = []
                     continue
                 self._decoded(block)
+                for summary in looking:
+                    summary.look(image.axes, box, block)
                 for pair in partners:
                     if file is not None and not self._compare(level, box, block, pair, file):
                         whole.discard(pair.data.path)
+            self._compare_summaries(looking)
         return whole
+
+    def _compare_summaries(self, summaries: list[Summary]) -> None:
+        for summary in summaries:
+            found = summary.compare(self.release)
+            if isinstance(found, Differs):
+                self.result.summaries.append(found)
+            elif found is not None:
+                self.result.zarr_failures.append(Failure(summary.file, summary.array.folder, _reason(found)))
 
     def _compare(self, level: Level, box: Box, block: Array, pair: Pair, file: h5py.File) -> bool:
         """Compare a decoded shard with the same voxels in NWB; False where those cannot be decoded."""
