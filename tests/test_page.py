@@ -220,6 +220,15 @@ def test_each_channel_has_its_histogram_and_saturation(release: Path) -> None:
     assert f"{low} {high} 0 %" in page.words
 
 
+def test_an_image_with_a_hole_says_so(release: Path) -> None:
+    path = release / IMAGE / "zarr.json"
+    node = json.loads(path.read_text(encoding="utf-8"))
+    node["attributes"]["neuropack"]["missing"] = [{"box": [[0, 1], [0, 6], [0, 8], [0, 60]], "reason": "torn"}]
+    path.write_text(json.dumps(node), encoding="utf-8")
+    _, page = page_of(release)
+    assert "black where the raw file could not be decoded: 1 part(s), listed above" in page.words
+
+
 def test_a_release_without_statistics_has_no_histograms(release: Path) -> None:
     path = release / IMAGE / "zarr.json"
     node = json.loads(path.read_text(encoding="utf-8"))

@@ -160,7 +160,9 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
         ("NWB", stack.get("nwb_path")),
         ("Labels", next((a.get("path") for a in labels), None)),
     ]
-    image = place.inside(stack.get("path"))
+    record = _record(place.inside(stack.get("path")))
+    if missing := len(facts.records(record, "missing")):
+        notes = [f"black where the raw file could not be decoded: {missing} part(s), listed above", *notes]
     sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
     return {
         "id": identifier,
@@ -169,11 +171,21 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
         "notes": [*notes, *([problem] if problem else [])],
         "facts": facts.facts(document, stack),
         "channels": facts.channel_rows(document, stack),
-        "histograms": histograms(image) if image else [],
+        "histograms": histograms(record),
         "everything": facts.everything(document, stack),
         "links": [(n, place.link(p), facts.text(p)) for n, p in [*links, ("Sidecar", sidecar)] if place.link(p)],
         "neurons": neurons,
     }
+
+
+def _record(image: Path | None) -> facts.Record:
+    """What the conversion noted in an image; nothing where there is none, or somebody damaged it."""
+    from neuropack.writers.ome_zarr import read_record
+
+    try:
+        return (read_record(image) if image else None) or {}
+    except RecursionError:  # JSON that was nested without end
+        return {}
 
 
 def _short(identifier: str) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from neuropack.page.facts import Record, inner, number, records
-from neuropack.writers.ome_zarr import read_record
 from neuropack.writers.survey import EXACT, PER_DOUBLING
 
 WIDTH, HEIGHT = 120, 28  # of the drawing; its unit is about a pixel
@@ -29,13 +27,9 @@ class Histogram:
     saturated: float
 
 
-def histograms(image: Path) -> list[Histogram | None]:
-    """One for each channel of an image; None where the conversion left no statistics that make sense."""
-    try:
-        record = read_record(image)
-    except RecursionError:  # JSON that somebody nested without end
-        record = None
-    return [_histogram(row) for row in records(record or {}, "statistics")]
+def histograms(record: Record) -> list[Histogram | None]:
+    """One for each channel; None where the record of a conversion has no statistics that make sense."""
+    return [_histogram(row) for row in records(record, "statistics")]
 
 
 def _histogram(row: Record) -> Histogram | None:
