@@ -85,6 +85,9 @@ def test_codec_and_chunk(stack: Path, tmp_path: Path) -> None:
         (["--chunk", "64,64"], "--chunk does not name"),
         (["--chunk", "64,0,64"], "--chunk does not name"),
         (["--progress", "loud"], "--progress"),
+        (["--workers", "0"], "--workers"),
+        (["--workers", "2", "--cluster", "tcp://127.0.0.1:8786"], "exclude each other"),
+        (["--cluster", "nonsense"], "nonsense: no scheduler answers there"),
     ],
 )
 def test_wrong_words(
@@ -93,6 +96,13 @@ def test_wrong_words(
     assert main(["convert", str(stack), str(tmp_path / "a.ome.zarr"), *words]) == 2
     assert says in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == [stack.name]
+
+
+def test_work_in_other_processes(stack: Path, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="--workers needs the extra neuropack[cluster]")
+    assert main(["convert", str(stack), *both(tmp_path), *START, "--workers", "2"]) == 0
+    for name in both(tmp_path):
+        np.testing.assert_array_equal(open_volume(name)[...], open_volume(stack)[...])
 
 
 def test_json_says_what_was_done(stack: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import progress
+from neuropack.cli.progress import Mode, progress
 
 
 def init(
@@ -41,13 +41,16 @@ def build(
         str | None,
         typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
     ] = None,
+    show: Annotated[
+        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> int:
     """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""
     budget = common.size(memory)
     from neuropack.build import build as job
 
-    with progress() as tell:
+    with progress(show) as tell:
         result = job(study, release, prune=prune, keep_going=keep_going, memory=budget, progress=tell)
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))

@@ -284,8 +284,10 @@ def _here(processes: int, modules: Sequence[str]) -> Iterator[Team]:
 @contextmanager
 def _there(address: str) -> Iterator[Team]:
     """A scheduler somewhere, and its workers."""
+    dask = _library()
     try:
-        client = _library().Client(address, timeout=CONNECT_S, set_as_default=False, name="neuropack")
+        dask.comm.parse_host_port(dask.comm.parse_address(address)[1])  # a client only fails after a while
+        client = dask.Client(address, timeout=CONNECT_S, set_as_default=False, name="neuropack")
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(
             "no scheduler answers there",
