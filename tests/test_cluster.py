@@ -68,7 +68,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(source: Path, folder: Path, *names: str, **how: Any) -> Any:
     """Convert, by default to both formats; the NWB says the same date whenever it is made."""
     folder.mkdir(exist_ok=True)
-    with open_volume(source) as volume:
+    opened = open_volume(source, voxel_size_um=how.pop("size", None), complete=not how.get("keep_going"))
+    with opened as volume:
         nwb = replace(nwb_metadata(volume, fingerprint(source), START), created=START)
         paths = [folder / name for name in names or ("a.ome.zarr", "a.nwb")]
         return convert(volume, paths, nwb=nwb, memory=how.pop("memory", MEMORY), **how)
@@ -379,6 +380,17 @@ def test_an_error_in_a_worker_is_that_of_a_thread(tmp_path: Path, address: str, 
         assert digests(tmp_path / "out0") == digests(tmp_path / "out1")
     else:
         assert found[0][0] is InputError
+
+
+def test_a_file_that_was_cut_short(tmp_path: Path, address: str) -> None:
+    source, plane = tmp_path / "raw.tif", np.full((2000, 2000), 7, "u2")
+    tifffile.imwrite(source, plane, metadata=None)
+    os.truncate(source, source.stat().st_size - 1_000_000)
+    found = [
+        run(source, tmp_path / str(len(how)), "a.ome.zarr", size=(None, 0.5, 0.5), keep_going=True, **how).missing
+        for how in ({}, {"cluster": address})
+    ]
+    assert found[0] == found[1] != ()
 
 
 def test_a_worker_that_cannot_see_the_source(

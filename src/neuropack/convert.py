@@ -384,7 +384,7 @@ def reopen(
 
     if fingerprint(path) != source:
         raise InputError("is not the file that it was when it was opened first", file=path)
-    volumes = open_volumes(path)
+    volumes = open_volumes(path, complete=False)  # the first who opened it has decided that
     same = [v for v in volumes if (v.scene, v.native_shape, v.dtype.str) == (scene, shape, dtype)]
     if len(same) != 1:
         raise UsageError(
