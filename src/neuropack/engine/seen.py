@@ -14,6 +14,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.engine.journal import Journal, gone
 from neuropack.volume import Volume
+from neuropack.writers.summaries import union
 from neuropack.writers.survey import Projections
 
 
@@ -73,11 +74,11 @@ class SeenLabels:
             os.truncate(self._path, whole)
         else:
             raise gone(self._path)
-        self._known: Array = np.unique(np.fromfile(self._path, volume.dtype))
+        self._known = union(np.fromfile(self._path, volume.dtype))
 
     def add(self, found: Sequence[Array]) -> None:
         """Take in the values of a block, as each output has them, and see those to the disk that are new."""
-        values = np.unique(np.concatenate(found)) if found else self._known[:0]
+        values = union(self._known[:0], *found)
         known = np.append(self._known, self._known[-1:])  # one more, for what is larger than all
         new = values[known[np.searchsorted(self._known, values)] != values] if self._known.size else values
         if new.size:
@@ -85,7 +86,7 @@ class SeenLabels:
                 file.write(new.tobytes())
                 file.flush()
                 os.fsync(file.fileno())
-            self._known = np.union1d(self._known, new)
+            self._known = union(self._known, new)
 
     def all(self) -> Array:
         """Every value, sorted."""

@@ -15,6 +15,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.rules.ome_zarr import OmeZarr, ZarrArray, read_array
 from neuropack.rules.rule import Finding
+from neuropack.writers.summaries import union
 
 if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
@@ -60,7 +61,7 @@ class Summary:
         """Take in a decoded box of level 0."""
         if not self.along:
             if self.seen.size <= self.array.shape[0] + 1:  # else it is clear already that they differ
-                self.seen = np.union1d(self.seen, _distinct(block)) if self.seen.size else _distinct(block)
+                self.seen = union(self.seen.astype(block.dtype), _distinct(block))
             return
         if not self.seen.size:
             self.seen = np.full(self.array.shape, _lowest(block.dtype), block.dtype)
@@ -202,4 +203,4 @@ def _distinct(block: Array) -> Array:
     rows = block.reshape(-1, block.shape[-1])
     first = np.ones(rows.shape, bool)
     np.not_equal(rows[:, 1:], rows[:, :-1], out=first[:, 1:])
-    return np.unique(rows[first])
+    return union(rows[first])
