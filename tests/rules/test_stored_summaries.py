@@ -99,6 +99,17 @@ def test_a_summary_of_any_size_is_not_read(tmp_path: Path, monkeypatch: pytest.M
     assert (problem.expected, problem.found) == ("at most 16 bytes", "64, in shards of [1, 8, 8]")
 
 
+def test_nor_is_one_of_many_small_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    release_of(tmp_path / "r", np.arange(64, dtype="u1").reshape(1, 8, 8), "ZYX", labels=True)
+    group = zarr.open_group(tmp_path / "r" / IMAGE)
+    group.create_array("label_values", data=np.arange(1, 64, dtype="u1"), chunks=(2,), overwrite=True)
+    release = ReleaseFiles(tmp_path / "r")
+    assert find_summaries(release, release.images[0])[1] == []
+    monkeypatch.setattr(summaries, "LIMIT", 16)
+    found, (problem,) = find_summaries(release, release.images[0])
+    assert (found, problem.found) == ([], "63, in shards of [2]")
+
+
 def test_boxes_may_begin_inside_a_cell() -> None:
     whole = np.random.default_rng(1).integers(0, 999, (2, 5, 11, 13)).astype("u2")
     array = ZarrArray("x", (2, 5, 4), whole.dtype, (2, 5, 4), None, (), True, "c", "/")
