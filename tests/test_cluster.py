@@ -345,6 +345,19 @@ def test_a_cluster_writes_what_threads_write_and_forgets_it(
         assert left == []
 
 
+def test_workers_need_to_see_a_folder_only_where_they_write(source: Path, tmp_path: Path, address: str) -> None:
+    seen: set[str] = set()
+
+    def look(*_: object) -> None:
+        seen.update(p.name for p in tmp_path.glob(".*.workers"))
+
+    run(source, tmp_path, "a.nwb", cluster=address, progress=look)
+    assert seen == set()
+    run(source, tmp_path, "a.ome.zarr", cluster=address, progress=look)
+    assert seen == {".a.ome.zarr.workers"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nwb", "a.ome.zarr"]
+
+
 def what_is_open() -> list[str]:
     return [f.path for f in psutil.Process().open_files() if f.path.endswith((".tif", ".zarr"))]
 
@@ -442,7 +455,7 @@ def test_a_worker_of_another_version(
     assert not list(tmp_path.glob("*.nwb"))
     failed = worker.do("99.2", b"", b"", ())  # a worker that came later
     assert isinstance(failed, worker.Failed)
-    assert "expected: 99.2" in str(failed.raised())
+    assert "expected: neuropack 99.2" in str(failed.raised())
 
 
 @pytest.mark.slow
@@ -537,8 +550,16 @@ def test_an_error_that_cannot_travel() -> None:
     class LocalError(Exception):
         pass
 
-    error = worker.Failed.of(LocalError("no")).raised()
-    assert (type(error), str(error)) == (RuntimeError, "LocalError: no")
+    for error in (LocalError("no"), TwoWordsError("no", more="")):
+        arrived = worker.Failed.of(error).raised()
+        assert (type(arrived), str(arrived)) == (RuntimeError, f"{type(error).__name__}: no")
+
+
+class TwoWordsError(Exception):
+    """It is sent, but cannot be made again."""
+
+    def __init__(self, what: str, *, more: str) -> None:
+        super().__init__(what)
 
 
 def test_no_library(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def _workers(
     is other processes.
     """
     if team := how.team:
-        with team.on(work, journal.path.with_suffix(".workers")) as submit:
+        with team.on(work, journal.path.with_suffix(".workers"), spooled=plan.slab is not None) as submit:
             yield submit, lambda: team.window(plan.at_once)
         return
 

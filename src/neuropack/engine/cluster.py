@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import neuropack
 from neuropack.axes import Box
 from neuropack.engine import worker
-from neuropack.engine.local import Keeper, cannot_start
+from neuropack.engine.local import Keeper, cannot_keep
 from neuropack.engine.work import Outcome, Work
 from neuropack.errors import OutputError, UsageError
 from neuropack.writers.store import LocalStore
@@ -55,6 +55,7 @@ class Team:
         """
         if self._keeper:
             return memory, self._processes * _in_flight(self._threads) - 1, self._processes + 1
+        # half of what the library allows a worker: from there on it would spill results to the disk
         limits = [w["memory_limit"] for w in self._workers().values() if w["memory_limit"]]
         return min([memory, *(limit // 2 for limit in limits)]), _in_flight(self._threads) - 1, 1
 
@@ -66,27 +67,26 @@ class Team:
         return at_once * max(1, self._processes)
 
     @contextmanager
-    def on(self, work: Work, token: Path | None) -> Iterator[Submit]:
-        """Begin a pass.
+    def on(self, work: Work, token: Path, *, spooled: bool) -> Iterator[Submit]:
+        """Begin a pass; when it is over, workers on this machine go, and others forget it.
 
         Args:
             work: what is done with its blocks, but for the spooled slab.
-            token: a file to make, by which workers know that they see the same folders; None where they need none.
+            token: a file to make, by which workers know that they see the same folders, where they need any.
+            spooled: they read decoded pixels from the folder where the token is.
 
         Raises:
             InputError, OutputError, UsageError: a worker cannot do the work.
         """
-        name = uuid.uuid4().hex
+        name, count, files = uuid.uuid4().hex, itertools.count(), {}
         roots = [s.root for s in (getattr(e, "store", None) for e in work.encoders) if isinstance(s, LocalStore)]
-        files = {}
         try:
-            if token and not self._keeper:
+            if (roots or spooled) and not self._keeper:
                 token.write_text(name, encoding="utf-8")
                 files = {token.absolute(): name}
             job = pickle.dumps(worker.Job(name, files, tuple(roots)))
             if not self._keeper:
                 self._check(job, pickle.dumps(work))
-            count = itertools.count()
 
             def submit(work: Work, box: Box) -> _Block:
                 key = f"neuropack-{name}-{next(count)}"
@@ -111,7 +111,7 @@ class Team:
             OutputError: nobody has been for a while.
         """
         if self._keeper and not self._keeper.alive():
-            raise cannot_start()
+            raise cannot_keep()
         self._look()
         if time.monotonic() - self._seen > WORKERS_S:
             raise OutputError(
@@ -139,24 +139,14 @@ class Team:
 
     def _check(self, job: bytes, work: bytes) -> None:
         """Ask every worker whether it could do the work."""
-        from importlib.metadata import version
-
-        for address, found in self._ask(version, "neuropack").items():  # needs nothing of ours in the worker
-            if found != neuropack.__version__ and not isinstance(found, OSError):
-                raise UsageError(
-                    "a worker has no neuropack, or another version",
-                    where=f"worker {address}",
-                    expected=neuropack.__version__,
-                    found="none" if isinstance(found, Exception) else str(found),
-                    fix="install the same version of neuropack for all workers",
-                )
         for address, found in self._ask(worker.check, neuropack.__version__, job, work).items():
             if isinstance(found, worker.Failed):
                 raise found.raised()
             if isinstance(found, Exception) and not isinstance(found, OSError):
                 raise UsageError(
-                    "a worker cannot load neuropack",
+                    "a worker has no neuropack, or a very different one",
                     where=f"worker {address}",
+                    expected=f"neuropack {neuropack.__version__}",
                     found=f"{type(found).__name__}: {found}",
                     fix="install the same version of neuropack for all workers",
                 )

@@ -69,7 +69,7 @@ class Keeper:
                 self._process.stdin.write(json.dumps([address, dict(keys)]).encode() + b"\n")
                 self._process.stdin.flush()
         except OSError as error:
-            raise cannot_start() from error
+            raise cannot_keep() from error
 
     def alive(self) -> bool:
         """False where it can keep no worker alive."""
@@ -87,9 +87,9 @@ class Keeper:
         self._process.wait()
 
 
-def cannot_start() -> OutputError:
+def cannot_keep() -> OutputError:
     """The error of a parent without workers."""
-    return OutputError("the worker processes cannot be started", fix="look at what they printed above")
+    return OutputError("the worker processes cannot be kept alive", fix="look at what they printed above")
 
 
 class _Process(Protocol):

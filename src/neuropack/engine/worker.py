@@ -8,6 +8,7 @@ import pickle
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -108,8 +109,8 @@ async def check(version: str, job: bytes, work: bytes, dask_worker: Any = None) 
 async def leave(name: str, patience: float) -> bool:
     """Take no more blocks of a pass, and forget it; False where a block is still in work after so many seconds."""
     with _lock:
-        image = _images.setdefault(name, _Image())
-        image.ended = True
+        _ended.append(name)
+        image = _images.pop(name, None) or _Image()
     until = time.monotonic() + patience
     while image.users and time.monotonic() < until:
         await asyncio.sleep(0.05)
@@ -143,8 +144,8 @@ def _agree(version: str) -> None:
         raise UsageError(
             "a worker has another version of neuropack",
             where=f"worker {_name()}",
-            expected=version,
-            found=neuropack.__version__,
+            expected=f"neuropack {version}",
+            found=f"neuropack {neuropack.__version__}",
             fix="install the same version for all workers",
         )
 
@@ -172,7 +173,6 @@ class _Image:
 
     volume: Volume | None = None
     users: int = 0
-    ended: bool = False
     opening: Any = field(default_factory=threading.Lock)
 
     def close(self) -> None:
@@ -183,6 +183,7 @@ class _Image:
 
 
 _images: dict[str, _Image] = {}  # by the name of the pass, the one used last at the end
+_ended: deque[str] = deque(maxlen=100)  # passes that take no more blocks
 _lock = threading.Lock()
 
 
@@ -191,12 +192,12 @@ def _image(data: bytes, work: Work) -> Iterator[Volume]:
     """The image of a job, opened by the first block and left open for the next."""
     job: Job = _loads(data)
     with _lock:
+        if job.name in _ended:
+            raise OutputError("the pass has ended")
         image = _images.pop(job.name, None) or _Image()
         _images[job.name] = image
-        if image.ended:
-            raise OutputError("the pass has ended")
         image.users += 1
-        idle = [name for name, one in _images.items() if not one.users and not one.ended]
+        idle = [name for name, one in _images.items() if not one.users]
         old = [_images.pop(name) for name in idle[:-_IDLE]]
     try:
         for one in old:
@@ -254,7 +255,7 @@ def _look(job: Job) -> None:
 
 def _blind(folder: Path) -> OutputError:
     return OutputError(
-        "a worker does not see the folder that it has to write to",
+        "a worker does not see a folder that it needs",
         file=folder,
         where=f"worker {_name()}",
         fix=_SHARED,
