@@ -482,3 +482,14 @@ def test_chunks_cover_a_box_once() -> None:
         seen[box] += 1
         assert all(a <= b for a, b in zip(box_shape(box), (1, 2, 3), strict=True))
     assert seen[:, 2:].min() == seen[:, 2:].max() == 1 and seen[:, :2].max() == 0
+
+
+def test_the_file_does_not_depend_on_what_else_is_loaded(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); {}import test_nwb_sink as t; "
+        "t.write(Path(sys.argv[2]), t.LONG)"
+    )
+    for name, first in (("a", ""), ("b", "import ndx_anatomical_localization; ")):
+        command = [sys.executable, "-c", script.format(first), str(Path(__file__).parent), str(tmp_path / name)]
+        subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

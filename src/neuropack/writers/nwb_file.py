@@ -151,9 +151,28 @@ def create(path: Path, nwb: Any) -> None:
     with (
         _no_collection(),
         h5py.File(path, "w", libver=VERSIONS) as h5,
-        NWBHDF5IO(file=h5, mode="w") as io,
+        NWBHDF5IO(file=h5, mode="w", manager=_manager()) as io,
     ):
         io.write(nwb)
+
+
+_NAMESPACES = {"core", "hdmf-common", "hdmf-experimental", "ndx-microscopy", "ndx-ophys-devices"}
+
+
+def _manager() -> Any:
+    """pynwb's manager with the extensions that the file uses and no other.
+
+    pynwb stores the definition of every extension that the process has ever loaded; the file would depend on what
+    else somebody imported.
+    """
+    from hdmf.build import BuildManager
+    from pynwb import get_type_map
+
+    types = get_type_map()
+    known = types.namespace_catalog._NamespaceCatalog__namespaces  # no public way to leave one out
+    for name in set(known) - _NAMESPACES:
+        del known[name]
+    return BuildManager(types)
 
 
 def _fix_ids(root: Any, identifier: str) -> None:
