@@ -11,6 +11,7 @@ import random
 import re
 import signal
 import site
+import socket
 import subprocess
 import sys
 import time
@@ -120,7 +121,11 @@ def test_two_workers_write_what_threads_write(source: Path, threads: Path, tmp_p
         stages.append(stage)
         seen.append(len(workers()))
 
-    result = run(source, tmp_path, processes=2, progress=progress, digests=True)
+    with socket.socket() as taken:
+        with suppress(OSError):  # somebody has it, which is as good
+            taken.bind(("127.0.0.1", 8787))  # where a scheduler shows how it is
+            taken.listen()
+        result = run(source, tmp_path, processes=2, progress=progress, digests=True)
     assert result.status == "written"
     assert digests(tmp_path) == digests(threads)
     assert stages == ["pixels"] * 11 + ["finishing"]

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -233,15 +234,14 @@ def team(processes: int | None = None, address: str | None = None, modules: Sequ
         UsageError: the library is missing, or there is no scheduler.
         OutputError: the scheduler has no workers.
     """
-    with _quiet():
-        if address:
-            with _there(address) as made:
-                yield made
-        elif processes and processes > 0:
-            with _here(processes, modules) as made:
-                yield made
-        else:
-            raise UsageError("there must be at least one worker", found=str(processes))
+    if address:
+        with _there(address) as made:
+            yield made
+    elif processes and processes > 0:
+        with _here(processes, modules) as made:
+            yield made
+    else:
+        raise UsageError("there must be at least one worker", found=str(processes))
 
 
 @contextmanager
@@ -251,16 +251,24 @@ def _here(processes: int, modules: Sequence[str]) -> Iterator[Team]:
     keeper = Keeper(processes, threads, modules)  # it loads libraries while this process does
     try:
         dask = _library()
+        from dask import config as configured
+
         keys = dask.Security.temporary()
-        cluster = dask.LocalCluster(
+        scheduler = partial(
+            dask.LocalCluster,
             n_workers=0,
             threads_per_worker=threads,
             host="127.0.0.1",
-            dashboard_address=None,
             security=keys,
-            scheduler_kwargs={"allowed_failures": _DEATHS},
+            scheduler_kwargs={
+                "allowed_failures": _DEATHS,
+                "dashboard": False,
+                "dashboard_address": "127.0.0.1:0",  # it listens somewhere in any case, with nothing to show
+            },
         )
-        with cluster, dask.Client(cluster, set_as_default=False, direct_to_workers=True) as client:
+        connect = partial(dask.Client, set_as_default=False, direct_to_workers=True)
+        silent = configured.set({"distributed.scheduler.http.routes": []})
+        with _quiet(), silent, scheduler() as cluster, connect(cluster) as client:
             files = ("tls_ca_file", "tls_worker_cert", "tls_worker_key")
             keeper.start(cluster.scheduler_address, {name: getattr(keys, name) for name in files})
             try:
@@ -286,7 +294,7 @@ def _there(address: str) -> Iterator[Team]:
             found=str(error),
             fix="see that it runs and that its port can be reached from here",
         ) from error
-    with client:
+    with _quiet(), client:
         try:
             client.wait_for_workers(1, timeout=WORKERS_S)
         except TimeoutError as error:
@@ -296,7 +304,7 @@ def _there(address: str) -> Iterator[Team]:
                 fix=f"start some, for example with: dask worker {address}",
             ) from error
         workers = client.scheduler_info(n_workers=-1)["workers"]
-        yield Team(client, None, len(workers), max(w["nthreads"] for w in workers.values()))
+        yield Team(client, None, len(workers), max((w["nthreads"] for w in workers.values()), default=1))
 
 
 def _in_flight(threads: int) -> int:
@@ -327,7 +335,7 @@ def _cores() -> int:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the library from printing what this module tells, or mends."""
+    """Keep the library, which is loaded now, from printing what this module tells, or mends."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "tornado.application")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
