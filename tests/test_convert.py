@@ -53,7 +53,7 @@ def test_both_formats_in_one_pass_read_every_voxel_once(volume: Volume, tmp_path
     monkeypatch.setattr(
         type(volume.pixels), "read", lambda self, box, out=None: read.append(box) or whole(self, box, out)
     )
-    result = convert(volume, both(tmp_path / "out"), memory=128 << 20)
+    result = convert(volume, both(tmp_path / "out"), memory=288 << 20)
     assert result.status == "written"
     assert len(read) > 1
     monkeypatch.undo()
@@ -66,7 +66,7 @@ def test_both_formats_in_one_pass_read_every_voxel_once(volume: Volume, tmp_path
 
 def test_statistics(volume: Volume, tmp_path: Path) -> None:
     volume.pixels._array[1, 5, 5, 5:9] = 65535
-    first = convert(volume, both(tmp_path / "out"), memory=128 << 20)
+    first = convert(volume, both(tmp_path / "out"), memory=288 << 20)
     assert [s.maximum for s in first.statistics] == [3999.0, 65535.0]
     assert first.statistics[1].saturated == 4
     assert first.statistics[1].voxels == 130 * 200 * 600
@@ -123,7 +123,7 @@ def test_interrupted_and_continued_is_identical(volume: Volume, tmp_path: Path, 
         engine, "_in_order", lambda left, submit, window: todo.append(len(left)) or in_order(left, submit, window)
     )
     nwb = nwb_metadata(volume, fingerprint(volume.path))
-    convert(volume, both(tmp_path / "whole"), nwb=nwb, memory=128 << 20)
+    convert(volume, both(tmp_path / "whole"), nwb=nwb, memory=288 << 20)
 
     done = []
 
@@ -133,7 +133,7 @@ def test_interrupted_and_continued_is_identical(volume: Volume, tmp_path: Path, 
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        convert(volume, both(tmp_path / "cut"), nwb=nwb, memory=128 << 20, progress=stop)
+        convert(volume, both(tmp_path / "cut"), nwb=nwb, memory=288 << 20, progress=stop)
     assert not any(p.exists() for p in both(tmp_path / "cut"))  # nothing under a final name
 
     later = replace(nwb, created=nwb.created + timedelta(days=1))  # the date of the first try stays
@@ -328,7 +328,7 @@ array = np.random.default_rng(5).integers(0, 3000, (2, 260, 300, 600)).astype("u
 volume = from_array(array, "CZYX", path=source, voxel_size_um=(1, 0.5, 0.5), acquired="2026-01-02T03:04:05+00:00")
 nwb = replace(nwb_metadata(volume, fingerprint(source)), created=datetime(2026, 1, 3, tzinfo=UTC))
 print("ready", flush=True)
-print(convert(volume, destinations, nwb=nwb, memory=160 << 20).status, flush=True)
+print(convert(volume, destinations, nwb=nwb, memory=320 << 20).status, flush=True)
 """
 
 

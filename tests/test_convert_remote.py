@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from s3server import S3Server
 
 pytest_plugins = ["s3server"]
-MEMORY = 128 << 20
+MEMORY = 288 << 20
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ array = np.random.default_rng(5).integers(0, 3000, (2, 130, 300, 600)).astype("u
 volume = from_array(array, "CZYX", path=source, voxel_size_um=(1, 0.5, 0.5), acquired="2026-01-02T03:04:05+00:00")
 nwb = replace(nwb_metadata(volume, fingerprint(source)), created=datetime(2026, 1, 3, tzinfo=UTC))
 print("ready", flush=True)
-print(convert(volume, destinations, nwb=nwb, memory=160 << 20).status, flush=True)
+print(convert(volume, destinations, nwb=nwb, memory=320 << 20).status, flush=True)
 """
 
 

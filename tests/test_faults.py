@@ -23,7 +23,7 @@ from neuropack.readers import open_volume
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are stopped and disks mounted the POSIX way")
 
 BOTH = ("a.ome.zarr", "a.nwb")
-SETTINGS = ["--session-start", "2026-01-02T03:04:05Z", "--memory", "128MiB"]
+SETTINGS = ["--session-start", "2026-01-02T03:04:05Z", "--memory", "304MiB"]
 SHAPE = (512, 128, 320)  # eight blocks
 
 

@@ -18,7 +18,7 @@ from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.readers import open_volume
 from neuropack.volume import Volume
 
-MEMORY = 200 << 20
+MEMORY = 292 << 20
 
 
 def strips(path: Path, planes: int = 66) -> Volume:
@@ -113,14 +113,14 @@ def test_no_room_is_said_before_decoding(tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))
         whole = tuple(slice(0, n) for n in volume.shape)
         with pytest.raises(OutputError, match="no room"):
-            fill(volume, whole, tmp_path / "spool", keep_going=False, tick=lambda _: None)
+            fill(volume, whole, tmp_path / "spool", piece=1 << 20, keep_going=False, tick=lambda _: None)
         assert not (tmp_path / "spool").exists()
 
 
 def test_any_box_of_a_slab_reads_what_was_written(tmp_path: Path) -> None:
     with strips(tmp_path / "raw.tif", planes=6) as volume:
         slab = (slice(0, 1), slice(2, 6), slice(0, 600), slice(0, 1100))
-        spool = fill(volume, slab, tmp_path / "spool", keep_going=False, tick=lambda _: None)
+        spool = fill(volume, slab, tmp_path / "spool", piece=1 << 20, keep_going=False, tick=lambda _: None)
         for box in (slab, (slice(0, 1), slice(3, 5), slice(7, 400), slice(11, 900))):
             np.testing.assert_array_equal(spool.read(box), volume.read(box))
         (tmp_path / "spool").write_bytes(b"short")

@@ -233,11 +233,12 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
     for output in outputs.values():
         output.publish((lambda done, of: progress("uploading", done, of)) if progress else None)
     files = {d: journal.files(i) for i, d in enumerate(outputs)}
+    statistics = journal.statistics(c_axis)
     journal.remove()
     for output in outputs.values():
         output.release()
     status: Status = "resumed" if resume else "written"
-    return Result(status, tuple(job.settings), journal.statistics(c_axis), journal.missing(), files)
+    return Result(status, tuple(job.settings), statistics, journal.missing(), files)
 
 
 def _read_all(
@@ -314,7 +315,8 @@ def _open(
             sinks = job.sinks(outputs, journal, resume=True)
             places = [*outputs.values()]
             journal.keep(lambda i, key, size: places[i].has(key, size))
-            journal.allow(job.memory, job.how.threads, job.volume.dtype.itemsize, job.programs)
+            room = engine.room_of(job.volume, [s.encoder for s in sinks], job.memory, job.programs)
+            journal.allow(room, job.how.threads, job.volume.dtype.itemsize)
             return True, sinks
         except Unresumable:
             pass  # what is there is not a file that can be continued: begin anew

@@ -279,6 +279,11 @@ class Volume:
         return 3 * max(sizes) * self.dtype.itemsize  # as stored, as the library decodes it, and as it is wanted
 
     @property
+    def overhead_bytes(self) -> int:
+        """What the reader keeps in memory beside blocks: its libraries, decoded units that it may need again."""
+        return int(getattr(self.pixels, "overhead_bytes", 32 << 20))
+
+    @property
     def cheap_parts(self) -> bool:
         """True where reading a part of a native block costs no more than that part: nothing needs to be decoded."""
         return bool(getattr(self.pixels, "cheap_parts", False))
@@ -440,6 +445,7 @@ class ArrayPixels:
     """Pixels that are in memory already."""
 
     cheap_parts = True
+    overhead_bytes = 0
 
     def __init__(self, array: Array) -> None:
         self._array = array

@@ -106,9 +106,9 @@ def test_a_continued_run_begins_with_what_is_done(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        convert(volume, [tmp_path / "a.ome.zarr"], memory=128 << 20, progress=stop)
+        convert(volume, [tmp_path / "a.ome.zarr"], memory=288 << 20, progress=stop)
     told: list[tuple[str, int, int]] = []
-    convert(volume, [tmp_path / "a.ome.zarr"], memory=128 << 20, progress=lambda *now: told.append(now))
+    convert(volume, [tmp_path / "a.ome.zarr"], memory=288 << 20, progress=lambda *now: told.append(now))
     assert 0 < told[0][1] < array.nbytes
     pixels = [done for stage, done, total in told if stage == "pixels"]
     assert pixels == sorted(set(pixels))

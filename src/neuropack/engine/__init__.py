@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from neuropack.axes import Box, box_shape
 from neuropack.engine.journal import Done, Files, Journal, only_one
-from neuropack.engine.planning import Plan, cut, memory_budget, plan
+from neuropack.engine.planning import Plan, cut, memory_budget, plan, room_of
 from neuropack.engine.seen import SeenLabels, SeenProjections
 from neuropack.engine.spool import fill
 from neuropack.engine.work import Outcome, Work
@@ -40,6 +40,7 @@ __all__ = [
     "memory_budget",
     "only_one",
     "plan",
+    "room_of",
     "run",
     "team",
 ]
@@ -118,7 +119,9 @@ def run(volume: Volume, sinks: Sequence[Sink], journal: Journal, how: Pass) -> F
                     spooled += size
                     tick("decoding", spooled, volume.nbytes)
 
-                slab_work = replace(work, spool=fill(volume, slab, path, keep_going=how.keep_going, tick=decoded))
+                slab_work = replace(
+                    work, spool=fill(volume, slab, path, piece=plan.piece, keep_going=how.keep_going, tick=decoded)
+                )
             for i, outcome in _in_order(todo, lambda i: submit(slab_work, boxes[i]), window):  # noqa: B023
                 for sink, part in zip(sinks, outcome.parts, strict=True):
                     sink.commit(part)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuropack.axes import box_shape
-from neuropack.engine.planning import Plan, concurrent
+from neuropack.engine.planning import Plan
 from neuropack.errors import OutputError, UsageError
 from neuropack.writers.sink import Missing
 from neuropack.writers.survey import Statistics
@@ -46,7 +46,10 @@ def only_one(destination: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Done:
-    """A finished block: statistics of its channels, what it lacks, and per output the files it made."""
+    """A finished block: statistics of its channels, what it lacks, and per output the files it made.
+
+    The statistics are kept in the file of the journal only: those of a hemisphere would take a gigabyte.
+    """
 
     statistics: Sequence[Statistics]
     missing: Sequence[Missing] = ()
@@ -130,10 +133,12 @@ class Journal:
             if not 0 <= entry["done"] < self._blocks:
                 raise ValueError("no such block")
             self.done[entry["done"]] = Done(
-                [Statistics.from_json(row) for row in entry["statistics"]],
+                (),
                 [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in entry.get("missing", ())],
                 [_files(row) for row in entry["files"]],
             )
+            for row in entry["statistics"]:
+                Statistics.from_json(row)
 
     def finished_outputs(self, source: Mapping[str, Any]) -> list[str]:
         """Names of the outputs of a run over a source that finished, but for giving them their names."""
@@ -150,11 +155,10 @@ class Journal:
         self.remove()
         self._note(self.job, "x")
 
-    def allow(self, memory: int, workers: int, itemsize: int, programs: int = 1) -> None:
-        """Fit the plan of an earlier run to the memory and the processors of this one."""
+    def allow(self, room: int, workers: int, itemsize: int) -> None:
+        """Fit the plan of an earlier run to the memory and the processors of this one, see `Plan.within`."""
         if self.plan is not None:
-            size = math.prod(self.plan.block) * itemsize
-            self.plan = replace(self.plan, at_once=concurrent(size, memory, workers, programs))
+            self.plan = self.plan.within(room, workers, itemsize)
 
     def keep(self, there: Callable[[int, str, int], bool]) -> None:
         """Forget the blocks of which a file is gone: somebody tidied up, or the disk lost it.
@@ -180,7 +184,7 @@ class Journal:
 
     def note_block(self, number: int, done: Done) -> None:
         """Note that a block is on disk everywhere."""
-        self.done[number] = done
+        self.done[number] = replace(done, statistics=())
         entry: dict[str, Any] = {
             "done": number,
             "statistics": [s.to_json() for s in done.statistics],
@@ -205,14 +209,22 @@ class Journal:
             os.fsync(out.fileno())
 
     def statistics(self, c_axis: int) -> tuple[Statistics, ...]:
-        """Per channel, summed up over the finished blocks."""
+        """Per channel, summed up over the finished blocks; read from the file, line by line."""
         if self.plan is None:
             return ()
         boxes = self.plan.boxes()
         total: dict[int, Statistics] = {}
-        for number, done in sorted(self.done.items()):
-            for c, row in enumerate(done.statistics, boxes[number][c_axis].start):
-                total[c] = total[c] + row if c in total else row
+        left = set(self.done)
+        with self.path.open(encoding="utf-8") as lines:
+            for line in lines:
+                entry = json.loads(line)
+                number = entry.get("done")
+                if number not in left:
+                    continue
+                left.remove(number)  # one that was done again is the same
+                for c, row in enumerate(entry["statistics"], boxes[number][c_axis].start):
+                    seen = Statistics.from_json(row)
+                    total[c] = total[c] + seen if c in total else seen
         return tuple(total[c] for c in sorted(total))
 
     def missing(self) -> tuple[Missing, ...]:

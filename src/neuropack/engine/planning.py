@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -17,7 +17,8 @@ from neuropack.writers.sink import Encoder
 _ENOUGH = 64 << 20  # bytes; larger blocks only cost time, for the processor's cache and for waiting on the last
 _PER_BLOCK = 3  # a block in work, in blocks: its pixels, coarser levels, and what was made of them
 _WIDE = 64 << 10  # bytes of a row that are worth reading at once
-_PROGRAM = 192 << 20  # what the program takes without any block
+_PROGRAM = 64 << 20  # what the program takes without any block; readers and writers say what they add
+_PIECE = 32 << 20  # decoded at a time when pixels are spooled
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class Plan:
         block: of a block; blocks at the border are shorter.
         slab: of what is spooled at a time, whole blocks; None where raw units are decoded straight into blocks.
         at_once: how many blocks the memory allows in work at one time.
+        piece: bytes to decode at a time where pixels are spooled.
     """
 
     shape: tuple[int, ...]
     block: tuple[int, ...]
     slab: tuple[int, ...] | None = None
     at_once: int = 1
+    piece: int = _PIECE
 
     def boxes(self) -> list[Box]:
         """The blocks in the order in which they are committed: C order, slab by slab."""
@@ -44,6 +47,17 @@ class Plan:
         """What is spooled at a time; the whole image where nothing is."""
         whole = tuple(slice(0, n) for n in self.shape)
         return cut(whole, self.slab) if self.slab else [whole]
+
+    def within(self, room: int, workers: int, itemsize: int) -> Plan:
+        """The same blocks for other memory and other workers: a continued run may have more or less of either.
+
+        Args:
+            room: bytes that blocks may take, see `room_of`.
+            workers: how many blocks should be in work at one time.
+            itemsize: bytes of a voxel.
+        """
+        at_once = _concurrent(math.prod(self.block) * itemsize, room, workers)
+        return replace(self, at_once=at_once, piece=_piece(room))
 
     def to_json(self) -> dict[str, Any]:
         """What decides the order of the work: a continued run goes by it, whatever memory it has."""
@@ -90,11 +104,11 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int,
         min(n, math.lcm(*(e.footprint[i] if e.footprint[i] < n else n for e in encoders)))
         for i, n in enumerate(shape)
     )
-    room = _room(memory, programs)
+    room = room_of(volume, encoders, memory, programs)
     smallest = math.prod(least) * item
     if smallest * _PER_BLOCK > room:
-        raise _too_little(volume, "a block of this image", smallest * _PER_BLOCK, memory, programs)
-    at_once = concurrent(smallest, memory, workers, programs)
+        raise _too_little(volume, "a block of this image", smallest * _PER_BLOCK, memory, room)
+    at_once = _concurrent(smallest, room, workers)
     limit = room // (_PER_BLOCK * at_once)
     unit = box_shape(next(volume.native_blocks()))
     if volume.cheap_parts:  # whole rows are still read faster than many short pieces
@@ -112,23 +126,34 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int,
         piece = volume.piece_bytes()
         if piece * 2 > room:
             what = "a part of this file that can only be decoded as a whole"
-            raise _too_little(volume, what, piece * 2, memory, programs)
+            raise _too_little(volume, what, piece * 2, memory, room)
         slab = tuple(min(n, -(-max(b, u) // b) * b) for b, u, n in zip(block, unit, shape, strict=True))
-    return Plan(shape, tuple(block), slab, at_once)
+    return Plan(shape, tuple(block), slab, at_once, _piece(room))
 
 
-def concurrent(block_bytes: int, memory: int, workers: int, programs: int = 1) -> int:
+def room_of(volume: Volume, encoders: Sequence[Encoder], memory: int, programs: int = 1) -> int:
+    """What is left of the memory for blocks, once every process has loaded what it needs.
+
+    Args:
+        volume: the image.
+        encoders: of all outputs.
+        memory: bytes that the pass may use.
+        programs: how many processes share the memory.
+    """
+    return memory - programs * (_PROGRAM + volume.overhead_bytes + sum(e.overhead for e in encoders))
+
+
+def _concurrent(block_bytes: int, room: int, workers: int) -> int:
     """How many blocks may be in work at one time: one more than workers, so that none waits for a disk."""
-    return max(1, min(workers + 1, _room(memory, programs) // (_PER_BLOCK * block_bytes)))
+    return max(1, min(workers + 1, room // (_PER_BLOCK * block_bytes)))
 
 
-def _room(memory: int, programs: int) -> int:
-    """What the blocks may take of the memory."""
-    return max(memory - programs * _PROGRAM, memory // 2)
+def _piece(room: int) -> int:
+    return max(1, min(_PIECE, room // 4))
 
 
-def _too_little(volume: Volume, what: str, needed: int, memory: int, programs: int) -> UsageError:
-    mib = -(-min(needed + programs * _PROGRAM, needed * 2) // 2**20)
+def _too_little(volume: Volume, what: str, needed: int, memory: int, room: int) -> UsageError:
+    mib = -(-(needed + memory - room) // 2**20)
     return UsageError(
         f"{what} does not fit the memory allowed",
         file=volume.path,

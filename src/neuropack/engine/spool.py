@@ -23,8 +23,6 @@ from neuropack.errors import InputError, OutputError, UnreadableError
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
 
-_PIECE = 32 << 20  # decoded at a time
-
 
 @dataclass(frozen=True)
 class Spool:
@@ -75,13 +73,16 @@ class Spool:
             yield offset, array[index]
 
 
-def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Callable[[int], None]) -> Spool:
+def fill(
+    volume: Volume, slab: Box, path: Path, *, piece: int, keep_going: bool, tick: Callable[[int], None]
+) -> Spool:
     """Decode a slab to the disk.
 
     Args:
         volume: the image.
         slab: a box of it.
         path: of the file, which is replaced.
+        piece: bytes to decode at a time.
         keep_going: put zeros where a raw unit cannot be decoded, and say so in the result.
         tick: called with the bytes of each piece.
 
@@ -105,13 +106,14 @@ def fill(volume: Volume, slab: Box, path: Path, *, keep_going: bool, tick: Calla
         os.truncate(file.fileno(), needed)  # holes are zeros
 
         def put(box: Box) -> None:
-            for part, piece in volume.stream(box, _PIECE):
-                for offset, rows in spool._rows(part, piece):
+            for part, pixels in volume.stream(box, piece):
+                for offset, rows in spool._rows(part, pixels):
                     data = np.ascontiguousarray(rows, volume.dtype).data.cast("B")
                     file.seek(offset)
                     while data:
                         data = data[file.write(data) :]
-                tick(piece.nbytes)
+                tick(pixels.nbytes)
+                del pixels  # or it would still be there while the next one is decoded
 
         def blank(box: Box) -> None:
             for row in cut(box, (*(1 for _ in box[1:]), box[-1].stop)):

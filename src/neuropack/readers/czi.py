@@ -28,6 +28,7 @@ from neuropack.volume import Volume, VoxelSize
 _PIXEL_TYPES = {0: "Gray8", 1: "Gray16", 2: "Gray32Float", 3: "Bgr24", 4: "Bgr48", 8: "Bgr96Float"}
 _DTYPES = {"Gray8": "u1", "Gray16": "u2", "Gray32Float": "f4", "Bgr24": "u1", "Bgr48": "u2", "Bgr96Float": "f4"}
 _COMPRESSIONS = {0, 1, 2, 4, 5, 6}  # none, JPEG, LZW, JPEG XR, zstd0, zstd1
+_LIBRARY_BYTES = 64 * 2**20  # measured
 _CACHE_BYTES = 32 * 2**20  # decoded tiles kept while a mosaic is read: neighbours share their overlaps
 
 Plane = tuple[int, int, int]  # T, C, Z as numbered in the file
@@ -222,6 +223,13 @@ class CziPixels:
                 cache = czi.CacheOptions(czi.CacheType.Standard, max_memory_usage=_CACHE_BYTES)
             self._document = self._stack.enter_context(czi.open_czi(str(self._path), cache_options=cache))
         return self._document
+
+    @property
+    def overhead_bytes(self) -> int:
+        """libCZI, with a tile as it is stored, decoded and composed; of a mosaic also the tiles that it keeps."""
+        tiles = (tile for members in self._scene.tiles.values() for tile in members)
+        largest = max((tile.width * tile.height for tile in tiles), default=0) * self._dtype.itemsize
+        return _LIBRARY_BYTES + 4 * largest + (_CACHE_BYTES if self._scene.mosaic else 0)
 
     def native_blocks(self) -> Iterator[Box]:
         """A block per tile, in the order of the tiles in the file; overlaps are cut where the next tile begins."""

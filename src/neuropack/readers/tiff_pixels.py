@@ -295,6 +295,11 @@ class TiffPixels:
                 yield (*lead, *(part[letters.index(a)] for a in self._page_axes))
 
     @property
+    def overhead_bytes(self) -> int:
+        """tifffile with its tables of pages; where strips are decoded, also those kept for the next box."""
+        return (16 << 20) if self._get(0).raw else (32 << 20) + KEEP_BYTES
+
+    @property
     def cheap_parts(self) -> bool:
         """True where pixels lie in the file as in memory, channel by channel: parts of rows are read alone."""
         first = self._get(0)

@@ -140,6 +140,11 @@ class NwbEncoder:
         """One chunk, along the volume's axes."""
         return (1, 1, *self.chunk) if self.timed else (1, *self.chunk)
 
+    @property
+    def overhead(self) -> int:
+        """pynwb with its extensions takes half of it, freed streams that the allocator keeps the rest."""
+        return 128 << 20
+
     def encode(self, box: Box, block: Array, pool: Executor | None) -> Part:
         """The chunks of a block in C order, compressed in the threads of `pool` or, without one, in this one."""
         pieces = list(chunks_of(box, self.footprint))

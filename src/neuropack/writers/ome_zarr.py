@@ -129,6 +129,11 @@ class OmeZarrEncoder:
         """Whole shards of level 0, and so of the levels made from it."""
         return (1,) * (len(self.axes) - 3) + self.grids[0].shard
 
+    @property
+    def overhead(self) -> int:
+        """zarr-python, and what writing past the cache and the last levels take."""
+        return 32 << 20
+
     @cached_property
     def arrays(self) -> tuple[ShardedArray, ...]:
         """The arrays of the levels."""

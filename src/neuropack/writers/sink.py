@@ -75,10 +75,16 @@ class Encoder(Protocol):
     Attributes:
         footprint: lengths along the volume's axes. A block starts on a multiple of it along every axis and ends
             on one or at the border, so that no two blocks ever touch one chunk.
+        overhead: bytes that a process takes for this output whatever the size of its blocks: libraries, scratch.
     """
 
     @property
     def footprint(self) -> tuple[int, ...]:
+        """See above."""
+        ...
+
+    @property
+    def overhead(self) -> int:
         """See above."""
         ...
 
