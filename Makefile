@@ -13,7 +13,7 @@ JOBS ?= 2
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint format types schema docs bench gates wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema docs bench gates tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -58,11 +58,16 @@ docs: $(STAMP) ## the manual, in docs/_build/html
 	"$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (half an hour; BENCH_ARGS="--runs 1" is shorter)
+bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (two hours; BENCH_ARGS="--runs 1" is shorter)
 	"$(PY)" tests/benchmarks/run.py $(BENCH_ARGS)
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
 	"$(PY)" tests/gates/run.py
+
+tools: ## programs that tests ask for a second opinion, where apt can install them
+	@command -v h5dump > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
+	  && apt-get -qq update && apt-get -qq install --yes hdf5-tools > /dev/null; } \
+	  || echo "h5dump is not here, and its tests will skip: install hdf5-tools"
 
 wheel-smoke: $(STAMP) ## sdist, wheel from it, and the smoke tests on the installed wheel
 	"$(PY)" tests/gates/wheel.py
