@@ -46,8 +46,10 @@ def test_blocks_are_whole_footprints_cover_once_and_fit(shape, first, second, me
     except UsageError as error:
         assert "--memory" in str(error)
         return
-    assert math.prod(made.block) * 2 * made.at_once * 3 <= memory - (64 << 20)
     assert 1 <= made.at_once <= workers + 1
+    waiting = made.window - made.at_once
+    assert 0 <= waiting <= 2
+    assert math.prod(made.block) * 2 * (made.at_once * 3 + waiting) <= memory - (64 << 20)
     for n, b, *prints in zip(shape, made.block, first, second, strict=True):
         assert b == n or all(b % f == 0 for f in prints)  # a block's edge is a chunk's edge
     boxes = made.boxes()

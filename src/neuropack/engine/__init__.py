@@ -183,7 +183,7 @@ def _workers(
         return
 
     def window() -> int:
-        return plan.at_once
+        return plan.window
 
     few = len(plan.boxes()) < 2 * how.threads or plan.at_once < how.threads
     with ThreadPoolExecutor(plan.at_once, "neuropack") as threads:

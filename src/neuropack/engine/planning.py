@@ -15,6 +15,7 @@ from neuropack.volume import Volume
 from neuropack.writers.sink import Encoder
 
 _ENOUGH = 64 << 20  # bytes; larger blocks only cost time, for the processor's cache and for waiting on the last
+_WAITING = 2  # blocks that are done and wait for those before them, so that nobody waits for the one who commits
 _PER_BLOCK = 3  # a block in work, in blocks: its pixels, coarser levels, and what was made of them
 _WIDE = 64 << 10  # bytes of a row that are worth reading at once
 _PROGRAM = 64 << 20  # what the program takes without any block; readers and writers say what they add
@@ -30,6 +31,7 @@ class Plan:
         block: of a block; blocks at the border are shorter.
         slab: of what is spooled at a time, whole blocks; None where raw units are decoded straight into blocks.
         at_once: how many blocks the memory allows in work at one time.
+        window: how many may be in work, or done and waiting to be committed; such a one holds a block at most.
         piece: bytes to decode at a time where pixels are spooled.
     """
 
@@ -37,6 +39,7 @@ class Plan:
     block: tuple[int, ...]
     slab: tuple[int, ...] | None = None
     at_once: int = 1
+    window: int = 1
     piece: int = _PIECE
 
     def boxes(self) -> list[Box]:
@@ -56,8 +59,9 @@ class Plan:
             workers: how many blocks should be in work at one time.
             itemsize: bytes of a voxel.
         """
-        at_once = _concurrent(math.prod(self.block) * itemsize, room, workers)
-        return replace(self, at_once=at_once, piece=_piece(room))
+        size = math.prod(self.block) * itemsize
+        at_once = _concurrent(size, room, workers)
+        return replace(self, at_once=at_once, window=_window(size, room, at_once), piece=_piece(room))
 
     def to_json(self) -> dict[str, Any]:
         """What decides the order of the work: a continued run goes by it, whatever memory it has."""
@@ -128,7 +132,8 @@ def plan(volume: Volume, encoders: Sequence[Encoder], memory: int, workers: int,
             what = "a part of this file that can only be decoded as a whole"
             raise _too_little(volume, what, piece * 2, memory, room)
         slab = tuple(min(n, -(-max(b, u) // b) * b) for b, u, n in zip(block, unit, shape, strict=True))
-    return Plan(shape, tuple(block), slab, at_once, _piece(room))
+    window = _window(math.prod(block) * item, room, at_once)
+    return Plan(shape, tuple(block), slab, at_once, window, _piece(room))
 
 
 def room_of(volume: Volume, encoders: Sequence[Encoder], memory: int, programs: int = 1) -> int:
@@ -146,6 +151,10 @@ def room_of(volume: Volume, encoders: Sequence[Encoder], memory: int, programs: 
 def _concurrent(block_bytes: int, room: int, workers: int) -> int:
     """How many blocks may be in work at one time: one more than workers, so that none waits for a disk."""
     return max(1, min(workers + 1, room // (_PER_BLOCK * block_bytes)))
+
+
+def _window(block_bytes: int, room: int, at_once: int) -> int:
+    return at_once + max(0, min(_WAITING, room // block_bytes - _PER_BLOCK * at_once))
 
 
 def _piece(room: int) -> int:

@@ -11,7 +11,6 @@ import math
 import struct
 import threading
 from collections.abc import Iterator
-from functools import cache
 from itertools import product
 from typing import TypeAlias
 
@@ -67,7 +66,6 @@ def _shuffle(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic]) 
     voxels, item = math.prod(chunk), dtype.itemsize
     memory: Bytes | None = getattr(_here, "memory", None)
     if memory is None or memory.size < 3 * voxels * item:  # fresh memory for each chunk would cost page faults
-        _keep_freed_memory()
         memory = _here.memory = np.empty(3 * voxels * item, np.uint8)
     planes, whole, shifted = memory[: 3 * voxels * item].reshape(3, voxels * item)
     image = whole.view(dtype).reshape(chunk)
@@ -82,17 +80,6 @@ def _shuffle(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic]) 
         np.right_shift(words, 8 * i, out=low)
         np.copyto(plane, low, casting="unsafe")  # shift and cast are vectorised; a strided copy of bytes is not
     return planes
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Have the allocator keep what the streams of one block took for those of the next.
-
-    glibc returns freed memory to the system, and the next block faults in every page anew: half the system time
-    of a conversion. It stops that up to twice the size of the largest mapped block that it has seen freed, at most
-    32 MiB (M_MMAP_THRESHOLD in mallopt(3)); nothing is ever written to this one. Elsewhere this does nothing.
-    """
-    np.empty((32 << 20) - (64 << 10), np.uint8)
 
 
 def _zlib(planes: Bytes, level: int) -> bytes:

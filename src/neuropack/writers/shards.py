@@ -9,10 +9,11 @@ array has nothing to hold and is marked absent; every other chunk is written, th
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,30 +123,39 @@ class ShardedArray:
             )
             yield int(np.ravel_multi_index(place, per)), block[view]
 
-    def _encode(self, part: Array) -> bytes:
+    def _encode(self, part: Array) -> tuple[bytes, bytes]:
+        """A chunk, compressed, and its checksum."""
         import google_crc32c
 
-        little = self.dtype.newbyteorder("<")
-        if part.shape == self.chunk:
-            chunk = np.ascontiguousarray(part, little)
-        else:
-            chunk = np.zeros(self.chunk, little)
-            chunk[tuple(slice(n) for n in part.shape)] = part
+        chunk = _buffer(self.chunk, self.dtype.newbyteorder("<"))
+        if part.shape != self.chunk:
+            chunk[...] = 0
+        chunk[tuple(slice(n) for n in part.shape)] = part
         data = self.codec.encode(chunk)
-        checksum: bytes = google_crc32c.value(data).to_bytes(4, "little")
-        return data + checksum
+        return data, google_crc32c.value(data).to_bytes(4, "little")
 
-    def _assemble(self, numbers: tuple[int, ...], chunks: list[bytes]) -> list[bytes]:
+    def _assemble(self, numbers: tuple[int, ...], chunks: list[tuple[bytes, bytes]]) -> list[bytes]:
         """The parts of a shard file: the chunks, their index, its checksum."""
         import google_crc32c
 
         count = int(np.prod([s // c for s, c in zip(self.shard, self.chunk, strict=True)]))
         table = np.full((count, 2), _ABSENT, "<u8")
-        sizes = np.array([len(chunk) for chunk in chunks], np.uint64)
+        sizes = np.array([len(data) + len(checksum) for data, checksum in chunks], np.uint64)
         table[list(numbers), 0] = np.cumsum(sizes) - sizes
         table[list(numbers), 1] = sizes
         head = table.tobytes()
-        return [*chunks, head, google_crc32c.value(head).to_bytes(4, "little")]
+        return [*chain(*chunks), head, google_crc32c.value(head).to_bytes(4, "little")]
+
+
+_here = threading.local()
+
+
+def _buffer(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Memory of this thread for a chunk, the same for every chunk."""
+    held: Array | None = getattr(_here, "chunk", None)
+    if held is None or held.shape != shape or held.dtype != dtype:
+        held = _here.chunk = np.empty(shape, dtype)
+    return held
 
 
 def _digest(parts: list[bytes]) -> str:
