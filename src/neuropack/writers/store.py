@@ -7,6 +7,7 @@ import mmap
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +40,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _DIRECT = getattr(os, "O_DIRECT", 0)  # Linux
 _LARGE = 1 << 20  # bytes of a file for which it pays to go past the cache
 _PAGE = 4096  # what such a write and its memory are aligned to
+_ROOM = 4 << 20  # memory for such writes grows by so many bytes
 _here = threading.local()
 
 
@@ -136,8 +138,11 @@ def _write_past_the_cache(path: Path, parts: Sequence[bytes], size: int) -> bool
 def _aligned(size: int) -> mmap.mmap:
     """Memory of this thread that begins with a page."""
     buffer: mmap.mmap | None = getattr(_here, "buffer", None)
-    if buffer is None or len(buffer) < size:
-        buffer = _here.buffer = mmap.mmap(-1, size)
+    if buffer is None or len(buffer) < size:  # with room for the next ones: shards are of about the same size
+        buffer = _here.buffer = mmap.mmap(-1, -(-size // _ROOM) * _ROOM)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without them: small pages do
+                buffer.madvise(mmap.MADV_HUGEPAGE)
     return buffer
 
 
