@@ -68,7 +68,7 @@ class Lock:
         token = earlier or uuid.uuid4().hex
         # First the proof, then the lock: a run that dies between the two finds its lock again.
         write_file(self._proof, json.dumps({"url": self.url, "token": token}).encode())
-        note = {"software": "neuropack", "by": _who(), "since": _now(), "job": job, "token": token}
+        note = _note(job, token)
         data = json.dumps(note, indent=2).encode()
         created = self._beside.create(self._name, data)
         holder = note if created else self.holder() or note
@@ -111,6 +111,10 @@ class Lock:
             self._beside.delete([self._name])
         self._forget()
 
+    def void(self) -> None:
+        """Leave it to nobody: what an earlier run has begun there cannot be continued any more, only taken over."""
+        self._beside.write(self._name, [json.dumps(_note("", uuid.uuid4().hex), indent=2).encode()])
+
     def holder(self) -> dict[str, Any] | None:
         """What the lock says; None where there is none.
 
@@ -152,6 +156,10 @@ class Lock:
     def _token(self) -> str | None:
         data = read_file(self._proof)
         return str(json.loads(data)["token"]) if data else None
+
+
+def _note(job: str, token: str) -> dict[str, str]:
+    return {"software": "neuropack", "by": _who(), "since": _now(), "job": job, "token": token}
 
 
 def _who() -> str:

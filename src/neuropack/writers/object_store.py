@@ -236,7 +236,7 @@ class ObjectStore:
 
 def _stored(entry: ObjectMeta) -> Stored:
     """A server may tell parts of a second in a list, and none when it is asked for one object: whole ones."""
-    return Stored(entry["size"], int(entry["last_modified"].timestamp()) * 10**9, entry["e_tag"] or "")
+    return Stored(entry["size"], int(entry["last_modified"].timestamp()) * 10**9, (entry["e_tag"] or "").strip('"'))
 
 
 class _Reader(io.RawIOBase):
