@@ -342,6 +342,21 @@ def test_a_build_elsewhere_keeps_off_and_takes_over(
     assert far.changes() == []
 
 
+def test_what_a_build_has_noted_is_forgotten_when_another_took_over(
+    far: Far, study: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_at(patched, 4)
+        with pytest.raises(KeyboardInterrupt):
+            build(study, far.url)
+    elsewhere("another")
+    edit(study, "voxel_size_um: {z: 3}", "voxel_size_um: {z: 4}")
+    assert build(study, far.url, take_over=True).stacks[SECOND] == "written"
+    elsewhere("state")
+    result = build(study, far.url)
+    assert (result.restored, result.stacks[SECOND]) == ((), "up to date")
+
+
 def test_an_unfinished_release_of_another_dataset_is_not_taken_over(
     far: Far, study: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
