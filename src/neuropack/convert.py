@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -71,7 +71,7 @@ def convert(
     workers: int | None = None,
     processes: int | None = None,
     cluster: str | None = None,
-    before_change: Callable[[], None] | None = None,
+    before_change: Callable[[Collection[Destination]], None] | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Write an image to every destination in one pass over its pixels.
@@ -92,7 +92,7 @@ def convert(
         workers: threads, by default one for each processor.
         processes: do the work in so many other processes on this machine.
         cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
-        before_change: called once before anything is written, and not where nothing is going to be.
+        before_change: called once, with the destinations that are going to change, before the first of them does.
         progress: called as the work goes on.
 
     Raises:
@@ -125,7 +125,7 @@ def convert(
             return Result("up to date", tuple(destinations), *_recorded(outputs))
         where = next(iter(pending.values())).place  # of what goes to a bucket: what is on this machine
         if before_change:
-            before_change()
+            before_change(pending)
         with ExitStack() as held:
             digest = _digest([source, [settings[d] for d in destinations]])
             for output in pending.values():

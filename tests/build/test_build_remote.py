@@ -523,6 +523,48 @@ def test_whatever_the_last_change_was(
     assert there.stored() == wanted
 
 
+def test_an_upload_that_was_interrupted_is_all_that_is_done_again(
+    there: Far, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    edit(study, "voxel_size_um: {z: 3}", "voxel_size_um: {z: 4}")
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.ObjectStore, "upload_file", die)
+        with pytest.raises(KeyboardInterrupt):
+            build(study, there.url)
+    there.s3.requests.clear()
+    result = build(study, there.url)
+    assert (result.stacks[SECOND], result.restored) == ("resumed", ())
+    assert [c for c in there.changes() if f"{IMAGE}/0/" in c] == []
+    build(study, tmp_path / "disk")
+    assert there.stored() == on_disk(tmp_path / "disk")
+
+
+def test_what_is_made_again_is_not_continued(
+    there: Far, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion that had finished, but for its upload, and whose raw file has holes that somebody mended."""
+    file = study / "raw/flat.tif"
+    tifffile.imwrite(file, pixels((30, 30), 3), metadata=None)
+    edit(study, "{file: raw/flat.tif, ", "{file: raw/flat.tif, axes: YX, voxel_size_um: {y: 0.25, x: 0.25}, ")
+    build(study, tmp_path / "disk")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-300])
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.ObjectStore, "upload_file", die)
+        with pytest.raises(KeyboardInterrupt):
+            build(study, there.url, keep_going=True)
+    file.write_bytes(whole)
+    build(study, there.url)
+    assert there.stored() == on_disk(tmp_path / "disk")
+
+
 def test_a_build_that_was_taken_over_between_two_stacks(
     far: Far, study: Path, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

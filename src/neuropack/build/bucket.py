@@ -49,7 +49,7 @@ class Bucket:
     state_folder: Path
     _changed: bool = field(default=False, init=False)
 
-    keeps_manifest = False
+    in_place = True
     skew = _SKEW
 
     @property
@@ -160,11 +160,6 @@ class Bucket:
         for some in (locks, roots, keys - locks - roots):
             if some:
                 self._objects.delete(sorted(some))
-
-    def converting(self, output: str) -> bool:
-        """Whether there is the lock of a conversion, and no result."""
-        result = f"{output}/{ROOT}" if output.endswith(".zarr") else output
-        return self._objects.exists(output + lock.SUFFIX) and not self._objects.exists(result)
 
     @contextmanager
     def replacing(self, outputs: Sequence[str]) -> Iterator[None]:

@@ -45,7 +45,7 @@ class Ledger:
         self._take(release, noted)
         self._take(notes, noted)
         kept = [n for n in notes if "bytes" not in n or "since" in n or self._still(n["path"])]
-        if not place.keeps_manifest:
+        if place.in_place:
             kept = release + kept
         place.marker.write_text(_AT_WORK + _lines(kept), encoding="utf-8", newline="\n")
 
@@ -82,10 +82,14 @@ class Ledger:
 
     def note_written(self, output: str, entries: Mapping[str, Entry]) -> None:
         """Remember that this build has written an output, and what it knows of its files."""
+        self.forget(output)
+        self.note(entries, self.place.files(output))
+
+    def forget(self, output: str) -> None:
+        """An output is written anew: what was known is of another one."""
         for name in self._earlier.pop(output, {}):
             self._known.pop(name, None)
         self._append([{"path": output}])
-        self.note(entries, self.place.files(output))
 
     def entries(self, files: Mapping[str, Stored]) -> dict[str, Entry]:
         """Size and digest of files; those of which nothing is known are read.

@@ -32,8 +32,8 @@ class Place(Protocol):
         ...
 
     @property
-    def keeps_manifest(self) -> bool:
-        """Whether an earlier build's manifest stays until the new one replaces it."""
+    def in_place(self) -> bool:
+        """Whether the old manifest, and an old image, are gone before the new ones are there."""
         ...
 
     @property
@@ -105,10 +105,6 @@ class Place(Protocol):
         """Remove a file or everything below a folder, where there is something."""
         ...
 
-    def converting(self, output: str) -> bool:
-        """Whether an interrupted conversion has the name of an output: what lies there is for it to continue."""
-        ...
-
     def replacing(self, outputs: Sequence[str]) -> AbstractContextManager[None]:
         """Let outputs be made again."""
         ...
@@ -120,7 +116,7 @@ class Folder:
 
     root: Path
 
-    keeps_manifest = True
+    in_place = False
     skew = 0
 
     @property
@@ -201,10 +197,6 @@ class Folder:
     def remove(self, name: str) -> None:
         """Remove a file or a folder."""
         _remove(self.root / name)
-
-    def converting(self, output: str) -> bool:
-        """Never: conversions work under temporary names."""
-        return False
 
     @contextmanager
     def replacing(self, outputs: Sequence[str]) -> Iterator[None]:

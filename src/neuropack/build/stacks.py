@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,7 +55,7 @@ class Stacks:
                 self.progress(f"{stack.title}: {stage}", done, total)
 
         options: dict[str, Any] = {**self.options, "progress": tell, "keep_going": self.keep_going}
-        options |= {"digests": True, "before_change": self.place.changing}
+        options["digests"] = True
         volume, labels = opened(one)
         with volume:
             run = partial(convert, volume, nwb=nwb_metadata(self.study, one), **options)
@@ -80,7 +80,7 @@ class Stacks:
 
     def _convert(self, raw: Path, names: Sequence[str], run: Callable[..., Result]) -> tuple[Result, str]:
         """Convert a raw file, where that is needed; the result, and the digest of the raw file."""
-        again = [name for name in names if self.ledger.spoilt(name) and not self.place.converting(name)]
+        again = [name for name in names if self.ledger.spoilt(name)]
         self.restored.extend(name for name in again if self.place.files(name))
         record = self.place.record(names[0]) or {}
         same = names[0] not in again and record.get("source") == fingerprint(raw)
@@ -94,7 +94,15 @@ class Stacks:
         if record.get("missing") and not self.keep_going:
             again = list(names)
         holes = bool(record.get("missing")) and source is not None and not again
+
+        def begin(changing: Collection[Path | str]) -> None:
+            self.place.changing()
+            for name in names:
+                if self.place.in_place and self.place.at(name) in changing:
+                    self.ledger.forget(name)
+
         with self.place.replacing(again):
+            run = partial(run, before_change=begin)
             result = _run(run, [self.place.at(name) for name in names], keep=holes)
         named = dict(zip(result.destinations, names, strict=True))
         for path, files in result.files.items():
