@@ -17,17 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tifffile
 from test_build import MICR, edit
-from test_build_again import IMAGE, NWB, SHARD
+from test_build_again import IMAGE, NWB, SHARD, damaged
 from tiny_study import FIRST, SECOND, THIRD, pixels
 
 from neuropack.build import bucket, build, stacks
 from neuropack.cli import main
-from neuropack.errors import NeuropackError, OutputError, UsageError
+from neuropack.errors import InputError, NeuropackError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from s3server import S3Server
 
 pytest_plugins = ["s3server"]
+__all__ = ["damaged"]  # a fixture
 LOCK = "release.neuropack-lock"
 LABELS = f"derivatives/segmentation/{MICR}/{FIRST.removesuffix('_CONF')}_desc-neurons_CONF.ome.zarr"
 
@@ -543,26 +544,38 @@ def test_an_upload_that_was_interrupted_is_all_that_is_done_again(
 
 
 def test_what_is_made_again_is_not_continued(
-    there: Far, study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    far: Far,
+    damaged: tuple[Path, Path, Callable[[], None]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A conversion that had finished, but for its upload, and whose raw file has holes that somebody mended."""
-    file = study / "raw/flat.tif"
-    tifffile.imwrite(file, pixels((30, 30), 3), metadata=None)
-    edit(study, "{file: raw/flat.tif, ", "{file: raw/flat.tif, axes: YX, voxel_size_um: {y: 0.25, x: 0.25}, ")
-    build(study, tmp_path / "disk")
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-300])
+    """A conversion with holes had finished, but for its upload; then nobody said that holes are all right."""
+    study, _, mend = damaged
+    real = bucket.ObjectStore.upload_file
 
-    def die(*_: object) -> None:
-        raise KeyboardInterrupt
+    def die(self: Any, path: Path, key: str, *more: Any) -> None:
+        if SECOND in key:
+            raise KeyboardInterrupt
+        real(self, path, key, *more)
 
     with monkeypatch.context() as patched:
         patched.setattr(bucket.ObjectStore, "upload_file", die)
         with pytest.raises(KeyboardInterrupt):
-            build(study, there.url, keep_going=True)
-    file.write_bytes(whole)
-    build(study, there.url)
-    assert there.stored() == on_disk(tmp_path / "disk")
+            build(study, far.url, keep_going=True)
+    with pytest.raises(InputError, match=r"b\.tif"):
+        build(study, far.url)
+    mend()
+    build(study, far.url)
+    build(study, tmp_path / "disk")
+    assert far.stored() == on_disk(tmp_path / "disk")
+
+
+def test_the_lock_of_a_conversion_that_died_when_it_was_complete(
+    there: Far, study: Path, built: tuple[Path, Path]
+) -> None:
+    there.put(f"{IMAGE}.neuropack-lock", b'{"token": "of a machine that is gone"}')
+    assert set(build(study, there.url).stacks.values()) == {"up to date"}
+    assert there.stored() == on_disk(built[1])
 
 
 def test_a_build_that_was_taken_over_between_two_stacks(
