@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ def convert(
     workers: int | None = None,
     processes: int | None = None,
     cluster: str | None = None,
+    before_change: Callable[[Collection[Destination]], None] | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Write an image to every destination in one pass over its pixels.
@@ -91,6 +92,7 @@ def convert(
         workers: threads, by default one for each processor.
         processes: do the work in so many other processes on this machine.
         cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
+        before_change: called once, with the destinations that are going to change, before the first of them does.
         progress: called as the work goes on.
 
     Raises:
@@ -113,7 +115,7 @@ def convert(
     how = Pass(workers or os.cpu_count() or 1, keep_going=keep_going, progress=progress, opens=opens)
     budget = memory or engine.memory_budget(processes or 1)
     job = _Job(volume, source, settings, nwb, labels, options, digests, budget, how)
-    where = destinations[0]
+    where: Destination = destinations[0]
     try:
         outputs = {d: output_of(d) for d in destinations}
         pending = _pending(job, outputs, overwrite=overwrite)
@@ -121,7 +123,9 @@ def convert(
             for output in outputs.values():
                 output.release()
             return Result("up to date", tuple(destinations), *_recorded(outputs))
-        where = next(iter(pending))
+        where = next(iter(pending.values())).place  # of what goes to a bucket: what is on this machine
+        if before_change:
+            before_change(pending)
         with ExitStack() as held:
             digest = _digest([source, [settings[d] for d in destinations]])
             for output in pending.values():

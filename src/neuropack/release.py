@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from neuropack.axes import Array
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.skeleton import Skeleton, read_swc
-from neuropack.table import read_tsv, write_tsv
+from neuropack.table import parse_tsv, read_tsv, tsv_lines
 from neuropack.volume import Channel, Volume, VoxelSize
 
 if TYPE_CHECKING:
@@ -89,9 +89,14 @@ def files_below(root: Path) -> Iterator[str]:
 
 def hash_files(root: Path, names: Iterable[str]) -> dict[str, Entry]:
     """Size and digest of files, several at a time."""
+    return hash_each(names, lambda name: sha256_of(root / name))
+
+
+def hash_each(names: Iterable[str], one: Callable[[str], Entry]) -> dict[str, Entry]:
+    """Size and digest of what has these names, several at a time, by what takes those of one."""
     names = list(names)
     with ThreadPoolExecutor(thread_name_prefix="hash") as pool:
-        return dict(zip(names, pool.map(lambda name: sha256_of(root / name), names), strict=True))
+        return dict(zip(names, pool.map(one, names), strict=True))
 
 
 def write_manifest(root: Path, entries: Mapping[str, Entry] | None = None) -> dict[str, Entry]:
@@ -105,17 +110,30 @@ def write_manifest(root: Path, entries: Mapping[str, Entry] | None = None) -> di
         OutputError: it cannot be written, or the name of a file cannot stand in it.
     """
     known = hash_files(root, [n for n in files_below(root) if n != MANIFEST]) if entries is None else dict(entries)
-    rows = [{"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(known.items())]
-    partial = root / PARTIAL
+    data, partial = manifest(root, known), root / PARTIAL
     try:
-        write_tsv(partial, ["path", "bytes", "sha256"], rows)
+        partial.write_bytes(data)
         partial.replace(root / MANIFEST)
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", file=root / MANIFEST) from error
-    except ValueError as error:
-        partial.unlink()
-        raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
     return known
+
+
+def manifest(root: Path | str, entries: Mapping[str, Entry]) -> bytes:
+    """The content of ``manifest.tsv``.
+
+    Args:
+        root: the release, for messages.
+        entries: the files, by path.
+
+    Raises:
+        OutputError: the name of a file cannot stand in it.
+    """
+    rows = ({"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(entries.items()))
+    try:
+        return "".join(tsv_lines(["path", "bytes", "sha256"], rows)).encode()
+    except ValueError as error:
+        raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
 
 
 def read_manifest(root: Path) -> dict[str, Entry]:
@@ -124,8 +142,21 @@ def read_manifest(root: Path) -> dict[str, Entry]:
     Raises:
         InputError: it is missing, or a row is not path, bytes and sha256.
     """
-    path, entries = root / MANIFEST, {}
-    for line, row in enumerate(read_tsv(path), 2):
+    return _listed(read_tsv(root / MANIFEST), root / MANIFEST)
+
+
+def parse_manifest(data: bytes, path: Path | str) -> dict[str, Entry]:
+    """The files that the content of a ``manifest.tsv`` lists, by path.
+
+    Raises:
+        InputError: a row is not path, bytes and sha256; names the file.
+    """
+    return _listed(parse_tsv(data, path), path)
+
+
+def _listed(rows: Iterable[Mapping[str, str]], path: Path | str) -> dict[str, Entry]:
+    entries = {}
+    for line, row in enumerate(rows, 2):
         try:
             entries[row["path"]] = Entry(int(row["bytes"]), row["sha256"])
         except (KeyError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,22 @@ def write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as out:
-        out.write("\t".join(columns) + "\n")
-        for row in rows:
-            cells = [MISSING if row.get(c) is None else str(row[c]) for c in columns]
-            for cell in cells:
-                if any(ch in cell for ch in "\t\n\r"):
-                    raise ValueError(f"a table cell holds a tab or line break: {cell!r}")
-            out.write("\t".join(cells) + "\n")
+        out.writelines(tsv_lines(columns, rows))
+
+
+def tsv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The lines of a table as `write_tsv` writes them, each with its line break.
+
+    Raises:
+        ValueError: a value holds a tab or a line break, which TSV cannot carry.
+    """
+    yield "\t".join(columns) + "\n"
+    for row in rows:
+        cells = [MISSING if row.get(c) is None else str(row[c]) for c in columns]
+        for cell in cells:
+            if any(ch in cell for ch in "\t\n\r"):
+                raise ValueError(f"a table cell holds a tab or line break: {cell!r}")
+        yield "\t".join(cells) + "\n"
 
 
 def read_tsv(path: Path) -> list[dict[str, str]]:
@@ -35,20 +44,35 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
         InputError: the file is empty, not UTF-8, or a row has another number of cells than the header.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return parse_tsv(data, path)
+
+
+def parse_tsv(data: bytes, path: Path | str) -> list[dict[str, str]]:
+    """Rows of a table as `read_tsv` gives them.
+
+    Args:
+        data: the content of the file.
+        path: the name of the file, for messages.
+
+    Raises:
+        InputError: as `read_tsv`.
+    """
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8 text", file=path, found=str(error)) from error
-    lines = text.split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if lines and not lines[-1]:
         lines.pop()
     if not lines:
         raise InputError("is empty", file=path, expected="a header line")
-    header = lines[0].rstrip("\r").split("\t")
+    header = lines[0].split("\t")
     rows = []
     for number, line in enumerate(lines[1:], 2):
-        cells = line.rstrip("\r").split("\t")
+        cells = line.split("\t")
         if len(cells) != len(header):
             raise InputError(
                 "a row does not fit the header",

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuropack.build import bids, derivatives, discovery
+from neuropack.build.bucket import place_of
 from neuropack.build.card import readme
 from neuropack.build.document import Made, document
-from neuropack.build.ledger import MARKER, Ledger
+from neuropack.build.ledger import Ledger
+from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
-from neuropack.build.stacks import Stacks, outputs, remove, unfinished
+from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.convert import Status
-from neuropack.engine import Progress, only_one
-from neuropack.errors import InputError, OutputError, UsageError
-from neuropack.release import (
-    MANIFEST,
-    METADATA,
-    PARTIAL,
-    Entry,
-    entry_of,
-    files_below,
-    open_release,
-    write_manifest,
-)
+from neuropack.engine import Progress
+from neuropack.errors import OutputError, UsageError
+from neuropack.release import MANIFEST, METADATA, PARTIAL, Entry, entry_of
 from neuropack.study import Study, load_study
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
-_OWNED = ("sub-*", *(f"derivatives/{name}/sub-*" for name in bids.DERIVATIVES))
+_WITH_SUBJECTS = ("", *(f"derivatives/{name}" for name in bids.DERIVATIVES))
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class BuildResult:
     """What a build did.
 
     Attributes:
-        release: the folder.
+        release: the folder, or the URL.
         stacks: what happened to each stack.
         removed: files of stacks that the study no longer has.
         restored: images and NWB files that were not what a build had written, and were made again.
@@ -48,7 +42,7 @@ class BuildResult:
         missing: how many parts of raw files could not be decoded.
     """
 
-    release: Path
+    release: Path | str
     stacks: Mapping[str, Status]
     removed: tuple[str, ...]
     restored: tuple[str, ...]
@@ -72,26 +66,34 @@ class BuildResult:
 
 def build(
     study: Path | Study,
-    release: Path,
+    release: Path | str,
     *,
     prune: bool = False,
     keep_going: bool = False,
+    take_over: bool = False,
     memory: int | None = None,
+    processes: int | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> BuildResult:
     """Build a release, or bring one up to date.
 
     Stacks that are there already and whose source and settings are the same are left alone, and not read; texts are
-    rewritten only where they change; the manifest is written last.
+    rewritten only where they change; the manifest is written last. In a bucket the old one is deleted before the
+    first change: a reader finds a complete release, or one without a manifest.
 
     Args:
         study: study.yaml, its folder, or a loaded study.
-        release: the folder to fill: new, empty, or an earlier build of the same dataset.
+        release: the folder to fill, or a URL such as ``s3://bucket/name``: new, empty, or an earlier build of the
+            same dataset.
         prune: remove the files of stacks that the study no longer has.
         keep_going: where a part of a raw file cannot be decoded, write zeros and go on. The release says what is
             missing, and does not pass validation. Without it such a part stops the build, also one that an earlier
             build went past.
+        take_over: go on with a release in a bucket that a build on another machine has, which died.
         memory: bytes a conversion may use.
+        processes: do the work in so many other processes on this machine.
+        cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
         progress: called as the work goes on.
 
     Raises:
@@ -101,32 +103,38 @@ def build(
         OutputError: the release cannot be written.
     """
     study = study if isinstance(study, Study) else load_study(study)
-    _guard(study, release)
+    place = place_of(release)
+    job = hashlib.sha256(json.dumps(["build", study.dataset["id"]]).encode()).hexdigest()
+    _guard(study, place, job)
     planned = plan(study, complete=not keep_going)
+    options = {"memory": memory, "processes": processes, "cluster": cluster}
     try:
-        release.parent.mkdir(parents=True, exist_ok=True)
-        with only_one(release):
-            removed = _prune(release, _stale(release, planned), prune)
-            release.mkdir(parents=True, exist_ok=True)
-            stacks = Stacks(study, release, Ledger(release), keep_going, memory, progress)
-            return _build(stacks, planned, removed)
+        with place.held(job, take_over=take_over):
+            stale = _stale(place, planned)
+            if not prune:
+                _refuse(place, stale)
+            stacks = Stacks(study, place, Ledger(place), keep_going, progress, options)
+            for name in stale:
+                place.remove(name)
+            return _build(stacks, planned, stale)
     except OSError as error:
-        place = error.filename or release
+        file = error.filename or place.marker.parent
         fix = "check the folder's permissions and the room on the disk"
-        raise OutputError(f"cannot be written: {error.strerror or error}", file=place, fix=fix) from error
+        raise OutputError(f"cannot be written: {error.strerror or error}", file=file, fix=fix) from error
 
 
-def _build(stacks: Stacks, planned: list[Planned], removed: tuple[str, ...]) -> BuildResult:
-    root, ledger = stacks.root, stacks.ledger
+def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str]) -> BuildResult:
+    place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
-    ledger.note(_write_texts(stacks.study, made, root))
-    entries = ledger.entries(n for n in files_below(root) if n not in (MANIFEST, MARKER, PARTIAL))
-    write_manifest(root, entries)
+    ledger.note(_write_texts(stacks.study, made, place))
+    files = {name: stored for name, stored in place.files().items() if name not in (MANIFEST, MARKER, PARTIAL)}
+    entries = ledger.entries(files)
+    place.put_manifest(entries)
     ledger.close()
     return BuildResult(
-        release=root,
+        release=place.root,
         stacks={m.planned.stack.id: m.result.status for m in made},
-        removed=removed,
+        removed=tuple(removed),
         restored=tuple(stacks.restored),
         files=len(entries),
         bytes=sum(e.bytes for e in entries.values()),
@@ -135,73 +143,68 @@ def _build(stacks: Stacks, planned: list[Planned], removed: tuple[str, ...]) -> 
     )
 
 
-def _guard(study: Study, root: Path) -> None:
-    """Refuse a folder that is not this dataset's release."""
-    if not root.exists():
+def _guard(study: Study, place: Place, job: str) -> None:
+    """Refuse a place that is not this dataset's release."""
+    found = [name.rstrip("/") for name in place.children()]
+    if not found or place.begun(job):
         return
-    if not root.is_dir():
-        raise UsageError("is a file, not a folder", file=root, fix="name a new folder for the release")
-    if not any(root.iterdir()) or (root / MARKER).is_file():
-        return
-    found = sorted(p.name for p in root.iterdir())[:5]
-    if not (root / METADATA).is_file():
+    metadata = place.read(METADATA)
+    if metadata is None:
         raise UsageError(
             "the folder holds something that is not a release",
-            file=root,
+            file=place.root,
             expected="a new or empty folder, or a release built before",
-            found=", ".join(found),
+            found=", ".join(found[:5]),
             fix="name another folder",
         )
     try:
-        name = open_release(root).metadata["dataset"]["id"]
-    except (InputError, KeyError, TypeError):
+        name = json.loads(metadata)["dataset"]["id"]
+    except (ValueError, KeyError, TypeError):
         name = None
     if name != study.dataset["id"]:
         raise UsageError(
             "the folder holds the release of another dataset",
-            file=root,
+            file=place.root,
             expected=f"dataset {study.dataset['id']}",
             found=f"dataset {name}",
             fix="name another folder",
         )
 
 
-def _stale(root: Path, planned: Iterable[Planned]) -> list[Path]:
+def _stale(place: Place, planned: Iterable[Planned]) -> list[str]:
     """What lies in the subjects' folders and no stack of the study put there."""
-    wanted = {root / name for one in planned for name in outputs(one)}
-    parents = {folder for path in wanted for folder in path.parents}
-    begun = {(path.parent, rest) for path in wanted for rest in unfinished(path)}
-    found: list[Path] = []
+    wanted = {name for one in planned for name in outputs(one)}
+    parents = {folder.as_posix() for name in wanted for folder in PurePosixPath(name).parents}
+    begun = {rest for name in wanted for rest in unfinished(place, name)}
+    found: list[str] = []
 
-    def visit(path: Path) -> None:
-        if path in parents and path.is_dir():
-            for child in sorted(path.iterdir()):
-                visit(child)
-        elif path not in wanted and (path.parent, path.name) not in begun:
-            found.append(path)
+    def visit(folder: str, prefix: str = "") -> None:
+        for child in place.children(folder):
+            if child.startswith(prefix):
+                path = f"{folder}/{child}".strip("/")
+                if child.endswith("/") and path in parents:
+                    visit(path)
+                elif path not in wanted and path not in begun:
+                    found.append(path)
 
-    for pattern in _OWNED:
-        for path in sorted(root.glob(pattern)):
-            visit(path)
+    for folder in _WITH_SUBJECTS:
+        visit(folder, "sub-")
     return found
 
 
-def _prune(root: Path, stale: list[Path], prune: bool) -> tuple[str, ...]:
-    names = tuple(path.relative_to(root).as_posix() for path in stale)
-    if names and not prune:
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+def _refuse(place: Place, stale: list[str]) -> None:
+    """Stop where something would be removed that nobody wants to be removed."""
+    if stale:
+        more = f" and {len(stale) - 10} more" if len(stale) > 10 else ""
         raise UsageError(
             "the release holds files that the study does not have",
-            file=root,
-            found=", ".join(names[:10]) + more,
+            file=place.root,
+            found=", ".join(stale[:10]) + more,
             fix="add --prune to remove them, or put their stacks back into the study",
         )
-    for path in stale:
-        remove(path)
-    return names
 
 
-def _write_texts(study: Study, made: list[Made], root: Path) -> dict[str, Entry]:
+def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entry]:
     """Write every text of the release but the manifest, each only where it changed; their sizes and digests."""
     planned = [m.planned for m in made]
     full = document(study, made)
@@ -225,10 +228,9 @@ def _write_texts(study: Study, made: list[Made], root: Path) -> dict[str, Entry]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
     for path, data in files.items():
-        derivatives.put(root / path, data)
+        place.put(path, data)
     for name in set(bids.DERIVATIVES) - set(used):
-        folder = root / "derivatives" / name
         ours = {*bids.derivative_texts(study, name), derivatives.NEURONS, derivatives.CLASSES}
-        if folder.is_dir() and {f"derivatives/{name}/{path}" for path in files_below(folder)} <= ours:
-            shutil.rmtree(folder)  # what is left of annotations that the study no longer has
+        if set(place.files(f"derivatives/{name}")) <= ours:
+            place.remove(f"derivatives/{name}")  # what is left of annotations that the study no longer has
     return {path: entry_of(data) for path, data in files.items()}

@@ -9,6 +9,7 @@ import numpy as np
 
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
+from neuropack.build.place import Place
 from neuropack.errors import InputError
 from neuropack.writers.summaries import read_label_values
 
@@ -17,17 +18,17 @@ CLASSES = "derivatives/segmentation/classes.tsv"
 MOST_LISTED = 10_000  # values of a label image; more are an over-segmentation that nobody reads as a table
 
 
-def label_values(path: Path, named: Iterable[int], notes: list[str]) -> tuple[int, ...]:
+def label_values(place: Place, image: str, named: Iterable[int], notes: list[str]) -> tuple[int, ...]:
     """The values of a label image that are listed one by one: all but 0; of very many, those that have a name."""
-    values = read_label_values(path)
+    values = read_label_values(place.at(image), place.store(image))
     if len(values) > MOST_LISTED:
         notes.append(f"the label image has {len(values)} values: only those that the study names are listed")
         values = values[np.isin(values, list(named))]
     return tuple(int(v) for v in values)
 
 
-def copy(source: Path, destination: Path) -> bytes:
-    """Copy a file byte for byte, whole or not at all, and not where it is there already.
+def copy(source: Path, place: Place, name: str) -> bytes:
+    """Copy a file into the release byte for byte, whole or not at all, and not where it is there already.
 
     Returns:
         Its content.
@@ -39,18 +40,8 @@ def copy(source: Path, destination: Path) -> bytes:
         data = source.read_bytes()
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=source) from error
-    put(destination, data)
+    place.put(name, data)
     return data
-
-
-def put(path: Path, data: bytes) -> None:
-    """Write a small file whole or not at all, and not where it stands there already."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def tables(made: Iterable[Made]) -> Texts:

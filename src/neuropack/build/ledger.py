@@ -2,10 +2,10 @@
 
 Digests come from the pass that wrote a file, else from an earlier build. Those hold while a file has its size, and
 both its dates (of its content, and of its entry in the folder, which no program can set) are older than the earlier
-build's manifest. A file that is newer is read. Where an image or an NWB file then differs from the manifest, or
-lacks a part, no build has changed it: its stack is converted again, and what somebody put there never passes for
-what was written. Should a digest be out of date all the same (a clock was set back), it hides no change: validation
-reads every file.
+build's manifest; of a bucket see `neuropack.build.bucket`. A file that is newer is read. Where an image or an NWB
+file then differs from the manifest, or lacks a part, no build has changed it: its stack is converted again, and
+what somebody put there never passes for what was written. Should a digest be out of date all the same (a clock was
+set back), it hides no change: validation reads every file.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from neuropack.build.place import Folder, Place, status
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, Entry, digest_of_lines, files_below, hash_files, open_release, read_manifest
+from neuropack.release import MANIFEST, METADATA, Entry, digest_of_lines, parse_manifest
+from neuropack.writers.store import Stored
 
-# Present from the first moment of a build to its last: what lies there is a release of ours, and unfinished.
-MARKER = ".neuropack-building"
 _AT_WORK = "neuropack build is at work here, or was interrupted. What it knows already:\n"
+_GONE = Stored(-1, 0)
 
 
 class Ledger:
@@ -30,19 +31,23 @@ class Ledger:
     What a build learns is noted in the marker at once, for the build that continues it after an interruption.
 
     Args:
-        root: the release.
+        place: the release, or its folder.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root, marker = root, root / MARKER
+    def __init__(self, place: Place | Path) -> None:
+        self.place = place = Folder(place) if isinstance(place, Path) else place
         self._known: dict[str, Entry] = {}
-        self._earlier: dict[str, dict[str, tuple[Entry, int]]] = {}  # by output and file; and when it was noted
+        # By output and file: what it was; before when, and with which tag, it has not been touched since.
+        self._earlier: dict[str, dict[str, tuple[Entry, int, str]]] = {}
         self._made: dict[str, tuple[str, str, int]] = {}  # by output: its digest, that of its raw file, and when
-        notes = _of_a_marker(marker)
-        self._take(_of_a_release(root), _status(root / MANIFEST)[1])
-        self._take(notes, _status(marker)[1])
-        marker.write_text(_AT_WORK, encoding="utf-8", newline="\n")
-        self._append(n for n in notes if "bytes" not in n or self._untouched(n["path"]))
+        release, notes = list(_of_a_release(place)), _of_a_marker(place.marker)
+        noted = status(place.marker).touched
+        self._take(release, noted)
+        self._take(notes, noted)
+        kept = [n for n in notes if "bytes" not in n or "since" in n or self._still(n["path"])]
+        if place.in_place:
+            kept = release + kept
+        place.marker.write_text(_AT_WORK + _lines(kept), encoding="utf-8", newline="\n")
 
     def _take(self, notes: Iterable[dict[str, Any]], noted: int) -> None:
         """Take in what an earlier build has noted, and when."""
@@ -50,7 +55,8 @@ class Ledger:
             path = note["path"]
             if "bytes" in note:
                 files = self._earlier.setdefault(_output(path), {})
-                files[path] = Entry(note["bytes"], note["sha256"]), noted
+                entry = Entry(note["bytes"], note["sha256"])
+                files[path] = entry, note.get("since", noted), note.get("tag", "")
             elif "raw" in note:
                 self._made[path] = note["sha256"], note["raw"], note.get("since", noted)
             else:  # it was written anew: what was noted before is of another file
@@ -58,40 +64,60 @@ class Ledger:
 
     def close(self) -> None:
         """The build is complete."""
-        (self.root / MARKER).unlink()
+        self.place.marker.unlink()
 
-    def note(self, entries: Mapping[str, Entry]) -> None:
-        """Remember files whose content this build knows."""
+    def note(self, entries: Mapping[str, Entry], files: Mapping[str, Stored] | None = None) -> None:
+        """Remember files whose content this build knows.
+
+        Args:
+            entries: size and digest of each.
+            files: what the place said of them, before they were read or when they had been written.
+        """
         self._known |= entries
-        self._append({"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in entries.items())
+        files = files or {}
+        self._append(
+            {"path": name, "bytes": e.bytes, "sha256": e.sha256, **self.place.mark(files.get(name))}
+            for name, e in entries.items()
+        )
 
     def note_written(self, output: str, entries: Mapping[str, Entry]) -> None:
         """Remember that this build has written an output, and what it knows of its files."""
+        self.forget(output)
+        self.note(entries, self.place.files(output))
+
+    def forget(self, output: str) -> None:
+        """An output is written anew: what was known is of another one."""
         for name in self._earlier.pop(output, {}):
             self._known.pop(name, None)
         self._append([{"path": output}])
-        self.note(entries)
 
-    def entries(self, names: Iterable[str]) -> dict[str, Entry]:
-        """Size and digest of files; those of which nothing is known are read."""
-        found = {name: self._known.get(name) or self._untouched(name) for name in names}
-        self.note(hash_files(self.root, [name for name, entry in found.items() if entry is None]))
+    def entries(self, files: Mapping[str, Stored]) -> dict[str, Entry]:
+        """Size and digest of files; those of which nothing is known are read.
+
+        Args:
+            files: what the place says of them.
+        """
+        found = {name: self._known.get(name) or self._untouched(name, stored) for name, stored in files.items()}
+        self.note(self.place.hash([name for name, entry in found.items() if entry is None]), files)
         return {name: entry or self._known[name] for name, entry in found.items()}
 
     def digest(self, output: str) -> str:
         """The digest of an image or a file of the release; what is not known of it is read."""
-        if not (self.root / output).is_dir():
-            return self.entries([output])[output].sha256
-        below = {f"{output}/{name}": name for name in files_below(self.root / output)}
-        return digest_of_lines({below[name]: entry for name, entry in self.entries(below).items()})
+        entries = self.entries(self.place.files(output))
+        if output in entries:
+            return entries[output].sha256
+        return digest_of_lines({name.removeprefix(f"{output}/"): entry for name, entry in entries.items()})
 
     def spoilt(self, output: str) -> bool:
         """True where an image or a file is not what a build wrote; what was touched since is read."""
-        touched = {n: e for n, (e, _) in self._earlier.get(output, {}).items() if self._untouched(n) is None}
-        if any(_status(self.root / name)[0] != entry.bytes for name, entry in touched.items()):
+        if output not in self._earlier:
+            return False
+        noted, files = self._earlier[output], self.place.files(output)
+        touched = {n: e for n, (e, *_) in noted.items() if self._untouched(n, files.get(n, _GONE)) is None}
+        if any(files.get(name, _GONE).bytes != entry.bytes for name, entry in touched.items()):
             return True
-        read = hash_files(self.root, touched)
-        self.note({name: entry for name, entry in read.items() if entry == touched[name]})
+        read = self.place.hash(touched)
+        self.note({name: entry for name, entry in read.items() if entry == touched[name]}, files)
         return read != touched
 
     def note_raw(self, output: str, digest: str, touched: int) -> None:
@@ -105,21 +131,28 @@ class Ledger:
         None where no build has noted it of this very output.
         """
         made, digest, since = self._made.get(output, ("", "", 0))
-        there = made and (self.root / output).exists()
-        return (digest, since) if there and made == self.digest(output) else (None, 0)
+        return (digest, since) if made and made == self.digest(output) else (None, 0)
 
-    def _untouched(self, name: str) -> Entry | None:
+    def _untouched(self, name: str, stored: Stored) -> Entry | None:
         """What an earlier build noted of a file that has not been touched since."""
         files = self._earlier.get(_output(name), {})
         if name not in files:
             return None
-        entry, since = files[name]
-        size, touched = _status(self.root / name)
-        return entry if size == entry.bytes and touched < since else None
+        entry, since, tag = files[name]
+        same = stored.bytes == entry.bytes and stored.touched < since and tag in ("", stored.tag)
+        return entry if same else None
+
+    def _still(self, name: str) -> bool:
+        """Whether a file has not been touched since it was noted."""
+        return self._untouched(name, self.place.files(name).get(name, _GONE)) is not None
 
     def _append(self, notes: Iterable[dict[str, Any]]) -> None:
-        with (self.root / MARKER).open("a", encoding="utf-8", newline="\n") as out:
-            out.writelines(json.dumps(note) + "\n" for note in notes)
+        with self.place.marker.open("a", encoding="utf-8", newline="\n") as out:
+            out.write(_lines(notes))
+
+
+def _lines(notes: Iterable[dict[str, Any]]) -> str:
+    return "".join(json.dumps(note) + "\n" for note in notes)
 
 
 def _output(path: str) -> str:
@@ -131,27 +164,22 @@ def _output(path: str) -> str:
 def last_touched(raw: Path) -> int:
     """When a raw file, or anything in a raw folder, was last touched, in nanoseconds."""
     inside = raw.rglob("*") if raw.is_dir() else ()
-    return max(_status(path)[1] for path in (raw, *inside))
+    return max(status(path).touched for path in (raw, *inside))
 
 
-def _status(path: Path) -> tuple[int, int]:
-    """Bytes of a file, and when it was last touched, in nanoseconds; -1 and 0 where there is none."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return -1, 0
-    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _of_a_release(root: Path) -> Iterator[dict[str, Any]]:
+def _of_a_release(place: Place) -> Iterator[dict[str, Any]]:
     """What the manifest and the metadata of an earlier build say; nothing where somebody has damaged them."""
+    listed, metadata = place.read(MANIFEST), place.read(METADATA)
+    if listed is None:
+        return
+    since = place.files(MANIFEST).get(MANIFEST, _GONE).touched
     try:
-        for name, entry in read_manifest(root).items():
-            yield {"path": name, "bytes": entry.bytes, "sha256": entry.sha256}
-        for record in open_release(root).metadata["processings"]:
+        for name, entry in parse_manifest(listed, place.at(MANIFEST)).items():
+            yield {"path": name, "bytes": entry.bytes, "sha256": entry.sha256, "since": since}
+        for record in json.loads(metadata or b"")["processings"]:
             for output in record["outputs"] if record["activity"] == "conversion" else ():
-                yield {**output, "raw": record["inputs"][0]["sha256"]}
-    except (InputError, KeyError, TypeError, IndexError):
+                yield {**output, "raw": record["inputs"][0]["sha256"], "since": since - place.skew}
+    except (InputError, ValueError, KeyError, TypeError, IndexError):
         return
 
 

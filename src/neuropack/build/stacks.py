@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,9 @@ from neuropack.build import derivatives
 from neuropack.build.document import Made
 from neuropack.build.ledger import Ledger, last_touched
 from neuropack.build.nwb import nwb_metadata
+from neuropack.build.place import Place
 from neuropack.build.plan import Planned, opened
-from neuropack.convert import Result, convert, fingerprint, read_record
+from neuropack.convert import Result, convert, fingerprint
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
@@ -31,18 +31,19 @@ class Stacks:
 
     Attributes:
         study: what is built.
-        root: of the release.
+        place: where the release is.
         ledger: what is known of the files there.
-        keep_going, memory, progress: see `neuropack.build.build`.
+        keep_going, progress: see `neuropack.build.build`.
+        options: more for every conversion, see `neuropack.convert.convert`.
         restored: images and NWB files that were not what a build had written, and were made again.
     """
 
     study: Study
-    root: Path
+    place: Place
     ledger: Ledger
     keep_going: bool
-    memory: int | None
     progress: Progress | None
+    options: Mapping[str, Any]
     restored: list[str] = field(default_factory=list)
 
     def make(self, one: Planned) -> Made:
@@ -53,7 +54,7 @@ class Stacks:
             if self.progress is not None:
                 self.progress(f"{stack.title}: {stage}", done, total)
 
-        options: dict[str, Any] = {"memory": self.memory, "progress": tell, "keep_going": self.keep_going}
+        options: dict[str, Any] = {**self.options, "progress": tell, "keep_going": self.keep_going}
         options["digests"] = True
         volume, labels = opened(one)
         with volume:
@@ -67,12 +68,12 @@ class Stacks:
                 result, made.raw_digests[stack.labels] = self._convert(stack.labels, [stack.label_image], run)
                 one.notes += _holes(stack.labels.name, labels.axes, result.missing)
             named = [entry["value"] for entry in stack.annotation.get("label_map", ())]
-            made.label_values = derivatives.label_values(self.root / stack.label_image, named, one.notes)
+            made.label_values = derivatives.label_values(self.place, stack.label_image, named, one.notes)
         for name in outputs(one):  # of a conversion that was begun with other settings and given up
-            for rest in unfinished(self.root / name):
-                remove((self.root / name).with_name(rest))
+            for rest in unfinished(self.place, name):
+                self.place.remove(rest)
         for path in stack.skeletons:
-            data = derivatives.copy(path, self.root / stack.morphology(path))
+            data = derivatives.copy(path, self.place, stack.morphology(path))
             self.ledger.note({stack.morphology(path): entry_of(data)})
         made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
         return made
@@ -80,9 +81,8 @@ class Stacks:
     def _convert(self, raw: Path, names: Sequence[str], run: Callable[..., Result]) -> tuple[Result, str]:
         """Convert a raw file, where that is needed; the result, and the digest of the raw file."""
         again = [name for name in names if self.ledger.spoilt(name)]
-        self.restored.extend(name for name in again if (self.root / name).exists())
-        image = self.root / names[0]
-        record = (read_record(image) if image.exists() else None) or {}
+        self.restored.extend(name for name in again if self.place.files(name))
+        record = self.place.record(names[0]) or {}
         same = names[0] not in again and record.get("source") == fingerprint(raw)
         touched = last_touched(raw)
         source, since = self.ledger.raw(names[0]) if same else (None, 0)
@@ -94,10 +94,19 @@ class Stacks:
         if record.get("missing") and not self.keep_going:
             again = list(names)
         holes = bool(record.get("missing")) and source is not None and not again
-        with _aside([self.root / name for name in again]):
-            result = _run(run, [self.root / name for name in names], keep=holes)
+
+        def begin(changing: Collection[Path | str]) -> None:
+            self.place.changing()
+            for name in names:
+                if self.place.in_place and self.place.at(name) in changing:
+                    self.ledger.forget(name)
+
+        with self.place.replacing(again):
+            run = partial(run, before_change=begin)
+            result = _run(run, [self.place.at(name) for name in names], keep=holes)
+        named = dict(zip(result.destinations, names, strict=True))
         for path, files in result.files.items():
-            below = Path(path).relative_to(self.root).as_posix()
+            below = named[path]
             known = {f"{below}/{name}": Entry(size, digest) for name, (size, digest) in files.items() if digest}
             self.ledger.note_written(below, known)
         source = source or digest_of(raw)
@@ -105,7 +114,7 @@ class Stacks:
         return result, source
 
 
-def _run(run: Callable[..., Result], destinations: Sequence[Path], *, keep: bool) -> Result:
+def _run(run: Callable[..., Result], destinations: Sequence[Path | str], *, keep: bool) -> Result:
     """Convert; the release is ours, so what changed in the study replaces what was built.
 
     Args:
@@ -119,23 +128,6 @@ def _run(run: Callable[..., Result], destinations: Sequence[Path], *, keep: bool
     return run(destinations, overwrite=True)
 
 
-@contextmanager
-def _aside(paths: Sequence[Path]) -> Iterator[None]:
-    """Let outputs be made again; what was there goes when its successor is complete, and comes back without one."""
-    moved = {path: path.with_name(path.name + ".replaced") for path in paths if path.exists()}
-    for path, aside in moved.items():
-        remove(aside)
-        path.rename(aside)
-    try:
-        yield
-    finally:
-        for path, aside in moved.items():
-            if path.exists():
-                remove(aside)
-            else:
-                aside.rename(path)
-
-
 def outputs(one: Planned) -> list[str]:
     """Every image and text that a stack puts below the subjects' folders."""
     stack = one.stack
@@ -145,19 +137,11 @@ def outputs(one: Planned) -> list[str]:
     return found
 
 
-def unfinished(path: Path) -> list[str]:
-    """Names beside an output that an interrupted conversion may have left."""
-    if not path.parent.is_dir():
-        return []
-    return [p.name for p in path.parent.iterdir() if p != path and p.name.removeprefix(".").startswith(path.name)]
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder, where there is one."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def unfinished(place: Place, output: str) -> list[str]:
+    """What lies beside an output that an interrupted conversion may have left."""
+    folder, _, name = output.rpartition("/")
+    names = (child.rstrip("/") for child in place.children(folder))
+    return [f"{folder}/{n}" for n in names if n != name and n.removeprefix(".").startswith(name)]
 
 
 def _holes(name: str, axes: str, missing: Sequence[Missing]) -> list[str]:

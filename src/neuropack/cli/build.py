@@ -26,7 +26,10 @@ def init(
 def build(
     study: Annotated[Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, or its folder.")],
     release: Annotated[
-        Path, typer.Argument(metavar="RELEASE", readable=False, help="A new folder, or an earlier build.")
+        str,
+        typer.Argument(
+            metavar="RELEASE", help="A new folder, or an earlier build; also a URL such as s3://b/name."
+        ),
     ],
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove from the release what the study no longer has.")
@@ -37,10 +40,13 @@ def build(
             "--keep-going", help="Write zeros for what cannot be decoded, note it, and end with exit status 1."
         ),
     ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
-    ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Go on with a release in a bucket whose build died elsewhere."),
+    ] = False,
+    memory: common.Memory = None,
+    workers: common.Workers = None,
+    cluster: common.Cluster = None,
     show: Annotated[
         Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
     ] = "auto",
@@ -48,10 +54,21 @@ def build(
 ) -> int:
     """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""
     budget = common.size(memory)
+    common.one_of(workers, cluster)
     from neuropack.build import build as job
 
     with progress(show) as tell:
-        result = job(study, release, prune=prune, keep_going=keep_going, memory=budget, progress=tell)
+        result = job(
+            study,
+            common.destination(str(release)),
+            prune=prune,
+            keep_going=keep_going,
+            take_over=take_over,
+            memory=budget,
+            processes=workers,
+            cluster=cluster,
+            progress=tell,
+        )
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))
         return 1 if result.missing else 0

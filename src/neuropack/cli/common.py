@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from neuropack.errors import UsageError
 
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
     from neuropack.volume import Volume
     from neuropack.writers.ome_zarr import Options
     from neuropack.writers.sink import Missing
+
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Do the work in N processes (default: threads of one).")
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Do it on the workers of this Dask scheduler; --memory is for each."),
+]
 
 _SHOWN = 20  # damaged units that a message lists
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -59,6 +73,16 @@ def size(text: str | None) -> int | None:
     except (ValueError, KeyError):
         raise UsageError("--memory is not a size", expected="such as 512MiB or 2GiB", found=text) from None
     return int(value)
+
+
+def one_of(workers: int | None, cluster: str | None) -> None:
+    """See that the work is not to be done at two places.
+
+    Raises:
+        UsageError: it is.
+    """
+    if workers and cluster:
+        raise UsageError("--workers and --cluster exclude each other", fix="give one of them")
 
 
 def date_time(text: str | None) -> datetime | None:
@@ -122,6 +146,11 @@ def _chunk(text: str | None) -> tuple[int, int, int] | None:
     return z, y, x
 
 
+def destination(text: str) -> Path | str:
+    """Parse the name of an output: a path, and a URL as it stands."""
+    return text if "://" in text else Path(text)
+
+
 def destinations(texts: Sequence[str], source: Path) -> list[Path | str]:
     """Parse the names of outputs: paths, and URLs as they stand.
 
@@ -130,7 +159,7 @@ def destinations(texts: Sequence[str], source: Path) -> list[Path | str]:
     """
     found: list[Path | str] = []
     for text in texts:
-        one = text if "://" in text else Path(text)
+        one = destination(text)
         if isinstance(one, Path) and source.exists() and source.resolve() == one.resolve():
             raise UsageError("the destination is the source itself", file=one, fix="name another destination")
         if (one.resolve() if isinstance(one, Path) else one) in [

@@ -10,7 +10,6 @@ import typer
 
 from neuropack.cli import common
 from neuropack.cli.progress import Mode, progress
-from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
     from neuropack.convert import Result
@@ -57,17 +56,9 @@ def convert(
             "--keep-going", help="Write zeros for what cannot be decoded, list it, and end with exit status 1."
         ),
     ] = False,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Do the work in N processes (default: threads of one).")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Do it on the workers of this Dask scheduler; --memory is for each."),
-    ] = None,
+    memory: common.Memory = None,
+    workers: common.Workers = None,
+    cluster: common.Cluster = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result of neuropack.")] = False,
     show: Annotated[
         Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
@@ -79,8 +70,7 @@ def convert(
     Run it again to continue after an interruption.
     """
     size, start, budget = common.voxel_size(voxel_size), common.date_time(session_start), common.size(memory)
-    if workers and cluster:
-        raise UsageError("--workers and --cluster exclude each other", fix="give one of them")
+    common.one_of(workers, cluster)
     stored, names = common.options(codec, chunk), common.destinations(destinations, source)
     from neuropack import convert as job
     from neuropack.readers import open_volume

@@ -6,6 +6,7 @@ Processes must be spawned, not forked: the library's connections do not survive 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import OutputError
 from neuropack.writers.cloud import NO_BUCKET, code_of, connect, told
+from neuropack.writers.store import Stored
 
 if TYPE_CHECKING:
     import zarr.abc.store
+    from obstore import ObjectMeta
 
     from neuropack.writers.cloud import Client
 
@@ -86,31 +89,60 @@ class ObjectStore:
                     raise
                 return None
 
-    def size(self, key: str) -> int | None:
-        """The bytes an object has; None where there is none."""
+    def head(self, key: str) -> Stored | None:
+        """What the server says of an object; None where there is none."""
         import obstore
 
         with told(self.url):
             try:
-                return obstore.head(self.client, key)["size"]
+                return _stored(obstore.head(self.client, key))
             except FileNotFoundError:
                 return None
 
+    def size(self, key: str) -> int | None:
+        """The bytes an object has; None where there is none."""
+        found = self.head(key)
+        return found and found.bytes
+
     def exists(self, key: str) -> bool:
         """Whether there is an object."""
-        return self.size(key) is not None
+        return self.head(key) is not None
+
+    def digest(self, key: str) -> tuple[int, str]:
+        """Bytes and SHA-256 of an object, which is read piece by piece."""
+        import obstore
+
+        digest, size = hashlib.sha256(), 0
+        with told(self.url):
+            for piece in obstore.get(self.client, key).stream(_PART):
+                digest.update(piece)
+                size += len(piece)
+        return size, digest.hexdigest()
 
     def list(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Key and bytes of every object below a prefix (a whole key up to a slash), as the server tells them."""
         for batch in self._batches(prefix):
-            yield from batch
+            yield from ((entry["path"], entry["size"]) for entry in batch)
 
-    def _batches(self, prefix: str) -> Iterator[Sequence[tuple[str, int]]]:
+    def files(self, prefix: str = "") -> dict[str, Stored]:
+        """What the server says of every object below a prefix, by its key."""
+        return {entry["path"]: _stored(entry) for batch in self._batches(prefix) for entry in batch}
+
+    def names(self, prefix: str = "") -> Sequence[str]:
+        """The next part of the keys below a prefix, sorted; with a slash at the end where keys go on after it."""
         import obstore
 
         with told(self.url):
-            for batch in obstore.list(self.client, prefix or None, chunk_size=_BATCH):
-                yield [(entry["path"], entry["size"]) for entry in batch]
+            found = obstore.list_with_delimiter(self.client, prefix or None)
+        folders = [f"{path.rstrip('/')}/" for path in found["common_prefixes"]]
+        paths = [*folders, *(entry["path"] for entry in found["objects"])]
+        return sorted(path[len(prefix) :].lstrip("/") for path in paths)
+
+    def _batches(self, prefix: str) -> Iterator[Sequence[ObjectMeta]]:
+        import obstore
+
+        with told(self.url):
+            yield from obstore.list(self.client, prefix or None, chunk_size=_BATCH)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects; that one is not there is no error."""
@@ -128,7 +160,7 @@ class ObjectStore:
     def delete_prefix(self, prefix: str = "") -> None:
         """Delete every object below a prefix, a thousand with a request."""
         for batch in self._batches(prefix):
-            self.delete([key for key, _ in batch])
+            self.delete([entry["path"] for entry in batch])
 
     def create(self, key: str, data: bytes) -> bool:
         """Store an object only where there is none, in one step; False where there is one."""
@@ -200,6 +232,11 @@ class ObjectStore:
         from neuropack.writers.object_zarr import ZarrStore
 
         return ZarrStore(self)
+
+
+def _stored(entry: ObjectMeta) -> Stored:
+    """A server may tell parts of a second in a list, and none when it is asked for one object: whole ones."""
+    return Stored(entry["size"], int(entry["last_modified"].timestamp()) * 10**9, (entry["e_tag"] or "").strip('"'))
 
 
 class _Reader(io.RawIOBase):

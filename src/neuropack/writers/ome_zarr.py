@@ -434,7 +434,15 @@ def _tiles(shape: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Box]:
 def read_record(path: Path) -> dict[str, Any] | None:
     """The conversion record of an OME-Zarr that neuropack wrote, None where it is not one."""
     try:
-        record = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]["neuropack"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return record_in((path / "zarr.json").read_bytes())
+    except OSError:
+        return None
+
+
+def record_in(root: bytes) -> dict[str, Any] | None:
+    """The conversion record in the root ``zarr.json`` of an OME-Zarr; None where there is none of neuropack's."""
+    try:
+        record = json.loads(root)["attributes"]["neuropack"]
+    except (ValueError, KeyError, TypeError):
         return None
     return record if isinstance(record, dict) else None

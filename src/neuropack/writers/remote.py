@@ -4,13 +4,11 @@
 readers. Until then it is kept in the state folder of this machine. An NWB file is assembled there and uploaded as
 one object, which appears when it is complete.
 
-**One run at a time.** An object beside the destination, ``NAME.neuropack-lock``, says who works there. It is
-created only where there is none, which the server decides in one step. It stays until the result is published,
-also when the run fails or dies: what lies below the destination without a root belongs to the run that the lock
-names. The journal of that run, and the token that proves the lock to be its own, are files in the state folder, so
-the same command on the same machine continues. From elsewhere the work can only be discarded, with
-``--overwrite``, which takes the lock over; a run that was alive after all notices at its next `Remote.check`, and
-never publishes.
+**One run at a time.** A lock lies beside the destination (see `neuropack.writers.lock`) until the result is
+published: what lies below the destination without a root belongs to the run that the lock names. The journal of
+that run is a file in the state folder, so the same command on the same machine continues. From elsewhere the work
+can only be discarded, with ``--overwrite``, which takes the lock over; a run that was alive after all notices at
+its next `Remote.check`, and never publishes.
 
 **Replacing a result.** An NWB file gives way to its successor in one step. An OME-Zarr cannot: its root is deleted
 first, then the rest, then the new one is written. A reader finds the old result, or none, or the new one, never
@@ -22,20 +20,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from neuropack.errors import OutputError, UsageError
 from neuropack.writers import cloud
+from neuropack.writers.lock import Lock, read_file, write_file
 from neuropack.writers.object_store import ROOT, ObjectStore
-from neuropack.writers.store import sync
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +47,7 @@ class HeldBack:
     def write(self, key: str, parts: Sequence[bytes]) -> None:
         """Store a file."""
         if key == ROOT:
-            _write_file(self.held, b"".join(parts))
+            write_file(self.held, b"".join(parts))
         else:
             self.store.write(key, parts)
 
@@ -63,7 +57,7 @@ class HeldBack:
     def read(self, key: str) -> bytes | None:
         """The bytes of a file."""
         if key == ROOT:
-            return _read_file(self.held)
+            return read_file(self.held)
         return self.store.read(key)
 
     def zarr(self) -> zarr.abc.store.Store:
@@ -116,7 +110,6 @@ class Remote:
         Raises:
             UsageError: there is something that neuropack did not write.
         """
-        record: Any = None
         if self._is_nwb:
             if not self._beside.exists(self.name):
                 return None
@@ -128,17 +121,23 @@ class Remote:
             data = self.store.store.read(ROOT)
             if data is None:
                 return None
-            with suppress(ValueError, KeyError, TypeError):
-                record = json.loads(data)["attributes"]["neuropack"]
-        if isinstance(record, dict):
-            return record
-        raise self._foreign()
+            from neuropack.writers import ome_zarr
+
+            record = ome_zarr.record_in(data)
+        if record is None:
+            raise self._foreign()
+        return record
+
+    @cached_property
+    def lock(self) -> Lock:
+        """The lock beside it."""
+        return Lock(self.url, self.options, self.state_folder)
 
     def claim(self, job: str, *, overwrite: bool = False) -> bool:
-        """Keep runs elsewhere off the destination until `release`; those on this machine, a file lock must.
+        """Keep other runs off the destination until `release`, see `neuropack.writers.lock.Lock.claim`.
 
         Args:
-            job: digest of what is going to be done, for whom the lock puzzles.
+            job: digest of what is going to be done.
             overwrite: take over from whoever has the lock, and accept that there is a result.
 
         Returns:
@@ -149,36 +148,12 @@ class Remote:
             OutputError: another run has the destination, or finished there at this moment.
             UsageError: there is something that neuropack did not write.
         """
-        self.state_folder.mkdir(parents=True, exist_ok=True)
-        earlier = self._token()
-        token = earlier or uuid.uuid4().hex
-        # First the proof, then the lock: a run that dies between the two finds its lock again.
-        _write_file(self._proof, json.dumps({"url": self.url, "token": token}).encode())
-        note = {"software": "neuropack", "by": _who(), "since": _now(), "job": job, "token": token}
-        data = json.dumps(note, indent=2).encode()
-        created = self._beside.create(self._lock, data)
-        holder = note if created else self._holder() or note
-        ours = holder.get("token") == token
-        if not ours and not overwrite:
-            self._forget()
-            raise OutputError(
-                "another run of neuropack has this destination",
-                file=self.url,
-                found=_told(holder) + (", for the same conversion" if holder.get("job") == job else ""),
-                fix="wait until it has finished; if it died, run its command again where it ran, "
-                "or discard its work with --overwrite",
-            )
-        if not created:
-            self._beside.write(self._lock, [data])
-        self.check()
-        # A lock of a token that no earlier run had is new, although the server's word of it was lost.
-        new = created or (ours and not earlier)
-        if new:
+        claim = self.lock.claim(job, take_over=overwrite)
+        if claim == "new":
             self._refuse_what_is_there(overwrite=overwrite)
-        continues = ours and not new
-        if not continues:
+        if claim != "continued":
             self.store.held.unlink(missing_ok=True)  # of work that others have discarded since
-        return continues
+        return claim == "continued"
 
     def _refuse_what_is_there(self, *, overwrite: bool) -> None:
         """Let go again where the destination is not free, although no run has it."""
@@ -200,14 +175,7 @@ class Remote:
         Raises:
             OutputError: another run has taken it over.
         """
-        holder = self._holder()
-        if holder is None or holder.get("token") != self._token():
-            raise OutputError(
-                "another run has taken this destination over",
-                file=self.url,
-                found=_told(holder) if holder else "no lock",
-                fix="let it finish; what this one has done is lost",
-            )
+        self.lock.check()
 
     def clear(self) -> None:
         """Remove what is below the destination, the root first. An NWB file stays until its successor is there."""
@@ -227,7 +195,7 @@ class Remote:
             OutputError: another run has taken the destination over, or there is nothing to publish.
         """
         self.check()
-        root = _read_file(self.store.held)
+        root = read_file(self.store.held)
         if file is not None and file.exists():
             self._beside.upload_file(file, self.name, progress)
             file.unlink()
@@ -242,45 +210,8 @@ class Remote:
 
     def release(self) -> None:
         """Let other runs have the destination: when the output is published, or nothing was written."""
-        holder = self._holder()
-        if holder and holder.get("token") == self._token():
-            self._beside.delete([self._lock])
         self.store.held.unlink(missing_ok=True)
-        self._forget()
-
-    @property
-    def _lock(self) -> str:
-        return f"{self.name}.neuropack-lock"
-
-    @property
-    def _proof(self) -> Path:
-        return self.state_folder / "claim.json"
-
-    def _forget(self) -> None:
-        self._proof.unlink(missing_ok=True)
-        if self.state_folder.exists() and not any(self.state_folder.iterdir()):
-            self.state_folder.rmdir()
-
-    def _token(self) -> str | None:
-        data = _read_file(self._proof)
-        return str(json.loads(data)["token"]) if data else None
-
-    def _holder(self) -> dict[str, Any] | None:
-        """What the lock says; None where there is none."""
-        data = self._beside.read(self._lock)
-        if data is None:
-            return None
-        try:
-            holder = json.loads(data)
-        except ValueError:
-            holder = None
-        if not isinstance(holder, dict) or "token" not in holder:
-            raise UsageError(
-                "the name of the lock beside the destination is taken by something that is not one",
-                file=f"{self.url}.neuropack-lock",
-                fix="delete it, or choose another destination",
-            )
-        return holder
+        self.lock.release()
 
     def _foreign(self) -> UsageError:
         return UsageError(
@@ -291,7 +222,15 @@ class Remote:
 
 
 def open_remote(url: str) -> Remote:
-    """Reach a destination in a bucket.
+    """Reach a destination in a bucket; raises what `reach` does."""
+    return Remote(*reach(url))
+
+
+def reach(url: str) -> tuple[str, dict[str, str], Path]:
+    """Reach a place in a bucket.
+
+    Returns:
+        Its URL, how it is reached (see `neuropack.writers.cloud.settings`), and its state folder on this machine.
 
     Raises:
         UsageError: the URL names no such place, the library is missing, or there are no credentials.
@@ -304,7 +243,7 @@ def open_remote(url: str) -> Remote:
     client = cloud.connect(place, options, patient=False)
     with cloud.told(place):
         next(iter(client.list(chunk_size=1)), None)
-    return Remote(place, options, _state_folder(place, options))
+    return place, options, _state_folder(place, options)
 
 
 def _state_folder(url: str, options: Mapping[str, str]) -> Path:
@@ -318,37 +257,3 @@ def _state_folder(url: str, options: Mapping[str, str]) -> Path:
         base = platformdirs.user_state_path("neuropack")
     digest = hashlib.sha256(json.dumps([url, options.get("endpoint")]).encode()).hexdigest()
     return base / digest[:32]
-
-
-def _who() -> str:
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container's user may have no name
-        user = "somebody"
-    return f"{user}@{platform.node()}, process {os.getpid()}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _told(holder: Mapping[str, Any]) -> str:
-    return f"{holder.get('by')}, since {holder.get('since')}"
-
-
-def _read_file(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    """Put a small file in place, whole and durable."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(data)
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)

@@ -10,10 +10,24 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import zarr.abc.store
+
+
+class Stored(NamedTuple):
+    """A file as the place where it lies lists it.
+
+    Attributes:
+        bytes: of it.
+        touched: when it was last changed, in nanoseconds since 1970, by the clock of that place.
+        tag: another one with every change, where the place has such tags.
+    """
+
+    bytes: int
+    touched: int
+    tag: str = ""
 
 
 class Store(Protocol):

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from neuropack.axes import Array
-from neuropack.errors import InputError
+from neuropack.errors import InputError, NeuropackError
 from neuropack.volume import Volume
 from neuropack.writers.shards import Codec
+from neuropack.writers.store import LocalStore, Store
 from neuropack.writers.survey import Projections
 
 PROJECTIONS, LABEL_VALUES = "projections", "label_values"
@@ -134,20 +135,27 @@ def read_projections(volume: Volume) -> Projections | None:
     return wanted
 
 
-def read_label_values(image: Path) -> Array:
+def read_label_values(image: Path | str, store: Store | None = None) -> Array:
     """The values but 0 of a label image that neuropack wrote, sorted.
+
+    Args:
+        image: the path of the image, or its URL.
+        store: the place of its files, where it has a URL.
 
     Raises:
         InputError: they are not there, or cannot be read.
     """
     import zarr
 
+    place = (store or LocalStore(Path(image))).zarr()
     try:
-        return np.asarray(zarr.open_array(image / LABEL_VALUES, mode="r")[...])
+        return np.asarray(zarr.open_array(place, path=LABEL_VALUES, mode="r")[...])
+    except NeuropackError:
+        raise  # of a server
     except Exception as error:  # whatever the library makes of broken files
         raise InputError(
             "the values of the labels cannot be read",
-            file=image / LABEL_VALUES,
+            file=image / LABEL_VALUES if isinstance(image, Path) else f"{image}/{LABEL_VALUES}",
             found=f"{type(error).__name__}: {error}",
             fix="remove the label image and build again",
         ) from error
