@@ -47,7 +47,8 @@ class Result:
         destinations: the outputs.
         statistics: of level 0, per channel.
         missing: boxes that could not be decoded, where the caller asked to go on.
-        files: by output written now, every file with its bytes and, where digests were asked for, its SHA-256.
+        files: by output written now, every file of an OME-Zarr with its bytes and, where digests were asked for,
+            its SHA-256; under the name ``""`` an NWB file that was uploaded.
     """
 
     status: Status
@@ -234,9 +235,8 @@ def _write(job: _Job, outputs: Mapping[Destination, Output], overwrite: bool) ->
         finally:
             for sink in sinks:
                 sink.close()
-    for output in outputs.values():
-        output.publish((lambda done, of: progress("uploading", done, of)) if progress else None)
-    files = {d: journal.files(i) for i, d in enumerate(outputs)}
+    sent = (lambda done, of: progress("uploading", done, of)) if progress else None
+    files = {d: output.publish(sent) | journal.files(i) for i, (d, output) in enumerate(outputs.items())}
     statistics = journal.statistics(c_axis)
     journal.remove()
     for output in outputs.values():

@@ -167,7 +167,7 @@ def test_a_bucket_holds_what_a_folder_would(
     assert set(far.beside()) == {f"release/{name}" for name in on_disk(built[1])}  # no lock is left
     assert far.changes()[-1] == "PUT manifest.tsv"
     assert (result.release, set(result.stacks.values())) == (far.url, {"written"})
-    assert sorted(hashed) == sorted(n for n in on_disk(built[1]) if n.endswith(".nwb"))
+    assert not hashed  # digests come from the pass, and of an NWB file from its upload
     assert not list((tmp_path / "state").rglob("*"))
 
 
@@ -399,13 +399,10 @@ def test_a_build_that_continues_knows_what_the_first_one_learned(
         with pytest.raises(KeyboardInterrupt):
             build(study, there.url)
     assert "release/manifest.tsv" not in there.beside()
-    first = f"derivatives/nwb/{MICR}/{FIRST}.nwb"
-    assert hashed == [first]
-    hashed.clear()
     result = build(study, there.url)
     assert result.stacks == {FIRST: "up to date", SECOND: "written", THIRD: "up to date"}
     assert result.restored == ()
-    assert hashed == [NWB]
+    assert not hashed
     build(study, tmp_path / "disk")
     assert there.stored() == on_disk(tmp_path / "disk")
 

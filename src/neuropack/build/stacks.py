@@ -107,7 +107,11 @@ class Stacks:
         named = dict(zip(result.destinations, names, strict=True))
         for path, files in result.files.items():
             below = named[path]
-            known = {f"{below}/{name}": Entry(size, digest) for name, (size, digest) in files.items() if digest}
+            known = {
+                f"{below}/{name}" if name else below: Entry(size, digest)
+                for name, (size, digest) in files.items()
+                if digest
+            }
             self.ledger.note_written(below, known)
         source = source or digest_of(raw)
         self.ledger.note_raw(names[0], source, touched)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from neuropack.engine.journal import only_one
+from neuropack.engine.journal import Files, only_one
 from neuropack.errors import UsageError
 from neuropack.writers.remote import Remote, open_remote
 from neuropack.writers.store import LocalStore, Store
@@ -86,8 +86,12 @@ class Output(Protocol):
         """
         ...
 
-    def publish(self, sent: Sent | None) -> None:
-        """Give the finished result its name. A second call changes nothing."""
+    def publish(self, sent: Sent | None) -> Files:
+        """Give the finished result its name. A second call changes nothing.
+
+        Returns:
+            What was learned of files on the way, beside what the journal knows: their size and digest.
+        """
         ...
 
     def release(self) -> None:
@@ -167,16 +171,17 @@ class LocalOutput:
     def check(self) -> None:
         """The file lock is held until the end."""
 
-    def publish(self, sent: Sent | None) -> None:
+    def publish(self, sent: Sent | None) -> Files:
         """Rename; an earlier result gives way only now that the new one is complete."""
         if not self.file.exists():
-            return  # an earlier run was interrupted between two renames
+            return {}  # an earlier run was interrupted between two renames
         aside = self.path.with_name(self.path.name + ".replaced")
         if self.path.exists():
             _remove(aside)
             self.path.replace(aside)
         self.file.replace(self.path)
         _remove(aside)
+        return {}
 
     def release(self) -> None:
         """The lock goes with the run."""
@@ -246,9 +251,10 @@ class RemoteOutput:
         """Look at the lock beside the destination."""
         self.remote.check()
 
-    def publish(self, sent: Sent | None) -> None:
-        """Write the root, or upload the file."""
-        self.remote.publish(self.file if self.kind == "nwb" else None, sent)
+    def publish(self, sent: Sent | None) -> Files:
+        """Write the root, or upload the file, whose digest is taken as it passes."""
+        uploaded = self.remote.publish(self.file if self.kind == "nwb" else None, sent)
+        return {"": uploaded} if uploaded else {}
 
     def release(self) -> None:
         """Take the lock away."""

@@ -178,7 +178,9 @@ class ObjectStore:
                 return True
         raise OutputError("another run is writing this very object", file=f"{self.url}/{key}", fix="try again")
 
-    def upload_file(self, path: Path, key: str, progress: Callable[[int, int], None] | None = None) -> None:
+    def upload_file(
+        self, path: Path, key: str, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, str]:
         """Store a file of any size; it appears when it is complete.
 
         Args:
@@ -186,15 +188,19 @@ class ObjectStore:
             key: of the object.
             progress: called with the bytes sent so far (the last ones may be on their way) and those in all.
 
+        Returns:
+            Bytes and SHA-256 of what was sent.
+
         Raises:
             OSError: the file cannot be read.
         """
-        size = path.stat().st_size
+        size, digest = path.stat().st_size, hashlib.sha256()
 
         def pieces() -> Iterator[bytes]:
             sent = 0
             with path.open("rb", buffering=0) as file:
                 while piece := file.read(_PART):
+                    digest.update(piece)
                     yield piece
                     sent += len(piece)
                     if progress:
@@ -202,6 +208,7 @@ class ObjectStore:
 
         with told(self.url):
             self._put_in_parts(key, pieces(), size)
+        return size, digest.hexdigest()
 
     def _put_in_parts(self, key: str, pieces: Iterator[bytes], size: int) -> None:
         import obstore

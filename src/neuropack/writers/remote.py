@@ -184,12 +184,17 @@ class Remote:
             self.store.store.delete([ROOT])
             self.store.store.delete_prefix()
 
-    def publish(self, file: Path | None = None, progress: Callable[[int, int], None] | None = None) -> None:
+    def publish(
+        self, file: Path | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[int, str] | None:
         """Make the output appear, complete. A second call changes nothing.
 
         Args:
             file: the NWB file to upload, which is then removed; for an OME-Zarr None.
             progress: called with the bytes uploaded and those in all.
+
+        Returns:
+            Bytes and SHA-256 of the file, where this call uploaded it.
 
         Raises:
             OutputError: another run has taken the destination over, or there is nothing to publish.
@@ -197,9 +202,10 @@ class Remote:
         self.check()
         root = read_file(self.store.held)
         if file is not None and file.exists():
-            self._beside.upload_file(file, self.name, progress)
+            sent = self._beside.upload_file(file, self.name, progress)
             file.unlink()
-        elif file is None and root is not None:
+            return sent
+        if file is None and root is not None:
             self.store.store.write(ROOT, [root])
         elif self.read_record() is None:
             raise OutputError(
@@ -207,6 +213,7 @@ class Remote:
                 file=self.url,
                 fix="convert again with --overwrite",
             )
+        return None
 
     def release(self) -> None:
         """Let other runs have the destination: when the output is published, or nothing was written."""
