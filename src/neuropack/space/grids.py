@@ -51,8 +51,7 @@ class Grid:
 
     @cached_property
     def _to_index(self) -> npt.NDArray[np.float64]:
-        matrix: npt.NDArray[np.float64] = np.linalg.inv(self.direction * self.spacing)
-        return matrix
+        return np.asarray(np.linalg.inv(self.direction * self.spacing), np.float64)
 
     def index(self, points: Points) -> Points:
         """The continuous index (n, 3) at points (n, 3): whole numbers at the samples."""

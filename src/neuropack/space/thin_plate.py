@@ -84,8 +84,7 @@ class ThinPlate(Transform):
         """The weights (n, 3), then the shift and the linear part (4, 3)."""
         right = np.zeros((len(self._system), 3))
         right[: len(self.there)] = self.there
-        solution: npt.NDArray[np.float64] = np.linalg.solve(self._system, right)
-        return solution
+        return np.asarray(np.linalg.solve(self._system, right), np.float64)
 
     def apply(self, points: Points) -> Points:
         """The images of points."""
