@@ -32,12 +32,12 @@ Parameters = dict[str, list[str]]
 def read_elastix(path: Path, *, moving: str, fixed: str) -> Transform:
     """Read a transform of elastix with those that it builds on.
 
-    A file names the one before it by a path of the computer where elastix ran. It is looked for under that name in the
-    folder of this file, where elastix writes all of them.
+    A file names the one before it by a path of the computer where elastix ran. It is looked for under that name in
+    the folder of this file, where elastix writes all of them.
 
     Args:
         path: the last file, such as ``TransformParameters.1.txt``.
-        moving, fixed: names of the frames of the two images, LPS mm (or whatever unit the images were registered in).
+        moving, fixed: names of the frames of the two images, LPS mm.
 
     Returns:
         The transform of fixed points to moving ones, as the files hold it.
@@ -130,7 +130,7 @@ def _spline(
         for name in ("Size", "Index", "Origin", "Spacing")
     )
     # column after column: elxAdvancedBSplineTransform.hxx reads entry 3 i + j as (j, i)
-    direction = numbers(parameters.get("GridDirection", "1 0 0 0 1 0 0 0 1".split()), path, "GridDirection", 9)
+    direction = numbers(parameters.get("GridDirection", list("100010001")), path, "GridDirection", 9)
     if (size != np.floor(size)).any() or (size < 1).any() or math.prod(size.tolist()) * 3 != len(values):
         raise InputError(
             "does not have three coefficients for each node",

@@ -134,4 +134,6 @@ def inside(folder: Path, name: str, path: Path, where: str) -> Path:
 
 
 def _first_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no {error}"
     return (str(error).strip().splitlines() or [""])[0][:200] or type(error).__name__

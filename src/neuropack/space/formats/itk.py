@@ -73,7 +73,7 @@ def matrix_of(
 
     Args:
         kind: a name in `LINEAR`.
-        parameters: as the file has them: M row by row, three angles, or a versor; then the translation; then a scale.
+        parameters: as the file has them: M row by row, three angles, or a versor; the translation; a scale.
         centre: (3,); not used by a translation.
         path, where: for messages.
         zyx: whether the angles of an Euler3DTransform are those of Rz Ry Rx and not Rz Rx Ry.
@@ -115,7 +115,7 @@ def part_of(kind: str, parameters: npt.NDArray[Any], fixed: Numbers, path: Path,
 
 
 def itk_grid(fixed: Numbers, path: Path, where: str) -> tuple[Grid, tuple[int, int, int]]:
-    """Grid and number of samples from fixed parameters: size, origin, spacing (3 each), direction row by row (9)."""
+    """Grid and number of samples from fixed parameters: size, origin, spacing, direction row by row."""
     counted(fixed, path, f"{where}, fixed parameters", 18)
     size = fixed[:3]
     if (size != np.floor(size)).any() or (size < 1).any() or (size > 2**31).any():
@@ -127,7 +127,7 @@ def itk_grid(fixed: Numbers, path: Path, where: str) -> tuple[Grid, tuple[int, i
 
 
 def assemble(parts: Sequence[Part], moving: str, fixed: str) -> Transform:
-    """The transform from fixed to moving points: of several, the last is applied first (itk::CompositeTransform)."""
+    """The transform of fixed points to moving ones: of several, the last comes first (itk::CompositeTransform)."""
     n = len(parts)
     names = [fixed, *(f"{fixed}, step {i} of {n}" for i in range(1, n)), moving]
     steps: list[Transform] = []
@@ -144,7 +144,7 @@ def _euler(angles: Numbers, zyx: bool) -> Numbers:
     x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return z @ y @ x if zyx else z @ x @ y
+    return np.asarray(z @ y @ x if zyx else z @ x @ y, np.float64)
 
 
 def _versor(v: Numbers, path: Path, where: str) -> Numbers:

@@ -62,9 +62,10 @@ def read_itk_text(path: Path, *, moving: str, fixed: str) -> Transform:
     parts: list[Part] = []
     for i, (kind, block) in enumerate(zip(kinds, blocks, strict=True)):
         where = f"transform {i + composite}"
-        values = [numbers(block.get(key, "").split(), path, where) for key in ("Parameters", "FixedParameters")]
+        parameters = numbers(block.get("Parameters", "").split(), path, where)
+        constants = numbers(block.get("FixedParameters", "").split(), path, where)
         with parsing(path, "a transform of ITK", where):
-            parts.append(part_of(kind, *values, path, where))
+            parts.append(part_of(kind, parameters, constants, path, where))
     with parsing(path, "a transform of ITK"):
         return assemble(parts, moving, fixed)
 

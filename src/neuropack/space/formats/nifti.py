@@ -26,8 +26,8 @@ def read_nifti_field(path: Path, *, moving: str, fixed: str) -> DisplacementFiel
         moving, fixed: names of the frames of the two images, LPS mm.
 
     Returns:
-        The transform of fixed points to moving ones, LPS mm, as the file holds it. ``1InverseWarp`` holds the opposite
-        of ``1Warp``: there the two names change places.
+        The transform of fixed points to moving ones, LPS mm, as the file holds it. ``1InverseWarp`` holds the
+        opposite of ``1Warp``: there the two names change places.
 
     Raises:
         InputError: it cannot be read, or is no such file.

@@ -4,9 +4,9 @@ A file has `coordinateSystems` and one entry of `coordinateTransformations`, wit
 step. An affine map, a sequence, an ``inverseOf`` and a displacement field have RFC-5's types; what it has none for
 is called ``neuropack:thinPlate``, ``neuropack:bSpline`` and ``neuropack:sum``.
 
-The vectors of a field lie beside it in a file of NumPy, .npy (RFC-5: in an array of the Zarr hierarchy; here there is
-none). Such a file is a short header and the numbers: any language reads it, it is mapped into memory and not copied,
-and without pickle, which is never used, it can hold nothing that runs. The JSON has its SHA-256 and its grid.
+The vectors of a field lie beside it in a file of NumPy, .npy (RFC-5: in an array of the Zarr hierarchy; here there
+is none). Such a file is a short header and the numbers: any language reads it, it is mapped into memory and not
+copied, and without pickle, which is never used, it can hold nothing that runs. The JSON has its SHA-256 and its grid.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from neuropack.space.transforms import Affine, Chain, Transform
 
 VERSION = 1
 _UNITS = {"um": "micrometer", "mm": "millimeter"}
-_LETTERS = {letter: pair for pair in ("AP", "DV", "LR") for letter in pair} | {"S": "DV", "I": "DV"}
+_AXES = {"A": "AP", "P": "AP", "S": "DV", "I": "DV", "L": "LR", "R": "LR"}
 
 
 def write_registration(path: Path, transform: Transform, axes: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -41,8 +41,8 @@ def write_registration(path: Path, transform: Transform, axes: Mapping[str, Sequ
     Args:
         path: the JSON file. Fields go beside it, under its name and a number; the JSON comes last.
         transform: made of the kinds of `neuropack.space`.
-        axes: names of the axes, micrometre, of frames that are not those of the atlas, such as ``{"stack": "xyz"}``.
-            A frame that is in neither has axes without a unit.
+        axes: names of the axes, micrometre, of frames that are not those of the atlas: ``{"stack": "xyz"}``. A
+            frame that is in neither has axes without a unit.
 
     Raises:
         OutputError: a file cannot be written.
@@ -55,7 +55,9 @@ def write_registration(path: Path, transform: Transform, axes: Mapping[str, Sequ
             "coordinateSystems": [_system(name, axes or {}) for name in _frames(step)],
             "coordinateTransformations": [step],
         }
-        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+        part.replace(path)
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", file=path) from error
 
@@ -97,31 +99,41 @@ class _Writer:
         self.path, self.fields = path, 0
 
     def step(self, transform: Transform) -> dict[str, Any]:
-        ends = {"input": transform.source, "output": transform.target}
-        if isinstance(transform, Affine):
-            return {"type": "affine", **ends, "affine": transform.matrix.tolist()}
-        if isinstance(transform, Chain):
-            return {"type": "sequence", **ends, "transformations": [self.step(one) for one in transform.steps]}
-        if isinstance(transform, Inverse):
-            return {"type": "inverseOf", **ends, "transformation": self.step(transform.forward)}
-        if isinstance(transform, DisplacementField):
-            kept = self.vectors(transform.vectors, transform.grid)
-            return {"type": "displacements", **ends, "interpolation": "linear", **kept}
-        if isinstance(transform, BSpline):
-            kept = self.vectors(transform.coefficients, transform.grid)
-            return {"type": "neuropack:bSpline", **ends, "order": 3, **kept}
-        if isinstance(transform, ThinPlate):
-            points = {"source": transform.here.tolist(), "target": transform.there.tolist()}
-            return {"type": "neuropack:thinPlate", **ends, "smoothing": transform.smoothing, "landmarks": points}
-        if isinstance(transform, Sum):
-            parts = [self.step(transform.first), self.step(transform.second)]
-            return {"type": "neuropack:sum", **ends, "scale": transform.scale, "transformations": parts}
-        raise UsageError("is not a transform that a registration can hold", found=type(transform).__name__)
+        """The entry of a transform; its fields are written."""
+        kind, rest = self._rest(transform)
+        return {"type": kind, "input": transform.source, "output": transform.target, **rest}
 
-    def vectors(self, vectors: npt.NDArray[Any], grid: Grid) -> dict[str, Any]:
+    def _rest(self, transform: Transform) -> tuple[str, dict[str, Any]]:
+        match transform:
+            case Affine():
+                made = "affine", {"affine": transform.matrix.tolist()}
+            case Chain():
+                made = "sequence", {"transformations": [self.step(one) for one in transform.steps]}
+            case Inverse():
+                made = "inverseOf", {"transformation": self.step(transform.forward)}
+            case DisplacementField():
+                kept = self._vectors(transform.vectors, transform.grid)
+                made = "displacements", {"interpolation": "linear", **kept}
+            case BSpline():
+                made = "neuropack:bSpline", {"order": 3, **self._vectors(transform.coefficients, transform.grid)}
+            case ThinPlate():
+                points = {"source": transform.here.tolist(), "target": transform.there.tolist()}
+                made = "neuropack:thinPlate", {"smoothing": transform.smoothing, "landmarks": points}
+            case Sum():
+                parts = [self.step(transform.first), self.step(transform.second)]
+                made = "neuropack:sum", {"scale": transform.scale, "transformations": parts}
+            case _:
+                found = type(transform).__name__
+                raise UsageError("is not a transform that a registration can hold", found=found)
+        return made
+
+    def _vectors(self, vectors: npt.NDArray[Any], grid: Grid) -> dict[str, Any]:
         self.fields += 1
         file = self.path.with_name(f"{self.path.stem}_field-{self.fields}.npy")
-        np.save(file, vectors, allow_pickle=False)
+        part = file.with_name(f"{file.name}.part")
+        with part.open("wb") as out:
+            np.save(out, vectors, allow_pickle=False)
+        part.replace(file)  # the old one may be mapped: perhaps it is what was just written
         return {
             "path": file.name,
             "sha256": _sha256(file),
@@ -136,37 +148,42 @@ class _Reader:
     def step(self, step: Any, where: str) -> Transform:
         """The transform of one entry; what is wrong inside is told with its place."""
         with parsing(self.path, "a transform of a registration", where):
-            transform = self._made(step, where)
-            ends, found = (step["input"], step["output"]), (transform.source, transform.target)
-            if ends != found:
-                raise InputError("its steps map between other frames", expected=f"{ends}", found=f"{found}")
+            ends = step["input"], step["output"]
+            if not all(isinstance(end, str) for end in ends):
+                raise InputError("has no input and output", expected="names of coordinate systems")
+            transform = self._made(step, *ends, where)
+            if ends != (transform.source, transform.target):
+                found = f"from {transform.source} to {transform.target}"
+                raise InputError(
+                    "its steps map between other frames", expected=f"from {ends[0]} to {ends[1]}", found=found
+                )
             return transform
 
-    def _made(self, step: Any, where: str) -> Transform:
-        kind, source, target = step["type"], step["input"], step["output"]
-        if not (isinstance(source, str) and isinstance(target, str)):
-            raise InputError("has no input and output", expected="names of coordinate systems")
-        if kind == "identity":
-            return Affine.identity(source, target)
-        if kind == "affine":
-            return Affine(source, target, np.array(step["affine"], np.float64))
-        if kind == "inverseOf":
-            return self.step(step["transformation"], f"{where}/transformation").inverse()
-        if kind in ("sequence", "neuropack:sum"):
-            members = step["transformations"]
-            parts = [self.step(one, f"{where}/transformations/{i}") for i, one in enumerate(members)]
-            if kind == "sequence":
-                return Chain(tuple(parts))
-            first, second = parts
-            return Sum(first, second, float(step["scale"]))
-        if kind == "neuropack:thinPlate":
-            points = [np.array(step["landmarks"][side], np.float64) for side in ("source", "target")]
-            return ThinPlate(source, target, points[0], points[1], float(step["smoothing"]))
-        if kind == "displacements" and step["interpolation"] == "linear":
-            return DisplacementField(source, target, *self._vectors(step, where))
-        if kind == "neuropack:bSpline" and step["order"] == 3:
-            return BSpline(source, target, *self._vectors(step, where))
-        raise InputError("is a transform that neuropack does not read", found=str(kind)[:80])
+    def _made(self, step: Any, source: str, target: str, where: str) -> Transform:
+        made: Transform
+        match step["type"]:
+            case "affine":
+                made = Affine(source, target, np.array(step["affine"], np.float64))
+            case "sequence":
+                made = Chain(tuple(self._members(step, where)))
+            case "inverseOf":
+                made = self.step(step["transformation"], f"{where}/transformation").inverse()
+            case "displacements" if step["interpolation"] == "linear":
+                made = DisplacementField(source, target, *self._vectors(step, where))
+            case "neuropack:bSpline" if step["order"] == 3:
+                made = BSpline(source, target, *self._vectors(step, where))
+            case "neuropack:thinPlate":
+                here, there = (np.array(step["landmarks"][side], np.float64) for side in ("source", "target"))
+                made = ThinPlate(source, target, here, there, float(step["smoothing"]))
+            case "neuropack:sum":
+                first, second = self._members(step, where)
+                made = Sum(first, second, float(step["scale"]))
+            case kind:
+                raise InputError("is a transform that neuropack does not read", found=str(kind)[:80])
+        return made
+
+    def _members(self, step: Any, where: str) -> list[Transform]:
+        return [self.step(one, f"{where}/transformations/{i}") for i, one in enumerate(step["transformations"])]
 
     def _vectors(self, step: Any, where: str) -> tuple[npt.NDArray[Any], Grid]:
         file = inside(self.path.parent, str(step["path"]), self.path, f"{where}/path")
@@ -201,7 +218,7 @@ def _frames(step: Any) -> list[str]:
 def _system(name: str, axes: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     if name in FRAMES:
         frame = FRAMES[name]
-        unit, labels = _UNITS[frame.unit], [_LETTERS[letter] for letter in frame.axes]
+        unit, labels = _UNITS[frame.unit], [_AXES[letter] for letter in frame.axes]
     else:
         unit, labels = ("micrometer", list(axes[name])) if name in axes else ("", ["0", "1", "2"])
     return {
