@@ -15,6 +15,7 @@ from neuropack.space.inverse import Inverse
 from neuropack.space.transforms import Points, Transform
 
 _CELLS = 1 << 20  # distances held at a time
+_MOST = 10_000  # landmarks: their matrix takes 800 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class ThinPlate(Transform):
         if self.here.shape != self.there.shape:
             found = f"{len(self.here)} and {len(self.there)}"
             raise InputError("landmarks do not form pairs", expected="as many in either frame", found=found)
+        if len(self.here) > _MOST:
+            raise InputError("too many landmarks", expected=f"at most {_MOST}", found=str(len(self.here)))
         if not (np.isfinite(self.smoothing) and self.smoothing >= 0):
             raise InputError("the smoothing is wrong", expected="0 or more", found=f"{self.smoothing:g}")
         if np.linalg.matrix_rank(self.here - self.here.mean(axis=0)) < 3 or len(np.unique(self.here, axis=0)) < len(

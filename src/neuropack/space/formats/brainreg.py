@@ -21,10 +21,10 @@ def read_brainreg(folder: Path, *, moving: str, fixed: str) -> DisplacementField
     """Read the registration in an output folder of brainreg.
 
     The three images have the shape of ``downsampled.tiff``: the sample in the orientation and at the resolution of
-    the atlas. Each voxel holds where it lies in the atlas, along one axis of the array, in mm from the centre of the
-    atlas' first voxel. (NiftyReg registers the atlas to the sample, and its field holds positions in the floating
-    image for voxels of the reference; brainglobe_utils.brainreg.transform looks points up in this way.) So the
-    files map points of the sample to the atlas, unlike those of ITK.
+    the atlas. Each voxel holds where it lies in the atlas, along one axis of the array, in mm from the centre of
+    the atlas' first voxel. (NiftyReg registers the atlas to the sample, and its field holds positions in the
+    floating image for voxels of the reference; brainglobe_utils.brainreg.transform looks points up in this way.) So
+    the files map points of the sample to the atlas, unlike those of ITK.
 
     The resolution is not in brainreg.json by itself; the name of the atlas ends in it, ``allen_mouse_25um``.
 

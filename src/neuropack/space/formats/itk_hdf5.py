@@ -13,6 +13,7 @@ from neuropack.space.formats.files import counted, parsing, room
 from neuropack.space.formats.itk import LINEAR, Part, assemble, kind_of, part_of
 from neuropack.space.transforms import Transform
 
+_MAGIC = b"\x89HDF\r\n\x1a\n"
 _GROUP = "TransformGroup"
 
 
@@ -33,8 +34,10 @@ def read_itk_hdf5(path: Path, *, moving: str, fixed: str) -> Transform:
     import h5py
 
     with parsing(path, "an HDF5 file of ITK"):
-        if not path.stat().st_size:
-            raise InputError("is empty", file=path)
+        with path.open("rb") as raw:
+            head = raw.read(len(_MAGIC))
+        if head != _MAGIC:
+            raise InputError("is not an HDF5 file of ITK", expected=f"first bytes {_MAGIC!r}", found=f"{head!r}")
         with h5py.File(path, "r") as file:
             group = _member(file, _GROUP, path)
             names = sorted(group, key=lambda name: (len(name), name))

@@ -6,7 +6,8 @@ is called ``neuropack:thinPlate``, ``neuropack:bSpline`` and ``neuropack:sum``.
 
 The vectors of a field lie beside it in a file of NumPy, .npy (RFC-5: in an array of the Zarr hierarchy; here there
 is none). Such a file is a short header and the numbers: any language reads it, it is mapped into memory and not
-copied, and without pickle, which is never used, it can hold nothing that runs. The JSON has its SHA-256 and its grid.
+copied, and without pickle, which is never used, it can hold nothing that runs. The JSON has its SHA-256 and its
+grid.
 """
 
 from __future__ import annotations
