@@ -74,7 +74,7 @@ def test_bad_folders(tmp_path: Path) -> None:
 
 def test_a_tiff_that_claims_terabytes(tmp_path: Path) -> None:
     with tifffile.TiffWriter(folder(tmp_path) / "deformation_field_0.tiff") as file:
-        file.write(np.zeros((2, 4, 4), np.float32), description="ImageJ=1.0\nimages=2", metadata=None)
+        file.write(np.zeros((2, 5, 6), np.float32), photometric="minisblack", metadata=None)
     data = bytearray((tmp_path / "deformation_field_0.tiff").read_bytes())
     for tag in (256, 257):  # width and length of the first page, 32 bits each
         at = data.index(tag.to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little"))

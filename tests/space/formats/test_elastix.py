@@ -81,8 +81,8 @@ def test_a_spline_by_hand(tmp_path: Path) -> None:
     transform = read_elastix(write(tmp_path, "BSplineTransform", spline_parameters(), **GRID), **FRAMES)
     node = np.array([10 - 2 * 2, 20 + 1, 30 + 3 * 3])
     np.testing.assert_allclose(transform(node), node + [0, 216 * (4 / 6) ** 3, 0])
-    # half a node along the first axis, which is y; a whole node along the second, which is -x
-    at = node + [-2, 0.5, 0]
+    # half a node along the first axis, which is y; back a whole node along the second, which is -x
+    at = node + [2, 0.5, 0]
     np.testing.assert_allclose(transform(at), at + [0, 216 * 23 / 48 / 6 * 4 / 6, 0])
     outside = np.array([10, 20 - 1, 30])
     np.testing.assert_allclose(transform(outside), outside)

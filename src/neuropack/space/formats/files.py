@@ -29,8 +29,9 @@ def parsing(path: Path, what: str, where: str | None = None) -> Iterator[None]:
     except NeuropackError as error:
         if error.file is not None:
             raise
+        place = error.where or where
         raise InputError(
-            error.what, file=path, where=where, expected=error.expected, found=error.found, fix=error.fix
+            error.what, file=path, where=place, expected=error.expected, found=error.found, fix=error.fix
         ) from error
     except OSError as error:
         if error.strerror:

@@ -12,6 +12,7 @@ from neuropack.space.formats.files import parsing, room
 from neuropack.space.grids import Grid
 
 _LPS = np.array([-1.0, -1.0, 1.0])  # from the RAS of the header, and back
+_NAMES = (".nii", ".nii.gz")
 _INTENTS = (1006, 1007)  # displacement vector, vector
 
 
@@ -36,9 +37,9 @@ def read_nifti_field(path: Path, *, moving: str, fixed: str) -> DisplacementFiel
 
     with parsing(path, "a NIfTI file"):
         stored = path.stat().st_size
-        image = nibabel.load(path)
+        image = nibabel.load(path) if path.name.lower().endswith(_NAMES) else None  # nibabel goes by names, too
         if not isinstance(image, nibabel.Nifti1Image):
-            raise InputError("is not a NIfTI file", found=type(image).__name__)
+            raise InputError("is not a NIfTI file", expected=" or ".join(_NAMES), found=path.name)
         header, shape = image.header, image.shape
         intent, unit = int(header["intent_code"]), header.get_xyzt_units()[0]
         if len(shape) != 5 or shape[3:] != (1, 3) or intent not in _INTENTS:
@@ -51,7 +52,7 @@ def read_nifti_field(path: Path, *, moving: str, fixed: str) -> DisplacementFiel
             raise InputError("is not in millimetre", expected="mm", found=unit)
         if not (header["sform_code"] or header["qform_code"]):
             raise InputError("does not say where its voxels lie", expected="a qform or sform in the header")
-        packed = path.suffix.lower() in (".gz", ".bz2", ".zst")
+        packed = path.suffix.lower() == ".gz"
         room(shape, header.get_data_dtype().itemsize, stored, path, "dim", packed=packed)
         linear, origin = image.affine[:3, :3] * _LPS[:, None], image.affine[:3, 3] * _LPS
         spacing = np.linalg.norm(linear, axis=0)

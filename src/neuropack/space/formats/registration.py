@@ -197,10 +197,8 @@ class _Reader:
                     found=digest,
                     fix=f"copy it anew, together with {self.path.name}",
                 )
-            # mapped: a header that claims more than the file has is refused, and no memory is taken
-            vectors = np.load(file, mmap_mode="r", allow_pickle=False)
-            if not isinstance(vectors, np.ndarray):
-                raise InputError("is not a file of NumPy with one array", found="an archive of several")
+            # mapped: no memory is taken; a header that claims more than the file has is refused, and so are objects
+            vectors = np.lib.format.open_memmap(file, mode="r")
         grid = Grid(*(np.array(step["grid"][name], np.float64) for name in ("origin", "spacing", "direction")))
         return vectors, grid
 
