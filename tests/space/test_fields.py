@@ -60,6 +60,7 @@ def test_what_is_not_finite_stays_so() -> None:
     for transform in (wave(), wave().inverse()):
         out = transform(points)
         assert np.isfinite(out).all(axis=1).tolist() == [False, False, True]
+    np.testing.assert_array_equal(wave().inverse()(points)[:2], points[:2])
 
 
 def test_a_single_plane_and_no_points() -> None:
@@ -82,6 +83,14 @@ def test_round_trip_of_a_chain_with_a_field() -> None:
     chain = Chain((Affine("stack", "brain", np.diag([1.1, 0.9, 1.2]) @ np.eye(3, 4)), wave()))
     points = np.random.default_rng(3).uniform(-500, 1000, (100_000, 3))
     assert np.abs(chain.inverse()(chain(points)) - points).max() < 0.1
+
+
+def test_gentle_fields_take_few_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    apply = DisplacementField.apply
+    monkeypatch.setattr(DisplacementField, "apply", lambda self, points: calls.append(0) or apply(self, points))
+    wave(height=2.0).inverse()(np.random.default_rng(9).uniform(0, 500, (100, 3)))
+    assert len(calls) < 10
 
 
 def test_steep_fields_need_newton() -> None:

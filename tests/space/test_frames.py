@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,3 +70,13 @@ def test_steps_that_do_not_meet_name_both() -> None:
         Chain((Affine.identity("stack", "brain"), Affine.identity("brain-LPS", CCF)))
     assert "begins in brain," in str(caught.value)
     assert f"from brain-LPS to {CCF}" in str(caught.value)
+
+
+def test_the_manual_has_every_frame_and_no_other() -> None:
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "coordinates.md"
+    rows = [
+        line.split("|")[1].strip(" `")
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if "um |" in line or "µm |" in line or "mm |" in line
+    ]
+    assert rows == list(FRAMES)
