@@ -75,11 +75,12 @@ def test_bad_folders(tmp_path: Path) -> None:
 def test_a_tiff_that_claims_terabytes(tmp_path: Path) -> None:
     with tifffile.TiffWriter(folder(tmp_path) / "deformation_field_0.tiff") as file:
         file.write(np.zeros((2, 5, 6), np.float32), photometric="minisblack", metadata=None)
-    data = bytearray((tmp_path / "deformation_field_0.tiff").read_bytes())
-    for tag in (256, 257):  # width and length of the first page, 32 bits each
-        at = data.index(tag.to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little"))
-        data[at + 8 : at + 12] = (1_000_000).to_bytes(4, "little")
+    data = (tmp_path / "deformation_field_0.tiff").read_bytes()
+    for tag, size in ((256, 6), (257, 5)):  # width and length of each page, one number of 32 bits
+        head = tag.to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little")
+        assert data.count(head + size.to_bytes(4, "little")) == 2
+        data = data.replace(head + size.to_bytes(4, "little"), head + (1_000_000).to_bytes(4, "little"))
     (tmp_path / "deformation_field_0.tiff").write_bytes(data)
     with pytest.raises(InputError) as caught:
         read_brainreg(tmp_path, **FRAMES)
-    assert "deformation_field_0.tiff" in str(caught.value)
+    assert "deformation_field_0.tiff: page 1: claims an array that it cannot hold" in str(caught.value)

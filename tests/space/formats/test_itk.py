@@ -146,9 +146,9 @@ def test_a_composite_applies_its_last_part_first(tmp_path: Path) -> None:
 def test_a_field_in_hdf5_by_hand(tmp_path: Path, prefix: str) -> None:
     transform = read_itk_hdf5(hdf5(tmp_path / "t.h5", COMPOSITE, FIELD, prefix=prefix), **FRAMES)
     assert isinstance(transform, DisplacementField)
-    # sample i, j, k = 1, 2, 3 lies at origin + (-2, 0.5, 6); its vector is number (3 * 3 + 2) * 2 + 1 of the file
-    at = np.array([1 - 2, 2 + 0.5, 3 + 6])
-    np.testing.assert_allclose(transform(at), at + WARP.reshape(-1, 3)[(3 * 3 + 2) * 2 + 1])
+    # sample i, j, k = 1, 0, 2 lies at origin + (0, 0.5, 4); its vector is number (2 * 3 + 0) * 2 + 1 of the file
+    at = np.array([1, 2 + 0.5, 3 + 4])
+    np.testing.assert_allclose(transform(at), at + WARP.reshape(-1, 3)[(2 * 3 + 0) * 2 + 1])
     assert transform.vectors.dtype == np.float32
 
 

@@ -104,6 +104,15 @@ def test_fields_are_mapped(tmp_path: Path) -> None:
     assert isinstance(back.vectors.base, np.memmap)
 
 
+def test_a_field_that_is_mapped_outlives_its_file(tmp_path: Path) -> None:
+    first, second = field(), DisplacementField("brain", CCF, np.ones((1, 1, 1, 3)), GRID)
+    write_registration(tmp_path / "r.json", first)
+    back = read_registration(tmp_path / "r.json")
+    write_registration(tmp_path / "r.json", second)
+    assert back == first
+    assert read_registration(tmp_path / "r.json") == second
+
+
 class Foreign(Transform):
     source, target = "a", "b"
 

@@ -48,7 +48,7 @@ def read_elastix(path: Path, *, moving: str, fixed: str) -> Transform:
     files = [(path, _parameters(path))]
     while (name := _initial(*files[-1])) is not None:
         before = inside(path.parent, name, files[-1][0], "InitialTransformParametersFileName")
-        if len(files) >= _MOST or any(before == file for file, _ in files):
+        if len(files) >= _MOST:
             raise InputError("refers to itself, or to too many others", file=files[-1][0], found=name)
         files.append((before, _parameters(before)))
     total: Transform | None = None
