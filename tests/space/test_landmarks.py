@@ -72,12 +72,12 @@ def test_a_planted_outlier_is_named(kind: str) -> None:
     assert result.median < 250
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_leave_one_out_is_what_it_says(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "smoothing"), [*((kind, 0.0) for kind in KINDS), ("thin_plate", 300.0)])
+def test_leave_one_out_is_what_it_says(kind: str, smoothing: float) -> None:
     fixed = known(kind, RNG)(MOVING) + RNG.normal(0, 30, MOVING.shape)
-    result = fit(MOVING, fixed, kind, "a", "b")
+    result = fit(MOVING, fixed, kind, "a", "b", smoothing=smoothing)
     for i in (0, 9, 19):
-        rest = fit(np.delete(MOVING, i, 0), np.delete(fixed, i, 0), kind, "a", "b")
+        rest = fit(np.delete(MOVING, i, 0), np.delete(fixed, i, 0), kind, "a", "b", smoothing=smoothing)
         error = np.linalg.norm(rest.transform(MOVING[i]) - fixed[i])
         assert result.leave_one_out[i] == pytest.approx(error, rel=1e-6)
 
@@ -106,6 +106,7 @@ PLANE = np.array([[0, 0, 0], [1, 0, 1], [0, 1, 1], [1, 1, 2], [2, 3, 5.0]])
         (PLANE + np.arange(5)[:, None] * 1e-5, "thin_plate", "all lie in a plane"),
         (np.ones((5, 3)), "rigid", "all lie at one point"),
         (MOVING[[0, 1, 2, 3, 4, 1]], "affine", "2 and 6"),
+        (MOVING[[0, 1, 2, 3, 4, 1]] + np.eye(6, 3) * 1e-3, "thin_plate", "2 and 6"),
         (np.where(np.arange(20)[:, None] == 3, np.nan, MOVING), "affine", "found: 4"),
         (MOVING[:, :2], "affine", "do not form pairs"),
     ],
@@ -125,6 +126,8 @@ def test_flat_in_the_fixed_frame() -> None:
 def test_an_unknown_kind() -> None:
     with pytest.raises(UsageError, match="rigid, similarity, affine, thin_plate"):
         fit(MOVING, MOVING, "projective", "a", "b")
+    with pytest.raises(UsageError, match="only a thin-plate spline"):
+        fit(MOVING, MOVING, "affine", "a", "b", smoothing=1.0)
 
 
 def bent() -> ThinPlate:

@@ -20,7 +20,7 @@ _NEEDS: Final = {"rigid": 2, "similarity": 2, "affine": 3, "thin_plate": 3}  # d
 _SHAPES = ("at one point", "on a line", "in a plane")
 _FLAT = 1e-3  # spread across a line or plane, of that along it, below which landmarks count as lying in it
 _SUSPECT = 3.5  # modified z-score above which a value is an outlier: Iglewicz and Hoaglin 1993
-_NOISE = 1e-6  # of the extent of the landmarks: 10 nm in a mouse brain; errors below are rounding
+_NOISE = 1e-6  # of the extent of the landmarks: 10 nm in a mouse brain; what is less is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,11 +83,13 @@ def fit(
         smoothing: of a thin-plate spline.
 
     Raises:
-        UsageError: there is no such kind.
+        UsageError: there is no such kind, or it cannot be smoothed.
         InputError: they do not form pairs, are too few, lie on a line or in a plane, or one comes twice.
     """
     if kind not in get_args(Kind):
         raise UsageError("is not a kind of transform", expected=", ".join(get_args(Kind)), found=str(kind))
+    if smoothing and kind != "thin_plate":
+        raise UsageError("only a thin-plate spline can be smoothed", found=f"{kind} with smoothing {smoothing:g}")
     here, there = np.asarray(moving, np.float64), np.asarray(fixed, np.float64)
     labels = tuple(names) if names is not None else tuple(str(i) for i in range(1, len(here) + 1))
     _check(here, there, labels, kind)
@@ -111,6 +113,8 @@ def fit(
 
 
 def _check(here: Points, there: Points, names: tuple[str, ...], kind: Kind) -> None:
+    from scipy.spatial import KDTree
+
     if here.ndim != 2 or here.shape[1] != 3 or here.shape != there.shape or len(names) != len(here):
         found = f"{' x '.join(map(str, here.shape))}, {' x '.join(map(str, there.shape))} and {len(names)} names"
         raise InputError("landmarks do not form pairs", expected="n x 3, n x 3 and n names", found=found)
@@ -124,12 +128,9 @@ def _check(here: Points, there: Points, names: tuple[str, ...], kind: Kind) -> N
     if len(here) < needs + 1:
         raise InputError(f"too few landmarks for {kind}", expected=expected, found=str(len(here)))
     for points, frame in ((here, "moving"), (there, "fixed")):
-        extent = np.ptp(points, axis=0).max()
-        order = np.lexsort(points.T)
-        same = (np.diff(points[order], axis=0) == 0).all(axis=1)
-        if same.any() and extent > 0:
-            at = int(np.flatnonzero(same)[0])
-            pair = " and ".join(names[i] for i in sorted(order[at : at + 2]))
+        same = sorted(KDTree(points).query_pairs(_NOISE * float(np.ptp(points, axis=0).max())))
+        if same and _span(points):
+            pair = " and ".join(names[i] for i in same[0])
             raise InputError(
                 f"two landmarks are at one place in the {frame} frame", found=pair, fix="leave one of them out"
             )

@@ -21,7 +21,7 @@ def test_a_text_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
 
 
 def test_bytes_that_are_no_utf8_do_not_stop_it(tmp_path: Path) -> None:
-    (tmp_path / "t.txt").write_bytes(b"caf\xe9\n")
+    (tmp_path / "t.txt").write_bytes(b"\xef\xbb\xbfcaf\xe9\n")
     assert files.read_text(tmp_path / "t.txt") == "caf\ufffd\n"
 
 

@@ -53,7 +53,7 @@ def read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > _TEXT:
             raise InputError("is too large", expected=f"at most {_TEXT >> 20} MiB", found=f"{size >> 20} MiB")
-        return path.read_text(encoding="utf-8", errors="replace")
+        return path.read_text(encoding="utf-8-sig", errors="replace")  # without the mark that Excel puts first
 
 
 def numbers(words: Iterable[str], path: Path, where: str, count: int | None = None) -> npt.NDArray[np.float64]:
