@@ -48,6 +48,16 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(field([2.5, 2.5, 5]), [2.5 + 8 * 3 / 32, 2.5 + 16 / 32, 5])
 
 
+def test_a_field_is_that_of_scipy() -> None:
+    from scipy.ndimage import map_coordinates
+
+    field = wave()
+    index = np.random.default_rng(10).uniform(-3, 16, (2000, 3))
+    expected = [map_coordinates(field.vectors[..., axis], index.T, order=1, mode="nearest") for axis in range(3)]
+    at = field.grid.position(index)
+    np.testing.assert_allclose(field(at) - at, np.transpose(expected), atol=1e-9)
+
+
 def test_outside_the_nearest_displacement_holds() -> None:
     field = wave()
     corner = field.grid.position([11, 0, 13])
