@@ -56,7 +56,7 @@ def test_an_error_that_names_its_file_keeps_it() -> None:
         ((1000, 1000), 1, True, False),
         ((10**6, 10**6, 10**6), 10**12, True, False),
         ((2**62, 4), 100, False, False),  # a product past 64 bits
-        ((0, 10), 800, False, False),
+        ((0, 10), 0, False, True),
         ((-10, -10), 800, False, False),
         ((), 8, False, False),
     ],

@@ -100,6 +100,11 @@ def test_mat_is_that_of_scipy(tmp_path: Path) -> None:
     )
 
 
+def test_a_translation_has_no_centre(tmp_path: Path) -> None:
+    path = mat4(tmp_path, TranslationTransform_double_3_3=[1, 2, 3], fixed=[])
+    assert read_itk_mat(path, **FRAMES)([5, 5, 5]).tolist() == [6, 7, 8]
+
+
 HALF = 2**-0.5
 
 

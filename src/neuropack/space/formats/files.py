@@ -103,7 +103,7 @@ def room(shape: Iterable[int], itemsize: int, stored: int, path: Path, where: st
     shape = [int(n) for n in shape]
     claimed = math.prod(shape) * itemsize
     most = min(_ARRAY, stored * (_RATIO if packed else 1))
-    if min(shape, default=0) < 1 or claimed > most:
+    if min(shape, default=-1) < 0 or claimed > most:
         raise InputError(
             "claims an array that it cannot hold",
             file=path,
