@@ -147,6 +147,24 @@ def test_a_composite_applies_its_last_part_first(tmp_path: Path) -> None:
         np.testing.assert_allclose(transform(POINT), [IMAGE[0], IMAGE[1] + 200, IMAGE[2]])
 
 
+def test_what_itk_says(tmp_path: Path) -> None:
+    """Written by SimpleITK 2.5.7, the points by its TransformPoint."""
+    versor = [0, 0.2336510053851903, 0.31153467384692046]
+    path = tfm(
+        tmp_path,
+        "Transform: CompositeTransform_double_3_3\n",
+        text("AffineTransform_double_3_3", [1.1, 0.2, -0.1, 0, 0.9, 0.3, 0.1, -0.2, 1.2, 4, 5, 6], [1, 2, 3]),
+        text("Euler3DTransform_double_3_3", [0.3, -0.7, 1.1, 1, 2, 3], [3, 2, 1, 1]),
+        text("Similarity3DTransform_double_3_3", [*versor, 1, 2, 3, 1.7], [1, 0, 1]),
+    )
+    images = [
+        [7.999058110451005, 5.498285484363539, 10.232863467944572],
+        [11.264643133626382, 8.762176741293576, 11.478941279745332],
+    ]
+    transform = read_itk_text(path, **FRAMES)
+    np.testing.assert_allclose(transform([[0, 0, 0], [1.5, -2, 0.25]]), images, atol=1e-12)
+
+
 @pytest.mark.parametrize("prefix", ["Transform", "Tranform"])
 def test_a_field_in_hdf5_by_hand(tmp_path: Path, prefix: str) -> None:
     transform = read_itk_hdf5(hdf5(tmp_path / "t.h5", COMPOSITE, FIELD, prefix=prefix), **FRAMES)
