@@ -21,7 +21,8 @@ class Inverse(Transform):
 
     First the fixed point x + G (y - f(x)), which takes few evaluations where f is close to its linear part
     (Chen et al. 2008, A simple fixed-point approach to invert a deformation field, Med. Phys. 35:81). What has not
-    converged goes on with Newton's method, its steps halved until the residual falls.
+    converged goes on with Newton's method, its steps halved until the residual falls. Where the transform folds, a
+    point may have several such points: one of them comes back.
 
     Attributes:
         forward: the transform.

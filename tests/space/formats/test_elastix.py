@@ -180,7 +180,8 @@ def test_what_transformix_says(tmp_path: Path, how: str, images: list[list[float
     transform = read_elastix(three(tmp_path, how, {})[-1], **FRAMES)
     points = np.array([[0, 0, 0], [1.5, -2, 0.25], [-2, 1, 2.5]])
     np.testing.assert_allclose(transform(points), images, atol=1e-6)
-    assert np.abs(transform.inverse()(images) - points).max() < 1e-5
+    # the spline folds: one point has two ways back
+    np.testing.assert_allclose(transform(transform.inverse()(images)), images, atol=1e-5)
 
 
 @pytest.mark.parametrize(
