@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from neuropack.errors import UsageError
 from neuropack.space.transforms import Affine
@@ -47,12 +48,43 @@ class Frame:
 
     def to_ccf(self) -> Affine:
         """The transform of its coordinates to the CCF."""
-        matrix = np.zeros((3, 4))
-        for column, letter in enumerate(self.axes):
-            row, sign = _ALONG[letter]
-            matrix[row, column] = sign * _UNITS[self.unit]
-        matrix[:, 3] = self.origin_um
-        return Affine(self.name, CCF, matrix)
+        return Affine(self.name, CCF, np.column_stack([_axes(self.axes, self.unit), self.origin_um]))
+
+
+def _axes(axes: str, unit: str) -> npt.NDArray[np.float64]:
+    """The (3, 3) matrix from coordinates along axes, in a unit, to micrometres along P, I, R."""
+    rows = [_ALONG[letter][0] for letter in axes if letter in _ALONG]
+    if len(axes) != 3 or sorted(rows) != [0, 1, 2] or unit not in _UNITS:
+        raise UsageError(
+            "are not the axes and unit of a frame",
+            expected="one letter of each pair AP, SI, LR, such as PIR; um or mm",
+            found=f"{axes}, {unit}",
+        )
+    matrix = np.zeros((3, 3))
+    for column, letter in enumerate(axes):
+        row, sign = _ALONG[letter]
+        matrix[row, column] = sign * _UNITS[unit]
+    return matrix
+
+
+def turn(
+    source: str, target: str, axes: str, into: str = "LPS", *, unit: str = "um", into_unit: str = "mm"
+) -> Affine:
+    """The transform between two frames of one origin that differ in their axes and unit alone.
+
+    For frames that are not those of the atlas: a brain in um with axes PIR to the LPS mm of ITK, for example.
+
+    Args:
+        source, target: names of the frames.
+        axes: of the source frame.
+        into: axes of the target frame.
+        unit, into_unit: ``um`` or ``mm``.
+
+    Raises:
+        UsageError: these are no axes or no unit.
+    """
+    linear = np.linalg.inv(_axes(into, into_unit)) @ _axes(axes, unit)
+    return Affine(source, target, np.column_stack([linear, np.zeros(3)]))
 
 
 _CORNER = (0.0, 0.0, 0.0)

@@ -59,7 +59,8 @@ class Transform(ABC):
         if given.ndim not in (1, 2) or given.shape[-1] != 3:
             shape = " x ".join(map(str, given.shape))
             raise UsageError("are not points", expected="n x 3 coordinates", found=shape or "one number")
-        return self.apply(given.reshape(-1, 3)).reshape(given.shape)
+        with np.errstate(invalid="ignore"):  # an infinite coordinate times zero
+            return self.apply(given.reshape(-1, 3)).reshape(given.shape)
 
     def then(self, *others: Transform) -> Chain:
         """This transform, then others."""
