@@ -1,4 +1,4 @@
-"""Reading the tree of structures: iblatlas's table, the Allen Institute's graph, AllenSDK's and BrainGlobe's lists."""
+"""Reading the tree of structures: from iblatlas, the Allen Institute, AllenSDK and BrainGlobe."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def read_structures(path: Path) -> Structures:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8 text", file=path, found=str(error)) from error
-    rows = _nested(_parsed(text, path), path) if text.lstrip()[:1] in ("{", "[") else csv.DictReader(io.StringIO(text))
+    rows = (
+        _nested(_parsed(text, path), path) if text.lstrip()[:1] in ("{", "[") else csv.DictReader(io.StringIO(text))
+    )
     try:
         return Structures((_structure(row) for row in rows if str(row.get("id")) != str(_VOID)), path)
     except (KeyError, ValueError, TypeError, csv.Error) as error:
