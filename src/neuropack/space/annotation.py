@@ -49,13 +49,15 @@ class Annotation:
 
     @cached_property
     def ids(self) -> frozenset[int]:
-        """Every label in the volume but 0. Reads it once, a slab at a time."""
+        """Every label in the volume but 0. Reads all of it, a plane at a time."""
+        return self.ids_every(self.resolution_um)
+
+    def ids_every(self, distance_um: float) -> frozenset[int]:
+        """The labels but 0 in planes that lie so far from each other, along the slowest axis of the array."""
         found: set[int] = set()
-        axis = int(np.argmax(np.abs(self.labels.strides)))  # the slowest one
-        along = np.moveaxis(self.labels, axis, 0)
-        step = max(1, _WINDOW // (along.shape[1] * along.shape[2]))
-        for first in range(0, len(along), step):
-            flat = np.ravel(along[first : first + step], order="K")
+        along = np.moveaxis(self.labels, int(np.argmax(np.abs(self.labels.strides))), 0)
+        for plane in along[:: max(1, int(distance_um / self.resolution_um))]:
+            flat = np.ravel(plane, order="K")
             begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1  # neighbours are mostly alike
             found.update(np.unique(flat[begins]).tolist(), [int(flat[0])])
         return frozenset(found - {VOID})
@@ -100,7 +102,7 @@ class Annotation:
 
         Args:
             points_um: (n, 3) in ``AllenCCFv3``.
-            progress: told a name, points done, points in all.
+            progress: told a name, bytes of points done, bytes in all.
 
         Returns:
             (n,): nan for a point outside of the volume, and where no other label is.
@@ -111,7 +113,7 @@ class Annotation:
         for n in np.flatnonzero(inside):
             found[n] = self._to_border(points[n], (int(voxels[0][n]), int(voxels[1][n]), int(voxels[2][n])))
             if progress and n % 256 == 0:
-                progress("borders", int(n), len(points))
+                progress("borders", int(n) * points.itemsize * 3, points.nbytes)
         return found
 
     def _to_border(self, point: Points, voxel: tuple[int, int, int]) -> float:
@@ -150,8 +152,8 @@ class Annotation:
 def hemisphere(points_um: npt.ArrayLike) -> list[str]:
     """``left`` or ``right`` for each point (n, 3) of ``AllenCCFv3``.
 
-    The midline is a face between voxels at every resolution. A point exactly on it counts as right, as its voxel
-    does: a strip of its own for the midline would be as wide as the voxels happen to be.
+    The midline is a face between voxels at every published resolution. A point exactly on it counts as right, as
+    its voxel does: a strip of its own for the midline would be as wide as the voxels happen to be.
     """
     return np.where(_points(points_um)[:, 2] < MIDLINE_UM, "left", "right").tolist()
 
