@@ -136,7 +136,13 @@ def test_a_cycle_of_two_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"", "no tree"), (b"{", "not JSON"), (b"[" * 100_000, "not JSON"), (b"a,b\n1,2\n", "no"), (b"\xff\xfe\0", "UTF-8")],
+    [
+        (b"", "no tree"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"a,b\n1,2\n", "no"),
+        (b"\xff\xfe\0", "UTF-8"),
+    ],
 )
 def test_a_file_that_holds_none_is_refused(content: bytes, complaint: str, tmp_path: Path) -> None:
     path = tmp_path / "structures.csv"
@@ -169,7 +175,9 @@ def test_the_library_agrees_with_the_allen_institute(data_file: Callable[[str], 
     # Its table has lost the commas in names and acronyms, and spells five acronyms in another way (Mmm for MMm).
     ours = read_structures(small_atlas.needs_table())
     theirs = read_structures(data_file("ccf/structures_aind.json"))
-    assert [(one.id, one.parent, one.colour) for one in ours] == [(one.id, one.parent, one.colour) for one in theirs]
+    assert [(one.id, one.parent, one.colour) for one in ours] == [
+        (one.id, one.parent, one.colour) for one in theirs
+    ]
     assert [one.name for one in ours] == [one.name.replace(",", "") for one in theirs]
     spelled = {one.acronym for one in ours if one.acronym != theirs[one.id].acronym.replace(",", "")}
     assert spelled == {"Mmme", "Mml", "Mmm", "Mmp", "Mmd"}
