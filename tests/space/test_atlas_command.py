@@ -195,7 +195,7 @@ def test_fetch_and_look_up(cache: Path, tmp_path: Path, capsys: pytest.CaptureFi
             server.shutdown()
             thread.join()
     assert "404" in capsys.readouterr().err
-    assert text.count("terms") == 1
+    assert text.count("the Allen Institute's terms") == 1
     assert (record["status"], record["checked"]) == ("up to date", "recorded")
     assert Path(record["path"]) == cache / "atlas" / "ccf_2017" / "annotation_100.nrrd"
     small_tree = small_atlas.write_allensdk(tmp_path / "sdk", LABELS) / "structures.json"

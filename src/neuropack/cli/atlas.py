@@ -45,8 +45,8 @@ def fetch(
         Path | None, typer.Option(metavar="DIR", help="Folder for it (default: the user's cache).")
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL", help="The annotation alone, from this address.")] = None,
-    sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", help="The checksum that the annotation must have.")
+    checksum: Annotated[
+        str | None, typer.Option(metavar="HEX", help="The SHA-256 that the annotation must have.")
     ] = None,
     show: _Show = "auto",
     as_json: _Json = False,
@@ -65,7 +65,7 @@ def fetch(
         raise UsageError("--resolution is none of the annotation", expected=sizes, found=str(resolution))
     folder, name = to or cache_folder() / "atlas", f"annotation_{resolution}.nrrd"
     with progress(show) as tell:
-        done = [job.fetch(url or job.ANNOTATION_URL + name, folder / "ccf_2017" / name, sha256, tell)]
+        done = [job.fetch(url or job.ANNOTATION_URL + name, folder / "ccf_2017" / name, checksum, tell)]
         if url is None:
             done.append(job.fetch(job.GRAPH_URL, folder / GRAPH, progress=tell))
     if as_json:

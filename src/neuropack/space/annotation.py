@@ -155,7 +155,8 @@ def hemisphere(points_um: npt.ArrayLike) -> list[str]:
     The midline is a face between voxels at every published resolution. A point exactly on it counts as right, as
     its voxel does: a strip of its own for the midline would be as wide as the voxels happen to be.
     """
-    return np.where(_points(points_um)[:, 2] < MIDLINE_UM, "left", "right").tolist()
+    left = _points(points_um)[:, 2] < MIDLINE_UM
+    return ["left" if one else "right" for one in left.tolist()]
 
 
 def _points(points_um: npt.ArrayLike) -> Points:

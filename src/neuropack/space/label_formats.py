@@ -155,7 +155,7 @@ def nrrd(path: Path) -> Encoded:
 
         with path.open("rb") as file:
             file.seek(start)
-            with igzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+            with igzip.open(file, "rb") as unpacked:  # type: ignore[no-untyped-call]
                 while piece := unpacked.read(_STEP):
                     yield piece
 
@@ -178,7 +178,8 @@ def nifti(path: Path) -> Encoded:
     if (proxy.slope, proxy.inter) != (1, 0):
         found = f"slope {proxy.slope:g}, intercept {proxy.inter:g}"
         raise InputError("scales its values, so they are no labels", file=path, found=found)
-    axes, reversed_ = _orientation(shape, "".join(map(str, nibabel.aff2axcodes(image.affine))))
+    codes: Any = nibabel.aff2axcodes(image.affine)  # type: ignore[no-untyped-call]
+    axes, reversed_ = _orientation(shape, "".join(map(str, codes)))
     resolution_of(tuple(shape[axis] for axis in axes), path)
     step = max(1, _STEP // (shape[0] * shape[1] * dtype.itemsize))
 
