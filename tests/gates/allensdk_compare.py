@@ -52,7 +52,7 @@ def table_differs(ours: Structures, theirs: Structures) -> Iterator[str]:
 
 
 def labels_differ(atlas: Atlas, labels: Any, theirs: list[dict[str, Any]]) -> Iterator[str]:
-    """Differences of the look-up at the centre of every voxel, and of the voxels of every structure with its parts."""
+    """Differences of the look-up at the centre of every voxel, and of the voxels of each structure."""
     size = atlas.annotation.resolution_um
     found = atlas.annotation.lookup((np.indices(labels.shape).reshape(3, -1).T + 0.5) * size)
     wrong = int(np.count_nonzero(found != labels.reshape(-1)))

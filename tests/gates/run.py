@@ -4,8 +4,8 @@ Builds the demo's release and one from real OIB, ND2, CZI and LSM files, runs ev
 and ends with 1 when a gate found an error. Then the demo's release is broken on purpose, once for each gate: a
 gate that lets its broken copy pass is an error too, for its green would mean nothing.
 
-Beside them stands AllenSDK as a witness: its tree and its look-up of every voxel of the real annotation of 100 um have
-to be ours.
+Beside them stands AllenSDK as a witness: its tree and its look-up of every voxel of the real annotation of 100 um
+have to be ours.
 
     python tests/gates/run.py [--release DIR ...] [--work DIR]
 """

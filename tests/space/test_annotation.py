@@ -54,6 +54,7 @@ def test_lookup_at_the_faces(small: Annotation) -> None:
     assert not small.inside(outside).any()
     assert small.lookup(outside).tolist() == [0] * len(outside)
     assert small.lookup(np.empty((0, 3))).shape == (0,)
+    assert Annotation(np.full((66, 40, 57), 7), HERE).lookup([*outside, *inside]).tolist() == [0] * 6 + [7] * 2
     # the upper face of a voxel belongs to the next one: floor, not round
     at = np.array([[200 * 33 - 1e-6, 200 * 20 + 1, 200 * 5 + 1], [200 * 33, 200 * 20 + 1, 200 * 5 + 1]])
     assert small.lookup(at).tolist() == [small.labels[32, 20, 5], small_atlas.LARGEST]
@@ -116,6 +117,9 @@ def test_ids(small: Annotation) -> None:
     assert small.ids == {997, 821, 33, 302, small_atlas.LARGEST}
     assert Annotation(small.labels[:, :, ::-1], HERE).ids == small.ids
     assert small.ids_every(2000) <= small.ids
+    corners = np.zeros((66, 40, 57), "u4")
+    corners[0, 0, 0], corners[-1, -1, -1] = 7, 8
+    assert Annotation(corners, HERE).ids == {7, 8}
 
 
 def test_what_is_no_volume_or_no_points(small: Annotation) -> None:

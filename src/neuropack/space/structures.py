@@ -14,7 +14,7 @@ from pathlib import Path
 
 from neuropack.errors import InputError, UsageError
 
-_LAYER = re.compile(r"layers? ?(\d[\dab/-]*)$", re.IGNORECASE)  # one name of the table has no space before it
+_LAYER = re.compile(r"layers? (\d[\dab/-]*)$", re.IGNORECASE)  # two names have no space before it: arealayer 5
 _CORTICAL_PLATE = "CTXpl"
 
 
