@@ -46,7 +46,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("separator", [",", "\t"])
 def test_lookup_json(separator: str, atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "points.csv"
-    rows = [["cell", "z", "y", "x"], ["a", AT[2], AT[1], AT[0]], ["b", 100, 100, 100], ["c", 6000, 9000, 100]]
+    rows = [["z", "cell", "y", "x"], [AT[2], "a", AT[1], AT[0]], [100, "b", 100, 100], [6000, "c", 9000, 100]]
     table.write_text("\ufeff" + "\r\n".join(separator.join(map(str, row)) for row in rows), encoding="utf-8")
     assert lookup(atlas, "--points", str(table), "--json") == 0
     found = json.loads(capsys.readouterr().out)
