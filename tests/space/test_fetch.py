@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.space import fetch as module
@@ -189,6 +190,13 @@ def test_a_server_that_does_not_have_it(server: Server, path: Path) -> None:
 def test_what_is_no_address_or_checksum(url: str, sha256: str | None, path: Path) -> None:
     with pytest.raises(UsageError):
         fetch(url, path, sha256)
+
+
+def test_two_at_once(server: Server, path: Path) -> None:
+    path.parent.mkdir()
+    with FileLock(path.with_name(f".{path.name}.lock")), pytest.raises(OutputError, match="another neuropack"):
+        fetch(server.url, path)
+    assert fetch(server.url, path).status == "fetched"
 
 
 def test_a_folder_that_cannot_be_made(server: Server, tmp_path: Path) -> None:

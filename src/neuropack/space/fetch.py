@@ -10,7 +10,8 @@ import hashlib
 import http.client
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -75,32 +76,54 @@ def fetch(url: str, path: Path, sha256: str | None = None, progress: Progress | 
         raise UsageError("is no address that can be fetched", expected="http:// or https://", found=url)
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError("is no SHA-256 checksum", expected="64 hexadecimal digits", found=sha256)
-    record = path.with_name(path.name + ".sha256")
-    wanted, checked = _wanted(path, record, sha256)
     try:
-        if path.exists():
-            digest = _digest(path)
-            _compare(digest, wanted, path, "it changed since: remove it, and fetch it again")
-            status: Literal["fetched", "up to date"] = "up to date"
-        else:
-            part = path.with_name(path.name + ".part")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _download(url, part, progress)
-            digest = _digest(part)
-            try:
-                _compare(digest, wanted, path, "what was downloaded has been removed; fetch it again")
-            except InputError:
-                _forget(part)
-                raise
-            part.replace(path)
-            _forget(part)
-            status = "fetched"
-        if not record.exists():
-            record.write_text(f"{digest}  {path.name}\n", encoding="ascii")
+        with _only_one(path):
+            return _fetch(url, path, sha256, progress)
     except OSError as error:
         reason = "the disk is full" if no_room(error) else error.strerror or str(error)
         raise OutputError(f"cannot be written: {reason}", file=path) from error
+
+
+def _fetch(url: str, path: Path, sha256: str | None, progress: Progress | None) -> Fetched:
+    record = path.with_name(path.name + ".sha256")
+    wanted, checked = _wanted(path, record, sha256)
+    status: Literal["fetched", "up to date"] = "up to date"
+    if path.exists():
+        digest = _digest(path)
+        _compare(digest, wanted, path, "it changed since: remove it, and fetch it again")
+    else:
+        part = path.with_name(path.name + ".part")
+        _download(url, part, progress)
+        digest = _digest(part)
+        try:
+            _compare(digest, wanted, path, "what was downloaded has been removed; fetch it again")
+        except InputError:
+            _forget(part)
+            raise
+        part.replace(path)
+        _forget(part)
+        status = "fetched"
+    if not record.exists():
+        record.write_text(f"{digest}  {path.name}\n", encoding="ascii")
     return Fetched(path, digest, checked, status)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Keep other runs off a file until this one ends: two of them would write into one part."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = path.with_name(f".{path.name}.lock")
+    try:
+        with FileLock(held, timeout=0):
+            try:
+                yield
+            finally:
+                held.unlink(missing_ok=True)  # while it is still held
+    except Timeout as error:
+        fix = "wait until it has finished"
+        raise OutputError("another neuropack is fetching this at the moment", file=path, fix=fix) from error
 
 
 def _wanted(

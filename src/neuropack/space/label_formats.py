@@ -149,17 +149,19 @@ def nrrd(path: Path) -> Encoded:
                 "is longer or shorter than its header says", file=path, expected=f"{wanted} bytes", found=f"{size}"
             )
         return Encoded(shape, dtype, "F", np.memmap(path, dtype, "r", start, shape, "F"), lambda: iter(()))
+    return Encoded(shape, dtype, "F", None, lambda: _unpacked(path, start))
 
-    def blocks() -> Iterator[bytes]:
-        from isal import igzip
 
-        with path.open("rb") as file:
-            file.seek(start)
-            with igzip.open(file, "rb") as unpacked:  # type: ignore[no-untyped-call]
-                while piece := unpacked.read(_STEP):
-                    yield piece
+def _unpacked(path: Path, start: int, leave: int = 0) -> Iterator[bytes]:
+    """What gzip data from a place in a file on hold, piece by piece, but the first bytes of it."""
+    from isal import igzip
 
-    return Encoded(shape, dtype, "F", None, blocks)
+    with path.open("rb") as file:
+        file.seek(start)
+        with igzip.open(file, "rb") as unpacked:  # type: ignore[no-untyped-call]
+            unpacked.read(leave)
+            while piece := unpacked.read(_STEP):
+                yield piece
 
 
 def nifti(path: Path) -> Encoded:
@@ -172,7 +174,9 @@ def nifti(path: Path) -> Encoded:
         image: Any = nibabel.load(path)
     except (ImageFileError, HeaderDataError) as error:
         raise InputError("is no NIfTI file", file=path, found=str(error)) from error
-    proxy = image.dataobj
+    if not isinstance(image, nibabel.Nifti1Image):
+        raise InputError("is no NIfTI file of one part", file=path, found=type(image).__name__)
+    proxy: Any = image.dataobj
     shape, dtype = tuple(int(n) for n in proxy.shape), proxy.dtype
     _require_integers(dtype, path)
     if (proxy.slope, proxy.inter) != (1, 0):
@@ -181,18 +185,14 @@ def nifti(path: Path) -> Encoded:
     codes: Any = nibabel.aff2axcodes(image.affine)  # type: ignore[no-untyped-call]
     axes, reversed_ = _orientation(shape, "".join(map(str, codes)))
     resolution_of(tuple(shape[axis] for axis in axes), path)
-    step = max(1, _STEP // (shape[0] * shape[1] * dtype.itemsize))
 
     def arrange(labels: Labels) -> Labels:
         return labels.transpose(axes)[tuple(slice(None, None, -1 if back else None) for back in reversed_)]
 
-    def blocks() -> Iterator[bytes]:
-        for first in range(0, shape[2], step):
-            yield np.asanyarray(proxy[..., first : first + step]).tobytes(order="F")
-
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
-    return Encoded(shape, dtype, "F", None if packed else np.asanyarray(proxy), blocks, arrange)
+    mapped = None if packed else np.asanyarray(proxy)
+    return Encoded(shape, dtype, "F", mapped, lambda: _unpacked(path, 0, proxy.offset), arrange)
 
 
 def _orientation(shape: tuple[int, ...], codes: str) -> tuple[tuple[int, ...], tuple[bool, ...]]:
