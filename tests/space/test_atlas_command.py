@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -67,6 +69,16 @@ def test_lookup_json(separator: str, atlas: Path, tmp_path: Path, capsys: pytest
         },
     ]
     assert list(found[1]) == ["x", "y", "z", "id", "acronym", "name", "hemisphere", "border_um"]
+
+
+def test_lookup_loads_only_what_it_needs(atlas: Path) -> None:
+    code = (
+        "import sys; from neuropack.cli import main;"
+        f"assert main(['atlas', 'lookup', '{POINT}', '--annotation', {str(atlas)!r}]) == 0;"
+        "print({'nibabel', 'tifffile', 'scipy', 'pandas', 'iblatlas', 'rich'} & sys.modules.keys())"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "set()"
 
 
 def test_lookup_text(atlas: Path, capsys: pytest.CaptureFixture[str]) -> None:

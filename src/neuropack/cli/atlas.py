@@ -174,7 +174,7 @@ def _tree(opened: Atlas, regions: list[Structure]) -> str:
 @atlas.command(context_settings={"ignore_unknown_options": True})  # so that a point may begin with a minus
 def lookup(
     points: Annotated[
-        list[str] | None, typer.Argument(metavar="[X,Y,Z]...", help="Points, such as 5400,2500,3000.")
+        list[str] | None, typer.Argument(metavar="X,Y,Z", help="Points, such as 5400,2500,3000.")
     ] = None,
     file: Annotated[
         Path | None,
