@@ -71,16 +71,16 @@ class Structures:
             if one.parent is not None and one.parent not in self._by_id:
                 found = f"structure {one.id} is a part of {one.parent}, which is not there"
                 raise InputError("the structures are no tree", file=self.source, found=found)
-        reached, safe = set(roots), {one.id: one.parent for one in self}
-        for start in safe:
-            way: list[int] = []
+        reached, parents = set(roots), {one.id: one.parent for one in self}
+        for start in parents:
+            way: set[int] = set()
             at: int | None = start
             while at is not None and at not in reached:
                 if at in way:
                     found = f"structure {at} is a part of itself"
                     raise InputError("the structures are no tree", file=self.source, found=found)
-                way.append(at)
-                at = safe[at]
+                way.add(at)
+                at = parents[at]
             reached.update(way)
         if len(roots) != 1:
             found = f"{len(roots)} structures that are part of none"
