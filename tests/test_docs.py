@@ -203,8 +203,13 @@ def commands() -> dict[str, set[str]]:
         names = {name for p in command.params if not getattr(p, "hidden", False) for name in p.opts}
         return {name for name in names if name.startswith("--")} - {"--help"}
 
-    top: Any = get_command(app)
-    return {"": options(top), **{name: options(command) for name, command in top.commands.items()}}
+    def below(group: Any, name: str) -> dict[str, set[str]]:
+        if not hasattr(group, "commands"):
+            return {name: options(group)}
+        parts = [below(command, f"{name} {word}".strip()) for word, command in group.commands.items()]
+        return {name: options(group)} | {word: found for part in parts for word, found in part.items()}
+
+    return below(get_command(app), "")
 
 
 def sections(page: Path) -> dict[str, str]:

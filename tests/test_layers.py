@@ -31,7 +31,7 @@ cli
 # What the command line may not load before it knows the command: seconds, each of them.
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
-    *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel"),
+    *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 
@@ -168,7 +168,9 @@ def test_a_rule_that_reaches_too_high_is_found(tmp_path: Path) -> None:
     assert rule_violations(tmp_path) == ["files.py:1: a rule may not import neuropack.cli.app"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["convert", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["convert", "--help"], ["atlas", "lookup", "--help"], ["--version"]]
+)
 def test_help_loads_no_heavy_library(arguments: list[str]) -> None:
     # The promise is a time (half a second); its cause can be tested without a clock.
     code = (

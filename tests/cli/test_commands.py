@@ -39,7 +39,7 @@ def bare(tmp_path: Path) -> Path:
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("demo", "inspect", "init", "convert", "build", "validate", "explain"):
+    for command in ("demo", "inspect", "init", "convert", "build", "validate", "explain", "atlas"):
         assert command in shown
     assert "Exit status" in shown
     assert main(["--version"]) == 0

@@ -4,6 +4,9 @@ Builds the demo's release and one from real OIB, ND2, CZI and LSM files, runs ev
 and ends with 1 when a gate found an error. Then the demo's release is broken on purpose, once for each gate: a
 gate that lets its broken copy pass is an error too, for its green would mean nothing.
 
+Beside them stands AllenSDK as a witness: its tree and its look-up of every voxel of the real annotation of 100 um
+have to be ours.
+
     python tests/gates/run.py [--release DIR ...] [--work DIR]
 """
 
@@ -216,6 +219,47 @@ def built(work: Path) -> dict[str, Path]:
     return releases
 
 
+def allensdk(work: Path) -> Iterator[Verdict]:
+    """AllenSDK's tree and look-ups against ours; then against an annotation with one voxel changed."""
+    import nrrd
+
+    files = {
+        "ccf/annotation_100.nrrd": "annotation/ccf_2017/annotation_100.nrrd",
+        "ccf/structures_aind.json": "structures.json",
+    }
+    absent = [name for name in files if not (DATA / name).exists()]
+    if absent:
+        print(
+            f"\n!!! SKIPPED: AllenSDK as a witness of the atlas; not in {DATA}: {', '.join(absent)}\n", flush=True
+        )
+        return
+    cache, changed, said = work / "atlas", work / "atlas-changed", work / "allensdk"
+    for name, place in files.items():
+        (cache / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(DATA / name, cache / place)
+    asked = call(environment("allensdk") / "python", HERE / "allensdk_witness.py", cache, said)
+    if asked.returncode:
+        yield Verdict("atlas", 1, 0, asked.stdout + asked.stderr)
+        return
+    done = call(sys.executable, HERE / "allensdk_compare.py", cache, said)
+    yield Verdict(
+        done.stdout.strip().splitlines()[-1] if done.stdout else "atlas",
+        done.returncode,
+        0,
+        done.stdout + done.stderr,
+    )
+
+    shutil.copytree(cache, changed)
+    path = changed / files["ccf/annotation_100.nrrd"]
+    labels, header = nrrd.read(str(path))
+    labels[66, 40, 57] += 1
+    nrrd.write(str(path), labels, header)
+    refused = call(sys.executable, HERE / "allensdk_compare.py", changed, said).returncode == 1
+    yield Verdict(
+        BROKEN[refused], int(not refused), 0, "allensdk let an annotation pass that was changed on purpose"
+    )
+
+
 def main() -> int:
     """Run the gates; 0 when all of them are content."""
     parser = argparse.ArgumentParser(description="outside validators on releases")
@@ -234,6 +278,10 @@ def main() -> int:
             start = time.monotonic()
             rows += [(name, gate, verdict) for verdict in judge(release, gate, work)]
             print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
+    if not given:
+        start = time.monotonic()
+        rows += [("atlas", "allensdk", verdict) for verdict in allensdk(work)]
+        print(f"atlas: allensdk, {time.monotonic() - start:.0f} s", flush=True)
     first = next(iter(releases))
     rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
 

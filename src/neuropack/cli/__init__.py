@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
+from neuropack.cli.atlas import atlas
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (demo, inspect, init, convert, build, validate, explain):
     app.command()(command)
+app.add_typer(atlas, name="atlas")
 
 
 def _version(show: bool) -> None:

@@ -1,1 +1,1 @@
-"""Frames, transforms and the atlas. Empty so far: its issue is open."""
+"""Frames, transforms and the atlas."""

@@ -1,0 +1,141 @@
+"""Label volumes as arrays (AP, DV, LR): mapped, not loaded, where they are large.
+
+A file that can be mapped as it lies, is. Of the others a small one is decoded into memory; a large one (those of
+25 um and 10 um) is decoded once, as a stream, into the user's cache, and mapped from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from neuropack.errors import InputError, NeuropackError, OutputError, no_room
+from neuropack.space.cache import cache_folder
+from neuropack.space.label_formats import Encoded, Labels, opener
+
+Progress = Callable[[str, int, int], None]
+
+IN_MEMORY = 64 << 20
+"""Bytes: a volume larger than this, decoded, goes into the cache."""
+_DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, zlib.error, struct.error)
+
+
+def read_labels(path: Path, progress: Progress | None = None) -> Labels:
+    """The labels in a file.
+
+    Args:
+        path: NRRD, NIfTI or TIFF, told by content.
+        progress: told of the decoding: a name, bytes done, bytes in all.
+
+    Returns:
+        The array (AP, DV, LR), read-only, of the file's own integer type.
+
+    Raises:
+        InputError: it is none of these, damaged, no volume of the CCF, or not of integers.
+        OutputError: the cache cannot be written.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    try:
+        encoded = opener(head, path)(path)
+        labels = encoded.mapped
+        if labels is None:
+            labels = _decoded(encoded, path, progress)
+    except NeuropackError:
+        raise
+    except _DAMAGED as error:
+        raise InputError("cannot be decoded", file=path, found=f"{type(error).__name__}: {error}") from error
+    labels = encoded.arrange(labels)
+    labels.setflags(write=False)
+    return labels
+
+
+def _decoded(encoded: Encoded, path: Path, progress: Progress | None) -> Labels:
+    if encoded.nbytes <= IN_MEMORY:
+        flat = np.frombuffer(b"".join(_blocks(encoded, path, progress)), encoded.dtype)
+        return flat.reshape(encoded.shape, order="F" if encoded.order == "F" else "C")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    cached = cache_folder() / "decoded" / f"{digest}.npy"
+    found = _mapped(cached, encoded)
+    if found is None:
+        _write(cached, encoded, path, progress)
+        found = _mapped(cached, encoded)
+    if found is None:
+        raise OutputError("what was written to the cache cannot be read", file=cached)
+    return found
+
+
+def _mapped(cached: Path, encoded: Encoded) -> Labels | None:
+    """The array in the cache; None where it is not there, or is not what this file makes."""
+    try:
+        found: Labels = np.load(cached, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if (found.shape, found.dtype) == (encoded.shape, encoded.dtype) else None
+
+
+def _write(cached: Path, encoded: Encoded, path: Path, progress: Progress | None) -> None:
+    """Decode into the cache; until it is complete, the file there has another name."""
+    header = {
+        "descr": np.lib.format.dtype_to_descr(encoded.dtype),
+        "fortran_order": encoded.order == "F",
+        "shape": encoded.shape,
+    }
+    with _writing(cached, encoded):
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        out = tempfile.NamedTemporaryFile(dir=cached.parent, prefix=".decoding-", delete=False)  # noqa: SIM115 - renamed
+    unfinished = Path(out.name)
+    try:
+        with out:
+            np.lib.format.write_array_header_1_0(out, header)
+            for block in _blocks(encoded, path, progress):
+                with _writing(cached, encoded):
+                    out.write(block)
+            with _writing(cached, encoded):
+                out.flush()
+                os.fsync(out.fileno())
+        unfinished.replace(cached)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(cached: Path, encoded: Encoded) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "the disk is full" if no_room(error) else error.strerror
+        fix = f"make room for {encoded.nbytes / 1e9:.1f} GB, or set NEUROPACK_CACHE to another folder"
+        raise OutputError(f"the cache cannot be written: {reason}", file=cached, fix=fix) from error
+
+
+def _blocks(encoded: Encoded, path: Path, progress: Progress | None) -> Iterator[bytes]:
+    """The decoded bytes, exactly as many as the shape asks for."""
+    done = 0
+    for block in encoded.blocks():
+        done += len(block)
+        if done > encoded.nbytes:
+            raise InputError("holds more than its header says", file=path, expected=f"{encoded.nbytes} bytes")
+        if progress:
+            progress("decoding", done, encoded.nbytes)
+        yield block
+    if done < encoded.nbytes:
+        raise InputError(
+            "is truncated",
+            file=path,
+            expected=f"{encoded.nbytes} bytes, decoded",
+            found=f"{done}",
+            fix="copy or fetch the file again",
+        )
