@@ -182,7 +182,7 @@ def nifti(path: Path) -> Encoded:
     if (proxy.slope, proxy.inter) != (1, 0):
         found = f"slope {proxy.slope:g}, intercept {proxy.inter:g}"
         raise InputError("scales its values, so they are no labels", file=path, found=found)
-    codes: Any = nibabel.aff2axcodes(image.affine)  # type: ignore[no-untyped-call]
+    codes: Any = nibabel.aff2axcodes(image.affine)
     axes, reversed_ = _orientation(shape, "".join(map(str, codes)))
     resolution_of(tuple(shape[axis] for axis in axes), path)
 
