@@ -14,7 +14,7 @@ import neuropack
 from neuropack import resources
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("init", "build", "convert", "inspect", "validate", "explain", "demo")
+COMMANDS = ("init", "build", "convert", "inspect", "validate", "explain", "demo", "register", "map", "atlas")
 
 pytestmark = pytest.mark.smoke
 

@@ -39,14 +39,27 @@ def bare(tmp_path: Path) -> Path:
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    for command in ("demo", "inspect", "init", "convert", "build", "validate", "explain", "atlas"):
+    for command in (
+        "demo",
+        "inspect",
+        "init",
+        "convert",
+        "build",
+        "validate",
+        "explain",
+        "register",
+        "map",
+        "atlas",
+    ):
         assert command in shown
     assert "Exit status" in shown
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("neuropack 0.")
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "init", "convert", "build", "validate", "explain"])
+@pytest.mark.parametrize(
+    "command", ["demo", "inspect", "init", "convert", "build", "validate", "explain", "register", "map"]
+)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     assert "Usage" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
 from neuropack.cli.inspect import inspect
+from neuropack.cli.register import map_, register
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -27,8 +28,9 @@ app = typer.Typer(
     help="Turn raw microscope files of labelled neurons into checked, shareable releases.",
     epilog="Exit status: 0 done and clean, 1 findings, 2 wrong usage, 3 could not run.",
 )
-for command in (demo, inspect, init, convert, build, validate, explain):
+for command in (demo, inspect, init, convert, build, validate, explain, register):
     app.command()(command)
+app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
 
 

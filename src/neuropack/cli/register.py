@@ -1,0 +1,160 @@
+"""``neuropack register`` and ``neuropack map``: a transform from landmarks, and what lies in its frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from neuropack.space.landmarks import Fit
+    from neuropack.space.transforms import Transform
+
+_FIXED = ("fixed_x", "fixed_y", "fixed_z")
+
+
+def register(
+    landmarks: Annotated[
+        Path,
+        typer.Argument(
+            metavar="LANDMARKS", readable=False, help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", readable=False, help="The transform, a JSON file.")],
+    kind: Annotated[
+        Literal["rigid", "similarity", "affine", "thin_plate"], typer.Option(help="Kind of transform.")
+    ] = "affine",
+    moving: Annotated[str, typer.Option(metavar="NAME", help="Frame of x, y, z; micrometre.")] = "stack",
+    fixed: Annotated[str, typer.Option(metavar="NAME", help="Frame of fixed_x, fixed_y, fixed_z.")] = "AllenCCFv3",
+    smoothing: Annotated[
+        float, typer.Option(metavar="UM", help="Of a thin-plate spline: 0 goes through the landmarks.")
+    ] = 0.0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a transform that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Fit a transform of points to landmarks, and say how far each landmark can be trusted.
+
+    The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
+    status 1 where one stands out.
+    """
+    from neuropack.space.formats.registration import write_registration
+    from neuropack.space.landmarks import fit
+    from neuropack.table import read_numbers
+
+    _free(out, overwrite=overwrite)
+    names, numbers = read_numbers(landmarks, ("x", "y", "z", *_FIXED), "name")
+    found = fit(numbers[:, :3], numbers[:, 3:], kind, moving, fixed, names=names, smoothing=smoothing)
+    write_registration(out, found.transform, {moving: "xyz"})
+    typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
+    return 1 if found.outliers else 0
+
+
+def _record(found: Fit) -> dict[str, Any]:
+    def number(value: float) -> float | None:
+        return round(float(value), 3) if math.isfinite(value) else None
+
+    rows = zip(found.names, found.residuals, found.leave_one_out, strict=True)
+    return {
+        "moving": found.transform.source,
+        "fixed": found.transform.target,
+        "direction": "points, moving to fixed",
+        "leave_one_out_median": number(found.median),
+        "leave_one_out_max": number(found.max),
+        "outliers": list(found.outliers),
+        "landmarks": [{"name": n, "residual": number(r), "leave_one_out": number(e)} for n, r, e in rows],
+    }
+
+
+def _text(found: Fit, out: Path) -> str:
+    record = _record(found)
+    width = max(len("landmark"), *(len(name) for name in found.names))
+    lines = [f"{'landmark':<{width}}  residual  left out"]
+    for row in record["landmarks"]:
+        left_out = "-" if row["leave_one_out"] is None else f"{row['leave_one_out']:.1f}"
+        mark = "  outlier" if row["name"] in found.outliers else ""
+        lines.append(f"{row['name']:<{width}}  {row['residual']:8.1f}  {left_out:>8}{mark}")
+    middle, most = record["leave_one_out_median"], record["leave_one_out_max"]
+    told = "too few landmarks to tell" if middle is None else f"median {middle:.1f}, at most {most:.1f}"
+    lines.append(f"{out}: points of {record['moving']} to {record['fixed']}; leave-one-out error: {told}")
+    return "\n".join(lines)
+
+
+def map_(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", readable=False, help="SWC, or CSV or TSV with columns x, y and z.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="DST", readable=False, help="The same in the other frame, of the same kind.")
+    ],
+    transform: Annotated[
+        Path, typer.Option("--transform", metavar="FILE", readable=False, help="What `register` wrote.")
+    ],
+    inverse: Annotated[bool, typer.Option("--inverse", help="The way back: from fixed to moving.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> int:
+    """Put a skeleton or points into another frame."""
+    from neuropack.errors import OutputError, UsageError
+    from neuropack.space.formats.registration import read_registration
+
+    suffixes = {".swc", ".csv", ".tsv"}
+    if source.suffix.lower() not in suffixes or source.suffix.lower() != out.suffix.lower():
+        raise UsageError(
+            "cannot be mapped to that name",
+            file=source,
+            expected="SRC and DST both in .swc, .csv or .tsv",
+            found=f"{source.name} and {out.name}",
+        )
+    _free(out, overwrite=overwrite)
+    way = read_registration(transform)
+    way = way.inverse() if inverse else way
+    part = out.with_name(out.name + ".partial")
+    try:
+        told = _skeleton(source, part, way) if source.suffix.lower() == ".swc" else _points(source, part, way)
+        part.replace(out)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
+    typer.echo(f"{out}: {told}, {way.source} to {way.target}")
+    return 0
+
+
+def _skeleton(source: Path, out: Path, way: Transform) -> str:
+    from neuropack.skeleton import read_swc, write_swc
+    from neuropack.space.mapping import map_skeleton
+
+    mapped = map_skeleton(read_swc(source, frame=way.source), way)
+    write_swc(out, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
+    return f"{len(mapped)} nodes"
+
+
+def _points(source: Path, out: Path, way: Transform) -> str:
+    """The table with x, y and z replaced; every other cell stays as it is."""
+    import csv
+
+    from neuropack.table import read_numbers
+
+    placed = way(read_numbers(source, ("x", "y", "z"))[1])
+    with source.open(encoding="utf-8-sig", newline="") as given, out.open("w", encoding="utf-8", newline="") as to:
+        mark = "\t" if "\t" in given.readline() else ","
+        given.seek(0)
+        rows = csv.reader(given, delimiter=mark)
+        writer = csv.writer(to, delimiter=mark, lineterminator="\n")
+        header = next(rows)
+        writer.writerow(header)
+        at = [[word.strip() for word in header].index(axis) for axis in "xyz"]
+        points = iter(placed.tolist())
+        for row in rows:
+            if row:
+                for place, value in zip(at, next(points), strict=True):
+                    row[place] = f"{value:.3f}"
+                writer.writerow(row)
+    return f"{len(placed)} points"
+
+
+def _free(out: Path, *, overwrite: bool) -> None:
+    from neuropack.errors import UsageError
+
+    if out.exists() and not overwrite:
+        raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
