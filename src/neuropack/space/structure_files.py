@@ -17,7 +17,7 @@ _VOID = 0  # iblatlas's table begins with a row for what is no structure
 
 
 def library_table() -> Path | None:
-    """The table of the package iblatlas, found without importing it (that takes seconds); None if not installed."""
+    """The table of iblatlas, found without importing that (which is slow); None where it is not installed."""
     spec = find_spec("iblatlas")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         table = Path(folder) / "allen_structure_tree.csv"
