@@ -24,7 +24,7 @@ from neuropack.page import MOST_ISSUES, write_page
 from neuropack.page.projections import label_colour
 from neuropack.readers import open_volume
 from neuropack.skeleton import write_swc
-from neuropack.table import write_tsv
+from neuropack.table import tsv_text
 from neuropack.writers.ome_tiff import write_ome_tiff
 
 IMAGE = "sub-M01/micr/sub-M01_sample-LH_CONF.ome.zarr"
@@ -148,7 +148,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "n_nodes": 321,
         "length_um": "1234.567",
     }
-    write_tsv(root / "derivatives/morphology/neurons.tsv", list(row), [row, {**row, "image_stack": "other"}])
+    table = root / "derivatives/morphology/neurons.tsv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(tsv_text(list(row), [row, {**row, "image_stack": "other"}]), encoding="utf-8")
     return root
 
 

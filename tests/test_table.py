@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from neuropack.errors import InputError
-from neuropack.table import read_tsv, write_tsv
+from neuropack.table import read_tsv, tsv_text
 
 
 def test_round_trip_and_missing_values(tmp_path: Path) -> None:
-    write_tsv(tmp_path / "t.tsv", ["a", "b"], [{"a": 1, "b": "µm"}, {"a": None}])
-    assert (tmp_path / "t.tsv").read_bytes() == "a\tb\n1\tµm\nn/a\tn/a\n".encode()
+    text = tsv_text(["a", "b"], [{"a": 1, "b": "µm"}, {"a": None}])
+    assert text == "a\tb\n1\tµm\nn/a\tn/a\n"
+    (tmp_path / "t.tsv").write_text(text, encoding="utf-8", newline="\n")
     assert read_tsv(tmp_path / "t.tsv") == [{"a": "1", "b": "µm"}, {"a": "n/a", "b": "n/a"}]
 
 
@@ -22,9 +23,9 @@ def test_files_from_windows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["a\tb", "a\nb", "a\rb"])
-def test_cells_that_tsv_cannot_carry(tmp_path: Path, cell: str) -> None:
+def test_cells_that_tsv_cannot_carry(cell: str) -> None:
     with pytest.raises(ValueError, match="tab or line break"):
-        write_tsv(tmp_path / "t.tsv", ["a"], [{"a": cell}])
+        tsv_text(["a"], [{"a": cell}])
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from neuropack.axes import Array
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.skeleton import Skeleton, read_swc
-from neuropack.table import parse_tsv, read_tsv, tsv_lines
+from neuropack.table import parse_tsv, read_tsv, tsv_text
 from neuropack.volume import Channel, Volume, VoxelSize
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def manifest(root: Path | str, entries: Mapping[str, Entry]) -> bytes:
     """
     rows = ({"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(entries.items()))
     try:
-        return "".join(tsv_lines(["path", "bytes", "sha256"], rows)).encode()
+        return tsv_text(["path", "bytes", "sha256"], rows).encode()
     except ValueError as error:
         raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
 

@@ -22,8 +22,8 @@ import neuropack.release as release_module
 from neuropack.build import MARKER, build, derivatives, stacks
 from neuropack.build.ledger import Ledger
 from neuropack.cli.build import build as command
-from neuropack.engine import only_one
 from neuropack.errors import InputError, OutputError
+from neuropack.locks import only_one
 from neuropack.readers import open_volume
 from neuropack.release import files_below, read_manifest, sha256_of
 from neuropack.rules import check

@@ -139,3 +139,20 @@ def test_what_cannot_be_mapped(tmp_path: Path, capsys: pytest.CaptureFixture[str
         main(["map", str(tmp_path / "a.swc"), str(tmp_path / "b.swc"), "--transform", str(tmp_path / "a.swc")]) == 3
     )
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_table_with_line_breaks_in_its_cells(tmp_path: Path) -> None:
+    assert main(["register", str(landmarks(tmp_path / "l.csv", 3)), str(tmp_path / "xfm.json")]) in (0, 1)
+    rows = 'note,x,y,z\n"two\nlines, one\u2028cell",100,200,300\n\nplain,110,210,310\n'
+    (tmp_path / "p.csv").write_text(rows, encoding="utf-8")
+    mapped = str(tmp_path / "q.csv")
+    assert main(["map", str(tmp_path / "p.csv"), mapped, "--transform", str(tmp_path / "xfm.json")]) == 0
+    back = Path(mapped).read_text(encoding="utf-8")
+    assert back.startswith('note,x,y,z\n"two\nlines, one\u2028cell",')
+    assert back.splitlines()[-1].startswith("plain,")
+
+
+def test_a_cell_that_never_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "l.csv").write_text(",".join(COLUMNS) + '\n"' + "a" * 200_000 + "\n")
+    assert main(["register", str(tmp_path / "l.csv"), str(tmp_path / "o.json")]) == 3
+    assert "is not CSV" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import neuropack
+from neuropack import table
 from neuropack.build.nwb import TECHNIQUES, binomial
 from neuropack.build.plan import Planned
 from neuropack.schema import fields
@@ -41,11 +42,8 @@ def json_text(data: Any) -> str:
 
 def tsv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """A BIDS table; line breaks and tabs inside a value become spaces."""
-    lines = ["\t".join(columns)]
-    for row in rows:
-        cells = (MISSING if row.get(c) is None else " ".join(str(row[c]).split()) for c in columns)
-        lines.append("\t".join(cells))
-    return "\n".join(lines) + "\n"
+    tidy = ({c: " ".join(str(v).split()) for c, v in row.items() if v is not None} for row in rows)
+    return table.tsv_text(columns, tidy)
 
 
 def dataset_texts(study: Study, planned: Sequence[Planned], document: Record, readme: str) -> Texts:

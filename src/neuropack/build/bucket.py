@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.build.place import MARKER, Folder, Place
-from neuropack.engine import only_one
 from neuropack.errors import UsageError
+from neuropack.locks import only_one
 from neuropack.release import MANIFEST, NOT_DATA, Entry, hash_each, manifest
 from neuropack.writers import lock, ome_zarr
 from neuropack.writers.cloud import destination

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from neuropack.convert import read_record
-from neuropack.engine import only_one
+from neuropack.locks import only_one
 from neuropack.release import Entry, files_below, hash_files, write_manifest
 from neuropack.writers.store import LocalStore, Store, Stored
 

@@ -193,14 +193,14 @@ def lookup(
 
     x, y and z are AP, DV and LR in micrometre, unless --frame says otherwise.
     """
-    from neuropack.cli.points import given, read_points
+    from neuropack.cli.points import given, read_table
     from neuropack.errors import UsageError
     from neuropack.space.atlas import open_atlas
     from neuropack.space.regions import look_up
 
     if bool(points) == (file is not None):
         raise UsageError("needs points: some on the line, or a file", fix="give X,Y,Z..., or --points FILE")
-    coordinates = read_points(file) if file is not None else given(points or [])
+    coordinates = read_table(file).numbers("x", "y", "z") if file is not None else given(points or [])
     with progress(show) as tell:
         opened = open_atlas(annotation, structures=structures, version=annotation_version, progress=tell)
         found = look_up(opened, coordinates, frame, tell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
     from neuropack.space.transforms import Transform
 
+_XYZ = ("x", "y", "z")
 _FIXED = ("fixed_x", "fixed_y", "fixed_z")
 
 
@@ -40,13 +42,14 @@ def register(
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
     status 1 where one stands out.
     """
+    from neuropack.cli.points import read_table
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
-    from neuropack.table import read_numbers
 
     _free(out, overwrite=overwrite)
-    names, numbers = read_numbers(landmarks, ("x", "y", "z", *_FIXED), "name")
-    found = fit(numbers[:, :3], numbers[:, 3:], kind, moving, fixed, names=names, smoothing=smoothing)
+    table = read_table(landmarks)
+    here, there, names = table.numbers(*_XYZ), table.numbers(*_FIXED), table.names("name")
+    found = fit(here, there, kind, moving, fixed, names=names, smoothing=smoothing)
     write_registration(out, found.transform, {moving: "xyz"})
     typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
     return 1 if found.outliers else 0
@@ -116,6 +119,9 @@ def map_(
         part.replace(out)
     except OSError as error:
         raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
     typer.echo(f"{out}: {told}, {way.source} to {way.target}")
     return 0
 
@@ -130,26 +136,11 @@ def _skeleton(source: Path, out: Path, way: Transform) -> str:
 
 
 def _points(source: Path, out: Path, way: Transform) -> str:
-    """The table with x, y and z replaced; every other cell stays as it is."""
-    import csv
+    from neuropack.cli.points import read_table
 
-    from neuropack.table import read_numbers
-
-    placed = way(read_numbers(source, ("x", "y", "z"))[1])
-    with source.open(encoding="utf-8-sig", newline="") as given, out.open("w", encoding="utf-8", newline="") as to:
-        mark = "\t" if "\t" in given.readline() else ","
-        given.seek(0)
-        rows = csv.reader(given, delimiter=mark)
-        writer = csv.writer(to, delimiter=mark, lineterminator="\n")
-        header = next(rows)
-        writer.writerow(header)
-        at = [[word.strip() for word in header].index(axis) for axis in "xyz"]
-        points = iter(placed.tolist())
-        for row in rows:
-            if row:
-                for place, value in zip(at, next(points), strict=True):
-                    row[place] = f"{value:.3f}"
-                writer.writerow(row)
+    table = read_table(source)
+    placed = way(table.numbers(*_XYZ))
+    out.write_text(table.with_numbers(_XYZ, placed), encoding="utf-8", newline="\n")
     return f"{len(placed)} points"
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from neuropack.axes import Box, box_shape
-from neuropack.engine.journal import Done, Files, Journal, only_one
+from neuropack.engine.journal import Done, Files, Journal
 from neuropack.engine.planning import Plan, cut, memory_budget, plan, room_of
 from neuropack.engine.seen import SeenLabels, SeenProjections
 from neuropack.engine.spool import fill
@@ -38,7 +38,6 @@ __all__ = [
     "Progress",
     "cut",
     "memory_budget",
-    "only_one",
     "plan",
     "room_of",
     "run",

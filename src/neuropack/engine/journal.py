@@ -1,47 +1,23 @@
-"""What a job has finished, so that it is never done again; and the lock that keeps two runs apart."""
+"""What a job has finished, so that it is never done again."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from neuropack.axes import box_shape
 from neuropack.engine.planning import Plan
-from neuropack.errors import OutputError, UsageError
+from neuropack.errors import UsageError
 from neuropack.writers.sink import Missing
 from neuropack.writers.survey import Statistics
 
 Files = dict[str, tuple[int, str]]
-
-
-@contextmanager
-def only_one(destination: Path) -> Iterator[None]:
-    """Keep other runs off a destination until this one ends; the operating system lets go when a process dies.
-
-    Raises:
-        OutputError: another run is at work there.
-    """
-    from filelock import FileLock, Timeout
-
-    path = destination.with_name(f".{destination.name}.lock")
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OutputError(
-            "another neuropack is writing here at this moment", file=destination, fix="wait until it has finished"
-        ) from error
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)  # while it is still held, so that nobody's fresh lock is taken away
-        lock.release()
 
 
 @dataclass(frozen=True)

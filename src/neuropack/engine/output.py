@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from neuropack.engine.journal import Files, only_one
+from neuropack.engine.journal import Files
 from neuropack.errors import UsageError
+from neuropack.locks import only_one
 from neuropack.writers.remote import Remote, open_remote
 from neuropack.writers.store import LocalStore, Store
 

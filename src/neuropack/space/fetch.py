@@ -10,8 +10,7 @@ import hashlib
 import http.client
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -19,6 +18,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from neuropack.errors import InputError, OutputError, UsageError, no_room
+from neuropack.locks import only_one
 
 TERMS: Final = "https://alleninstitute.org/terms-of-use/"
 RESOLUTIONS: Final = (10, 25, 50, 100)
@@ -77,7 +77,8 @@ def fetch(url: str, path: Path, sha256: str | None = None, progress: Progress | 
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UsageError("is no SHA-256 checksum", expected="64 hexadecimal digits", found=sha256)
     try:
-        with _only_one(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with only_one(path):  # two would write into one part
             return _fetch(url, path, sha256, progress)
     except OSError as error:
         reason = "the disk is full" if no_room(error) else error.strerror or str(error)
@@ -106,24 +107,6 @@ def _fetch(url: str, path: Path, sha256: str | None, progress: Progress | None) 
     if not record.exists():
         record.write_text(f"{digest}  {path.name}\n", encoding="ascii")
     return Fetched(path, digest, checked, status)
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    """Keep other runs off a file until this one ends: two of them would write into one part."""
-    from filelock import FileLock, Timeout
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = path.with_name(f".{path.name}.lock")
-    try:
-        with FileLock(held, timeout=0):
-            try:
-                yield
-            finally:
-                held.unlink(missing_ok=True)  # while it is still held
-    except Timeout as error:
-        fix = "wait until it has finished"
-        raise OutputError("another neuropack is fetching this at the moment", file=path, fix=fix) from error
 
 
 def _wanted(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neuropack.errors import UsageError
 from neuropack.skeleton import Skeleton
-from neuropack.space.frames import MIDLINE_UM
+from neuropack.space.annotation import hemisphere
 from neuropack.space.transforms import Points, Transform
 
 Lookup = Callable[[Points], npt.NDArray[np.integer]]
@@ -65,7 +65,7 @@ def lengths_by_region(
     if types is not None:
         edges = edges[np.isin(skeleton.type[edges[:, 0]], types)]
     for middles, lengths in _pieces(skeleton.xyz[edges[:, 1]], skeleton.xyz[edges[:, 0]], step_um):
-        regions, right = lookup(middles), middles[:, 2] >= MIDLINE_UM
+        regions, right = lookup(middles), np.array(hemisphere(middles)) == "right"
         keys, rows = np.unique(np.column_stack([regions.astype(np.int64), right]), axis=0, return_inverse=True)
         sums = np.bincount(rows.ravel(), lengths, len(keys))
         for (region, side), length in zip(keys.tolist(), sums.tolist(), strict=True):
