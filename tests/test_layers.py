@@ -31,7 +31,7 @@ cli
 # What the command line may not load before it knows the command: seconds, each of them.
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
-    *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd"),
+    *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 
