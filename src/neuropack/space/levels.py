@@ -63,7 +63,7 @@ class Area:
     kind: Kind
 
 
-OUTSIDE: Final = Area(VOID, "outside", "outside of the brain", "#FFFFFF", "outside")
+OUTSIDE: Final = Area(VOID, "outside", "outside of the brain", "#DDE2E9", "outside")
 
 
 class Level:
