@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,48 @@ def read_tsv(path: Path) -> list[dict[str, str]]:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     return parse_tsv(data, path)
+
+
+def stream_tsv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The number of each line of a TSV file behind its header, and its row; one line in memory at a time.
+
+    Args:
+        path: of the file.
+        columns: those that it must have; all others are in the rows too.
+
+    Raises:
+        InputError: as `read_tsv`; a column is missing, or comes twice.
+    """
+    number = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline=None) as file:
+            header = file.readline().rstrip("\n").split("\t")
+            missing = [name for name in columns if name not in header]
+            twice = sorted({name for name in header if header.count(name) > 1})
+            if missing or twice:
+                raise InputError(
+                    f"has two columns {twice[0]}" if twice else f"has no column {', '.join(missing)}",
+                    file=path,
+                    where="line 1",
+                    expected=", ".join(columns),
+                    found="\t".join(header)[:200] or "an empty line",
+                )
+            for number, line in enumerate(file, 2):
+                cells = line.rstrip("\n").split("\t")
+                if len(cells) != len(header):
+                    raise InputError(
+                        "a row does not fit the header",
+                        file=path,
+                        where=f"line {number}",
+                        expected=f"{len(header)} cells",
+                        found=f"{len(cells)} cells",
+                    )
+                yield number, dict(zip(header, cells, strict=True))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        where = f"behind line {number}"
+        raise InputError("is not UTF-8 text", file=path, where=where, found=str(error)) from error
 
 
 def parse_tsv(data: bytes, path: Path | str) -> list[dict[str, str]]:
