@@ -16,13 +16,16 @@ from neuropack.errors import InputError, OutputError
 from neuropack.issue import LEVELS, Issue, Report
 from neuropack.page import facts
 from neuropack.page.histograms import histograms
-from neuropack.page.neurons import neuron_rows
+from neuropack.page.ccf import InAtlas, in_atlas
+from neuropack.page.neurons import NeuronRow, neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
 from neuropack.release import METADATA
+from neuropack.space.frames import CCF
 from neuropack.volume import Volume
 
 MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them all
 MOST_STACKS = 48  # with pictures
+_GREY = "5A6778"  # of a neuron without a label
 # The longest side of a picture by the number of stacks, so that the page stays of a size to be mailed.
 _SIDES = ((4, 1024), (12, 640), (MOST_STACKS, 384))
 
@@ -91,6 +94,7 @@ def render(release: Path, out: Path, report: Report) -> str:
     dataset, license_ = facts.inner(document, "dataset"), facts.inner(facts.inner(document, "dataset"), "license")
     stacks = facts.records(document, "image_stacks")
     side = next((px for most, px in _SIDES if len(stacks) <= most), _SIDES[-1][1])
+    used = used_for(release, document)
     html: str = _template().render(
         version=neuropack.__version__,
         release=release.resolve().name,
@@ -106,7 +110,7 @@ def render(release: Path, out: Path, report: Report) -> str:
         decoded_size=facts.size_text(report.checked.decoded_bytes),
         issues=[_issue(i, place) for i in _shown(report)],
         omitted=len(report.issues) - len(_shown(report)),
-        stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0) for i, s in enumerate(stacks)],
+        stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0, used) for i, s in enumerate(stacks)],
         files=[(name, place.link(name)) for name in ("README.md", METADATA, "manifest.tsv", "LICENSE", "CHANGES")],
     )
     return html
@@ -143,7 +147,9 @@ def _document(release: Path) -> tuple[dict[str, Any], str]:
     return (found, "") if isinstance(found, dict) else ({}, f"{METADATA} is not a JSON object")
 
 
-def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int) -> dict[str, Any]:
+def _stack(
+    place: _Place, document: facts.Record, stack: facts.Record, side: int, used: Used | None
+) -> dict[str, Any]:
     """What the page shows of a stack; without pictures where `side` is 0."""
     identifier = facts.text(stack.get("id"))
     labels = [
@@ -163,6 +169,9 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
     record = _record(place.inside(stack.get("path")))
     if missing := len(facts.records(record, "missing")):
         notes = [f"black where the raw file could not be decoded: {missing} part(s), listed above", *notes]
+    atlas, problem = _in_atlas(place, neurons, used) if side else (None, "")
+    if problem:
+        notes = [*notes, problem]
     sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
     return {
         "id": identifier,
@@ -175,7 +184,24 @@ def _stack(place: _Place, document: facts.Record, stack: facts.Record, side: int
         "everything": facts.everything(document, stack),
         "links": [(n, place.link(p), facts.text(p)) for n, p in [*links, ("Sidecar", sidecar)] if place.link(p)],
         "neurons": neurons,
+        "in_ccf": any(row.ccf for row in neurons),
+        "soma_head": "Soma AP, DV, LR (µm)" if any(row.space == CCF for row in neurons) else "Soma x, y, z (µm)",
+        "atlas": atlas,
     }
+
+
+def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tuple[InAtlas | None, str]:
+    """The neurons of a stack in the CCF, and what is wrong with them in words."""
+    files = {row.name: (place.inside(row.ccf), row.color or _GREY) for row in neurons if row.ccf}
+    there = {name: (path, colour) for name, (path, colour) in files.items() if path is not None}
+    if not there or used is None:
+        return None, ""
+    annotation = used.atlas.annotation if used.atlas else None
+    about = " ".join([f"{used.sentence()}.", *(f"{note[:1].upper()}{note[1:]}." for note in used.notes)])
+    try:
+        return in_atlas(there, annotation, used.structures, about), ""
+    except InputError as error:
+        return None, f"its neurons cannot be shown in the atlas: {error}"
 
 
 def _record(image: Path | None) -> facts.Record:

@@ -11,20 +11,35 @@ from neuropack.page.facts import Record, number, record, records, text
 from neuropack.page.projections import label_colour
 from neuropack.table import MISSING, read_tsv
 
-TABLE = "derivatives/morphology/neurons.tsv"
+_FOLDER = "derivatives/morphology"
+TABLE = f"{_FOLDER}/neurons.tsv"
 
 
 @dataclass(frozen=True)
 class NeuronRow:
-    """One neuron. `color`: RRGGBB of its label in the picture, "" without one. `link`: to its SWC file."""
+    """One neuron.
+
+    Attributes:
+        color: RRGGBB of its label in the picture, "" without one.
+        soma: where it lies, in the frame that `space` names.
+        side, border_um, axon_um, dendrite_um: in the CCF; "" where the stack is not registered.
+        link: to its SWC file.
+        ccf: path of its skeleton in the CCF, relative to the release; "" without one.
+    """
 
     name: str
     color: str
     nodes: str
     length_um: str
     soma: str
+    space: str
     region: str
+    side: str
+    border_um: str
+    axon_um: str
+    dendrite_um: str
     link: str
+    ccf: str
 
 
 def neuron_rows(
@@ -54,8 +69,14 @@ def neuron_rows(
                 nodes=_cell(found, "n_nodes"),
                 length_um=_number(_cell(found, "length_um")),
                 soma=", ".join(f"{v:.1f}" for v in soma if v is not None),
+                space=text(known.get("soma_space")),
                 region=text(known.get("region_acronym")),
-                link=link(f"derivatives/morphology/{found.get('swc', '')}"),
+                side=_cell(found, "soma_hemisphere"),
+                border_um=_number(_cell(found, "soma_border_um")),
+                axon_um=_number(_cell(found, "axon_length_um")),
+                dendrite_um=_number(_cell(found, "dendrite_length_um")),
+                link=link(f"{_FOLDER}/{found.get('swc', '')}"),
+                ccf=f"{_FOLDER}/{_cell(found, 'swc_ccf')}" if _cell(found, "swc_ccf") else "",
             )
         )
     return rows, ""
