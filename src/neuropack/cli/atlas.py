@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.cli.atlas_summary import summary
 from neuropack.cli.progress import Mode, progress
 
 if TYPE_CHECKING:
     from neuropack.space.atlas import Atlas
     from neuropack.space.structures import Structure, Structures
 
-atlas = typer.Typer(help="The Allen CCF: fetch it, see what an annotation is, look up points.")
+atlas = typer.Typer(help="The Allen CCF: fetch it, see what an annotation is, look up points, summarise neurons.")
+atlas.command()(summary)
 
 _Annotation = Annotated[
     Path | None,

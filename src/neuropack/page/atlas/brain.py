@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.page.atlas import figure as paper
 from neuropack.page.atlas.neurites import Drawn, Lines
-from neuropack.space.annotation import Annotation
+from neuropack.page.atlas.region_shapes import SCALE, Scene, draw_regions, draw_surface
+from neuropack.page.projections import scale_bar
 from neuropack.space.frames import EXTENT_UM, MIDLINE_UM
 from neuropack.space.levels import Area, Level
-from neuropack.space.outlines import VIEWS, Plane, Ring, View, ViewName, outlines, rings, silhouettes, surface
+from neuropack.space.outlines import VIEWS, Ring, View, ViewName
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STEP_UM: Final = 50.0
-"""Edge of a cell of the outlines: a third of a millimetre on paper."""
-
-_SCALE = 6.4  # millimetre of paper for one of the brain
 _LEFT, _TOP, _GAP = 7.0, 17.0, 12.0
-_MOST_INSIDE = 6  # dashed outlines, before they hide each other
-_SPECK = 8  # cells: smaller parts of a region are not drawn
 _MOST_REGIONS, _MOST_NEURONS = 18, 21  # that a legend names
 _MOST_VECTORS = 60_000  # points of lines that an SVG holds as such; more become an image in it
-_LABEL_PT, _LETTER = 5.5, 0.62  # size of a region's name, and width of a letter as a part of it
+_SMALLEST, _NEAR_UM = 30.0, 600.0  # millimetres of paper that a close-up needs; neurons that it shows together
 _NAME = 30  # letters that a region has in the legend
 _ENDS = {0: ("A", "P"), 1: ("D", "V"), 2: ("L", "R")}
 _TITLES = {"top": "from above", "side": "from the left", "front": "from the front"}
-
-
-@dataclass(frozen=True, eq=False)
-class Scene:
-    """The regions of one view.
-
-    Attributes:
-        seen: the surface.
-        inside: shadows of regions that the surface does not show, by id.
-    """
-
-    seen: Plane
-    inside: Mapping[int, npt.NDArray[np.bool_]]
-
-
-def scenes(annotation: Annotation, level: Level) -> dict[ViewName, Scene]:
-    """The regions of a level in all views."""
-    found: dict[ViewName, Scene] = {}
-    for name, view in VIEWS.items():
-        seen = surface(annotation, view, level, STEP_UM)
-        visible = set(np.unique(seen.ids).tolist())
-        shadows = silhouettes(annotation, view, level, STEP_UM)
-        found[name] = Scene(seen, {id: shadow for id, shadow in shadows.items() if id not in visible})
-    return found
 
 
 def brain_figure(
@@ -77,7 +46,7 @@ def brain_figure(
         title: of the figure.
         notes: lines below, such as which annotation it is.
     """
-    wide, high, deep = (EXTENT_UM[axis] / 1000 * _SCALE for axis in (2, 0, 1))
+    wide, high, deep = (EXTENT_UM[axis] / 1000 * SCALE for axis in (2, 0, 1))
     right = _LEFT + wide + _GAP
     below = _TOP + high + _GAP
     figure = paper.new_figure(below + deep + 11 + 3.2 * len(notes), right + high + 5)
@@ -89,16 +58,19 @@ def brain_figure(
         "front": (_LEFT, below, wide, deep),
         "side": (right, below, high, deep),
     }
+    overview: Axes | None = None
     for name, view in VIEWS.items():
         axes = paper.axes_at(figure, *places[name])
+        overview = axes if name == "top" else overview
         _frame(axes, view, _TITLES[name])
         if views is not None:
-            _regions(axes, views[name], areas, [one.id for one in reached], neurons)
+            draw_regions(axes, views[name], areas, [one.id for one in reached], neurons)
         else:
             axes.add_patch(_box(view))
         _neurons(axes, neurons, view, vectors=vectors)
     shown = _shown(views, reached)
-    _legend(figure, right, _TOP, neurons, shown)
+    down = _legend(figure, right, _TOP, neurons, shown)
+    _close_up(figure, (right, down, high, _TOP + high - down), overview, neurons, views, areas, vectors=vectors)
     paper.write_notes(figure, notes)
     return figure
 
@@ -129,116 +101,57 @@ def _box(view: View) -> Any:
     return Rectangle((0, 0), wide, high, fill=False, ec=paper.FAINT, lw=0.6, ls=(0, (2, 2)))
 
 
-def _regions(
-    axes: Axes, scene: Scene, areas: Mapping[int, Area], reached: Sequence[int], neurons: Sequence[Drawn]
+def _close_up(
+    figure: Figure,
+    place: tuple[float, float, float, float],
+    overview: Axes | None,
+    neurons: Sequence[Drawn],
+    views: Mapping[ViewName, Scene] | None,
+    areas: Mapping[int, Area],
+    *,
+    vectors: bool,
 ) -> None:
-    from matplotlib.patches import PathPatch
-    from matplotlib.patheffects import withStroke
+    """Most of the neurons that lie near each other, from above, larger; if they and the paper have room for it."""
+    from matplotlib.patches import Rectangle
 
-    for outline in outlines(scene.seen):
-        colour = areas[outline.id].colour
-        shape = _shape(outline.rings, scene.seen.step_um)
-        axes.add_patch(PathPatch(shape, fc=colour, alpha=0.30, lw=0, zorder=1))
-        axes.add_patch(PathPatch(shape, fc="none", ec=paper.darker(colour), lw=0.5, joinstyle="round", zorder=2))
-    inside = [id for id in reached if id in scene.inside and areas[id].kind == "region"][:_MOST_INSIDE]
-    for id in inside:
-        shape = _shape(rings(scene.inside[id], scene.seen.step_um), scene.seen.step_um)
-        style = {"ec": paper.darker(areas[id].colour, 0.75), "lw": 0.6, "ls": (0, (2.5, 1.5))}
-        axes.add_patch(PathPatch(shape, fc="none", zorder=2.2, **style))
-    for id, across, down in _names(scene, areas, inside, neurons):
-        axes.text(
-            across,
-            down,
-            paper.short(areas[id].acronym, 14),
-            size=_LABEL_PT,
-            color=paper.darker(areas[id].colour, 0.6) if id in inside else paper.INK,
-            style="italic" if id in inside else "normal",
-            ha="center",
-            va="center",
-            zorder=8,
-            path_effects=[withStroke(linewidth=1.4, foreground="white", alpha=0.85)],
-        )
-
-
-def _names(
-    scene: Scene, areas: Mapping[int, Area], inside: Sequence[int], neurons: Sequence[Drawn]
-) -> list[tuple[int, float, float]]:
-    """Where there is room for an acronym: in the widest place of a region without neurites, none over another."""
-    from scipy.ndimage import distance_transform_edt
-
-    step, found = scene.seen.step_um, []
-    taken: list[tuple[float, float, float, float]] = []
-    covered = _covered(scene.seen, neurons)
-    seen = [(id, scene.seen.ids == id) for id in np.unique(scene.seen.ids).tolist() if id]
-    masks = [*sorted(seen, key=lambda one: -int(one[1].sum())), *((id, scene.inside[id]) for id in inside)]
-    for id, mask in masks:
-        if areas[id].kind != "region":
-            continue
-        acronym = paper.short(areas[id].acronym, 14)
-        half_high = _LABEL_PT * 0.36 / _SCALE * 1000 / 2  # points to millimetres of paper, to micrometres
-        half_wide = half_high * _LETTER * (len(acronym) + 0.5)
-        for where in (mask & ~covered, mask):
-            depth = distance_transform_edt(np.pad(where, 1))[1:-1, 1:-1]
-            if depth.max() * step > 0.8 * half_wide:
-                break
-        down, across = np.unravel_index(int(np.argmax(depth)), depth.shape)
-        room = float(depth[down, across]) * step
-        x, y = (float(across) + 0.5) * step, (float(down) + 0.5) * step
-        box = (x - half_wide, x + half_wide, y - 1.3 * half_high, y + 1.3 * half_high)
-        free = all(
-            box[1] < other[0] or other[1] < box[0] or box[3] < other[2] or other[3] < box[2] for other in taken
-        )
-        if free and room > max(half_high, 0.75 * half_wide):
-            taken.append(box)
-            found.append((id, x, y))
-    return found
-
-
-def _covered(plane: Plane, neurons: Sequence[Drawn]) -> npt.NDArray[np.bool_]:
-    """The cells of a picture that neurites or the midline run through."""
-    covered = np.zeros(plane.ids.shape, np.bool_)
-    for one in neurons:
-        for part in (one.axon, one.rest):
-            points = part[plane.view.name].points / plane.step_um
-            across, down = (np.floor(points[:, n]).astype(np.int64) for n in (0, 1))
-            there = (across >= 0) & (down >= 0) & (across < covered.shape[1]) & (down < covered.shape[0])
-            covered[down[there], across[there]] = True
-    if plane.view.across == 2:
-        covered[:, int(MIDLINE_UM / plane.step_um)] = True
-    return covered
-
-
-def _shape(parts: Sequence[Ring], step_um: float) -> Any:
-    """Rings as a path; without specks, which the region around them covers, for there they are holes."""
-    from matplotlib.path import Path as Shape
-
-    parts = [ring for ring in parts if _area(ring) > _SPECK * step_um**2]
-    if not parts:
-        return Shape(np.empty((0, 2)))
-
-    return Shape.make_compound_path(
-        *(Shape(np.vstack([ring, ring[:1]]), closed=True) for ring in map(_soft, parts))
+    view = VIEWS["top"]
+    boxes = [box for one in neurons if (box := _box_of(one)) is not None]
+    left, top, height = place[0], place[1] + 5, place[3] - 8
+    if overview is None or not boxes or height < _SMALLEST:
+        return
+    width = min(place[2], 1.3 * height)
+    middles = np.array([box.mean(axis=0) for box in boxes])
+    near = np.linalg.norm(middles[:, None] - middles, axis=2) < _NEAR_UM
+    chosen = np.array(boxes)[near[int(near.sum(axis=1).argmax())]]
+    low, high = chosen[:, 0].min(axis=0), chosen[:, 1].max(axis=0)
+    wide, tall = np.maximum(high - low, 100.0) * 1.15
+    wide, tall = max(wide, tall * width / height), max(tall, wide * height / width)
+    if wide * SCALE / 1000 > width / 3:  # it would not even be three times as large
+        return
+    across, down = (low + high) / 2 - (wide / 2, tall / 2)
+    axes = paper.axes_at(figure, left, top, width, height)
+    if views is not None:
+        draw_surface(axes, views["top"], areas)
+    _neurons(axes, neurons, view, vectors=vectors)
+    axes.set(xlim=(across, across + wide), ylim=(down + tall, down), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set(linewidth=0.6, color=paper.SOFT)
+    axes.set_title(
+        f"close-up of {len(chosen)}, framed in the view from above", loc="left", pad=4, color=paper.SOFT, size=7
     )
+    bar = scale_bar(wide)
+    at = across + 0.03 * wide
+    axes.plot([at, at + bar], [down + 0.93 * tall] * 2, color=paper.INK, lw=1.6, solid_capstyle="butt", zorder=9)
+    axes.text(at + bar / 2, down + 0.90 * tall, f"{bar:g} µm", ha="center", va="bottom", size=6, zorder=9)
+    overview.add_patch(Rectangle((across, down), wide, tall, fill=False, ec=paper.SOFT, lw=0.6, zorder=7))
 
 
-def _area(ring: Ring) -> float:
-    across, down = ring.T
-    return abs(float((across * np.roll(down, -1) - np.roll(across, -1) * down).sum())) / 2
-
-
-def _soft(ring: Ring) -> Ring:
-    """A ring without its stairs: the middles of its faces, averaged with those beside them (within a voxel)."""
-    steps = np.diff(np.vstack([ring, ring[:1]]), axis=0)
-    unit = np.abs(steps).sum(axis=1)
-    edge = unit.min()
-    counts = np.maximum(1, np.rint(unit / edge)).astype(int)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    middles = np.repeat(ring, counts, axis=0) + (
-        (number + 0.5)[:, None] * np.repeat(steps / counts[:, None], counts, axis=0)
-    )
-    for _ in range(2):
-        middles = (np.roll(middles, 1, axis=0) + 2 * middles + np.roll(middles, -1, axis=0)) / 4
-    return np.asarray(middles, np.float64)
+def _box_of(one: Drawn) -> Ring | None:
+    """The smallest and largest coordinates of a neuron from above, (2, 2); None where it has no line."""
+    found = [part["top"].points for part in (one.axon, one.rest) if len(part["top"].points)]
+    if not found:
+        return None
+    points = np.concatenate(found).astype(np.float64)
+    return np.array([points.min(axis=0), points.max(axis=0)])
 
 
 def _neurons(axes: Axes, neurons: Sequence[Drawn], view: View, *, vectors: bool) -> None:
@@ -277,8 +190,8 @@ def _legend(
     top: float,
     neurons: Sequence[Drawn],
     regions: Sequence[Area],
-) -> None:
-    """What colours and lines mean, in the empty corner."""
+) -> float:
+    """What colours and lines mean, in the empty corner; how far down it reaches, millimetre."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -311,7 +224,7 @@ def _legend(
         paper.write_at(figure, left, top, f"{len(neurons):,} neurons, each in a colour", size=7, weight="bold")
         down = top + 6
     else:
-        down = block("Neurons", named, top, 3)
+        down = block("Neurons", named, top, 3 if max(map(len, names), default=0) <= 13 else 2)
     strokes: list[Any] = [
         Line2D([], [], color=paper.INK, lw=0.5, label="axon"),
         Line2D([], [], color=paper.INK, lw=1.1, label="dendrite"),
@@ -329,7 +242,8 @@ def _legend(
             Patch(fc=one.colour, ec=paper.darker(one.colour), lw=0.6, label=_named(one)) for one in some
         ]
         count = f" ({len(some)} of {len(regions)}, those with most)" if len(regions) > len(some) else ""
-        block(f"Regions with neurites{count}", patches, down, 2)
+        down = block(f"Regions with neurites{count}", patches, down, 2)
+    return down
 
 
 def _named(one: Area) -> str:

@@ -116,7 +116,13 @@ def _scale(figure: Figure, image: Any, place: tuple[float, float, float, float],
 
     bar = paper.axes_at(figure, *place)
     below = bool((values[values > 0] < image.norm.vmin).any())
-    figure.colorbar(image, cax=bar, label="axon, mm", extend="min" if below else "neither")
+    norm = image.norm
+    powers = range(int(np.floor(np.log10(norm.vmin))), int(np.ceil(np.log10(norm.vmax))) + 1)
+    round_ones = [m * 10.0**e for e in powers for m in (1, 2, 5) if norm.vmin <= m * 10.0**e <= norm.vmax]
+    ticks = round_ones if len(round_ones) <= 6 else [one for one in round_ones if f"{one:e}"[0] == "1"]
+    figure.colorbar(
+        image, cax=bar, label="axon, mm", extend="min" if below else "neither", ticks=ticks or [norm.vmax]
+    )
     bar.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     bar.yaxis.set_minor_formatter(NullFormatter())
     bar.tick_params(labelsize=6)

@@ -110,9 +110,12 @@ def darker(colour: str, part: float = 0.55) -> str:
 
 
 def short_names(neurons: Sequence[str]) -> list[str]:
-    """What tells neurons from each other: identifiers without the name of their stack, where that is enough."""
-    found = [one.rsplit("_desc-", 1)[-1] for one in neurons]
-    return found if len(set(found)) == len(set(neurons)) else list(neurons)
+    """What tells neurons from each other: of identifiers in the style of BIDS, the parts that differ."""
+    parts = [one.split("_") for one in neurons]
+    if len({len(one) for one in parts}) != 1:
+        return list(neurons)
+    told = [n for n, column in enumerate(zip(*parts, strict=True)) if len(set(column)) > 1] or [len(parts[0]) - 1]
+    return [" ".join(one[n].split("-", 1)[-1] for n in told) for one in parts]
 
 
 def short(text: str, most: int = 28) -> str:

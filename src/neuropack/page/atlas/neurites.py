@@ -17,8 +17,8 @@ from neuropack.space.outlines import VIEWS, View, ViewName
 
 MOST_POINTS: Final = 1_500_000
 """Points of all lines in one view: what a picture may keep in memory."""
-FINEST_UM: Final = 10.0
-"""A printed dot of the figure: what is nearer to each other looks the same."""
+FINEST_UM: Final = 2.0
+"""What is nearer to each other looks the same, also in a close-up."""
 _SOMA = 1
 _SCATTERED = 0.25  # of all edges: a file whose branches do not stand one after another
 
