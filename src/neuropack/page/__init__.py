@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import neuropack
 from neuropack import resources
-from neuropack.errors import InputError, OutputError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.issue import LEVELS, Issue, Report
 from neuropack.page import facts
-from neuropack.page.histograms import histograms
+from neuropack.page.atlas.atlases import Used, find_atlas
 from neuropack.page.ccf import InAtlas, in_atlas
+from neuropack.page.histograms import histograms
 from neuropack.page.neurons import NeuronRow, neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
 from neuropack.release import METADATA
@@ -94,11 +95,11 @@ def render(release: Path, out: Path, report: Report) -> str:
     dataset, license_ = facts.inner(document, "dataset"), facts.inner(facts.inner(document, "dataset"), "license")
     stacks = facts.records(document, "image_stacks")
     side = next((px for most, px in _SIDES if len(stacks) <= most), _SIDES[-1][1])
-    used = used_for(release, document)
+    used, told = _atlas(release, document)
     html: str = _template().render(
         version=neuropack.__version__,
         release=release.resolve().name,
-        problem=problem,
+        problem="; ".join(one for one in (problem, told) if one),
         dataset={k: facts.text(dataset.get(k)) for k in ("id", "title", "abstract", "version", "date")},
         people=facts.people(dataset),
         license={"name": facts.text(license_.get("spdx")), "uri": _web(license_.get("uri"))},
@@ -169,9 +170,9 @@ def _stack(
     record = _record(place.inside(stack.get("path")))
     if missing := len(facts.records(record, "missing")):
         notes = [f"black where the raw file could not be decoded: {missing} part(s), listed above", *notes]
-    atlas, problem = _in_atlas(place, neurons, used) if side else (None, "")
-    if problem:
-        notes = [*notes, problem]
+    atlas, told = _in_atlas(place, neurons, used) if side else (None, "")
+    if told:
+        notes = [*notes, told]
     sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
     return {
         "id": identifier,
@@ -188,6 +189,16 @@ def _stack(
         "soma_head": "Soma AP, DV, LR (µm)" if any(row.space == CCF for row in neurons) else "Soma x, y, z (µm)",
         "atlas": atlas,
     }
+
+
+def _atlas(release: Path, document: facts.Record) -> tuple[Used | None, str]:
+    """The atlas that the stacks are registered to, and what is wrong with it in words."""
+    if not facts.records(document, "registrations"):
+        return None, ""
+    try:
+        return find_atlas(release, document), ""
+    except (InputError, UsageError) as error:
+        return None, f"the atlas cannot be shown: {error}"
 
 
 def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tuple[InAtlas | None, str]:

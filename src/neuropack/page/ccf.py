@@ -18,8 +18,8 @@ from neuropack.space.outlines import VIEWS, Plane, Ring, View, cut, outlines, su
 from neuropack.space.structures import Structures
 
 _STEP_UM = 50.0  # edge of a cell where the whole brain is shown
-_FEWEST_UM = 300.0  # the near view shows so much at least, or a few voxels
-_VOXELS = 6
+_FEWEST_UM = 150.0  # the near view shows so much at least, or a few voxels
+_VOXELS = 4
 _ROOM = 0.15  # around the neurons
 _FINE = 600  # cells along the near view: nodes that are nearer to each other look the same
 _SMALLEST = 0.004  # of the near view: smaller parts of a region have no name
@@ -192,10 +192,10 @@ def _place(
         return None
     depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
-    across, down = (columns.start + column + 0.5) * step, (rows.start + row + 0.5) * step
+    across, down = float((columns.start + column + 0.5) * step), float((rows.start + row + 0.5) * step)
     half = letters * _LETTER * _SIZE * wide / 2
     across = min(max(across, x + half + 0.02 * wide), x + wide - half - 0.02 * wide)
-    return float(across), float(min(max(down, y + 0.05 * high), y + 0.95 * high))
+    return across, min(max(down, y + 0.05 * high), y + 0.95 * high)
 
 
 def _trees(neurons: Mapping[str, tuple[Skeleton, str]], view: View, wide: float) -> list[Tree]:

@@ -70,7 +70,7 @@ def write_summary(
     opened = open_release(release)
     _apart(release, out)
     neurons, elsewhere = read_neurons(release)
-    used = find_atlas(opened, annotation, structures, progress)
+    used = find_atlas(opened.path, opened.metadata, annotation, structures, progress)
     division = level_of(level or (SUMMARY if used.structures else ANNOTATION), used.structures)
     source = _fingerprint(opened, used, division)
     try:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from neuropack.errors import InputError, UsageError
-from neuropack.release import Release
 from neuropack.space.atlas import Atlas, Version, open_atlas
 from neuropack.space.cache import cache_folder
 from neuropack.space.label_files import Progress
@@ -84,13 +83,17 @@ class Used:
         }
 
 
-def stated_by(release: Release) -> Stated:
+def stated_by(root: Path, metadata: Mapping[str, Any]) -> Stated:
     """What the registrations of a release say of their atlas.
+
+    Args:
+        root: the folder of the release, for messages.
+        metadata: its document, whatever is in it.
 
     Raises:
         InputError: they were made with different annotations, so that their regions cannot be summed.
     """
-    registrations = release.metadata.get("registrations")
+    registrations = metadata.get("registrations")
     rows = [one for one in registrations if isinstance(one, Mapping)] if isinstance(registrations, list) else []
 
     def told(name: str) -> list[Any]:
@@ -101,7 +104,7 @@ def stated_by(release: Release) -> Stated:
     if len(versions) > 1:
         raise InputError(
             "its stacks are registered to different annotations, whose regions cannot be summed",
-            file=release.path,
+            file=root,
             expected="one annotation_version",
             found=", ".join(map(str, versions[:5])),
             fix="build the release again with one atlas for the study",
@@ -115,7 +118,8 @@ def stated_by(release: Release) -> Stated:
 
 
 def find_atlas(
-    release: Release,
+    root: Path,
+    metadata: Mapping[str, Any],
     annotation: Path | None = None,
     structures: Path | None = None,
     progress: Progress | None = None,
@@ -126,7 +130,7 @@ def find_atlas(
         InputError: it cannot be read, or the stacks of the release have different ones.
         UsageError: it is another annotation than the release's.
     """
-    stated, shared = stated_by(release), release.path / SHARED
+    stated, shared = stated_by(root, metadata), root / SHARED
     own = shared / _ANNOTATION
     tree = structures or (shared / _TREE if annotation is None and (shared / _TREE).is_file() else None)
     atlas: Atlas | None = None
