@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,15 +65,26 @@ def test_a_neuron_stands_where_it_is(tmp_path: Path, annotation: Annotation) -> 
     assert {(3500, 1800), (3440, 1840), (3530, 1800)} <= set(points)
 
 
+def inside(path: str, x: float, y: float) -> bool:
+    """Whether a point lies in a closed path: an odd number of its edges crosses the ray to the right."""
+    odd = False
+    for ring in path.strip("M").split("M"):
+        corners = [tuple(map(float, word.split(","))) for word in re.findall(r"[-\d.]+,[-\d.]+", ring)]
+        for (x0, y0), (x1, y1) in pairwise([*corners, corners[0]]):
+            odd ^= (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+    return odd
+
+
 def test_the_borders_are_those_of_the_plane_of_the_soma(tmp_path: Path, annotation: Annotation) -> None:
     near = in_atlas({"n1": swc(tmp_path)}, annotation, TREE, "").panels[0]
     (region,) = annotation.lookup(np.array([SOMA])).tolist()
     own = next(shape for shape in near.shapes if shape.title.startswith(f"r{region}:"))
     numbers = np.array([[float(v) for v in word.split(",")] for word in re.findall(r"[-\d.]+,[-\d.]+", own.path)])
     assert (numbers % 100 == 0).all()  # along the faces of voxels
-    above = annotation.labels[50, : 1800 // 100, 35]
-    top = 100 * (1 + int(np.flatnonzero(above != region)[-1]))  # where the region of the soma begins
-    assert top in numbers[(numbers[:, 0] <= 3500)][:, 1]
+    column = annotation.labels[50, :, 35]  # at AP 5000, along DV, LR 3500 to 3600
+    assert [dv for dv in range(80) if inside(own.path, 3550, 100 * dv + 50)] == np.flatnonzero(
+        column == region
+    ).tolist()
     named = {shape.name for shape in near.shapes if shape.name}
     assert f"r{region}" in named
     x, y, wide, high = near.box
