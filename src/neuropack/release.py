@@ -8,14 +8,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from neuropack.axes import Array
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.skeleton import Skeleton, read_swc
-from neuropack.table import parse_tsv, read_tsv, tsv_text
+from neuropack.space.frames import CCF
+from neuropack.space.transforms import Transform
+from neuropack.table import MISSING, parse_tsv, read_tsv, tsv_text
 from neuropack.volume import Channel, Volume, VoxelSize
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ _TABLES = {
     "samples": "samples.tsv",
     "manifest": MANIFEST,
     "neurons": "derivatives/morphology/neurons.tsv",
+    "regions": "derivatives/morphology/regions.tsv",
     "classes": "derivatives/segmentation/classes.tsv",
+    "quality": "derivatives/registration/quality.tsv",
 }
 _BLOCK = 1 << 20
 
@@ -310,9 +314,27 @@ class Release:
 
     @property
     def neurons(self) -> Mapping[str, Skeleton]:
-        """The skeletons by neuron; each is read when it is asked for."""
+        """The skeletons by neuron, each in its stack; read when they are asked for."""
         records = [r for r in self.metadata.get("neurons", ()) if r.get("morphology")]
         return _Lazy("neurons", {r["id"]: self.path / r["morphology"] for r in records}, read_swc)
+
+    @property
+    def neurons_ccf(self) -> Mapping[str, Skeleton]:
+        """The skeletons in the Allen CCFv3, of the neurons of registered stacks; read when they are asked for."""
+        rows = self.tables.get("neurons", [])
+        swc = {row["neuron_id"]: row.get("swc_ccf", MISSING) for row in rows}
+        folder = self.path / "derivatives" / "morphology"
+        paths = {name: folder / path for name, path in swc.items() if path != MISSING}
+        return _Lazy("neurons in the CCF", paths, partial(read_swc, frame=CCF))
+
+    @property
+    def transforms(self) -> Mapping[str, Transform]:
+        """The transform of points of each registered stack to the CCF, by stack; read when it is asked for."""
+        from neuropack.space.formats.registration import read_registration
+
+        records = [r for r in self.metadata.get("registrations", ()) if r.get("transforms")]
+        paths = {r["image_stack"]: self.path / r["transforms"][0]["path"] for r in records}
+        return _Lazy("transforms", paths, read_registration)
 
     def close(self) -> None:
         """Close the images that were opened; ``with open_release(path) as release:`` does it at its end."""

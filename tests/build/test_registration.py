@@ -13,7 +13,7 @@ import pytest
 from tiny_study import FIRST, STUDY, write_study
 
 from neuropack.build import build
-from neuropack.release import files_below
+from neuropack.release import files_below, open_release
 from neuropack.rules import check
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.skeleton import read_swc
@@ -140,6 +140,17 @@ def test_the_nwb_file_says_where_the_somata_lie(registered: tuple[Path, Path]) -
         assert "8 landmarks" in table.attrs["method"]
         assert table["space"].attrs["neurodata_type"] == "AllenCCFv3Space"
         assert len(file["processing/ophys/neurons/neuron_id"]) == 2
+
+
+def test_python_reads_what_is_registered(registered: tuple[Path, Path]) -> None:
+    release = open_release(registered[1])
+    (neuron, _), transform = release.neurons_ccf, release.transforms[FIRST]
+    assert list(release.transforms) == [FIRST]
+    there, here = release.neurons_ccf[neuron], release.neurons[neuron]
+    assert (there.frame, here.frame) == ("AllenCCFv3", "stack")
+    assert np.abs(there.xyz - transform(here.xyz)).max() < 0.001
+    assert release.tables["regions"][0]["neuron_id"] == neuron
+    assert release.tables["quality"][0]["image_stack"] == FIRST
 
 
 def test_a_stack_that_is_not_registered_has_no_coordinates_in_the_ccf(registered: tuple[Path, Path]) -> None:
