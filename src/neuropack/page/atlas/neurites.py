@@ -81,7 +81,7 @@ def draw(
         found.append(
             Drawn(
                 neuron=neuron,
-                soma=skeleton.xyz[at[0]] if at.size else None,
+                soma=skeleton.xyz[at[0]].copy() if at.size else None,  # not the whole skeleton behind it
                 axon={name: lines(skeleton.xyz, edges[axon], view, finest) for name, view in VIEWS.items()},
                 rest={name: lines(skeleton.xyz, edges[~axon], view, finest) for name, view in VIEWS.items()},
                 beyond=int(outside.any(axis=1).sum()),
