@@ -65,12 +65,13 @@ def draw(
         neurons: with their skeletons.
         cable_um: length of all of them together: where it is great, lines get coarser, so that they fit
             `MOST_POINTS`.
-        progress: told a name, skeletons done, skeletons in all.
+        progress: told a name, bytes done, bytes in all.
 
     Raises:
         InputError: a skeleton cannot be read.
     """
     finest = max(FINEST_UM, cable_um / MOST_POINTS)
+    sizes, done = [one.swc.stat().st_size for one in neurons], 0
     found = []
     for n, neuron in enumerate(neurons):
         skeleton = read_swc(neuron.swc, frame=CCF)
@@ -88,7 +89,8 @@ def draw(
             )
         )
         if progress:
-            progress("skeletons", n + 1, len(neurons))
+            done += sizes[n]
+            progress("skeletons", done, sum(sizes))
     return found
 
 
