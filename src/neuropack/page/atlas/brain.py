@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LEFT, _TOP, _GAP = 7.0, 17.0, 12.0
 _MOST_REGIONS, _MOST_NEURONS = 18, 21  # that a legend names
 _MOST_VECTORS = 60_000  # points of lines that an SVG holds as such; more become an image in it
+_WIDTHS, _FINE = ((50, 0.5), (200, 0.3)), 0.12  # points, of an axon by the number of neurons
 _SMALLEST, _NEAR_UM = 30.0, 600.0  # millimetres of paper that a close-up needs; neurons that it shows together
 _NAME = 30  # letters that a region has in the legend
 _ENDS = {0: ("A", "P"), 1: ("D", "V"), 2: ("L", "R")}
@@ -77,6 +78,8 @@ def brain_figure(
 
 def _frame(axes: Axes, view: View, title: str) -> None:
     """Limits, directions, the midline and a scale bar."""
+    from matplotlib.patheffects import withStroke
+
     wide, high = view.extent_um
     axes.set(xlim=(0, wide), ylim=(high, 0), xticks=[], yticks=[], aspect="equal")
     axes.set_axis_off()
@@ -91,7 +94,8 @@ def _frame(axes: Axes, view: View, title: str) -> None:
     if view.across == 2:
         axes.plot([MIDLINE_UM] * 2, [0, high], color=paper.SOFT, lw=0.5, ls=(0, (6, 2, 1, 2)), zorder=2.5)
     axes.plot([0, 2000], [high - 60] * 2, color=paper.INK, lw=1.6, solid_capstyle="butt", zorder=9)
-    axes.text(1000, high - 150, "2 mm", ha="center", va="bottom", size=6, zorder=9)
+    halo = withStroke(linewidth=1.4, foreground="white", alpha=0.85)
+    axes.text(1000, high - 150, "2 mm", ha="center", va="bottom", size=6, zorder=9, path_effects=[halo])
 
 
 def _box(view: View) -> Any:
@@ -158,7 +162,7 @@ def _neurons(axes: Axes, neurons: Sequence[Drawn], view: View, *, vectors: bool)
     """Axons, on them dendrites, on them somata."""
     from matplotlib.patches import PathPatch
 
-    thin = 0.5 if len(neurons) <= 50 else 0.3
+    thin = next((width for most, width in _WIDTHS if len(neurons) <= most), _FINE)
     for zorder, part, width in ((4, "axon", thin), (5, "rest", 1.6 * thin)):
         for n, one in enumerate(neurons):
             found: Lines = getattr(one, part)[view.name]

@@ -168,6 +168,7 @@ def _somata(axes: Axes, areas: Sequence[Area | None], wide_mm: float) -> None:
 def bars_figure(tables: Tables, title: str, notes: Sequence[str]) -> Figure:
     """Length of axon and dendrite by region: the left hemisphere filled, the right one hatched."""
     from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
 
     by_area: dict[Area, list[RegionRow]] = {}
     for row in tables.regions:
@@ -214,6 +215,7 @@ def bars_figure(tables: Tables, title: str, notes: Sequence[str]) -> Figure:
             range(len(areas)), [paper.short(area.acronym, 22) for area in areas] if n == 0 else [], size=6
         )
         axes.tick_params(axis="y", length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#EEF1F4", lw=0.6)
         axes.set_axisbelow(True)

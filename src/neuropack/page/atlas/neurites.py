@@ -65,12 +65,13 @@ def draw(
         neurons: with their skeletons.
         cable_um: length of all of them together: where it is great, lines get coarser, so that they fit
             `MOST_POINTS`.
-        progress: told a name, skeletons done, skeletons in all.
+        progress: told a name, bytes done, bytes in all.
 
     Raises:
         InputError: a skeleton cannot be read.
     """
     finest = max(FINEST_UM, cable_um / MOST_POINTS)
+    sizes, done = [one.swc.stat().st_size for one in neurons], 0
     found = []
     for n, neuron in enumerate(neurons):
         skeleton = read_swc(neuron.swc, frame=CCF)
@@ -81,14 +82,15 @@ def draw(
         found.append(
             Drawn(
                 neuron=neuron,
-                soma=skeleton.xyz[at[0]] if at.size else None,
+                soma=skeleton.xyz[at[0]].copy() if at.size else None,  # not the whole skeleton behind it
                 axon={name: lines(skeleton.xyz, edges[axon], view, finest) for name, view in VIEWS.items()},
                 rest={name: lines(skeleton.xyz, edges[~axon], view, finest) for name, view in VIEWS.items()},
                 beyond=int(outside.any(axis=1).sum()),
             )
         )
         if progress:
-            progress("skeletons", n + 1, len(neurons))
+            done += sizes[n]
+            progress("skeletons", done, sum(sizes))
     return found
 
 
