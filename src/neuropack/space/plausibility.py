@@ -91,8 +91,8 @@ def fitting_orders(
 
     Returns:
         The best first; of those that fit alike the simplest mistake comes first, the stated order before all.
-        A point about which nothing is stated is left out; one stated to be in the root too. The stated order has the
-        benefit of the doubt: there a point agrees that lies within a voxel of its region.
+        A point about which nothing is stated is left out; one stated to be in the root too. The stated order has
+        the benefit of the doubt: there a point agrees that lies within a voxel of its region.
     """
     stated = np.asarray(ids, np.int64)
     said = np.array([{"left": -1, "right": 1}.get(str(s), 0) for s in (sides or [None] * len(stated))])
@@ -153,7 +153,7 @@ def fitting_lengths(
 
 
 def fitting_brain(points_um: Points, annotation: Annotation) -> list[Fit]:
-    """Which fraction of points lies in the brain in each of the 48 orders: weak evidence, where no region is stated.
+    """Which fraction of points lies in the brain in each of the 48 orders: weak evidence.
 
     Returns:
         The best first.
@@ -183,7 +183,7 @@ def accused(fits: Sequence[Fit]) -> Fit | None:
 
 
 def accused_by_lengths(fits: Sequence[Fit], stated: Mapping[tuple[int, str], float]) -> Fit | None:
-    """As `accused`, for lengths: the neuron must be in three regions or more with a twentieth of its length each."""
+    """As `accused`, for lengths: the neuron must have a twentieth of its length in each of three regions or more."""
     best, now, whole = fits[0], _stated(fits), sum(stated.values())
     if whole <= 0 or sum(length >= _LENGTH_SHARE * whole for length in stated.values()) < _LENGTH_REGIONS:
         return None
