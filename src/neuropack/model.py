@@ -84,7 +84,7 @@ SpaceUnit = Literal["micrometer"]
 SpecimenType = Literal["whole_brain", "hemisphere", "slab", "section", "block", "other", "unknown"]
 SplitName = Literal["train", "validation", "test"]
 TransformDirection = Literal["points_moving_to_fixed", "points_fixed_to_moving"]
-TransformType = Literal["rigid", "similarity", "affine", "thin_plate", "displacement_field"]
+TransformType = Literal["rigid", "similarity", "affine", "thin_plate", "displacement_field", "b_spline", "sequence", "inverse", "sum"]
 VoxelOrigin = Literal["corner", "centre"]
 
 
@@ -404,6 +404,7 @@ class Registration(ConfiguredBaseModel):
     """A chain of transforms from the space of a stack to another space."""
 
     conditions_: ClassVar[tuple[tuple[str, bool, str, str | None, str], ...]] = (
+        ('annotation_version', False, 'annotation_absent_reason', None, 'Regions have a version, or a reason why there are none.'),
         ('landmark_error_um', True, 'n_landmarks', None, 'An error is worth nothing without the number of landmarks.'),
     )
 
@@ -412,11 +413,14 @@ class Registration(ConfiguredBaseModel):
     moving_space: Text = Field(description="Name of the space that is mapped.")
     fixed_space: Text = Field(description="Name of the space that it is mapped to.")
     atlas: Text = Field(description="Name of the atlas whose space the fixed one is, with its resolution.")
-    annotation_version: Text = Field(description="Version of the atlas's region annotation.")
+    annotation_version: Text | None = Field(default=None, description="Version of the atlas's region annotation.")
+    annotation_digest: Sha256 | None = Field(default=None, description="SHA-256 of the file of the annotation that regions were looked up in.")
+    annotation_resolution_um: LengthUm | None = Field(default=None, description="Edge of a voxel of that annotation.")
+    annotation_absent_reason: Text | None = Field(default=None, description="Why no regions were looked up; to be filled in only then.")
     transforms: list[TransformStep] = Field(min_length=1, description="The steps, in the order in which they are applied to points.")
     inverse_path: ReleasePath | None = Field(default=None, description="Path of the inverse of the whole chain.")
-    landmark_error_um: NotNegative | None = Field(default=None, description="Mean distance of landmarks after registration, in the fixed space.")
-    n_landmarks: Count | None = Field(default=None, description="Number of landmarks of that mean.")
+    landmark_error_um: NotNegative | None = Field(default=None, description="Median distance of a landmark from where the transform of all others puts it (leave-one-out), in the fixed space; where the transform was not fitted to the landmarks, from where it puts the landmark itself.")
+    n_landmarks: Count | None = Field(default=None, description="Number of landmarks of that median.")
     qc_status: QcStatus | None = Field(default=None, description="Outcome of the quality control by a person.")
 
 

@@ -123,8 +123,8 @@ def _cycle(ids: npt.NDArray[np.int64], parents: npt.NDArray[np.int64]) -> int | 
     return int(stuck[0]) if len(stuck) else None
 
 
-def write_swc(path: Path, skeleton: Skeleton, comments: Iterable[str] = ()) -> None:
-    """Write an SWC file in micrometre, positions to a thousandth; `comments` go on top, one line each."""
+def swc_text(skeleton: Skeleton, comments: Iterable[str] = ()) -> str:
+    """An SWC file in micrometre, positions to a thousandth; `comments` go on top, one line each."""
     head = [f"# {line}" for line in comments] + [
         f"# frame: {skeleton.frame}; unit: micrometer",
         "# id type x y z radius parent",
@@ -133,4 +133,9 @@ def write_swc(path: Path, skeleton: Skeleton, comments: Iterable[str] = ()) -> N
         skeleton.id, skeleton.type, *skeleton.xyz.T, skeleton.radius, skeleton.parent, strict=True
     )
     rows = [f"{i} {t} {x:.3f} {y:.3f} {z:.3f} {r:.3f} {p}" for i, t, x, y, z, r, p in columns]
-    path.write_text("\n".join(head + rows) + "\n", encoding="utf-8", newline="\n")
+    return "\n".join(head + rows) + "\n"
+
+
+def write_swc(path: Path, skeleton: Skeleton, comments: Iterable[str] = ()) -> None:
+    """Write the file that `swc_text` makes."""
+    path.write_text(swc_text(skeleton, comments), encoding="utf-8", newline="\n")

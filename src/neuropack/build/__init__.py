@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuropack.build import bids, derivatives, discovery
+from neuropack.build import bids, derivatives, discovery, registration
 from neuropack.build.bucket import place_of
 from neuropack.build.card import readme
 from neuropack.build.document import Made, document
@@ -25,6 +25,7 @@ from neuropack.study import Study, load_study
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
+_TABLES = (derivatives.NEURONS, derivatives.REGIONS, derivatives.CLASSES, registration.QUALITY)
 _WITH_SUBJECTS = ("", *(f"derivatives/{name}" for name in bids.DERIVATIVES))
 
 
@@ -214,6 +215,9 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     for name in ("segmentation", "morphology"):
         if any(path.startswith(f"derivatives/{name}/") for path in tables):
             used.append(name)
+    if any(one.placement is not None for one in planned):
+        used.append("registration")
+        tables[registration.QUALITY] = registration.quality_text(planned)
     for name in used:
         texts |= bids.derivative_texts(study, name)
     for one in planned:
@@ -227,10 +231,14 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
+    files |= registration.atlas_files(next((one.atlas for one in planned if one.atlas is not None), None))
     for path, data in files.items():
         place.put(path, data)
+    for path in (*_TABLES, registration.ATLAS):
+        if place.files(path) and not any(name.startswith(path) for name in files):
+            place.remove(path)  # of registrations that the study no longer has
     for name in set(bids.DERIVATIVES) - set(used):
-        ours = {*bids.derivative_texts(study, name), derivatives.NEURONS, derivatives.CLASSES}
+        ours = {*bids.derivative_texts(study, name)}
         if set(place.files(f"derivatives/{name}")) <= ours:
             place.remove(f"derivatives/{name}")  # what is left of annotations that the study no longer has
     return {path: entry_of(data) for path, data in files.items()}

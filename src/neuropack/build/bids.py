@@ -22,7 +22,11 @@ HOME = "https://neuropack.readthedocs.io"
 DERIVATIVES = {
     "nwb": ("NWB files", "*.nwb\n**/*.nwb\n"),
     "segmentation": ("label images", "*_boxes.*\n*_classes.*\nboxes.*\nclasses.*\n"),
-    "morphology": ("skeletons", "*.swc\n**/*.swc\nneurons.*\n"),
+    "morphology": ("skeletons", "*.swc\n**/*.swc\nneurons.*\nregions.*\n"),
+    "registration": (
+        "registrations",
+        "**/*_xfm.*\n**/*_xfm_field-*.npy\n**/*_landmarks.*\nquality.*\natlas\natlas/**\n",
+    ),
 }
 IGNORED = "croissant.json\nmanifest.tsv\nmetadata\nmetadata/**\n"
 

@@ -17,9 +17,11 @@ TABLES = {
     "participants.tsv": "one row an animal",
     "samples.tsv": "one row a piece of tissue",
     "derivatives/morphology/neurons.tsv": "one row a neuron",
+    "derivatives/morphology/regions.tsv": "one row a neuron, region, hemisphere and kind of neurite",
     "derivatives/segmentation/classes.tsv": "one row a value of a label image",
 }
 _TYPES = {"bytes": "sc:Integer", "value": "sc:Integer", "n_nodes": "sc:Integer", "length_um": "sc:Float"}
+_TYPES |= {"region_id": "sc:Integer"}  # what may be n/a stays text
 _SETS = {
     "images": ("OME-Zarr images, one folder each", "**/*.ome.zarr/**", "application/vnd.zarr; version=3"),
     "nwb": ("NWB files, one for each image", "derivatives/nwb/**/*.nwb", "application/x-hdf5"),

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import neuropack
+from neuropack.build import registration
+from neuropack.build.placing import STACK, PlacedNeuron, soma_of
 from neuropack.build.plan import Planned
+from neuropack.build.registration import UsedAtlas
 from neuropack.convert import Result
 from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
+from neuropack.space.annotation import hemisphere
+from neuropack.space.frames import CCF
 from neuropack.study import Study
 from neuropack.study.records import Record, ordered
 
@@ -65,6 +70,7 @@ def document(study: Study, made: Iterable[Made]) -> Record:
         "instruments": list(instruments.values()),
         "acquisitions": [m.planned.acquisition for m in made],
         "image_stacks": [_image(m) for m in made],
+        "registrations": [registration.record(m.planned) for m in made if m.planned.placement is not None],
         "neurons": [n for m in made for n in _neurons(m)],
         "annotations": [a for m in made for a in _annotations(m)],
         "processings": [p for m in made for p in _processings(m)],
@@ -110,28 +116,50 @@ def _image(made: Made) -> Record:
 
 
 def _neurons(made: Made) -> Iterable[Record]:
-    stack = made.planned.stack
+    stack, placement = made.planned.stack, made.planned.placement
     for path in stack.skeletons:
         name = stack.neuron(path)
+        placed = placement.neurons[name] if placement is not None else None
         yield {
             "id": name,
             "image_stack": stack.id,
-            **_soma(made.planned.skeletons[name]),
-            "region_absent_reason": "the stack is not registered to an atlas",
-            "hemisphere": stack.specimen["hemisphere"],
+            **_soma(made.planned.skeletons[name], placed),
+            **_region(placed, made.planned.atlas),
+            "hemisphere": stack.specimen["hemisphere"] if placed is None else _side(placed, stack.specimen),
             "completeness": "unknown",
             "morphology": stack.morphology(path),
             "annotators": [stack.annotation["annotator"]],
         }
 
 
-def _soma(skeleton: Skeleton) -> Record:
-    """The centre of the nodes of type soma."""
-    somata = skeleton.xyz[skeleton.type == 1]
-    if not len(somata):
+def _soma(skeleton: Skeleton, placed: PlacedNeuron | None) -> Record:
+    """The centre of the nodes of type soma, in the CCF where the stack is registered."""
+    centre = soma_of(skeleton)
+    if centre is None:
         return {"soma_absent_reason": "the skeleton has no node of type soma"}
-    x, y, z = (round(float(v), 3) for v in somata.mean(axis=0))
-    return {"soma_x": x, "soma_y": y, "soma_z": z, "soma_space": "stack"}
+    found, space = (centre, STACK) if placed is None or placed.soma is None else (placed.soma, CCF)
+    x, y, z = (round(float(v), 3) for v in found)
+    return {"soma_x": x, "soma_y": y, "soma_z": z, "soma_space": space}
+
+
+def _region(placed: PlacedNeuron | None, used: UsedAtlas | None) -> Record:
+    if placed is None:
+        return {"region_absent_reason": "the stack is not registered to an atlas"}
+    if placed.soma is None:
+        return {"region_absent_reason": "the skeleton has no node of type soma"}
+    if placed.region is None or used is None:
+        return {"region_absent_reason": registration.NO_ANNOTATION}
+    if placed.region.structure is None:
+        return {"region_absent_reason": f"the soma lies outside of the brain in annotation {used.version}"}
+    structure = placed.region.structure
+    return {"region_id": structure.id, "region_acronym": structure.acronym, "ontology_version": used.version}
+
+
+def _side(placed: PlacedNeuron, specimen: Record) -> str:
+    """Where the soma lies; without one, what the specimen says."""
+    if placed.soma is None:
+        return str(specimen["hemisphere"])
+    return hemisphere([placed.soma])[0]
 
 
 def _annotations(made: Made) -> Iterable[Record]:

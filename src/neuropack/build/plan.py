@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from neuropack import schema
+from neuropack.build import registration
+from neuropack.build.placing import Placement, outside, place_stack
+from neuropack.build.registration import UsedAtlas
 from neuropack.errors import NeuropackError, UsageError
 from neuropack.readers import choose_scene, open_volumes
 from neuropack.skeleton import Skeleton, read_swc
@@ -42,6 +45,8 @@ class Planned:
             has that word.
         labels: the label image; closed as well.
         skeletons: the traced neurons by identifier.
+        placement: where it lies in the CCF; None where it is not registered.
+        atlas: where regions were looked up; None where it is not registered, or no annotation is at hand.
         notes: what a person should know about the result.
         complete: False where parts of the raw files may be missing.
     """
@@ -52,6 +57,8 @@ class Planned:
     acquisition: Record
     labels: Volume | None = None
     skeletons: dict[str, Skeleton] = field(default_factory=dict)
+    placement: Placement | None = None
+    atlas: UsedAtlas | None = None
     notes: list[str] = field(default_factory=list)
     complete: bool = True
 
@@ -67,7 +74,8 @@ def plan(study: Study, *, complete: bool = True) -> list[Planned]:
         StudyError: everything that the study still has to say, each with line and column.
     """
     problems: list[Problem] = []
-    planned = [p for s in study.stacks if (p := _stack(s, complete, problems)) is not None]
+    atlas = _atlas(study, problems)
+    planned = [p for s in study.stacks if (p := _stack(s, atlas, complete, problems)) is not None]
     for one in planned:  # a study may have more files than a process may hold open
         one.volume.close()
         if one.labels is not None:
@@ -97,7 +105,18 @@ def opened(one: Planned) -> tuple[Volume, Volume | None]:
     return volume, labels
 
 
-def _stack(stack: Stack, complete: bool, problems: list[Problem]) -> Planned | None:
+def _atlas(study: Study, problems: list[Problem]) -> UsedAtlas | None:
+    """The atlas, where a stack is registered to it."""
+    if all(stack.registration is None for stack in study.stacks):
+        return None
+    try:
+        return registration.used_atlas(study)
+    except NeuropackError as error:
+        problems.append(_problem(error, study.atlas.at if study.atlas else study.stacks[0].at))
+        return None
+
+
+def _stack(stack: Stack, atlas: UsedAtlas | None, complete: bool, problems: list[Problem]) -> Planned | None:
     volume = _open(stack, complete, problems)
     if volume is None:
         return None
@@ -116,12 +135,27 @@ def _stack(stack: Stack, complete: bool, problems: list[Problem]) -> Planned | N
             planned.skeletons[stack.neuron(path)] = read_swc(path)
         except NeuropackError as error:
             problems.append(_problem(error, stack.at))
+    _register(planned, atlas, problems)
     return planned
+
+
+def _register(one: Planned, used: UsedAtlas | None, problems: list[Problem]) -> None:
+    """Place a stack and its neurons in the CCF, where the study says how."""
+    how = one.stack.registration
+    if how is None or not (how.transform or how.landmarks):
+        return
+    try:
+        one.placement = place_stack(how, one.skeletons, used.atlas if used else None)
+    except NeuropackError as error:
+        problems.append(_problem(error, how.at))
+        return
+    one.atlas = used
+    one.notes += [*registration.notes(one.placement, used), *outside(one.placement)]
 
 
 def _problem(error: NeuropackError, at: Place, fix: str | None = None) -> Problem:
     """A message about a file as a problem of the study that names the file."""
-    where = f"{error.file}: " + (f"{error.where}: " if error.where else "")
+    where = (f"{error.file}: " if error.file else "") + (f"{error.where}: " if error.where else "")
     return Problem(at, where + error.what, error.expected, error.found, fix or error.fix)
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neuropack.build import derivatives
+from neuropack.build import derivatives, registration
 from neuropack.build.document import Made
 from neuropack.build.ledger import Ledger, last_touched
 from neuropack.build.nwb import nwb_metadata
@@ -19,6 +19,7 @@ from neuropack.convert import Result, convert, fingerprint
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
+from neuropack.skeleton import swc_text
 from neuropack.study import Study
 from neuropack.writers.sink import Missing
 
@@ -75,6 +76,9 @@ class Stacks:
         for path in stack.skeletons:
             data = derivatives.copy(path, self.place, stack.morphology(path))
             self.ledger.note({stack.morphology(path): entry_of(data)})
+        for name, data in _derived(one):
+            self.place.put(name, data)
+            self.ledger.note({name: entry_of(data)})
         made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
         return made
 
@@ -136,9 +140,27 @@ def outputs(one: Planned) -> list[str]:
     """Every image and text that a stack puts below the subjects' folders."""
     stack = one.stack
     found = [stack.image, stack.sidecar, stack.nwb, *(stack.morphology(p) for p in stack.skeletons)]
+    if one.placement is not None:
+        found += one.placement.file_names(stack.transform_file)
+        found += [stack.landmarks_file] if one.placement.landmarks is not None else []
+        found += [stack.morphology_ccf(p) for p in stack.skeletons]
     if stack.labels is not None:
         found += [stack.label_image, stack.label_image.removesuffix(".ome.zarr") + ".json"]
     return found
+
+
+def _derived(one: Planned) -> Iterator[tuple[str, bytes]]:
+    """The files of a stack's registration: transform, landmarks, and its neurons in the CCF."""
+    stack, placement = one.stack, one.placement
+    if placement is None:
+        return
+    yield from placement.files(stack.transform_file)
+    if placement.landmarks is not None:
+        yield stack.landmarks_file, registration.landmarks_text(placement.landmarks).encode()
+    for path in stack.skeletons:
+        neuron, source = placement.neurons[stack.neuron(path)], stack.morphology(path).rsplit("/", 1)[-1]
+        comments = [f"mapped by neuropack from {source}; x, y, z are AP, DV, LR from the corner of the atlas"]
+        yield stack.morphology_ccf(path), swc_text(neuron.skeleton, comments).encode()
 
 
 def unfinished(place: Place, output: str) -> list[str]:

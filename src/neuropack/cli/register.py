@@ -42,9 +42,9 @@ def register(
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
     status 1 where one stands out.
     """
-    from neuropack.cli.points import read_table
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
+    from neuropack.table import read_table
 
     _free(out, overwrite=overwrite)
     table = read_table(landmarks)
@@ -136,7 +136,7 @@ def _skeleton(source: Path, out: Path, way: Transform) -> str:
 
 
 def _points(source: Path, out: Path, way: Transform) -> str:
-    from neuropack.cli.points import read_table
+    from neuropack.table import read_table
 
     table = read_table(source)
     placed = way(table.numbers(*_XYZ))

@@ -10,6 +10,7 @@ from typing import Any
 import neuropack
 from neuropack import resources
 from neuropack.errors import OutputError, UsageError
+from neuropack.simulate import registration
 from neuropack.simulate.colours import BRAINBOW
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.stack import SimulatedStack, stack
@@ -22,6 +23,7 @@ SHAPE_ZYX = (32, 256, 256)
 VOXEL_SIZE_UM = (2.0, 0.5, 0.5)
 NEURONS = 5
 STUDY = "study.yaml"
+ATLAS = "atlas"
 _FWHM = 2.3548  # full width at half maximum of a Gaussian, in standard deviations
 
 
@@ -35,6 +37,7 @@ class DemoInputs:
         raw: the raw files of the two mice.
         labels: the label image of each.
         skeletons: the SWC files of each.
+        landmarks: the landmarks of each in the simulated atlas.
     """
 
     folder: Path
@@ -42,17 +45,22 @@ class DemoInputs:
     raw: tuple[Path, ...]
     labels: tuple[Path, ...]
     skeletons: tuple[tuple[Path, ...], ...]
+    landmarks: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
 class _Mouse:
-    """One subject of the demonstration. `start` is in the study where the raw file cannot hold it."""
+    """One subject of the demonstration. `start` is in the study where the raw file cannot hold it.
+
+    `centre_um` is where the middle of its stack lies in the simulated atlas: in the left cortex, across a border.
+    """
 
     subject: str
     sex: str
     suffix: str
     recorded: str
     stated_by_file: bool
+    centre_um: tuple[float, float, float]
 
     @property
     def name(self) -> str:
@@ -67,10 +75,13 @@ class _Mouse:
     def skeletons(self, folder: Path) -> tuple[Path, ...]:
         return tuple(folder / "annotations" / self.name / f"n{i:03d}.swc" for i in range(1, NEURONS + 1))
 
+    def landmarks(self, folder: Path) -> Path:
+        return folder / "registration" / f"{self.name}_landmarks.csv"
+
 
 _MICE = (
-    _Mouse("M01", "F", ".czi", "2026-01-15T09:30:00+00:00", False),
-    _Mouse("M02", "M", ".ome.tif", "2026-01-16T10:00:00+00:00", True),
+    _Mouse("M01", "F", ".czi", "2026-01-15T09:30:00+00:00", False, (5000.0, 1800.0, 3500.0)),
+    _Mouse("M02", "M", ".ome.tif", "2026-01-16T10:00:00+00:00", True, (6400.0, 1600.0, 3900.0)),
 )
 
 
@@ -94,11 +105,21 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
         raw=tuple(m.raw(folder) for m in _MICE),
         labels=tuple(m.labels(folder) for m in _MICE),
         skeletons=tuple(m.skeletons(folder) for m in _MICE),
+        landmarks=tuple(m.landmarks(folder) for m in _MICE),
     )
     _begin(inputs, _study(seed))
+    _write_atlas(folder / ATLAS)
     for number, mouse in enumerate(_MICE):
         _record(mouse, folder, seed, number)
     return inputs
+
+
+def _write_atlas(folder: Path) -> None:
+    if all((folder / name).exists() for name in ("annotation.nrrd", "structures.csv")):
+        return
+    for name, data in registration.atlas_texts().items():
+        with published(folder / name) as partial:
+            partial.write_bytes(data)
 
 
 def _record(mouse: _Mouse, folder: Path, seed: int, number: int) -> None:
@@ -115,6 +136,12 @@ def _record(mouse: _Mouse, folder: Path, seed: int, number: int) -> None:
         if not path.exists():
             with published(path) as partial:
                 write_swc(partial, made.skeletons[number_of_neuron - 1], _comments(made, number_of_neuron))
+    if not (landmarks := mouse.landmarks(folder)).exists():
+        size = [n * s for n, s in zip(SHAPE_ZYX[::-1], VOXEL_SIZE_UM[::-1], strict=True)]
+        place = registration.placed(2 * seed + 1 + number, size, mouse.centre_um)
+        with published(landmarks) as partial:
+            text = registration.landmarks_text(2 * seed + 1 + number, size, place)
+            partial.write_text(text, encoding="utf-8", newline="\n")
     if not (labels := mouse.labels(folder)).exists():
         write_ome_tiff(labels, made.labels, compress=True)
     if not (raw := mouse.raw(folder)).exists():
@@ -148,7 +175,7 @@ def _begin(inputs: DemoInputs, text: str) -> None:
                 fix="choose another folder",
             )
         return
-    for path in (*inputs.raw, *inputs.labels, *(p for mouse in inputs.skeletons for p in mouse)):
+    for path in (*inputs.raw, *inputs.labels, *inputs.landmarks, *(p for mouse in inputs.skeletons for p in mouse)):
         if path.exists():
             raise UsageError(
                 "is there already, without the demonstration's study", file=path, fix="choose another folder"
@@ -178,6 +205,7 @@ def _study(seed: int) -> str:
         numerical_aperture=optics.numerical_aperture,
         psf_fwhm_um=[round(_FWHM * s, 3) for s in optics.sigma_um(BRAINBOW[1].emission_nm)],
         stacks=[_described(mouse) for mouse in _MICE],
+        atlas={"folder": ATLAS, "version": registration.VERSION, "name": registration.NAME},
     )
 
 
@@ -190,6 +218,7 @@ def _described(mouse: _Mouse) -> dict[str, Any]:
         "start": None if mouse.stated_by_file else mouse.recorded,
         "labels": mouse.labels(here).as_posix(),
         "skeletons": [path.as_posix() for path in mouse.skeletons(here)],
+        "landmarks": mouse.landmarks(here).as_posix(),
         "neurons": [
             {"value": i, "name": f"simulated neuron {i}", "id": path.stem}
             for i, path in enumerate(mouse.skeletons(here), 1)

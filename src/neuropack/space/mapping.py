@@ -43,6 +43,19 @@ def map_skeleton(skeleton: Skeleton, transform: Transform) -> Skeleton:
     return replace(skeleton, xyz=mapped, radius=skeleton.radius * growth, frame=transform.target)
 
 
+def compartment(types: npt.NDArray[np.int64]) -> npt.NDArray[np.str_]:
+    """``axon``, ``dendrite`` or ``other`` for the SWC type of a node, which is that of the edge to its parent."""
+    return np.select([np.isin(types, AXON), np.isin(types, DENDRITES)], ["axon", "dendrite"], "other")
+
+
+def compartment_lengths(skeleton: Skeleton) -> dict[str, float]:
+    """Length of axon, dendrite and other, in the unit of the skeleton."""
+    edges = skeleton.edges()
+    lengths = np.linalg.norm(skeleton.xyz[edges[:, 0]] - skeleton.xyz[edges[:, 1]], axis=1)
+    names = compartment(skeleton.type[edges[:, 0]])
+    return {name: float(lengths[names == name].sum()) for name in ("axon", "dendrite", "other")}
+
+
 def lengths_by_region(
     skeleton: Skeleton, lookup: Lookup, step_um: float, types: tuple[int, ...] | None = None
 ) -> dict[tuple[int, str], float]:

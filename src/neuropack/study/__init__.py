@@ -10,6 +10,7 @@ from pathlib import Path
 from neuropack import schema
 from neuropack.study.inherit import Resolved, resolve
 from neuropack.study.records import Record, record
+from neuropack.study.registration import AtlasChoice, atlas_of
 from neuropack.study.stack import Stack, make_stack
 from neuropack.study.yaml import Node, Place, Problem, StudyError, load
 
@@ -26,6 +27,7 @@ class Study:
     dataset: Record
     release: Record
     stacks: tuple[Stack, ...]
+    atlas: AtlasChoice | None = None
 
     @property
     def subjects(self) -> list[Record]:
@@ -87,10 +89,11 @@ def load_study(path: Path) -> Study:
             what = "two SWC files would get one name"
             problems.append(Problem(stack.at, what, found=", ".join(sorted(double)), fix="rename one of the files"))
         stacks.append(stack)
+    atlas = atlas_of(root, path.parent, problems)
     problems += _newer(root)
     if problems:
         raise StudyError(path, problems)
-    return Study(path, dataset, release, tuple(stacks))
+    return Study(path, dataset, release, tuple(stacks), atlas)
 
 
 def _release(root: Node, problems: list[Problem]) -> Record:

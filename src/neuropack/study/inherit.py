@@ -15,7 +15,7 @@ DEFAULTS = {
     "subject": ["specimen", "labelling", "instrument", "acquisition", "stack"],
     "specimen": ["instrument", "acquisition", "stack"],
 }
-STUDY_KEYS = ["schema_version", "dataset", "release", "defaults", "subjects"]
+STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "defaults", "subjects"]
 
 # Every key of a stack, with what init and the error messages say about it.
 STACK_KEYS = {
@@ -34,6 +34,7 @@ STACK_KEYS = {
     "acquisition": "settings of this recording, where they differ from the defaults",
     "annotation": "annotator (a person or model) and provenance of labels and skeletons",
     "labels": "a label image of the same shape: 0 is background, every other value one neuron",
+    "registration": "how the stack lies in the atlas: a transform or landmarks",
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from neuropack.schema import fields
 from neuropack.study.inherit import Resolved
 from neuropack.study.records import Record, record, suggestion
+from neuropack.study.registration import Registering, registering_of
 from neuropack.study.yaml import Node, Place, Problem
 
 # BIDS 1.11, microscopy: the suffixes of the techniques.
@@ -18,6 +19,7 @@ SUFFIXES = [
     *("PLI", "CARS", "2PE", "MPE", "SR", "NLO", "OCT", "SPIM", "XPCT"),
 ]
 _LABEL = re.compile(r"[0-9A-Za-z]+")
+_SPACE = "space-AllenCCFv3"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Stack:
             knows them.
         file, scene, axes: the raw image.
         labels, skeletons: ground truth or annotations beside it.
+        registration: how it lies in the atlas.
         at: line and column in study.yaml.
     """
 
@@ -51,6 +54,7 @@ class Stack:
     chunk: str | None
     labels: Path | None
     skeletons: tuple[Path, ...]
+    registration: Registering | None
     at: Place
 
     @property
@@ -97,6 +101,22 @@ class Stack:
     def morphology(self, skeleton: Path) -> str:
         """The SWC file of a neuron, relative to the release."""
         return f"derivatives/morphology/{self.folder}/{self.neuron(skeleton)}.swc"
+
+    def morphology_ccf(self, skeleton: Path) -> str:
+        """The SWC file of a neuron in the CCF, relative to the release; BIDS has ``space-`` before ``chunk-``."""
+        parts = self.neuron(skeleton).split("_")
+        at = next(i for i, part in enumerate(parts) if part.startswith(("chunk-", "desc-")))
+        return f"derivatives/morphology/{self.folder}/{'_'.join([*parts[:at], _SPACE, *parts[at:]])}.swc"
+
+    @property
+    def transform_file(self) -> str:
+        """The transform of the stack to the CCF, relative to the release."""
+        return f"derivatives/registration/{self.folder}/{self.id}_from-stack_to-AllenCCFv3_mode-points_xfm.json"
+
+    @property
+    def landmarks_file(self) -> str:
+        """The landmarks of the registration, relative to the release."""
+        return f"derivatives/registration/{self.folder}/{self.id}_landmarks.tsv"
 
     @property
     def voxel_size_um(self) -> tuple[float | None, float | None, float | None]:
@@ -153,6 +173,7 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         chunk=labels["chunk"],
         labels=_file(folder, found.settings, "labels", problems),
         skeletons=tuple(dict.fromkeys(_skeletons(folder, found.settings, problems))),
+        registration=registering_of(found.settings, folder, problems),
         at=at,
     )
     if problem := _unknown_neuron(stack, found.settings):

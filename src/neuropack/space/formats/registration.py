@@ -63,6 +63,26 @@ def write_registration(path: Path, transform: Transform, axes: Mapping[str, Sequ
         raise OutputError(f"cannot be written: {error.strerror}", file=path) from error
 
 
+def files_of(path: Path, transform: Transform) -> list[Path]:
+    """The files that `write_registration` makes."""
+    fields, ahead = 0, [transform]
+    while ahead:
+        match ahead.pop():
+            case DisplacementField() | BSpline():
+                fields += 1
+            case Chain(steps=steps):
+                ahead += steps
+            case Inverse(forward=forward):
+                ahead.append(forward)
+            case Sum(first=first, second=second):
+                ahead += [first, second]
+    return [path, *(_field(path, number) for number in range(1, fields + 1))]
+
+
+def _field(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.stem}_field-{number}.npy")
+
+
 def read_registration(path: Path) -> Transform:
     """Read a transform; its fields are mapped from their files.
 
@@ -130,7 +150,7 @@ class _Writer:
 
     def _vectors(self, vectors: npt.NDArray[Any], grid: Grid) -> dict[str, Any]:
         self.fields += 1
-        file = self.path.with_name(f"{self.path.stem}_field-{self.fields}.npy")
+        file = _field(self.path, self.fields)
         part = file.with_name(f"{file.name}.part")
         with part.open("wb") as out:
             np.save(out, vectors, allow_pickle=False)

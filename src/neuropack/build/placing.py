@@ -1,0 +1,200 @@
+"""Where a stack and its neurons lie in the CCF: worked out before any pixel is converted."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.errors import InputError
+from neuropack.skeleton import Skeleton
+from neuropack.space.annotation import VOID
+from neuropack.space.atlas import Atlas
+from neuropack.space.frames import CCF, EXTENT_UM
+from neuropack.space.landmarks import fit
+from neuropack.space.mapping import AXON, DENDRITES, lengths_by_region, map_skeleton
+from neuropack.space.regions import Region, look_up
+from neuropack.space.transforms import Transform
+from neuropack.study.registration import Registering
+
+STACK = "stack"
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Pairs of points, and how well the transform of the stack fits them, micrometre.
+
+    Attributes:
+        names: (n,).
+        moving: (n, 3), x, y, z in the stack.
+        fixed: (n, 3), AP, DV, LR.
+        residuals: (n,), from where the transform puts each.
+        leave_one_out: (n,), from where the transform of all others puts it; NaN where that is not known.
+        outliers: names of those whose leave-one-out error stands out.
+    """
+
+    names: tuple[str, ...]
+    moving: Numbers = field(repr=False)
+    fixed: Numbers = field(repr=False)
+    residuals: Numbers = field(repr=False)
+    leave_one_out: Numbers = field(repr=False)
+    outliers: tuple[str, ...] = ()
+
+    @property
+    def error_um(self) -> float:
+        """The median leave-one-out error; without any, the median residual."""
+        known = self.leave_one_out[np.isfinite(self.leave_one_out)]
+        return float(np.median(known if len(known) else self.residuals))
+
+
+@dataclass(frozen=True)
+class PlacedNeuron:
+    """A neuron in the CCF.
+
+    Attributes:
+        skeleton: in the CCF.
+        soma: AP, DV, LR of its centre; None where no node is a soma.
+        region: of the soma; None without a soma or an annotation.
+        lengths: micrometre by (region, hemisphere, compartment), None without an annotation; region 0 is outside
+            of the brain, and all sum to the length of the skeleton.
+    """
+
+    skeleton: Skeleton
+    soma: tuple[float, float, float] | None
+    region: Region | None
+    lengths: Mapping[tuple[int, str, str], float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A registered stack.
+
+    Attributes:
+        transform: of points of the stack to the CCF.
+        landmarks: what it was fitted to, or is tested with.
+        neurons: by identifier.
+    """
+
+    transform: Transform
+    landmarks: Landmarks | None
+    neurons: Mapping[str, PlacedNeuron]
+
+    def file_names(self, transform_file: str) -> list[str]:
+        """The files of the transform; fields lie beside the JSON."""
+        from neuropack.space.formats.registration import files_of
+
+        return [path.as_posix() for path in files_of(Path(transform_file), self.transform)]
+
+    def files(self, transform_file: str) -> Iterator[tuple[str, bytes]]:
+        """The path and content of each of these files, the JSON last."""
+        from neuropack.space.formats.registration import write_registration
+
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / Path(transform_file).name
+            write_registration(made, self.transform, {STACK: "xyz"})
+            for name in reversed(self.file_names(transform_file)):
+                yield name, made.with_name(Path(name).name).read_bytes()
+
+
+def place_stack(how: Registering, skeletons: Mapping[str, Skeleton], atlas: Atlas | None) -> Placement:
+    """Register a stack as its study says, and place its neurons.
+
+    Raises:
+        InputError: a file of the registration cannot be read, its frames are others, or nothing fits to it.
+        UsageError: it is of a kind that cannot be fitted or turned round.
+    """
+    transform, landmarks = _registered(how)
+    return Placement(transform, landmarks, {name: _placed(s, transform, atlas) for name, s in skeletons.items()})
+
+
+def _registered(how: Registering) -> tuple[Transform, Landmarks | None]:
+    from neuropack.space.formats.registration import read_registration
+
+    transform: Transform | None = None
+    if how.transform is not None:
+        transform = read_registration(how.transform)
+        if (transform.source, transform.target) != (STACK, CCF):
+            raise InputError(
+                "maps between other frames than the stack's and the atlas'",
+                file=how.transform,
+                expected=f"points of {STACK} to {CCF}",
+                found=f"{transform.source} to {transform.target}",
+                fix="fit it again with neuropack register, or name the right file",
+            )
+    if how.landmarks is None:
+        if transform is None:
+            raise InputError("a registration has neither a transform nor landmarks")
+        return transform, None
+    names, moving, fixed = read_landmarks(how.landmarks)
+    if transform is None:
+        try:
+            found = fit(moving, fixed, how.kind, STACK, CCF, names=names)
+        except InputError as error:
+            raise InputError(error.what, file=how.landmarks, found=error.found, fix=error.fix) from error
+        errors = found.leave_one_out
+        return found.transform, Landmarks(names, moving, fixed, found.residuals, errors, found.outliers)
+    residuals = np.linalg.norm(transform(moving) - fixed, axis=1)
+    return transform, Landmarks(names, moving, fixed, residuals, np.full(len(names), np.nan))
+
+
+def read_landmarks(path: Path) -> tuple[tuple[str, ...], Numbers, Numbers]:
+    """Names, moving and fixed points of a table of landmarks."""
+    from neuropack.table import read_table
+
+    table = read_table(path)
+    moving, fixed = table.numbers("x", "y", "z"), table.numbers("fixed_x", "fixed_y", "fixed_z")
+    return tuple(table.names("name")), moving, fixed
+
+
+def soma_of(skeleton: Skeleton) -> Numbers | None:
+    """The centre of the nodes of type soma, None where there is none."""
+    somata = skeleton.xyz[skeleton.type == 1]
+    centre: Numbers | None = somata.mean(axis=0) if len(somata) else None
+    return centre
+
+
+def _placed(skeleton: Skeleton, transform: Transform, atlas: Atlas | None) -> PlacedNeuron:
+    mapped = map_skeleton(skeleton, transform)
+    centre = soma_of(skeleton)
+    soma, region, lengths = None, None, None
+    if centre is not None:
+        ap, dv, lr = np.round(transform(centre), 3).tolist()
+        soma = (ap, dv, lr)
+        if atlas is not None:
+            (region,) = look_up(atlas, np.array([soma]))
+    if atlas is not None:
+        lengths = _lengths(mapped, atlas)
+    return PlacedNeuron(mapped, soma, region, lengths)
+
+
+def _lengths(skeleton: Skeleton, atlas: Atlas) -> dict[tuple[int, str, str], float]:
+    annotation = atlas.annotation
+    others = tuple(sorted({int(t) for t in skeleton.type} - {*AXON, *DENDRITES}))
+    found: dict[tuple[int, str, str], float] = {}
+    for compartment, types in (("axon", AXON), ("dendrite", DENDRITES), ("other", others)):
+        rows = lengths_by_region(skeleton, annotation.lookup, annotation.resolution_um / 2, types)
+        found |= {(region, side, compartment): length for (region, side), length in rows.items()}
+    unknown = sorted({region for region, *_ in found if region != VOID and region not in atlas.structures})
+    if unknown:
+        raise InputError(
+            "has labels that the tree of structures lacks",
+            file=annotation.source,
+            expected=f"ids of {atlas.structures.source}",
+            found=", ".join(map(str, unknown[:5])),
+            fix="name the tree that belongs to the annotation, structures: under atlas:",
+        )
+    return found
+
+
+def outside(placement: Placement) -> Iterable[str]:
+    """What a person should know of neurons that lie beside the atlas."""
+    for name, neuron in placement.neurons.items():
+        xyz = neuron.skeleton.xyz
+        out = int(((xyz < 0) | (xyz >= EXTENT_UM)).any(axis=1).sum())
+        if out:
+            yield f"{name}: {out} of {len(xyz)} nodes lie outside of the atlas' volume"

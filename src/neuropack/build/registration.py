@@ -1,0 +1,180 @@
+"""Registrations in a release: the atlas that was used, the records, and the tables about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neuropack.build.placing import Landmarks, Placement
+from neuropack.errors import InputError
+from neuropack.space.atlas import Atlas, open_atlas
+from neuropack.space.atlas_files import annotation_bytes, structures_text
+from neuropack.space.cache import cache_folder
+from neuropack.space.transforms import Transform
+from neuropack.study import Study
+from neuropack.study.records import Record
+from neuropack.table import tsv_text
+
+if TYPE_CHECKING:
+    from neuropack.build.plan import Planned
+
+QUALITY = "derivatives/registration/quality.tsv"
+ATLAS = "derivatives/registration/atlas"
+NO_ANNOTATION = "no annotation of the atlas was at hand"
+_QUALITY = ["image_stack", "n_landmarks", "residual_median_um", "leave_one_out_median_um", "leave_one_out_max_um"]
+_QUALITY += ["outliers", "qc_status"]
+
+
+@dataclass(frozen=True)
+class UsedAtlas:
+    """The atlas that regions are looked up in.
+
+    Attributes:
+        atlas: annotation and structures.
+        name: of the atlas.
+        share: whether the release carries a copy.
+        digest: SHA-256 of the file of the annotation; of the copy, where there is one.
+    """
+
+    atlas: Atlas
+    name: str
+    share: bool
+    digest: str
+
+    @property
+    def version(self) -> str:
+        """Which annotation it is."""
+        return self.atlas.version.name or "unknown"
+
+
+def used_atlas(study: Study) -> UsedAtlas | None:
+    """The atlas of a study; None where it names none and none has been fetched.
+
+    Raises:
+        InputError, UsageError: as `open_atlas`.
+    """
+    choice = study.atlas
+    if choice is None and not (cache_folder() / "atlas").is_dir():
+        return None
+    annotation = choice.annotation if choice else None
+    structures, version = (choice.structures, choice.version) if choice else (None, None)
+    atlas = open_atlas(annotation, structures=structures, version=version)
+    if choice is not None and choice.share:
+        digest = hashlib.sha256(annotation_bytes(atlas.annotation.labels)).hexdigest()
+        return UsedAtlas(atlas, choice.name, True, digest)
+    try:
+        with atlas.annotation.source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=atlas.annotation.source) from error
+    return UsedAtlas(atlas, choice.name if choice else "Allen CCFv3", False, digest)
+
+
+def atlas_files(used: UsedAtlas | None) -> dict[str, bytes]:
+    """The copy of the atlas, by path in the release; nothing where it must not be handed on."""
+    if used is None or not used.share:
+        return {}
+    return {
+        f"{ATLAS}/annotation.nrrd": annotation_bytes(used.atlas.annotation.labels),
+        f"{ATLAS}/structures.csv": structures_text(used.atlas.structures).encode(),
+    }
+
+
+def record(one: Planned) -> Record:
+    """The registration of a stack, as the schema has it."""
+    placement, stack, used = one.placement, one.stack, one.atlas
+    if placement is None or stack.registration is None:
+        raise ValueError(f"{stack.id} is not registered")
+    step: Record = {
+        "type": _type(placement.transform),
+        "direction": "points_moving_to_fixed",
+        "path": stack.transform_file,
+        "unit": "micrometer",
+        "axis_order": "x,y,z",
+        "output_axis_order": "AP,DV,LR",
+        "origin": "corner",
+    }
+    found: Record = {
+        "id": f"{stack.id}-to-AllenCCFv3",
+        "image_stack": stack.id,
+        "moving_space": placement.transform.source,
+        "fixed_space": placement.transform.target,
+        "atlas": used.name if used else "Allen CCFv3",
+        **regions_from(used),
+        "transforms": [step],
+        "qc_status": stack.registration.qc_status,
+    }
+    if placement.landmarks is not None:
+        found["landmark_error_um"] = round(placement.landmarks.error_um, 3)
+        found["n_landmarks"] = len(placement.landmarks.names)
+    return found
+
+
+def regions_from(used: UsedAtlas | None) -> Record:
+    """Which annotation regions were looked up in."""
+    if used is None:
+        return {"annotation_absent_reason": NO_ANNOTATION}
+    return {
+        "annotation_version": used.version,
+        "annotation_digest": used.digest,
+        "annotation_resolution_um": used.atlas.annotation.resolution_um,
+    }
+
+
+def _type(transform: Transform) -> str:
+    from neuropack.space.fields import DisplacementField
+    from neuropack.space.inverse import Inverse
+    from neuropack.space.splines import BSpline, Sum
+    from neuropack.space.thin_plate import ThinPlate
+    from neuropack.space.transforms import Affine, Chain
+
+    kinds: dict[type, str] = {Affine: "affine", ThinPlate: "thin_plate", DisplacementField: "displacement_field"}
+    kinds |= {BSpline: "b_spline", Chain: "sequence", Inverse: "inverse", Sum: "sum"}
+    return kinds[type(transform)]
+
+
+def landmarks_text(landmarks: Landmarks) -> str:
+    """The table of the landmarks of a stack."""
+    columns = ["name", "x", "y", "z", "fixed_x", "fixed_y", "fixed_z", "residual_um", "leave_one_out_um"]
+    numbers = zip(landmarks.moving, landmarks.fixed, landmarks.residuals, landmarks.leave_one_out, strict=True)
+    rows = [
+        dict(zip(columns, [name, *map(_number, [*here, *there, residual, left_out])], strict=True))
+        for name, (here, there, residual, left_out) in zip(landmarks.names, numbers, strict=True)
+    ]
+    return tsv_text(columns, rows)
+
+
+def quality_text(planned: Iterable[Planned]) -> str:
+    """How well each registered stack is registered, one row each."""
+    rows = []
+    for one in planned:
+        if one.placement is None or one.stack.registration is None:
+            continue
+        row: Record = {"image_stack": one.stack.id, "qc_status": one.stack.registration.qc_status}
+        if (landmarks := one.placement.landmarks) is not None:
+            known = landmarks.leave_one_out[np.isfinite(landmarks.leave_one_out)]
+            row |= {
+                "n_landmarks": len(landmarks.names),
+                "residual_median_um": _number(float(np.median(landmarks.residuals))),
+                "leave_one_out_median_um": _number(landmarks.error_um) if len(known) else None,
+                "leave_one_out_max_um": _number(known.max()) if len(known) else None,
+                "outliers": ", ".join(landmarks.outliers) or None,
+            }
+        rows.append(row)
+    return tsv_text(_QUALITY, rows)
+
+
+def _number(value: float) -> str | None:
+    return None if np.isnan(value) else f"{value:.3f}"
+
+
+def notes(one: Placement, used: UsedAtlas | None) -> Iterable[str]:
+    """What a person should know of the registration of a stack."""
+    if used is None:
+        yield f"{NO_ANNOTATION}: regions were not looked up (neuropack atlas fetch, and build again)"
+    if one.landmarks is not None and one.landmarks.outliers:
+        yield f"landmarks that stand out: {', '.join(one.landmarks.outliers)}"
