@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import VOID, Annotation
 from neuropack.space.frames import MIDLINE_UM
 from neuropack.space.orders import ORDERS, STATED, Order, Points
@@ -118,37 +119,50 @@ def fitting_orders(
     return _sorted(fits)
 
 
+def sample_along(skeleton: Skeleton) -> Points:
+    """Points (n, 3) along the edges of a skeleton, an equal length apart, as many as a distribution needs.
+
+    However long the edges are, their number is bounded.
+    """
+    edges = skeleton.edges()
+    starts, ends = skeleton.xyz[edges[:, 1]], skeleton.xyz[edges[:, 0]]
+    ends_at = np.cumsum(np.linalg.norm(ends - starts, axis=1))
+    if not len(ends_at) or not 0 < ends_at[-1] < np.inf:
+        return np.empty((0, 3))
+    at = (np.arange(_MOST) + 0.5) / _MOST * ends_at[-1]
+    edge = np.minimum(np.searchsorted(ends_at, at), len(edges) - 1)
+    lengths = np.diff(ends_at, prepend=0.0)[edge]
+    share = np.clip((at - (ends_at[edge] - lengths)) / np.where(lengths > 0, lengths, 1.0), 0, 1)
+    points: Points = starts[edge] + share[:, None] * (ends - starts)[edge]
+    return points
+
+
 def fitting_lengths(
-    middles_um: Points,
-    lengths: npt.NDArray[np.float64],
+    points_um: Points,
     stated: Mapping[tuple[int, str], float],
     annotation: Annotation,
 ) -> list[Fit]:
     """How well the length of a neuron by region and hemisphere agrees with a stated one in each of the 48 orders.
 
     Args:
-        middles_um: (n, 3), points along the neuron.
-        lengths: the length (n,) that each stands for.
+        points_um: (n, 3), an equal length apart along the neuron (`sample_along`).
         stated: length by region and hemisphere, as `neuropack.space.mapping.lengths_by_region` gives it.
         annotation: the labels.
 
     Returns:
         The best first. The fraction is what the two distributions have in common.
     """
-    if len(middles_um) > _MOST:
-        rows = np.linspace(0, len(middles_um) - 1, _MOST).astype(np.intp)
-        middles_um, lengths = middles_um[rows], lengths[rows]
-    whole, wanted = float(lengths.sum()), float(sum(stated.values()))
-    if whole <= 0 or wanted <= 0:
+    wanted = float(sum(stated.values()))
+    if not len(points_um) or wanted <= 0:
         return [Fit(order, 0.0) for order in ORDERS]
     fits = []
     for order in ORDERS:
-        placed = order.to_ccf(middles_um)
+        placed = order.to_ccf(points_um)
         found, right = annotation.lookup(placed), placed[:, 2] >= MIDLINE_UM
-        keys, rows = np.unique(np.column_stack([found, right]), axis=0, return_inverse=True)
-        sums = np.bincount(rows.ravel(), lengths, len(keys)) / whole
-        shares = {(int(id), "right" if side else "left"): s for (id, side), s in zip(keys, sums, strict=True)}
-        fits.append(Fit(order, float(sum(min(s, stated.get(key, 0.0) / wanted) for key, s in shares.items()))))
+        keys, counts = np.unique(np.column_stack([found, right]), axis=0, return_counts=True)
+        shares = {(id, "right" if side else "left"): n for (id, side), n in zip(keys.tolist(), counts, strict=True)}
+        common = sum(min(n / len(points_um), stated.get(key, 0.0) / wanted) for key, n in shares.items())
+        fits.append(Fit(order, float(common)))
     return _sorted(fits)
 
 
@@ -183,7 +197,7 @@ def accused(fits: Sequence[Fit]) -> Fit | None:
 
 
 def accused_by_lengths(fits: Sequence[Fit], stated: Mapping[tuple[int, str], float]) -> Fit | None:
-    """As `accused`, for lengths: the neuron must have a twentieth of its length in each of three regions or more."""
+    """As `accused`, for lengths: a neuron must have a twentieth of its length in each of three regions or more."""
     best, now, whole = fits[0], _stated(fits), sum(stated.values())
     if whole <= 0 or sum(length >= _LENGTH_SHARE * whole for length in stated.values()) < _LENGTH_REGIONS:
         return None
