@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from neuropack.build import registration
 from neuropack.build.plan import Planned
 from neuropack.study import Study
 from neuropack.study.records import Record
 
 if TYPE_CHECKING:
-    from neuropack.writers.nwb import NwbMetadata
+    from neuropack.writers.nwb import NwbMetadata, NwbNeuron
 
+OUTSIDE = "outside of the brain"
 _NAMESPACE = uuid.UUID("4e2d2f0e-0f62-5b0b-8a5e-0b8f0a3f7c11")  # of the files' identifiers
 _BINOMIAL = {
     "NCBITaxon:10090": "Mus musculus",
@@ -77,7 +80,37 @@ def nwb_metadata(study: Study, planned: Planned) -> NwbMetadata:
         illumination="plane" if stack.suffix == "SPIM" else None,
         technique=TECHNIQUES.get(stack.suffix),
         stack_description=f"{stack.title}.",
+        neurons=tuple(_neurons(planned)),
+        localization=_localization(planned),
     )
+
+
+def _neurons(planned: Planned) -> Iterator[NwbNeuron]:
+    from neuropack.writers.nwb import NwbNeuron
+
+    stack, placement = planned.stack, planned.placement
+    for path in stack.skeletons:
+        name, morphology = stack.neuron(path), stack.morphology(path)
+        placed = placement.neurons[name] if placement is not None else None
+        region = placed.region if placed is not None else None
+        yield NwbNeuron(
+            neuron_id=name,
+            morphology=morphology,
+            soma_um=placed.soma if placed is not None else None,
+            region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
+        )
+
+
+def _localization(planned: Planned) -> str | None:
+    """How the coordinates in the CCF were found, in words."""
+    if planned.placement is None:
+        return None
+    landmarks, used = planned.placement.landmarks, planned.atlas
+    how = f"{registration.kind_of(planned.placement.transform).replace('_', ' ')} of the skeleton's coordinates"
+    if landmarks is not None:
+        how += f", {len(landmarks.names)} landmarks, median error {landmarks.error_um:.1f} um"
+    where = f"{used.name}, annotation {used.version}" if used is not None else registration.NO_ANNOTATION
+    return f"{how}; regions: {where}"
 
 
 def _last_first(person: Record) -> str:

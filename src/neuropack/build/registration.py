@@ -90,7 +90,7 @@ def record(one: Planned) -> Record:
     if placement is None or stack.registration is None:
         raise ValueError(f"{stack.id} is not registered")
     step: Record = {
-        "type": _type(placement.transform),
+        "type": kind_of(placement.transform),
         "direction": "points_moving_to_fixed",
         "path": stack.transform_file,
         "unit": "micrometer",
@@ -125,7 +125,8 @@ def regions_from(used: UsedAtlas | None) -> Record:
     }
 
 
-def _type(transform: Transform) -> str:
+def kind_of(transform: Transform) -> str:
+    """The kind of a transform in the words of the schema."""
     from neuropack.space.fields import DisplacementField
     from neuropack.space.inverse import Inverse
     from neuropack.space.splines import BSpline, Sum

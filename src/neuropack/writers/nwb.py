@@ -57,6 +57,23 @@ class NwbSubject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NwbNeuron:
+    """A neuron of the image.
+
+    Attributes:
+        neuron_id: its name.
+        morphology: path of its skeleton, relative to the release.
+        soma_um: AP, DV, LR of its soma in the Allen CCFv3; None where that is not known.
+        region: acronym of the region of the soma, or why there is none; None where nobody looked it up.
+    """
+
+    neuron_id: str
+    morphology: str
+    soma_um: tuple[float, float, float] | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class NwbMetadata:
     """What an NWB file says besides the image. Only the first three NWB cannot be without.
 
@@ -71,6 +88,9 @@ class NwbMetadata:
         technique: technique of the microscope, such as ``laser scanning confocal``.
         stack_name: name of the image in the file.
         record: how the file was made, kept as JSON text in ``source_script``.
+        neurons: of the image.
+        localization: how their coordinates in the Allen CCFv3 were found, and which annotation their regions are
+            from; None where there are none.
         external_files: (path relative to the release, SHA-256) of files that belong to this one.
     """
 
@@ -97,6 +117,8 @@ class NwbMetadata:
     stack_name: str = "stack"
     stack_description: str | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    neurons: tuple[NwbNeuron, ...] = ()
+    localization: str | None = None
     external_files: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:

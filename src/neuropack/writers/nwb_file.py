@@ -25,6 +25,7 @@ import numpy as np
 
 from neuropack.errors import InputError
 from neuropack.volume import Channel, Volume
+from neuropack.writers.nwb_neurons import add_neurons, ophys
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
@@ -151,7 +152,7 @@ def create(path: Path, nwb: Any) -> None:
     with (
         _no_collection(),
         h5py.File(path, "w", libver=VERSIONS) as h5,
-        NWBHDF5IO(file=h5, mode="w", manager=_manager()) as io,
+        NWBHDF5IO(file=h5, mode="w", manager=_manager(nwb)) as io,
     ):
         io.write(nwb)
 
@@ -159,7 +160,7 @@ def create(path: Path, nwb: Any) -> None:
 _NAMESPACES = {"core", "hdmf-common", "hdmf-experimental", "ndx-microscopy", "ndx-ophys-devices"}
 
 
-def _manager() -> Any:
+def _manager(nwb: Any) -> Any:
     """pynwb's manager with the extensions that the file uses and no other.
 
     pynwb stores the definition of every extension that the process has ever loaded; the file would depend on what
@@ -170,7 +171,8 @@ def _manager() -> Any:
 
     types = get_type_map()
     known = types.namespace_catalog._NamespaceCatalog__namespaces  # no public way to leave one out
-    for name in set(known) - _NAMESPACES:
+    used = {getattr(one, "namespace", None) for one in nwb.lab_meta_data.values()}
+    for name in set(known) - _NAMESPACES - used:
         del known[name]
     return BuildManager(types)
 
@@ -230,6 +232,8 @@ def _file(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, i
     )
     rigs, indicators = _devices(nwb, volume, meta, layout)
     _pixels(nwb, volume, meta, layout, chunk, rigs, indicators)
+    if meta.neurons:
+        add_neurons(nwb, meta)
     if meta.external_files:
         _external_files(nwb, meta)
     return nwb
@@ -406,4 +410,4 @@ def _external_files(nwb: Any, meta: NwbMetadata) -> None:
             VectorData(name="sha256", description="SHA-256, hexadecimal", data=list(digests)),
         ],
     )
-    nwb.create_processing_module("ophys", "Tables that belong to the image.").add(table)
+    ophys(nwb).add(table)
