@@ -50,10 +50,10 @@ def registration_files(release: ReleaseFiles) -> Iterator[Finding]:
                 yield Finding(one.file or one.where, f"points of {stated[0]} to {stated[1]}", found, AGAIN)
         digest = one.record.get("annotation_digest")
         row = (release.manifest or {}).get(ANNOTATION)
-        if row is not None and isinstance(digest, str) and row.sha256 != digest:
+        if row is not None and isinstance(digest, str) and row.sha256 != digest and not _resampled(release):
             yield Finding(ANNOTATION, f"sha256 {digest}, in which regions were looked up", row.sha256, REBUILD)
     problem = release.atlas.problem if ANNOTATION in release.files else None
-    if problem is not None and ANNOTATION not in dict(_label_problems(release)):
+    if problem is not None and not _resampled(release):
         yield _unreadable(release, problem, ANNOTATION)
 
 
@@ -250,6 +250,11 @@ def _causes(release: ReleaseFiles, kind: Kind, fix: str) -> Iterator[Finding]:
     for cause, ones in release.spaces.of(kind):
         more = f"; {len(ones)} in all: {', '.join(one.name for one in ones[:5])}" if len(ones) > 1 else ""
         yield Finding(cause.where, cause.expected, cause.found + more, fix)
+
+
+def _resampled(release: ReleaseFiles) -> bool:
+    """Whether spaces.labels-resampled tells what is wrong with the annotation in the release."""
+    return ANNOTATION in dict(_label_problems(release))
 
 
 def _unreadable(release: ReleaseFiles, problem: InputError, name: str) -> Finding:

@@ -138,9 +138,9 @@ class _Judge:
         if hand.atlas is None:
             self.found.unchecked = str(hand.problem) if hand.problem else "no annotation of the CCF is at hand"
             return None
-        stated = {r.record.get("annotation_version") for r in self.found.registrations}
-        stated |= {version for one in items for _, version in one.versions}
-        versions = sorted(v for v in stated if isinstance(v, str))
+        stated = [r.record.get("annotation_version") for r in self.found.registrations]
+        stated += [version for one in items for _, version in one.versions]
+        versions = sorted({v for v in stated if isinstance(v, str)})
         mine = hand.atlas.version.name
         other = [v for v in versions if mine is not None and year_of(v) != year_of(mine)]
         odd = [id for one in items for _, id in one.regions if id not in hand.atlas.structures]
@@ -272,7 +272,12 @@ class _Judge:
                 continue
             cause = self._in_brain(one) or self._extent(one) or self._hemisphere(one) or self._region(one)
             if cause is not None:
-                self.found.causes[n] = cause
+                self.found.causes[n] = self._axes_of(one.stack) or cause
+
+    def _axes_of(self, stack: str) -> Cause | None:
+        """The wrong order that others of a stack were found in: it explains also those that alone tell too little."""
+        causes = (c for n, c in sorted(self.found.causes.items()) if self.found.placed[n].stack == stack)
+        return next((c for c in causes if c.kind == "axes"), None)
 
     def _in_brain(self, one: Placed) -> Cause | None:
         points = one.points(self.release)
