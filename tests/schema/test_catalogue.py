@@ -31,7 +31,7 @@ MUST = {
     "AcquisitionChannel": "name fluorophore detector",
     "ImageStack": "path format format_version axes shape dtype unit digest processing_level voxel_size_y_um"
     " voxel_size_x_um",
-    "Registration": "moving_space fixed_space atlas annotation_version transforms",
+    "Registration": "moving_space fixed_space atlas transforms",
     "TransformStep": "direction unit axis_order origin",
     "Neuron": "id image_stack hemisphere completeness",
     "Annotation": "kind image_stack target_level label_map coordinate_convention annotator provenance",
@@ -51,6 +51,7 @@ MUST_OR = {
     "Acquisition": {"voxel_size_z_um": "axis_z"},
     "AcquisitionChannel": {"excitation_nm": "excitation_absent_reason", "emission_nm": "emission_absent_reason"},
     "ImageStack": {"voxel_size_z_um": "axes"},
+    "Registration": {"annotation_version": "annotation_absent_reason"},
     "Neuron": {
         **dict.fromkeys(("soma_x", "soma_y", "soma_z", "soma_space"), "soma_absent_reason"),
         **dict.fromkeys(("region_id", "region_acronym", "ontology_version"), "region_absent_reason"),
@@ -73,7 +74,7 @@ SHOULD = {
     "AcquisitionChannel": "emission_min_nm emission_max_nm laser_power_mw gain color",
     "Tile": "index offset_z_um offset_y_um offset_x_um overlap_fraction",
     "ImageStack": "intensity_min intensity_max saturation_fraction raw_file raw_digest nwb_path sources",
-    "Registration": "inverse_path landmark_error_um n_landmarks qc_status",
+    "Registration": "annotation_digest inverse_path landmark_error_um n_landmarks qc_status",
     "Neuron": "cell_type projection_targets color_vector tracer annotators confidence",
     "Annotation": "guideline_version agreement path",
 }

@@ -67,6 +67,7 @@ def test_the_two_mice_differ(demo: DemoInputs) -> None:
 
 def test_a_second_call_only_writes_what_is_missing(demo: DemoInputs) -> None:
     everything = [demo.study, *demo.raw, *demo.labels, *(p for mouse in demo.skeletons for p in mouse)]
+    everything += [*demo.landmarks, *demo.atlas]
     victim = demo.labels[1]
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in everything}
     victim.unlink()

@@ -34,16 +34,21 @@ def folder(tmp_path: Path) -> Path:
     marks.mkdir(parents=True)
     (marks.parent / "M01_LH_1_labels.tif").write_bytes(b"II")
     (marks / "n1.swc").write_text("1 1 0 0 0 1 -1\n", encoding="utf-8")
+    for name in ("atlas/annotation_25.nrrd", "atlas/structures.json", "registration/M01_LH_1.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
     return tmp_path
 
 
 def test_every_key_is_a_field(folder: Path) -> None:
     text = filled(uncommented(study_yaml()))
-    assert "\n#release" not in text
+    assert "\n#release" not in text and "\n#atlas" not in text
     (folder / "study.yaml").write_text(text, encoding="utf-8")
     study = load_study(folder)
     assert len(study.stacks) == 4
     assert study.stacks[0].scene == "P1"
+    assert study.atlas is not None and (study.atlas.version, study.atlas.share) == ("2017", False)
+    assert study.stacks[0].registration is not None
     assert study.release["changelog"][0]["changes"] == ["First release."]
 
 

@@ -38,6 +38,7 @@ class DemoInputs:
         labels: the label image of each.
         skeletons: the SWC files of each.
         landmarks: the landmarks of each in the simulated atlas.
+        atlas: the files of the simulated atlas.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class DemoInputs:
     labels: tuple[Path, ...]
     skeletons: tuple[tuple[Path, ...], ...]
     landmarks: tuple[Path, ...]
+    atlas: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -106,19 +108,20 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
         labels=tuple(m.labels(folder) for m in _MICE),
         skeletons=tuple(m.skeletons(folder) for m in _MICE),
         landmarks=tuple(m.landmarks(folder) for m in _MICE),
+        atlas=tuple(folder / ATLAS / name for name in registration.ATLAS_FILES),
     )
     _begin(inputs, _study(seed))
-    _write_atlas(folder / ATLAS)
+    _write_atlas(inputs.atlas)
     for number, mouse in enumerate(_MICE):
         _record(mouse, folder, seed, number)
     return inputs
 
 
-def _write_atlas(folder: Path) -> None:
-    if all((folder / name).exists() for name in ("annotation.nrrd", "structures.csv")):
+def _write_atlas(files: tuple[Path, ...]) -> None:
+    if all(path.exists() for path in files):
         return
-    for name, data in registration.atlas_texts().items():
-        with published(folder / name) as partial:
+    for path, data in zip(files, registration.atlas_files(), strict=True):
+        with published(path) as partial:
             partial.write_bytes(data)
 
 
@@ -175,7 +178,13 @@ def _begin(inputs: DemoInputs, text: str) -> None:
                 fix="choose another folder",
             )
         return
-    for path in (*inputs.raw, *inputs.labels, *inputs.landmarks, *(p for mouse in inputs.skeletons for p in mouse)):
+    for path in (
+        *inputs.raw,
+        *inputs.labels,
+        *inputs.landmarks,
+        *inputs.atlas,
+        *(p for mouse in inputs.skeletons for p in mouse),
+    ):
         if path.exists():
             raise UsageError(
                 "is there already, without the demonstration's study", file=path, fix="choose another folder"

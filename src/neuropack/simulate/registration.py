@@ -18,6 +18,7 @@ from neuropack.space.transforms import Affine
 VERSION = "simulated"
 NAME = "simulated atlas of neuropack"
 RESOLUTION_UM = 50.0
+ATLAS_FILES = ("annotation.nrrd", "structures.csv")
 LANDMARKS = 12
 _NOISE_UM = 1.0
 _TILT = np.deg2rad(8.0)  # largest, about each axis
@@ -26,14 +27,11 @@ _SHRINKAGE = 0.05  # largest
 _AXES = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
 
 
-def atlas_texts() -> dict[str, bytes]:
-    """The files of the simulated atlas, by name."""
+def atlas_files() -> tuple[bytes, bytes]:
+    """The contents of `ATLAS_FILES`."""
     made = simulated_atlas(RESOLUTION_UM)
     tree = Structures((_structure(row) for row in made.structures), NAME)
-    return {
-        "annotation.nrrd": annotation_bytes(made.labels),
-        "structures.csv": structures_text(tree).encode(),
-    }
+    return annotation_bytes(made.labels), structures_text(tree).encode()
 
 
 def _structure(row: dict[str, int | str | None]) -> Structure:

@@ -11,8 +11,10 @@ from typing import Any
 from neuropack import resources, schema
 from neuropack.errors import OutputError, UsageError
 from neuropack.study.inherit import STACK_KEYS
+from neuropack.study.registration import ATLAS_KEYS
 
 FILES = ("study.yaml", "README.md", "raw/README.md")
+_KEYS = {"stack": STACK_KEYS, "atlas": ATLAS_KEYS}
 _WIDTH = 112
 # Text that YAML reads as text without quotes; 01 and 2025-03-14 keep theirs so that other programs do too.
 _PLAIN = re.compile(r"[A-Za-z][\w./+%() -]*(, [\w./+%() -]+)*")
@@ -62,8 +64,8 @@ def study_yaml() -> str:
 
 def _field(group: str, name: str) -> tuple[str, Any]:
     """Description and example of a field of a class, or of a key of a stack."""
-    if group == "stack":
-        return STACK_KEYS[name], None
+    if group in _KEYS:
+        return _KEYS[group][name], None
     info = schema.fields(group)[name]
     words = list(info.get("enum", ()))
     listed = f" One of: {', '.join(words)}." if words else ""
@@ -104,6 +106,8 @@ def _yaml(value: Any) -> str:
     """A value on one line of YAML."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list):
         return "[" + ", ".join(_yaml(v) for v in value) + "]"
     words = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")

@@ -34,7 +34,8 @@ STACK_KEYS = {
     "acquisition": "settings of this recording, where they differ from the defaults",
     "annotation": "annotator (a person or model) and provenance of labels and skeletons",
     "labels": "a label image of the same shape: 0 is background, every other value one neuron",
-    "registration": "how the stack lies in the atlas: a transform or landmarks",
+    "registration": "how the stack lies in the Allen CCFv3: transform (of neuropack register), or landmarks"
+    " (name, x, y, z, fixed_x, fixed_y, fixed_z) and kind (rigid, similarity, affine, thin_plate); and qc_status",
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
 }
 
