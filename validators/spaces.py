@@ -62,7 +62,7 @@ def labels_resampled(release: ReleaseFiles) -> Iterator[Finding]:
     """A volume of region labels holds whole numbers, and no id that the tree of structures does not have.
 
     Between two ids lies the id of a third region. Whoever resamples labels as if they were brightness, or keeps
-    them in float32, which cannot hold 78 ids of the Allen Institute, gets regions that were never there.
+    them in float32, which cannot hold 124 ids of the Allen Institute, gets regions that were never there.
 
     Resample the labels again by nearest neighbour, as integers, from the annotation as it was published.
     """

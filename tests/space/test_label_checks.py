@@ -35,15 +35,17 @@ def test_ids_of_the_tree_are_right() -> None:
 
 def test_float32_is_told_by_its_ids() -> None:
     found = wrong_ids({997, int(np.float32(LARGEST))}, SMALL)
-    assert found.rounded == {614454272: LARGEST}
+    assert found.rounded == {614454272: (LARGEST,)}
     assert str(found) == "1 ids rounded by float32: 614454272 for 614454277; 1 ids are known"
 
 
-def test_78_ids_of_the_allen_institute_do_not_fit_into_float32() -> None:
+def test_124_ids_of_the_allen_institute_do_not_fit_into_float32() -> None:
     tree = read_structures(needs_table())
     corrupt = [one.id for one in tree if int(np.float32(one.id)) != one.id]
-    assert len(corrupt) == 78
-    assert set(float32_ids(tree).values()) <= set(corrupt)
+    assert len(corrupt) == 124
+    found = [id for ids in float32_ids(tree).values() for id in ids]
+    assert set(found) <= set(corrupt)
+    assert len(found) == 106  # the other 18 become the id of another structure, which nothing shows
 
 
 def test_interpolated_ids_are_told() -> None:

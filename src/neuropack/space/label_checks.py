@@ -32,12 +32,12 @@ class WrongIds:
     """Ids of a volume that no structure has.
 
     Attributes:
-        rounded: by id in the volume, the id that float32 made it of.
+        rounded: by id in the volume, the ids of which float32 makes it.
         unknown: all others, sorted.
         known: how many ids are those of structures.
     """
 
-    rounded: dict[int, int]
+    rounded: dict[int, tuple[int, ...]]
     unknown: tuple[int, ...]
     known: int
 
@@ -48,7 +48,8 @@ class WrongIds:
         """What they are, in words, a few of them by number."""
         words = []
         if self.rounded:
-            few = ", ".join(f"{bad} for {real}" for bad, real in sorted(self.rounded.items())[:3])
+            pairs = sorted(self.rounded.items())[:3]
+            few = ", ".join(f"{bad} for {' or '.join(map(str, real))}" for bad, real in pairs)
             words.append(f"{len(self.rounded)} ids rounded by float32: {few}")
         if self.unknown:
             few = ", ".join(map(str, self.unknown[:5])) + (", ..." if len(self.unknown) > 5 else "")
@@ -56,13 +57,14 @@ class WrongIds:
         return f"{'; '.join(words)}; {self.known} ids are known"
 
 
-def float32_ids(structures: Structures) -> dict[int, int]:
-    """By what float32 makes of it, each id that it cannot hold."""
-    return {
-        rounded: one.id
-        for one in structures
-        if (rounded := int(np.float32(one.id))) != one.id and rounded not in structures
-    }
+def float32_ids(structures: Structures) -> dict[int, tuple[int, ...]]:
+    """By what float32 makes of them, the ids that it cannot hold; but for those that become another structure's."""
+    made: dict[int, tuple[int, ...]] = {}
+    for one in structures:
+        rounded = int(np.float32(one.id))
+        if rounded != one.id and rounded not in structures:
+            made[rounded] = (*made.get(rounded, ()), one.id)
+    return made
 
 
 def wrong_ids(ids: Iterable[int], structures: Structures) -> WrongIds:
