@@ -153,3 +153,14 @@ def test_millimetres() -> None:
     assert looks_like_mm(np.array([[5.0, 2, 9], [13.1, 7, 11]]))
     assert not looks_like_mm(np.array([[5.0, 2, 9], [1300, 7, 11]]))
     assert not looks_like_mm(np.empty((0, 3)))
+
+
+def test_points_at_borders_have_a_voxel_of_grace(real: Atlas) -> None:
+    """Ten points at borders, 100 um off: by look-up alone another order would fit far better."""
+    labels, random = real.annotation.labels, np.random.default_rng(118)
+    edge = np.zeros(labels.shape, bool)
+    edge[:, :, :-1] = labels[:, :, :-1] != labels[:, :, 1:]
+    voxels = np.argwhere(edge & (labels > 0))
+    points = (voxels[random.integers(len(voxels), size=10)] + random.random((10, 3))) * 100
+    ids = real.annotation.lookup(points + random.normal(0, 100, points.shape)).tolist()
+    assert accused(fitting_orders(points, ids, real.annotation, real.structures)) is None

@@ -275,7 +275,7 @@ class _Judge:
                 self.found.causes[n] = self._axes_of(one.stack) or cause
 
     def _axes_of(self, stack: str) -> Cause | None:
-        """The wrong order that others of a stack were found in; it explains those too that tell too little alone."""
+        """The wrong order that others of a stack were found in; it explains those too that alone tell little."""
         causes = (c for n, c in sorted(self.found.causes.items()) if self.found.placed[n].stack == stack)
         return next((c for c in causes if c.kind == "axes"), None)
 
