@@ -22,7 +22,7 @@ from neuropack.space.directions import folded, round_trip
 from neuropack.space.label_checks import of_another_version, volume_ids, wrong_ids, year_of
 from neuropack.space.transforms import Affine, Points
 
-FRAME = "name the frame in which the file is (neuropack map --from), and build the release again"
+FRAME = "bring the points into AllenCCFv3 (neuropack.space.frames.between does), and build the release again"
 AGAIN = "correct the registration in the study and build the release again"
 REBUILD = "build the release again"
 LABELS = re.compile(r"(annotation|labels?|dseg|atlas|regions?|parcellation)[^/]*\.(nrrd|nii|nii\.gz|tiff?)$", re.I)
@@ -127,9 +127,9 @@ def unit(release: ReleaseFiles) -> Iterator[Finding]:
 
     Programs that work in millimetres write the same numbers, divided by a thousand, and the files look alike.
 
-    Say that the file is in millimetres, or convert it, and build the release again.
+    Multiply the coordinates by 1000, and build the release again.
     """
-    yield from _causes(release, "unit", "multiply by 1000, or name the frame AllenCCFv3-mm")
+    yield from _causes(release, "unit", "multiply by 1000, and build the release again")
 
 
 @rule(id="spaces.axes", level="error", reads="text")
@@ -140,7 +140,7 @@ def axes(release: ReleaseFiles) -> Iterator[Finding]:
     lie inside of the brain. The regions, hemispheres and stack positions that are stated tell; where none is, only
     how many points lie in the brain, which is weaker and said so. Regions alone cannot tell left from right.
 
-    Name the frame of the file, and build the release again.
+    Bring the points into AllenCCFv3 (neuropack.space.frames.between does), and build the release again.
     """
     yield from _causes(release, "axes", FRAME)
 

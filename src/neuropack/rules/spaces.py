@@ -34,6 +34,7 @@ ANNOTATION: Final = REGISTRATION + "atlas/annotation.nrrd"
 STRUCTURES: Final = REGISTRATION + "atlas/structures.csv"
 _SOMA_COLUMNS = ("soma_ap_um", "soma_dv_um", "soma_lr_um")
 _SIDES = ("left", "right")
+_MARKS = "_landmarks.tsv"
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,6 @@ def registrations(release: ReleaseFiles) -> list[Registered]:
         first = names[0] if names else None
         found.append(Registered(where, stack, record, first, transform, problem, table, moving, fixed, residuals))
     return found
-
-
-_MARKS = "_landmarks.tsv"
 
 
 def _transform(release: ReleaseFiles, names: list[str]) -> tuple[Transform | None, InputError | None]:
