@@ -9,7 +9,6 @@ import numpy as np
 
 from neuropack.errors import InputError
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
-from neuropack.skeleton import Skeleton, read_swc
 
 UNIT = {"micrometer"}
 REBUILD = "correct the file in the study and build the release again"
@@ -24,7 +23,7 @@ def skeleton(release: ReleaseFiles) -> Iterator[Finding]:
     Correct the file at the line named, and build the release again.
     """
     for name in release.files:
-        if name.endswith(".swc") and isinstance(found := _read(release, name), InputError):
+        if name.endswith(".swc") and isinstance(found := release.skeleton(name), InputError):
             line = int(found.where.split()[-1]) if found.where and found.where[-1].isdigit() else None
             seen = ", ".join(t for t in (found.what, found.found) if t)
             yield Finding(Where(name, line=line), found.expected or "a skeleton as SWC has it", seen, REBUILD)
@@ -44,7 +43,7 @@ def inside(release: ReleaseFiles) -> Iterator[Finding]:
         in_stack = record.get("coordinate_convention") == "stack_um_xyz_corner"
         if extent is None or not in_stack or not name.endswith(".swc") or name not in release.files:
             continue
-        found = _read(release, name)
+        found = release.skeleton(name)
         if isinstance(found, InputError):
             continue
         outside = ((found.xyz < 0) | (found.xyz > extent)).any(axis=1)
@@ -87,13 +86,6 @@ def labels(release: ReleaseFiles) -> Iterator[Finding]:
         if set(here) != set(wanted) or not all(np.allclose(here[a], wanted[a], rtol=1e-4) for a in wanted):
             where = drawn.meta.where("attributes", "ome", "multiscales", 0)
             yield Finding(where, f"{_grid(wanted)}, as {theirs.folder} has", _grid(here), REBUILD)
-
-
-def _read(release: ReleaseFiles, name: str) -> Skeleton | InputError:
-    try:
-        return read_swc(release.path(name))
-    except InputError as error:
-        return error
 
 
 def _extent(stack: dict[str, Any]) -> np.ndarray[Any, Any] | None:

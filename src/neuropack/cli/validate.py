@@ -22,6 +22,17 @@ def validate(
         Literal["error", "warning"], typer.Option(help="The least level that makes the exit status 1.")
     ] = "error",
     rules: Folders = None,
+    annotation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help="A file or folder: the annotation to judge regions by, where the release carries none.",
+        ),
+    ] = None,
+    structures: Annotated[
+        Path | None, typer.Option(metavar="FILE", readable=False, help="The tree of structures that goes with it.")
+    ] = None,
 ) -> int:
     """Check a release: files, metadata, and every chunk of every image. Exit status 1 where something is wrong."""
     import shutil
@@ -31,7 +42,9 @@ def validate(
     from neuropack.rules import check
 
     with progress() as tell:
-        result = check(release, rule_folders=rules or (), progress=tell)
+        result = check(
+            release, rule_folders=rules or (), annotation=annotation, structures=structures, progress=tell
+        )
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -28,6 +28,7 @@ IMAGE_TYPES = {
 }
 RECORD = "/general/source_script"
 _BLOCK = 64 * 2**20
+_MOST_ROWS = 10**7
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class NwbFile:
         images: the microscopy images, in the order of the file.
         spaces: path, type and space_name of each space of ndx-anatomical-localization.
         datasets: every dataset of plain numbers.
+        ccf_tables: path and points (n, 3) of each AnatomicalCoordinatesTable in the CCF.
     """
 
     name: str
@@ -111,6 +113,7 @@ class NwbFile:
     images: list[NwbImage] = field(default_factory=list)
     spaces: list[tuple[str, str, str]] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
+    ccf_tables: list[tuple[str, Array]] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:
@@ -213,6 +216,22 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
             nwb.images.append(_image(path, group, IMAGE_TYPES[kind], described))
         elif _text(group.attrs.get("namespace")) == "ndx-anatomical-localization" and kind.endswith("Space"):
             nwb.spaces.append((path, kind, _text(group.attrs.get("space_name")) or group.name.rsplit("/", 1)[-1]))
+        elif kind == "AnatomicalCoordinatesTable":
+            points = _coordinates(group, path, described)
+            if points is not None:
+                nwb.ccf_tables.append((path, points))
+
+
+def _coordinates(group: h5py.Group, path: str, datasets: dict[str, Dataset]) -> Array | None:
+    """The points (n, 3) of a table of coordinates in the CCF; None for one in another space, or of another form."""
+    space = group.get("space")
+    columns = [datasets.get(f"{path}/{axis}") for axis in "xyz"]
+    if space is None or _text(space.attrs.get("neurodata_type")) != "AllenCCFv3Space":
+        return None
+    if any(c is None or len(c.shape) != 1 or c.shape[0] > _MOST_ROWS or c.missing for c in columns):
+        return None
+    values = [np.asarray(group[axis][()], np.float64) for axis in "xyz"]
+    return np.column_stack(values) if len({len(v) for v in values}) == 1 else None
 
 
 def _dataset(path: str, data: h5py.Dataset) -> Dataset:

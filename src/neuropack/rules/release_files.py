@@ -21,17 +21,22 @@ from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.rule import Finding
+from neuropack.skeleton import Skeleton, read_swc
 from neuropack.table import read_tsv
 
 if TYPE_CHECKING:
     from neuropack.rules.nwb_file import NwbFile
     from neuropack.rules.ome_zarr import OmeZarr
     from neuropack.rules.pixels import PixelScan
+    from neuropack.rules.space_causes import SpaceScan
+    from neuropack.rules.spaces import AtHand
+    from neuropack.space.structures import Structures
 
 Progress = Callable[[str, int, int], None]
 
 JSON_LIMIT = 64 * 2**20
 TABLE_LIMIT = 512 * 2**20
+_NODES_KEPT = 2**21
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class ReleaseFiles:
     Args:
         root: the folder of the release.
         progress: called with what is being done, how much is done, and how much there is.
+        annotation: an annotation of the CCF to judge regions by, where the release carries none.
+        structures: the tree that goes with it.
 
     Attributes:
         files: bytes of every regular file by its path relative to the release, sorted.
@@ -72,9 +79,18 @@ class ReleaseFiles:
         checked: how much was looked at.
     """
 
-    def __init__(self, root: Path, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        progress: Progress | None = None,
+        *,
+        annotation: Path | None = None,
+        structures: Path | None = None,
+    ) -> None:
         self.root = root
         self._progress = progress
+        self._annotation, self._structures = annotation, structures
+        self._skeletons: dict[str, Skeleton | InputError] = {}
         self.problems: dict[str, Finding] = {}
         self._json: dict[str, JsonFile | None] = {}
         self._tables: dict[str, Table | None] = {}
@@ -143,6 +159,17 @@ class ReleaseFiles:
                     else:
                         self._tables[name] = Table(name, columns, rows)
         return self._tables[name]
+
+    def skeleton(self, name: str) -> Skeleton | InputError:
+        """The skeleton in an SWC file, or why it cannot be read. Read once, unless there are millions of nodes."""
+        if name not in self._skeletons:
+            while sum(len(s) for s in self._skeletons.values() if isinstance(s, Skeleton)) > _NODES_KEPT:
+                del self._skeletons[next(iter(self._skeletons))]
+            try:
+                self._skeletons[name] = read_swc(self.path(name))
+            except InputError as error:
+                self._skeletons[name] = error
+        return self._skeletons[name]
 
     def _text(self, name: str, limit: int) -> str | None:
         if not self._small(name, limit):
@@ -219,6 +246,27 @@ class ReleaseFiles:
         files = {n.name: n for n in self.nwb_files if n.usable}
         named = {str(r.get("path")): str(r.get("nwb_path")) for _, r in self.records("image_stacks")}
         return {path: files[name] for path, name in named.items() if name in files}
+
+    @cached_property
+    def atlas(self) -> AtHand:
+        """The annotation of the CCF: that in the release, else the one that was named, else the one fetched."""
+        from neuropack.rules.spaces import atlas_at_hand
+
+        return atlas_at_hand(self, self._annotation, self._structures)
+
+    @cached_property
+    def structures(self) -> Structures | None:
+        """The tree of structures that goes with labels of the release; None where none is at hand."""
+        from neuropack.rules.spaces import structures_at_hand
+
+        return structures_at_hand(self, self._structures)
+
+    @cached_property
+    def spaces(self) -> SpaceScan:
+        """What lies in the CCF, and what is wrong with where it lies: one cause for each neuron."""
+        from neuropack.rules.space_causes import scan
+
+        return scan(self)
 
     @cached_property
     def pixels(self) -> PixelScan:

@@ -16,12 +16,22 @@ LIMIT = 200
 """Findings a rule may make before it is stopped: nobody reads more, and a release may be made to cause millions."""
 
 
-def check(path: Path, *, rule_folders: Sequence[Path] = (), progress: Progress | None = None) -> Report:
+def check(
+    path: Path,
+    *,
+    rule_folders: Sequence[Path] = (),
+    annotation: Path | None = None,
+    structures: Path | None = None,
+    progress: Progress | None = None,
+) -> Report:
     """Check a release against the rules that ship and those in `rule_folders`.
 
     Args:
         path: the folder of the release. It is not trusted: links are not followed, nothing in it is executed.
         rule_folders: folders with rules of one's own.
+        annotation: an annotation of the CCF, a file or the folder of an atlas, where the release carries none; by
+            default the one that was fetched.
+        structures: the tree that goes with it.
         progress: called with what is being done, how much of it is done, and how much there is.
 
     Returns:
@@ -29,14 +39,16 @@ def check(path: Path, *, rule_folders: Sequence[Path] = (), progress: Progress |
 
     Raises:
         UsageError: `path` is no folder, or a folder of rules cannot be loaded.
-        InputError: `path` is not there or cannot be read.
+        InputError: `path` or `annotation` is not there or cannot be read.
     """
     if not path.exists():
         raise InputError("is not there", file=path, expected="the folder of a release")
     if not path.is_dir():
         raise UsageError("is not a folder", file=path, expected="the folder of a release")
     rules = load_rules(rule_folders)
-    release = ReleaseFiles(path, progress=progress)
+    if annotation is not None:
+        _must_open(annotation, structures, progress)
+    release = ReleaseFiles(path, progress, annotation=annotation, structures=structures)
     found = [(rule, issue) for rule in rules for issue in _run(rule, release)]
     causes = {i.where.file for r, i in found if i.level == "error" and not r.gives_way}
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
@@ -44,6 +56,13 @@ def check(path: Path, *, rule_folders: Sequence[Path] = (), progress: Progress |
     report = Report(checked=replace(release.checked, rules=len(rules)))
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report
+
+
+def _must_open(annotation: Path, structures: Path | None, progress: Progress | None) -> None:
+    """A person who names an annotation wants it to be used: that it cannot be is no finding about the release."""
+    from neuropack.space.atlas import open_atlas
+
+    open_atlas(annotation, structures=structures, progress=progress)
 
 
 def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:

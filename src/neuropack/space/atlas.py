@@ -26,7 +26,11 @@ _TREES = ("structures.json", GRAPH, "structures.csv", "ontology.csv")
 _BRAINGLOBE = "asr"
 # The 2020 annotation "adds new annotations for layers of the Ammon's horn (CA), main olfactory bulb (MOB)" (Allen
 # Institute, ABC atlas, CCF and parcellation annotation); one of 2017 has CA1 and MOB as wholes.
-_ONLY_2020 = {391: "CA1slm", 399: "CA1so", 407: "CA1sp", 415: "CA1sr", 212: "MOBgl", 220: "MOBgr", 236: "MOBmi"}
+ONLY_2020: Final = {
+    **{391: "CA1slm", 399: "CA1so", 407: "CA1sp", 415: "CA1sr"},
+    **{212: "MOBgl", 220: "MOBgr", 236: "MOBmi"},
+}
+"""Structures that own voxels in the annotation of 2020 alone."""
 _SINCE_2017 = 614454277  # Su3, the last id given
 _ENOUGH_UM = 100  # between the planes that are looked at: all of these structures are wider
 
@@ -193,4 +197,4 @@ def _shown_by(ids: frozenset[int]) -> str | None:
     """The version whose set of labels this is, where that can be told."""
     if _SINCE_2017 not in ids:
         return None
-    return "2020" if ids & _ONLY_2020.keys() else "2017"
+    return "2020" if ids & ONLY_2020.keys() else "2017"

@@ -25,7 +25,8 @@ Progress = Callable[[str, int, int], None]
 
 IN_MEMORY = 64 << 20
 """Bytes: a volume larger than this, decoded, goes into the cache."""
-_DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, zlib.error, struct.error)
+DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, zlib.error, struct.error)
+"""What libraries raise at a damaged file."""
 
 
 def read_labels(path: Path, progress: Progress | None = None) -> Labels:
@@ -54,7 +55,7 @@ def read_labels(path: Path, progress: Progress | None = None) -> Labels:
             labels = _decoded(encoded, path, progress)
     except NeuropackError:
         raise
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError("cannot be decoded", file=path, found=f"{type(error).__name__}: {error}") from error
     labels = encoded.arrange(labels)
     labels.setflags(write=False)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +62,14 @@ class Encoded:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def opener(head: bytes, path: Path) -> Callable[[Path], Encoded]:
+class Opener(Protocol):
+    """Opens a file; of any shape, where it need not fill the CCF."""
+
+    def __call__(self, path: Path, *, fills_ccf: bool = True) -> Encoded:
+        """The label volume in a file."""
+
+
+def opener(head: bytes, path: Path) -> Opener:
     """What opens a file that begins with these bytes (at least 8, of a file that has them).
 
     Raises:
@@ -117,7 +124,7 @@ def _require_integers(dtype: np.dtype[Any], path: Path) -> None:
         )
 
 
-def nrrd(path: Path) -> Encoded:
+def nrrd(path: Path, *, fills_ccf: bool = True) -> Encoded:
     """NRRD with raw or gzip data in the file. What its header says of the orientation is not looked at."""
     import nrrd as library
 
@@ -132,7 +139,8 @@ def nrrd(path: Path) -> Encoded:
     kind = next((k for k, names in _NRRD_TYPES.items() if str(fields.get("type")).lower() in names), "V")
     dtype = np.dtype(kind).newbyteorder(">" if str(fields.get("endian")).lower() == "big" else "<")
     _require_integers(dtype, path)
-    resolution_of(shape, path)
+    if fills_ccf:
+        resolution_of(shape, path)
     encoding = str(fields.get("encoding")).lower()
     apart = [f"{key}: {fields[key]}" for key in ("datafile", "lineskip", "byteskip") if fields.get(key)]
     if apart or encoding not in ("raw", "gzip", "gz"):
@@ -164,7 +172,7 @@ def _unpacked(path: Path, start: int, leave: int = 0) -> Iterator[bytes]:
                 yield piece
 
 
-def nifti(path: Path) -> Encoded:
+def nifti(path: Path, *, fills_ccf: bool = True) -> Encoded:
     """NIfTI. The lengths of its axes say which is which; the header, where it agrees, which way each one runs."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
@@ -184,7 +192,8 @@ def nifti(path: Path) -> Encoded:
         raise InputError("scales its values, so they are no labels", file=path, found=found)
     codes: Any = nibabel.aff2axcodes(image.affine)
     axes, reversed_ = _orientation(shape, "".join(map(str, codes)))
-    resolution_of(tuple(shape[axis] for axis in axes), path)
+    if fills_ccf:
+        resolution_of(tuple(shape[axis] for axis in axes), path)
 
     def arrange(labels: Labels) -> Labels:
         return labels.transpose(axes)[tuple(slice(None, None, -1 if back else None) for back in reversed_)]
@@ -210,7 +219,7 @@ def _orientation(shape: tuple[int, ...], codes: str) -> tuple[tuple[int, ...], t
     return tuple(range(len(shape))), (False,) * len(shape)
 
 
-def tiff(path: Path) -> Encoded:
+def tiff(path: Path, *, fills_ccf: bool = True) -> Encoded:
     """TIFF with a page for each AP plane, as BrainGlobe writes it."""
     import tifffile
 
@@ -221,7 +230,8 @@ def tiff(path: Path) -> Encoded:
     except (tifffile.TiffFileError, IndexError) as error:
         raise InputError("is a damaged TIFF file", file=path, found=str(error)) from error
     _require_integers(dtype, path)
-    resolution_of(shape, path)
+    if fills_ccf:
+        resolution_of(shape, path)
 
     def blocks() -> Iterator[bytes]:
         with tifffile.TiffFile(path) as file:
