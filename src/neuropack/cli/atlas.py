@@ -193,10 +193,11 @@ def lookup(
 
     x, y and z are AP, DV and LR in micrometre, unless --frame says otherwise.
     """
-    from neuropack.cli.points import given, read_table
+    from neuropack.cli.points import given
     from neuropack.errors import UsageError
     from neuropack.space.atlas import open_atlas
     from neuropack.space.regions import look_up
+    from neuropack.space.tables import read_table
 
     if bool(points) == (file is not None):
         raise UsageError("needs points: some on the line, or a file", fix="give X,Y,Z..., or --points FILE")

@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
-from neuropack.space.frames import CCF, EXTENT_UM, FRAMES
-from neuropack.space.resample import ResampledPixels, Target, array_order, geometry, placed
+from neuropack.space.boxes import surface
+from neuropack.space.frames import CCF, EXTENT_UM, FRAMES, array_order
+from neuropack.space.mapping import placed
+from neuropack.space.resample import ResampledPixels, Target, geometry
 from neuropack.space.transforms import Points, Transform
 from neuropack.volume import Volume
 
 ATLAS: Final = "https://download.alleninstitute.org/informatics-archive/current-release/mouse_ccf/"
 """The `SpatialReference` of BIDS for the CCF."""
 _SURFACE: Final = 17  # points along an edge of the image, by which its place is found
+_INNER: Final = 5  # points along each of its axes, by which its scale is
 
 
 def registered_volume(
@@ -51,7 +54,7 @@ def registered_volume(
         InputError: the transform folds inside of the image.
     """
     labels, resolution_um = labels or volume.labels, float(resolution_um)
-    _check(volume, transform, resolution_um, labels=labels)
+    check_source(volume, transform, resolution_um, labels=labels)
     back = transform.inverse()
     target = _target(volume, transform, resolution_um, crop=crop)
     footprint = _footprint(volume, transform, back, resolution_um)
@@ -109,11 +112,17 @@ def registered_sidecar(volume: Volume) -> dict[str, Any]:
 def surface_um(volume: Volume) -> Points:
     """Points (n, 3) on the faces of an image, in its frame: where these go, all of it goes."""
     size, corner = geometry(volume)
-    t = np.linspace(0, 1, _SURFACE)
-    cube = np.stack(np.meshgrid(t, t, t, indexing="ij"), axis=-1).reshape(-1, 3)
-    faces = cube[((cube == 0) | (cube == 1)).any(axis=1)]
-    points = corner + faces * size * volume.size_zyx
+    points = corner + surface(_SURFACE) * size * volume.size_zyx
     ordered: Points = points[:, array_order(volume.frame or "stack")]
+    return ordered
+
+
+def lattice_um(volume: Volume) -> Points:
+    """Points (n, 3) spread over an image, in its frame."""
+    size, corner = geometry(volume)
+    t = (np.arange(_INNER) + 0.5) / _INNER
+    cube = np.stack(np.meshgrid(t, t, t, indexing="ij"), axis=-1).reshape(-1, 3)
+    ordered: Points = (corner + cube * size * volume.size_zyx)[:, array_order(volume.frame or "stack")]
     return ordered
 
 
@@ -141,7 +150,12 @@ def digest_of(transform: Transform) -> str:
     return digest.hexdigest()
 
 
-def _check(volume: Volume, transform: Transform, resolution_um: float, *, labels: bool) -> None:
+def check_source(volume: Volume, transform: Transform, resolution_um: float, *, labels: bool) -> None:
+    """See that an image can be resampled by a transform.
+
+    Raises:
+        UsageError: it cannot, see `registered_volume`.
+    """
     if not (math.isfinite(resolution_um) and resolution_um > 0):
         raise UsageError("is no resolution", expected="micrometres above 0", found=f"{resolution_um:g}")
     volume.require_axes()
@@ -198,11 +212,9 @@ def _footprint(volume: Volume, transform: Transform, back: Transform, resolution
     Raises:
         InputError: the transform folds: a point of the image does not come back to where it was.
     """
-    size, corner = geometry(volume)
+    size, _ = geometry(volume)
     order = array_order(transform.source)
-    t = (np.arange(5) + 0.5) / 5
-    cube = np.stack(np.meshgrid(t, t, t, indexing="ij"), axis=-1).reshape(-1, 3)
-    here = (corner + cube * size * volume.size_zyx)[:, order]
+    here = lattice_um(volume)
     there = transform(here)
     off = np.abs(back(there) - here).max(axis=0)[order] / size
     if (off > 1).any():

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape, relative
-from neuropack.space.frames import FRAMES
-from neuropack.space.inverse import Inverse
+from neuropack.space.frames import array_order
+from neuropack.space.mapping import placed
 from neuropack.space.reduced import Reduced
-from neuropack.space.transforms import Chain, Points, Transform
+from neuropack.space.transforms import Points, Transform
 from neuropack.volume import Volume
 
 REGION: Final = 16 << 20
@@ -55,15 +55,6 @@ class Target:
         ]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         return np.ascontiguousarray(grid[:, array_order(self.frame)])
-
-
-def array_order(frame: str) -> list[int]:
-    """Where the axes of an array in a frame stand among its coordinates, and the other way round.
-
-    Arrays in the frames of the atlas have the order of the coordinates: AP, DV, LR. The own frame of an image has
-    x, y, z and its array z, y, x.
-    """
-    return [0, 1, 2] if frame in FRAMES else [2, 1, 0]
 
 
 class ResampledPixels:
@@ -159,13 +150,6 @@ class ResampledPixels:
     def close(self) -> None:
         """Close the source."""
         self._volume.close()
-
-
-def placed(way: Transform, points: Points) -> Points:
-    """The images of points, nan for those that have none: far outside of the image a transform may fold."""
-    for step in way.steps if isinstance(way, Chain) else (way,):
-        points = step.found(points) if isinstance(step, Inverse) else step(points)
-    return points
 
 
 def _linear(region: Array, index: Points, dtype: np.dtype[Any]) -> Array:
