@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -134,12 +135,13 @@ def _kind(source: Path, out: Path) -> Literal["skeleton", "table", "image"]:
     suffix, other = source.suffix.lower(), out.suffix.lower()
     if suffix in (".swc", *_TABLES) and suffix == other:
         return "skeleton" if suffix == ".swc" else "table"
-    if suffix not in (".swc", *_TABLES) and out.name.lower().endswith(_ZARR) and "://" not in str(out):
+    url = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", out.as_posix())  # a Path has lost the second stroke
+    if suffix not in (".swc", *_TABLES) and out.name.lower().endswith(_ZARR) and not url:
         return "image"
     raise UsageError(
         "cannot be mapped to that name",
         file=source,
-        expected=f"SRC and DST both in .swc, .csv or .tsv; or an image, and DST in {_ZARR}",
+        expected=f"SRC and DST both in .swc, .csv or .tsv; or an image, and DST a path in {_ZARR}",
         found=f"{source.name} and {out.name}",
     )
 
