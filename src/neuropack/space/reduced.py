@@ -23,6 +23,7 @@ TILE: Final = 16 << 20
 """Bytes of a tile, once averaged, at most."""
 PIECE: Final = 16 << 20
 """Bytes decoded at a time, where the format allows."""
+_UNIT: Final = 64 << 20  # the same of a tile that is one raw unit, which is decoded whole in any case
 _CACHE: Final = 96 << 20  # bytes of tiles that are remembered
 _SIDE: Final = 64  # voxels of a tile along an axis, where the file is cheap to read in any pieces
 
@@ -36,11 +37,13 @@ class Reduced:
     Args:
         volume: the image.
         factor: (z, y, x), the voxels of a bin; 1, 1, 1 leaves pixels as they are.
-        cache: bytes of tiles to keep.
+        cache: bytes of tiles to keep; four large ones are kept whatever it is.
 
     Attributes:
         shape: lengths along the axes of the image, in bins; the last one of an axis may hold fewer voxels.
         dtype: that of the image where nothing is averaged, else float32 or, where that is not exact, float64.
+        tile: lengths of a tile.
+        cache: bytes of tiles that are kept.
     """
 
     def __init__(self, volume: Volume, factor: tuple[int, int, int], *, cache: int = _CACHE) -> None:
@@ -50,15 +53,25 @@ class Reduced:
         small = volume.dtype.kind in "iub" and volume.dtype.itemsize <= 2
         wide = np.dtype(np.float32 if small or volume.dtype == np.float32 else np.float64)
         self.dtype: np.dtype[Any] = volume.dtype if math.prod(factor) == 1 else wide
-        self._tile = self._tile_shape()
-        self._cache, self._kept = cache, 0
+        self.tile = self._tile_shape()
+        self.cache, self._kept = max(cache, 4 * self.tile_bytes if self.tile_bytes > TILE else 0), 0
         self._tiles: OrderedDict[tuple[int, ...], Future[Array]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
     def overhead_bytes(self) -> int:
         """What it keeps in memory: tiles, one that is made, and what the reader needs."""
-        return self._cache + TILE + 3 * PIECE + self.volume.overhead_bytes
+        return self.cache + max(TILE, self.tile_bytes) + 3 * PIECE + self.volume.overhead_bytes
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of a tile."""
+        return math.prod(self.tile) * self.dtype.itemsize
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of it can be kept: then nothing is decoded twice, in whatever order it is read."""
+        return math.prod(self.shape) * self.dtype.itemsize <= self.cache
 
     def _tile_shape(self) -> tuple[int, ...]:
         unit = box_shape(next(self.volume.native_blocks()))
@@ -66,9 +79,11 @@ class Reduced:
         for n, u, f, letter in zip(self.shape, unit, self._factor, self.volume.axes, strict=True):
             wanted = _SIDE * f if letter in "ZYX" else 1
             tile.append(min(n, max(1, -(-max(1, -(-wanted // u)) * u // f))))
+        whole = math.prod(min(n, -(-u // f)) for n, u, f in zip(self.shape, unit, self._factor, strict=True))
+        most = max(TILE, min(_UNIT, whole * self.dtype.itemsize))
         for axis in range(len(tile) - 3, len(tile)):  # planes stay whole as long as they can
             others = math.prod(tile) // tile[axis] * self.dtype.itemsize
-            tile[axis] = min(tile[axis], max(1, TILE // others))
+            tile[axis] = min(tile[axis], max(1, most // others))
         return tuple(tile)
 
     def read(self, box: Box) -> Array:
@@ -78,7 +93,7 @@ class Reduced:
             InputError: the file has changed, is damaged or cannot be read.
         """
         out = np.empty(box_shape(box), self.dtype)
-        touched = (range(s.start // t, -(-s.stop // t)) for s, t in zip(box, self._tile, strict=True))
+        touched = (range(s.start // t, -(-s.stop // t)) for s, t in zip(box, self.tile, strict=True))
         for key in product(*touched):
             whole = self._box(key)
             part = overlap(whole, box)
@@ -87,7 +102,7 @@ class Reduced:
         return out
 
     def _box(self, key: tuple[int, ...]) -> Box:
-        return tuple(slice(i * t, min((i + 1) * t, n)) for i, t, n in zip(key, self._tile, self.shape, strict=True))
+        return tuple(slice(i * t, min((i + 1) * t, n)) for i, t, n in zip(key, self.tile, self.shape, strict=True))
 
     def _get(self, key: tuple[int, ...]) -> Array:
         """A tile; who comes first makes it, and all others wait."""
@@ -113,7 +128,7 @@ class Reduced:
 
     def _forget(self) -> None:
         for key, future in list(self._tiles.items()):
-            if self._kept <= self._cache:
+            if self._kept <= self.cache:
                 return
             if future.done():
                 self._kept -= future.result().nbytes

@@ -57,10 +57,10 @@ def registered_volume(
     check_source(volume, transform, resolution_um, labels=labels)
     back = transform.inverse()
     target = _target(volume, transform, resolution_um, crop=crop)
-    footprint = _footprint(volume, transform, back, resolution_um)
-    number, factor = _level(volume, footprint)
+    spread = _spread(volume, transform, back, resolution_um)
+    number, factor = _level(volume, np.sqrt(np.square(spread).sum(axis=1)))
     factor = (1, 1, 1) if labels else factor
-    pixels = ResampledPixels(volume, number, factor, back, target, labels=labels)
+    pixels = ResampledPixels(volume, number, factor, back, target, spread, labels=labels)
     how = {
         "source_frame": transform.source,
         "transform": digest_of(transform),
@@ -206,8 +206,8 @@ def _target(volume: Volume, transform: Transform, resolution_um: float, *, crop:
     return Target(transform.target, resolution_um, _three(first), _three(last - first))
 
 
-def _footprint(volume: Volume, transform: Transform, back: Transform, resolution_um: float) -> Points:
-    """How many source voxels a target voxel spans, (3,) along the axes of the source's array.
+def _spread(volume: Volume, transform: Transform, back: Transform, resolution_um: float) -> Points:
+    """How many source voxels a step to the next target voxel takes, (3, 3): axis of the source, axis of the target.
 
     Raises:
         InputError: the transform folds: a point of the image does not come back to where it was.
@@ -226,9 +226,9 @@ def _footprint(volume: Volume, transform: Transform, back: Transform, resolution
         )
     half = resolution_um / 2
     moves = [placed(back, there + half * axis) - placed(back, there - half * axis) for axis in np.eye(3)]
-    spans = np.sqrt(np.sum(np.square(moves), axis=0))[:, order] / size
+    spans = np.abs(np.array(moves))[array_order(transform.target)][:, :, order] / size
     with np.errstate(all="ignore"):
-        found: Points = np.nan_to_num(np.nanmedian(spans, axis=0), nan=1.0)
+        found: Points = np.nan_to_num(np.nanmedian(spans, axis=1).T, nan=1.0)
     return found
 
 

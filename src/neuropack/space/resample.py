@@ -49,11 +49,12 @@ class Target:
 
     def centres(self, box: Box) -> Points:
         """The centres (n, 3) of the voxels of a box, in the frame."""
-        axes = [
-            (np.arange(s.start, s.stop) + first + 0.5) * self.resolution_um
-            for s, first in zip(box, self.first, strict=True)
-        ]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        axes = [np.arange(s.start, s.stop) for s in box]
+        return self.at(np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3))
+
+    def at(self, index: npt.NDArray[Any]) -> Points:
+        """The places (n, 3) in the frame of voxels by their index (n, 3), whole numbers at the centres."""
+        grid = (index + np.array(self.first) + 0.5) * self.resolution_um
         return np.ascontiguousarray(grid[:, array_order(self.frame)])
 
 
@@ -66,10 +67,9 @@ class ResampledPixels:
         factor: (z, y, x), voxels of that level to average.
         back: from the target frame to the source's.
         target: the grid.
+        spread: (3, 3), voxels of the source along each of its axes that a step along each target axis takes.
         labels: nearest neighbour, and nothing but.
     """
-
-    cheap_parts = True  # the tiles of the source are kept: nothing is gained by whole blocks
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class ResampledPixels:
         factor: tuple[int, int, int],
         back: Transform,
         target: Target,
+        spread: Points,
         *,
         labels: bool,
     ) -> None:
@@ -88,6 +89,7 @@ class ResampledPixels:
         level, _ = geometry(volume.level(number))
         self._fine = np.round(level / size) * size  # exact, whatever the numbers of the pyramid
         self._step = self._fine * factor
+        self._part, self._whole = _parts(self._source, spread * (size / self._step)[:, None], target.shape)
         self._threads = min(_AT_ONCE, os.cpu_count() or 1)
         self._turn = threading.Semaphore(self._threads)
 
@@ -96,15 +98,30 @@ class ResampledPixels:
         """Tiles of the source, and a region and its points for each thread."""
         return self._source.overhead_bytes + self._threads * 3 * REGION
 
+    @property
+    def cheap_parts(self) -> bool:
+        """True where all tiles of the source are kept: then nothing is gained by whole blocks."""
+        return self._source.fits
+
     def read(self, box: Box, out: Array | None = None) -> Array:
         """The pixels of a box, a few at a time."""
         if out is None:
             out = np.empty(box_shape(box), self._volume.dtype)
         lead, whole = box[:-3], box[-3:]
-        for part in _cut(whole, _SIDE):
+        for part in self._ordered(whole):
             with self._turn:
                 self._fill(lead, part, out[(slice(None),) * len(lead) + relative(part, whole)])
         return out
+
+    def _ordered(self, box: Box) -> list[Box]:
+        """The parts of a box, those behind one another that need the same tiles of the source."""
+        parts = list(_cut(box, self._part))
+        if len(parts) == 1 or self._source.fits:
+            return parts
+        middles = np.array([[(s.start + s.stop - 1) / 2 for s in part] for part in parts])
+        at = placed(self._back, self._target.at(middles))[:, array_order(self._back.target)] - self._corner
+        tiles = np.floor(np.nan_to_num(at) / self._step / self._source.tile[-3:])
+        return [parts[i] for i in np.lexsort(tiles.T[::-1])]
 
     def _fill(self, lead: Box, part: Box, out: Array) -> None:
         points = placed(self._back, self._target.centres(part))
@@ -141,10 +158,10 @@ class ResampledPixels:
                 out[each][inside] = _linear(region[each], index - low, out.dtype)
 
     def native_blocks(self) -> Iterator[Box]:
-        """Cubes of the target."""
+        """Boxes of the target that need whole tiles of the source."""
         lead = [range(n) for n in self._volume.shape[:-3]]
         for first in product(*lead):
-            for part in _cut(tuple(slice(0, n) for n in self._target.shape), _SIDE):
+            for part in _cut(tuple(slice(0, n) for n in self._target.shape), self._whole):
                 yield (*(slice(i, i + 1) for i in first), *part)
 
     def close(self) -> None:
@@ -170,7 +187,43 @@ def geometry(volume: Volume) -> tuple[Points, Points]:
     return size, np.array([v or 0.0 for v in volume.origin_um]) - size / 2
 
 
-def _cut(box: Box, side: int) -> Iterator[Box]:
-    starts = (range(s.start, s.stop, side) for s in box)
+def _parts(
+    source: Reduced, spread: Points, shape: tuple[int, int, int]
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The target voxels to work on at one time: such as need few tiles of the source; and as many as share these.
+
+    Args:
+        source: what is read.
+        spread: (3, 3), its bins along each axis that a step along each target axis takes.
+        shape: of the target.
+    """
+    tile, counts = np.array(source.tile[-3:]), -(-np.array(source.shape[-3:]) // source.tile[-3:])
+    side = np.array([_SIDE] * 3)
+
+    def touched(side: npt.NDArray[np.int64]) -> Points:
+        found: Points = np.minimum(counts, np.floor(spread @ side / tile) + 2)
+        return found
+
+    def few(side: npt.NDArray[np.int64]) -> bool:
+        return bool(touched(side).prod() * source.tile_bytes <= source.cache / 2)
+
+    while not few(side) and (side > 1).any():
+        axis = np.argmax(np.where((spread * side)[:, side > 1].any(axis=1), touched(side), 0))
+        along = int(np.argmax(np.where(side > 1, spread[axis] * side, -1)))
+        side[along] = max(1, side[along] // 2)
+    for along in (2, 1, 0):
+        while True:
+            wider = side * np.where(np.arange(3) == along, 2, 1)
+            if side[along] >= shape[along] or wider.prod() > _SIDE**3 or not few(wider):
+                break
+            side = wider
+    main = np.argmax(spread, axis=0)  # the axis of the source that a target axis goes along
+    whole = [n if counts[axis] == 1 else s for n, s, axis in zip(shape, side.tolist(), main, strict=True)]
+    a, b, c = (int(n) for n in side)
+    return (a, b, c), (whole[0], whole[1], whole[2])
+
+
+def _cut(box: Box, sides: tuple[int, int, int]) -> Iterator[Box]:
+    starts = (range(s.start, s.stop, side) for s, side in zip(box, sides, strict=True))
     for corner in product(*starts):
-        yield tuple(slice(c, min(c + side, s.stop)) for c, s in zip(corner, box, strict=True))
+        yield tuple(slice(c, min(c + n, s.stop)) for c, n, s in zip(corner, sides, box, strict=True))
