@@ -337,7 +337,8 @@ def test_twice_other_settings_and_other_processes(tmp_path: Path) -> None:
     made = registered_volume(volume, shifted(), 25)
     assert convert(made, [out]).status == "written"
     assert convert(registered_volume(volume, shifted(), 25), [out]).status == "up to date"
-    moved = registered_volume(volume, shifted(ap=1000.5), 25)  # the same grid, other pixels
+    moved = registered_volume(volume, shifted(linear=SWAP * 0.99), 25)  # the same grid, perhaps other pixels
+    assert (moved.shape, moved.origin_um) == (made.shape, made.origin_um)
     with pytest.raises(UsageError, match="other settings"):
         convert(moved, [out])
     assert convert(moved, [out], overwrite=True).status == "written"
