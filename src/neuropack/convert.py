@@ -365,6 +365,12 @@ def _opens(volume: Volume, source: dict[str, Any]) -> Callable[[], Volume]:
             file=volume.path,
             fix="write it to a file first, or do the work in threads",
         )
+    if volume.made_by:
+        raise UsageError(
+            "is made here from its file, which other processes would read as it stands",
+            file=volume.path,
+            fix="do the work in threads",
+        )
     path, dtype = volume.path.absolute(), volume.dtype.str
     return partial(reopen, path, volume.scene, volume.native_axes, volume.native_shape, dtype, source)
 

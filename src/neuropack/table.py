@@ -195,6 +195,23 @@ class TypedTable:
             writer.writerow([cells.get(place, cell) for place, cell in enumerate(row)])
         return out.getvalue()
 
+    def has(self, *columns: str) -> bool:
+        """Whether it has all of these columns."""
+        return {word.strip() for word in self.header}.issuperset(columns)
+
+    def with_columns(self, drop: Sequence[str], columns: Sequence[str], values: npt.NDArray[np.float64]) -> str:
+        """The text of the table with some columns in the place of others; every other cell stays as it is."""
+        gone = {place for place, word in enumerate(self.header) if word.strip() in (*drop, *columns)}
+        out = io.StringIO()
+        writer = csv.writer(out, delimiter=self.mark, lineterminator="\n")
+        new = [list(columns), *([f"{number:.3f}" for number in row] for row in values.tolist())]
+        for row, cells in zip([self.header, *(row for _, row in self.rows)], new, strict=True):
+            filled = row + [""] * (len(self.header) - len(row))
+            kept = [[] if place in gone else [cell] for place, cell in enumerate(filled)]
+            kept[min(gone)] = cells
+            writer.writerow([cell for group in kept for cell in group])
+        return out.getvalue()
+
     def _places(self, columns: Sequence[str]) -> list[int]:
         found = [word.strip() for word in self.header]
         missing = [column for column in columns if column not in found]

@@ -106,7 +106,11 @@ class Volume:
         voxel_size_um: (z, y, x) in micrometre.
         channels: one per channel; filled up with empty ones where the file describes fewer.
         times_s: the time of each frame in seconds from the first, where the file states it.
-        origin_um: stage position (z, y, x) of the first voxel's centre, micrometre.
+        origin_um: position (z, y, x) of the first voxel's centre, micrometre: of the stage, or in `frame`.
+        frame: the frame in which the image lies, such as ``AllenCCFv3``: there z, y, x are AP, DV, LR. None where
+            that is no other than its own.
+        labels: True where the file says that its values are labels.
+        made_by: what was done to the pixels of the file, where these are others; all that decides their values.
         acquired: start of the acquisition, ISO 8601, with a zone only where the file states one.
         instrument: the microscope.
         levels: the coarser levels of a pyramid, each a Volume; empty where there are none.
@@ -124,6 +128,9 @@ class Volume:
     channels: tuple[Channel, ...] = ()
     times_s: tuple[float, ...] | None = None
     origin_um: VoxelSize = (None, None, None)
+    frame: str | None = None
+    labels: bool = False
+    made_by: Mapping[str, Any] = field(default_factory=dict)
     acquired: str | None = None
     instrument: Instrument = field(default_factory=Instrument)
     levels: tuple[Volume, ...] = ()
@@ -438,6 +445,9 @@ class Volume:
             "instrument": asdict(self.instrument),
             "levels": [list(level.shape) for level in (self, *self.levels)],
             "sources": dict(sources),
+            **({"frame": self.frame} if self.frame else {}),
+            **({"labels": True} if self.labels else {}),
+            **({"made_by": dict(self.made_by)} if self.made_by else {}),
         }
 
 

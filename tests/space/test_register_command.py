@@ -86,7 +86,10 @@ def test_a_skeleton_and_points_there_and_back(tmp_path: Path, capsys: pytest.Cap
     transform = ("--transform", str(out))
     capsys.readouterr()
     assert main(["map", str(tmp_path / "a.swc"), str(tmp_path / "b.swc"), *transform]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'b.swc'}: 50 nodes, stack to AllenCCFv3\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{out}: registration of neuropack; holds points of stack to AllenCCFv3",
+        f"{tmp_path / 'b.swc'}: 50 nodes, stack to AllenCCFv3",
+    ]
     mapped = read_swc(tmp_path / "b.swc", frame="AllenCCFv3")
     assert np.median(np.linalg.norm(mapped.xyz - truth(1)(xyz), axis=1)) < 15
     assert "AllenCCFv3" in (tmp_path / "b.swc").read_text()

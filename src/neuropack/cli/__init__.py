@@ -18,7 +18,8 @@ from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
 from neuropack.cli.inspect import inspect
-from neuropack.cli.register import map_, register
+from neuropack.cli.map import map_
+from neuropack.cli.register import register
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(

@@ -1,28 +1,27 @@
-"""``neuropack register`` and ``neuropack map``: a transform from landmarks, and what lies in its frame."""
+"""``neuropack register``: a transform from landmarks."""
 
 from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuropack.cli import sides
+
 if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
-    from neuropack.space.transforms import Transform
-
-_XYZ = ("x", "y", "z")
-_FIXED = ("fixed_x", "fixed_y", "fixed_z")
 
 
 def register(
     landmarks: Annotated[
         Path,
         typer.Argument(
-            metavar="LANDMARKS", readable=False, help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z."
+            metavar="LANDMARKS",
+            readable=False,
+            help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; or what BigWarp saves.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", readable=False, help="The transform, a JSON file.")],
@@ -34,6 +33,10 @@ def register(
     smoothing: Annotated[
         float, typer.Option(metavar="UM", help="Of a thin-plate spline: 0 goes through the landmarks.")
     ] = 0.0,
+    moving_voxel_size: sides.MovingVoxelSize = None,
+    fixed_voxel_size: sides.FixedVoxelSize = None,
+    moving_frame: sides.MovingFrame = None,
+    fixed_frame: sides.FixedFrame = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a transform that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
@@ -42,14 +45,19 @@ def register(
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
     status 1 where one stands out.
     """
+    from neuropack.space.formats.landmark_files import read_landmarks
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
-    from neuropack.table import read_table
 
     _free(out, overwrite=overwrite)
-    table = read_table(landmarks)
-    here, there, names = table.numbers(*_XYZ), table.numbers(*_FIXED), table.names("name")
-    found = fit(here, there, kind, moving, fixed, names=names, smoothing=smoothing)
+    pairs = read_landmarks(
+        landmarks,
+        sides.side("moving", moving, moving_voxel_size, moving_frame),
+        sides.side("fixed", fixed, fixed_voxel_size, fixed_frame),
+    )
+    for sentence in pairs.told:
+        typer.echo(f"{landmarks}: {sentence}", err=True)
+    found = fit(pairs.moving, pairs.fixed, kind, moving, fixed, names=pairs.names, smoothing=smoothing)
     write_registration(out, found.transform, {moving: "xyz"})
     typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
     return 1 if found.outliers else 0
@@ -83,65 +91,6 @@ def _text(found: Fit, out: Path) -> str:
     told = "too few landmarks to tell" if middle is None else f"median {middle:.1f}, at most {most:.1f}"
     lines.append(f"{out}: points of {record['moving']} to {record['fixed']}; leave-one-out error: {told}")
     return "\n".join(lines)
-
-
-def map_(
-    source: Annotated[
-        Path, typer.Argument(metavar="SRC", readable=False, help="SWC, or CSV or TSV with columns x, y and z.")
-    ],
-    out: Annotated[
-        Path, typer.Argument(metavar="DST", readable=False, help="The same in the other frame, of the same kind.")
-    ],
-    transform: Annotated[
-        Path, typer.Option("--transform", metavar="FILE", readable=False, help="What `register` wrote.")
-    ],
-    inverse: Annotated[bool, typer.Option("--inverse", help="The way back: from fixed to moving.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-) -> int:
-    """Put a skeleton or points into another frame."""
-    from neuropack.errors import OutputError, UsageError
-    from neuropack.space.formats.registration import read_registration
-
-    suffixes = {".swc", ".csv", ".tsv"}
-    if source.suffix.lower() not in suffixes or source.suffix.lower() != out.suffix.lower():
-        raise UsageError(
-            "cannot be mapped to that name",
-            file=source,
-            expected="SRC and DST both in .swc, .csv or .tsv",
-            found=f"{source.name} and {out.name}",
-        )
-    _free(out, overwrite=overwrite)
-    way = read_registration(transform)
-    way = way.inverse() if inverse else way
-    part = out.with_name(out.name + ".partial")
-    try:
-        told = _skeleton(source, part, way) if source.suffix.lower() == ".swc" else _points(source, part, way)
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
-    typer.echo(f"{out}: {told}, {way.source} to {way.target}")
-    return 0
-
-
-def _skeleton(source: Path, out: Path, way: Transform) -> str:
-    from neuropack.skeleton import read_swc, write_swc
-    from neuropack.space.mapping import map_skeleton
-
-    mapped = map_skeleton(read_swc(source, frame=way.source), way)
-    write_swc(out, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
-    return f"{len(mapped)} nodes"
-
-
-def _points(source: Path, out: Path, way: Transform) -> str:
-    from neuropack.table import read_table
-
-    table = read_table(source)
-    placed = way(table.numbers(*_XYZ))
-    out.write_text(table.with_numbers(_XYZ, placed), encoding="utf-8", newline="\n")
-    return f"{len(placed)} points"
 
 
 def _free(out: Path, *, overwrite: bool) -> None:

@@ -137,6 +137,7 @@ def _level(
         "voxel_size_um": voxel,
         "channels": _channels(ome),
         "times_s": times,
+        "labels": "image-label" in ome,
     }
 
 
@@ -158,6 +159,9 @@ def _ours(image: Mapping[str, Any]) -> dict[str, Any]:
         known["acquired"] = datetime.fromisoformat(image["acquired"]).isoformat()
     if image.get("times_s") is not None:
         known["times_s"] = tuple(float(t) for t in image["times_s"])
+    if image.get("frame") is not None:  # elsewhere the origin is that of the stage, which the copy does not have
+        z, y, x = (float(v) for v in image["origin_um"])
+        known |= {"frame": str(image["frame"]), "origin_um": (z, y, x)}
     return known
 
 

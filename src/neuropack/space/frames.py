@@ -113,6 +113,15 @@ def frame_of(name: str) -> Frame:
     raise UsageError("is not a frame of the atlas", expected=", ".join(FRAMES), found=name, fix="name one of these")
 
 
+def array_order(frame: str) -> list[int]:
+    """Where the axes of an array in a frame stand among its coordinates, and the other way round.
+
+    Arrays in the frames of the atlas have the order of the coordinates: AP, DV, LR. The own frame of an image has
+    x, y, z and its array z, y, x.
+    """
+    return [0, 1, 2] if frame in FRAMES else [2, 1, 0]
+
+
 def between(source: str, target: str) -> Affine:
     """The transform from one frame of the atlas to another.
 

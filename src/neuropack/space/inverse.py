@@ -55,14 +55,7 @@ class Inverse(Transform):
         Raises:
             InputError: some have no such point, or it was not found: the transform folds there.
         """
-        out = points.copy()
-        lost, worst = 0, 0.0
-        for part in slices(len(points)):
-            finite = np.isfinite(points[part]).all(axis=1)
-            solved, residual = self._solve(points[part][finite])
-            out[part][finite] = solved
-            bad = residual[residual > self.scale * _TOLERANCE]
-            lost, worst = lost + len(bad), max(worst, float(bad.max(initial=0)))
+        out, lost, worst = self._found(points)
         if lost:
             raise InputError(
                 f"the transform from {self.target} to {self.source} cannot be turned round at some points",
@@ -71,6 +64,23 @@ class Inverse(Transform):
                 fix="use the registration in the other direction, or one that does not fold",
             )
         return out
+
+    def found(self, points: Points) -> Points:
+        """The points whose images these are; nan for those that have none, or whose was not found."""
+        return self._found(points)[0]
+
+    def _found(self, points: Points) -> tuple[Points, int, float]:
+        """The same, how many were not found, and how far the image of the worst of them is off."""
+        out = points.copy()
+        lost, worst = 0, 0.0
+        for part in slices(len(points)):
+            rows = np.flatnonzero(np.isfinite(points[part]).all(axis=1))
+            solved, residual = self._solve(points[part][rows])
+            bad = residual > self.scale * _TOLERANCE
+            solved[bad] = np.nan
+            out[part][rows] = solved
+            lost, worst = lost + int(bad.sum()), max(worst, float(residual[bad].max(initial=0)))
+        return out, lost, worst
 
     def _solve(self, wanted: Points) -> tuple[Points, npt.NDArray[np.float64]]:
         """The best points found, and how far their images are off."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from neuropack.errors import UsageError
 from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import hemisphere
-from neuropack.space.transforms import Points, Transform
+from neuropack.space.frames import CCF, EXTENT_UM
+from neuropack.space.inverse import Inverse
+from neuropack.space.transforms import Chain, Points, Transform
 
 Lookup = Callable[[Points], npt.NDArray[np.integer]]
 """The region of points (n, 3) of the CCF, micrometre."""
@@ -54,6 +56,45 @@ def compartment_lengths(skeleton: Skeleton) -> dict[str, float]:
     lengths = np.linalg.norm(skeleton.xyz[edges[:, 0]] - skeleton.xyz[edges[:, 1]], axis=1)
     names = compartment(skeleton.type[edges[:, 0]])
     return {name: float(lengths[names == name].sum()) for name in ("axon", "dendrite", "other")}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """How many points a transform takes out of the CCF, and whether the other direction would not.
+
+    Attributes:
+        count: of those outside.
+        total: of all.
+        inverse_inside: how many of all the inverse of the transform takes into the CCF.
+    """
+
+    count: int
+    total: int
+    inverse_inside: int
+
+    @property
+    def most(self) -> bool:
+        """True where more than half lie outside."""
+        return 2 * self.count > self.total
+
+
+def outside_ccf(points: Points, transform: Transform) -> Outside | None:
+    """Where a transform takes points (n, 3) of its source frame; None where its target is not the CCF."""
+    if transform.target != CCF or not len(points):
+        return None
+    lost = len(points) - _inside_ccf(transform(points))
+    return Outside(lost, len(points), _inside_ccf(placed(transform.inverse(), points)) if lost else 0)
+
+
+def placed(way: Transform, points: Points) -> Points:
+    """The images of points, nan for those that have none: far outside of the image a transform may fold."""
+    for step in way.steps if isinstance(way, Chain) else (way,):
+        points = step.found(points) if isinstance(step, Inverse) else step(points)
+    return points
+
+
+def _inside_ccf(points: Points) -> int:
+    return int(((points >= 0) & (points <= EXTENT_UM)).all(axis=1).sum())
 
 
 def lengths_by_region(

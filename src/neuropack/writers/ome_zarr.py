@@ -374,9 +374,12 @@ class OmeZarrSink:
         zyx = self.encoder.spatial(tuple(zip(self._spacing, level.factor, strict=True)))
         scale = lead + [s * f for s, f in zyx]
         transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-        if any(f > 1 for f in level.factor):
-            # the origin is the centre of the first voxel; a binned voxel's centre lies (f - 1) / 2 further in
-            shift = [0.0] * len(lead) + [(f - 1) / 2 * s for s, f in zyx]
+        # The origin is the centre of the first voxel, and what is said of one that lies in a frame: where that is.
+        origin = self.encoder.spatial(self.volume.origin_um if self.volume.frame else (0.0, 0.0, 0.0))
+        if self.volume.frame or any(f > 1 for f in level.factor):  # a binned voxel's lies (f - 1) / 2 further in
+            shift = [0.0] * len(lead) + [
+                (o or 0.0) + (f - 1) / 2 * s for o, (s, f) in zip(origin, zyx, strict=True)
+            ]
             transforms.append({"type": "translation", "translation": shift})
         return transforms
 

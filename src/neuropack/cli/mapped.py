@@ -1,0 +1,233 @@
+"""What ``neuropack map`` maps: a function for each kind of thing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuropack.errors import InputError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from neuropack.convert import Result
+    from neuropack.engine import Progress
+    from neuropack.space.mapping import Outside
+    from neuropack.space.transforms import Transform
+    from neuropack.volume import Volume
+
+_XYZ = ("x", "y", "z")
+_FRAME = re.compile(r"#\s*frame: ([^;]+); unit:")  # as neuropack's own SWC files say it
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What was mapped.
+
+    Attributes:
+        what: for a person, such as ``50 nodes``.
+        record: the same for ``--json``.
+        outside: how much of it lies outside of the CCF.
+        written: False where nothing was, for nothing of it lies in the CCF.
+    """
+
+    what: str
+    record: dict[str, Any]
+    outside: Outside | None
+    written: bool = True
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How an image is resampled, as the options say it."""
+
+    resolution_um: float
+    whole: bool
+    labels: bool
+
+
+def skeleton(source: Path, out: Path, way: Transform, *, overwrite: bool) -> Mapped:
+    """Map an SWC file."""
+    from neuropack.skeleton import read_swc, write_swc
+    from neuropack.space.mapping import map_skeleton, outside_ccf
+
+    free(out, overwrite=overwrite)
+    tree = read_swc(source, frame=_frame_of_swc(source) or way.source)
+    with beside(out) as part:
+        mapped = map_skeleton(tree, way)
+        write_swc(part, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
+    return Mapped(f"{len(mapped)} nodes", {"kind": "skeleton", "n": len(mapped)}, outside_ccf(tree.xyz, way))
+
+
+def table(
+    source: Path, out: Path, way: Transform, voxel_um: tuple[float, float, float] | None, *, overwrite: bool
+) -> Mapped:
+    """Map the points of a table, or its boxes where it has the columns of these."""
+    import numpy as np
+
+    from neuropack.space.boxes import MICROMETRES, VOXELS, from_voxels, map_boxes
+    from neuropack.space.formats.files import parsing
+    from neuropack.space.mapping import outside_ccf
+    from neuropack.table import read_table
+
+    free(out, overwrite=overwrite)
+    read = read_table(source)
+    if read.has(*MICROMETRES):
+        boxes = read.numbers(*MICROMETRES)
+    elif read.has(*VOXELS):
+        if voxel_um is None:
+            raise UsageError(
+                "has boxes in voxels, and nothing says how large a voxel is",
+                file=source,
+                expected=f"columns {', '.join(MICROMETRES)}, or the voxel size of the image",
+                fix="give it with --voxel-size z,y,x (in micrometre)",
+            )
+        indices = read.numbers(*VOXELS)
+        broken = np.flatnonzero((indices != np.floor(indices)).any(axis=1))
+        if len(broken):
+            raise InputError(
+                "a box does not end between voxels",
+                file=source,
+                where=f"line {read.rows[broken[0]][0]}",
+                expected="whole numbers: from the first voxel to the one behind the last",
+                found=", ".join(f"{v:g}" for v in indices[broken[0]]),
+            )
+        boxes = from_voxels(indices, voxel_um, way.source)
+    else:
+        points = read.numbers(*_XYZ)
+        with beside(out) as part:
+            part.write_text(read.with_numbers(_XYZ, way(points)), encoding="utf-8", newline="\n")
+        return Mapped(f"{len(points)} points", {"kind": "points", "n": len(points)}, outside_ccf(points, way))
+    with parsing(source, "a table of boxes"):
+        text = read.with_columns(VOXELS, MICROMETRES, map_boxes(boxes, way))
+    with beside(out) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+    middles = (boxes[:, :3] + boxes[:, 3:]) / 2
+    return Mapped(f"{len(boxes)} boxes", {"kind": "boxes", "n": len(boxes)}, outside_ccf(middles, way))
+
+
+def image(
+    volume: Volume,
+    out: Path,
+    way: Transform,
+    grid: Grid,
+    *,
+    overwrite: bool,
+    memory: int | None,
+    tell: Progress | None,
+) -> Mapped:
+    """Resample an image into an OME-Zarr, with its sidecar beside it where it lies in the CCF."""
+    from neuropack.convert import convert
+    from neuropack.space.frames import CCF
+    from neuropack.space.mapping import outside_ccf
+    from neuropack.space.registered import check_source, lattice_um, registered_sidecar, registered_volume
+
+    labels = grid.labels or volume.labels
+    kind = "labels" if labels else "image"
+    check_source(volume, way, grid.resolution_um, labels=labels)
+    inside = outside_ccf(lattice_um(volume), way)
+    if inside and inside.count == inside.total:
+        return Mapped("nothing", {"kind": kind}, inside, written=False)
+    made = registered_volume(volume, way, grid.resolution_um, labels=grid.labels, crop=not grid.whole)
+    sidecar = out.with_name(out.name.removesuffix(".ome.zarr") + ".json")
+    text = ""
+    if made.frame == CCF:
+        text = json.dumps(registered_sidecar(made), indent=2) + "\n"
+        _ours(sidecar, text, overwrite=overwrite)
+    result = convert(made, [out], labels=made.labels, overwrite=overwrite, memory=memory, progress=tell)
+    if text and not (sidecar.is_file() and sidecar.read_text(encoding="utf-8") == text):
+        with beside(sidecar) as part:
+            part.write_text(text, encoding="utf-8", newline="\n")
+    shape = " x ".join(map(str, made.size_zyx))
+    return Mapped(
+        f"{kind} of {shape} voxels of {grid.resolution_um:g} um, {result.status}",
+        _image_record(made, kind, result, sidecar if text else None),
+        inside,
+    )
+
+
+def _image_record(made: Volume, kind: str, result: Result, sidecar: Path | None) -> dict[str, Any]:
+    from neuropack.space.resample import geometry
+
+    size, corner = geometry(made)
+    return {
+        "kind": kind,
+        "status": result.status,
+        "shape": list(made.shape),
+        "voxel_size_um": size.tolist(),
+        "corner_um": corner.tolist(),
+        "made_by": dict(made.made_by),
+        "sidecar": str(sidecar) if sidecar else None,
+    }
+
+
+def in_frame(volume: Volume, frame: str | None) -> Volume:
+    """An image of which the user says in which frame it lies; its corner is the origin there.
+
+    Raises:
+        UsageError: the image says that it lies in another.
+    """
+    if frame is None or frame == volume.frame:
+        return volume
+    if volume.frame:
+        raise UsageError(f"lies in {volume.frame}", file=volume.path, found=f"--frame {frame}")
+    volume.require_voxel_size()
+    z, y, x = (None if v is None else v / 2 for v in volume.voxel_size_um)
+    return replace(volume, frame=frame, origin_um=(z, y, x), user=volume.user | {"frame"})
+
+
+def free(out: Path, *, overwrite: bool) -> None:
+    """See that a file may be written.
+
+    Raises:
+        UsageError: it is there already.
+    """
+    if out.exists() and not overwrite:
+        raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
+
+
+def _ours(sidecar: Path, text: str, *, overwrite: bool) -> None:
+    """See that no other file than an earlier sidecar is where the sidecar goes.
+
+    Raises:
+        UsageError: one is.
+    """
+    if not sidecar.exists():
+        return
+    there = sidecar.read_text(encoding="utf-8", errors="replace")
+    if there == text or (overwrite and '"SpatialReference"' in there):
+        return
+    raise UsageError(
+        "is there already, where the sidecar of the image goes",
+        file=sidecar,
+        fix="name another destination"
+        + ("" if overwrite else ", or add --overwrite to replace an earlier sidecar"),
+    )
+
+
+@contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A name to fill beside the final one, which it gets at the end; nothing stays behind."""
+    part = out.with_name(out.name + ".partial")
+    try:
+        yield part
+        part.replace(out)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _frame_of_swc(source: Path) -> str | None:
+    """The frame that a comment on top of the file names."""
+    with suppress(OSError), source.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.startswith("#"):
+                break
+            if match := _FRAME.match(line):
+                return match[1].strip()
+    return None
