@@ -1,4 +1,4 @@
-"""``neuropack register`` and ``neuropack map``: a transform from landmarks, and what lies in its frame."""
+"""``neuropack register`` and ``neuropack map``: a transform from landmarks or images, and its use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from neuropack.cli import images
 
 if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
@@ -22,37 +24,84 @@ def register(
     landmarks: Annotated[
         Path,
         typer.Argument(
-            metavar="LANDMARKS", readable=False, help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z."
+            metavar="SRC", readable=False, help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; or an image."
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", readable=False, help="The transform, a JSON file.")],
     kind: Annotated[
-        Literal["rigid", "similarity", "affine", "thin_plate"], typer.Option(help="Kind of transform.")
-    ] = "affine",
+        Literal["rigid", "similarity", "affine", "thin_plate", "bspline"] | None,
+        typer.Option(help="Kind of transform (default: affine; of an image bspline)."),
+    ] = None,
     moving: Annotated[str, typer.Option(metavar="NAME", help="Frame of x, y, z; micrometre.")] = "stack",
     fixed: Annotated[str, typer.Option(metavar="NAME", help="Frame of fixed_x, fixed_y, fixed_z.")] = "AllenCCFv3",
     smoothing: Annotated[
         float, typer.Option(metavar="UM", help="Of a thin-plate spline: 0 goes through the landmarks.")
     ] = 0.0,
+    template: images.Template = None,
+    orientation: images.Orientation = None,
+    initial: images.Initial = None,
+    channel: images.Channel = None,
+    scene: images.Scene = None,
+    axes: images.Axes = None,
+    voxel_size: images.VoxelSize = None,
+    annotation: images.AnnotationFile = None,
+    report: images.Report = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a transform that is there.")] = False,
+    show: images.Show = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Fit a transform of points to landmarks, and say how far each landmark can be trusted.
+    """Fit a transform of points to landmarks, or register an image to the standard brain.
 
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
-    status 1 where one stands out.
+    status 1 where one stands out, where the similarity of the images did not rise, or where space is folded.
     """
     from neuropack.cli.points import read_table
+    from neuropack.errors import UsageError
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
 
-    _free(out, overwrite=overwrite)
+    options = images.Options(
+        template, orientation, initial, channel, scene, axes, voxel_size, annotation, report, show
+    )
+    for file in (out, report):
+        if file is not None:
+            _free(file, overwrite=overwrite)
+    if _is_image(landmarks, kind, fixed, smoothing):
+        return images.register_image(
+            landmarks, out, "affine" if kind == "affine" else "bspline", moving, options, as_json=as_json
+        )
+    options.refuse_for_landmarks()
+    chosen_kind = kind or "affine"
+    if chosen_kind == "bspline":
+        raise UsageError("a B-spline is fitted to an image, not to landmarks", fix="take --kind thin_plate")
     table = read_table(landmarks)
     here, there, names = table.numbers(*_XYZ), table.numbers(*_FIXED), table.names("name")
-    found = fit(here, there, kind, moving, fixed, names=names, smoothing=smoothing)
+    found = fit(here, there, chosen_kind, moving, fixed, names=names, smoothing=smoothing)
     write_registration(out, found.transform, {moving: "xyz"})
+    if report is not None:
+        from neuropack.page.registration import write_landmark_page
+
+        standard = images.template_for_landmarks(options) if fixed == "AllenCCFv3" else None
+        write_landmark_page(report, found, here, there, standard, landmarks.name, chosen_kind)
     typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
     return 1 if found.outliers else 0
+
+
+def _is_image(source: Path, kind: str | None, fixed: str, smoothing: float) -> bool:
+    """Whether an image is to be registered; the options of landmarks are not for it."""
+    from neuropack.errors import UsageError
+    from neuropack.process.coarse import is_image
+
+    if not is_image(source):
+        return False
+    if kind not in (None, "affine", "bspline") or fixed != "AllenCCFv3" or smoothing:
+        raise UsageError(
+            "is an image, which is registered to the standard brain",
+            file=source,
+            expected="--kind affine or bspline, and neither --fixed nor --smoothing",
+            fix="leave these out",
+        )
+    return True
 
 
 def _record(found: Fit) -> dict[str, Any]:

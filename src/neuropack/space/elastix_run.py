@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from neuropack.space.transforms import Transform
 
 _COARSEST_UM = 400  # voxel size at which the search begins
 _NODES_EVERY = 8  # voxels between the nodes at which elastix is told the first placement
+_BEFORE: Final = "InitialTransformParameterFileName"
 _COMMON: Final = {
     "Registration": "MultiResolutionRegistration",
     "FixedImagePyramid": "FixedSmoothingImagePyramid",
@@ -58,8 +60,7 @@ def library() -> Any:
         UsageError: it is not installed.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of SWIG's types, on Python 3.12 and later
+        with _quietly():
             import itk
 
             itk.ElastixRegistrationMethod  # noqa: B018 - loads the modules behind it
@@ -92,7 +93,23 @@ def run_elastix(
         InputError: elastix gives up, mostly because the images do not overlap.
         UsageError: it is not installed.
     """
-    itk = library()
+    with _quietly():
+        maps = _run(library(), stack, template, placed, stages, spacing_um)
+    return _read([m for m in maps if m["Transform"][0] != "ExternalTransform"], middle, placed.target)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """SWIG warns of its own types when one is first used; made an error there, it ends the process."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _run(
+    itk: Any, stack: Raster, template: Raster, placed: Transform, stages: Sequence[str], spacing_um: float
+) -> list[dict[str, Sequence[str]]]:
+    """The maps of parameters of all transforms, the first placement among them."""
     scalar = itk.Image[itk.F, 3]
     job = itk.ElastixRegistrationMethod[scalar, scalar].New()
     job.SetFixedImage(_image(itk, stack))
@@ -116,8 +133,7 @@ def run_elastix(
             fix="see that the orientation is right; a part of a brain needs --initial, a transform from landmarks",
         ) from error
     found = job.GetTransformParameterObject()
-    maps = [dict(found.GetParameterMap(i)) for i in range(found.GetNumberOfParameterMaps())]
-    return _read([m for m in maps if m["Transform"][0] != "ExternalTransform"], middle, placed.target)
+    return [dict(found.GetParameterMap(i)) for i in range(found.GetNumberOfParameterMaps())]
 
 
 def _settings(stage: str, levels: int, spacing_um: float) -> dict[str, list[str]]:
@@ -161,7 +177,9 @@ def _read(maps: Sequence[Mapping[str, Sequence[str]]], source: str, target: str)
         path = before = None
         for number, one in enumerate(maps):
             path = Path(folder) / f"TransformParameters.{number}.txt"
-            words = dict(one) | {"InitialTransformParameterFileName": [before.name if before else "NoInitialTransform"]}
+            words = dict(one) | {
+                "InitialTransformParameterFileName": [before.name if before else "NoInitialTransform"]
+            }
             lines = [" ".join([key, *(f'"{v}"' for v in values)]) for key, values in words.items() if values]
             path.write_text("".join(f"({line})\n" for line in lines), encoding="utf-8")
             before = path

@@ -81,7 +81,8 @@ def _centre(raster: Raster) -> Points:
     tissue = raster.tissue()
     sums = [tissue.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
     index = [float((counts * np.arange(len(counts))).sum() / counts.sum()) for counts in sums]
-    return raster.position([index])[0]
+    centre: Points = raster.position([index])[0]
+    return centre
 
 
 def register_images(
@@ -164,9 +165,7 @@ def _renamed(first: Transform) -> Transform:
     return first.then(Affine.identity(first.target, PLACED))
 
 
-def _judged(
-    stack: Raster, template: Raster, first: Transform, transform: Transform, kind: ImageKind
-) -> ImageFit:
+def _judged(stack: Raster, template: Raster, first: Transform, transform: Transform, kind: ImageKind) -> ImageFit:
     low, high = stack.window
     # with repeats left out: a choice without any would list all voxels
     everywhere = np.unique(np.random.default_rng(0).integers(0, stack.values.size, _SAMPLES))
@@ -176,13 +175,12 @@ def _judged(
     before, after = (
         similarity(values, np.minimum(template.sample(way(points)), ceiling)) for way in (first, transform)
     )
-    tissue = points[stack.tissue()[tuple(index.T)]]
+    tissue = points[stack.body()[tuple(index.T)]]
     moved = float(np.median(np.linalg.norm(transform(tissue) - first(tissue), axis=1)))
     changes = jacobian(transform, tissue, stack.voxel_um)
     problems = []
     if (
-        after.mutual_information < before.mutual_information * _RISE
-        and moved > _STILL * max(template.voxel_um)
+        after.mutual_information < before.mutual_information * _RISE and moved > _STILL * max(template.voxel_um)
     ) or after.mutual_information < before.mutual_information / _RISE:
         problems.append(
             f"the similarity did not rise: mutual information {before.mutual_information:.3f} before and "

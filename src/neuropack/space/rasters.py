@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 _BRIGHTEST = 99.5  # percentile: what is above are the few bright neurons, not the tissue
 _BINS = 32
+_AROUND, _ENOUGH = 7, 0.3  # voxels, and how much of them
 _JACOBIAN_STEP = 0.25  # voxels, to either side
 
 
@@ -95,6 +96,12 @@ class Raster:
         best = np.flatnonzero(np.nan_to_num(between) >= np.nanmax(between) * (1 - 1e-9))
         return np.asarray(self.values > edges[1:][best].mean())
 
+    def body(self) -> npt.NDArray[np.bool_]:
+        """The tissue with the dark places in it: which voxels have enough of it around them."""
+        from scipy.ndimage import uniform_filter
+
+        return np.asarray(uniform_filter(self.tissue().astype(np.float32), _AROUND) > _ENOUGH)
+
 
 def stack_raster(values: npt.NDArray[Any], voxel_zyx_um: tuple[float, float, float], name: str = "image") -> Raster:
     """An array (z, y, x) as an image in the frame of its stack: x, y, z from the corner of the first voxel."""
@@ -166,14 +173,16 @@ class Jacobian:
     folded_percent: float
 
 
-def determinants(transform: Transform, points: Points, step: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Determinants of the derivative at points (n, 3), by differences over a step (3,) to either side.
+def determinants(transform: Transform, points: Points, step_um: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Determinants of the derivative at points (n, 3), by differences over `step_um` (3,) to either side.
 
     Positive means: as the most points have it. A stack whose axes are mirrored against the atlas mirrors all of
     them, which is no fold.
     """
-    h = np.broadcast_to(np.asarray(step, np.float64), (3,))
-    columns = [(transform(points + h * e) - transform(points - h * e)) / (2 * h[k]) for k, e in enumerate(np.eye(3))]
+    h = np.broadcast_to(np.asarray(step_um, np.float64), (3,))
+    columns = [
+        (transform(points + h * e) - transform(points - h * e)) / (2 * h[k]) for k, e in enumerate(np.eye(3))
+    ]
     found = np.linalg.det(np.stack(columns, axis=-1))
     return np.asarray(-found if np.median(found) < 0 else found, np.float64)
 
