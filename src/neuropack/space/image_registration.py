@@ -64,13 +64,7 @@ def placed_by_centres(stack: Raster, template: Raster, orientation: str, source:
     Raises:
         UsageError: these are no three letters, one of each pair.
     """
-    letters = orientation.strip().upper()
-    if len(letters) != 3 or [sum(c in pair for c in letters) for pair in ("AP", "SI", "LR")] != [1, 1, 1]:
-        raise UsageError(
-            "is no orientation",
-            expected="the directions in which z, y and x grow, one letter of each pair AP, SI, LR, such as SPR",
-            found=orientation,
-        )
+    letters = _letters(orientation)
     turned = turn(source, CCF, letters[::-1], "PIR", into_unit="um")
     shift = _centre(template) - turned(_centre(stack))
     return Affine(source, CCF, np.column_stack([turned.matrix[:, :3], shift]))
@@ -118,7 +112,8 @@ def register_images(
     """
     if kind not in get_args(ImageKind):
         raise UsageError("is no kind of registration", expected=", ".join(get_args(ImageKind)), found=str(kind))
-    first = _first(stack, template, orientation, initial, source)
+    check_placement(orientation, initial, source, stack.name)
+    first = initial or placed_by_centres(stack, template, orientation or "", source)
     library()  # before anything that takes time
     stages = ["affine"] if kind == "affine" else ["affine", "bspline"]
     if progress:
@@ -130,25 +125,43 @@ def register_images(
     return _judged(stack, template, first, transform, kind)
 
 
-def _first(
-    stack: Raster, template: Raster, orientation: str | None, initial: Transform | None, source: str
-) -> Transform:
+def check_placement(orientation: str | None, initial: Transform | None, source: str, name: str) -> None:
+    """See that one thing says how a stack lies, before anything of it is read.
+
+    Args:
+        orientation, initial: as for `register_images`.
+        source: name of the stack's frame.
+        name: of the stack, for the message.
+
+    Raises:
+        UsageError: nothing says it, both do, the letters are none, or the transform is between other frames.
+    """
     if (orientation is None) == (initial is None):
         raise UsageError(
             "nothing says how the stack lies in the brain" if initial is None else "its place is stated twice",
-            file=stack.name,
+            file=name,
             expected="either the directions of its axes (--orientation) or a first placement (--initial)",
             fix="give --orientation with the directions in which z, y and x grow, such as SPR",
         )
-    if initial is None:
-        return placed_by_centres(stack, template, orientation or "", source)
-    if (initial.source, initial.target) != (source, CCF):
+    if orientation is not None:
+        _letters(orientation)
+    if initial is not None and (initial.source, initial.target) != (source, CCF):
         raise UsageError(
             "the first placement is between other frames",
             expected=f"from {source} to {CCF}",
             found=f"from {initial.source} to {initial.target}",
         )
-    return initial
+
+
+def _letters(orientation: str) -> str:
+    letters = orientation.strip().upper()
+    if len(letters) != 3 or [sum(c in pair for c in letters) for pair in ("AP", "SI", "LR")] != [1, 1, 1]:
+        raise UsageError(
+            "is no orientation",
+            expected="the directions in which z, y and x grow, one letter of each pair AP, SI, LR, such as SPR",
+            found=orientation,
+        )
+    return letters
 
 
 def _joined(first: Transform, found: Transform) -> Transform:
