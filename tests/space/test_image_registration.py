@@ -128,7 +128,8 @@ def test_a_bent_first_placement_goes_before_what_elastix_found(small: Raster) ->
 
 def test_a_stack_may_be_bright_where_the_template_is_dark(small: Raster) -> None:
     stack = warped(small, bent(3, 100.0), voxel_zyx_um=(200, 200, 200))
-    inverted = replace(stack, values=np.where(stack.values > 100, 260 - 0.8 * stack.values, stack.values).astype("f4"))
+    values = np.where(stack.values > 100, 260 - 0.8 * stack.values, stack.values).astype("f4")
+    inverted = replace(stack, values=values)
     found = registered(inverted, small, "bspline")
     assert np.median(stack.error(found.transform)) < 0.3 * VOXEL
 
