@@ -226,7 +226,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda p: text(tiff_of(p, compression="zlib"), tiff_of(p, compression="zlib").read_bytes()[:900]),
         "TIFF|decoded|no volume",
     ),
-    "text": (lambda p: text(p, b"some text"), "no annotation that neuropack reads"),
+    "text": (lambda p: text(p, b"some text"), "no volume of the CCF that neuropack reads"),
     "nothing": (lambda p: text(p, b""), "an empty file"),
     "a folder": (lambda p: p.parent, "cannot be read"),
     "no file": (lambda p: p / "none", "cannot be read"),

@@ -50,6 +50,9 @@ def fetch(
     checksum: Annotated[
         str | None, typer.Option(metavar="HEX", help="The SHA-256 that the annotation must have.")
     ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="The average template too, to which stacks are registered.")
+    ] = False,
     show: _Show = "auto",
     as_json: _Json = False,
 ) -> int:
@@ -59,7 +62,7 @@ def fetch(
     """
     from neuropack.errors import UsageError
     from neuropack.space import fetch as job
-    from neuropack.space.atlas import GRAPH
+    from neuropack.space.atlas import GRAPH, TEMPLATES
     from neuropack.space.cache import cache_folder
 
     if resolution not in job.RESOLUTIONS:
@@ -70,6 +73,9 @@ def fetch(
         done = [job.fetch(url or job.ANNOTATION_URL + name, folder / "ccf_2017" / name, checksum, tell)]
         if url is None:
             done.append(job.fetch(job.GRAPH_URL, folder / GRAPH, progress=tell))
+        if template:
+            name = f"average_template_{resolution}.nrrd"
+            done.append(job.fetch(job.TEMPLATE_URL + name, folder / TEMPLATES / name, progress=tell))
     if as_json:
         typer.echo(json.dumps([{**vars(one), "path": str(one.path)} for one in done], indent=2))
         return 0

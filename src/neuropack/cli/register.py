@@ -1,4 +1,4 @@
-"""``neuropack register``: a transform from landmarks."""
+"""``neuropack register``: a transform from landmarks or from an image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuropack.cli import sides
+from neuropack.cli import images, sides
 
 if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
@@ -19,15 +19,16 @@ def register(
     landmarks: Annotated[
         Path,
         typer.Argument(
-            metavar="LANDMARKS",
+            metavar="SRC",
             readable=False,
-            help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; or what BigWarp saves.",
+            help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; what BigWarp saves; or an image.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", readable=False, help="The transform, a JSON file.")],
     kind: Annotated[
-        Literal["rigid", "similarity", "affine", "thin_plate"], typer.Option(help="Kind of transform.")
-    ] = "affine",
+        Literal["rigid", "similarity", "affine", "thin_plate", "bspline"] | None,
+        typer.Option(help="Kind of transform (default: affine; of an image bspline)."),
+    ] = None,
     moving: Annotated[str, typer.Option(metavar="NAME", help="Frame of x, y, z; micrometre.")] = "stack",
     fixed: Annotated[str, typer.Option(metavar="NAME", help="Frame of fixed_x, fixed_y, fixed_z.")] = "AllenCCFv3",
     smoothing: Annotated[
@@ -37,19 +38,43 @@ def register(
     fixed_voxel_size: sides.FixedVoxelSize = None,
     moving_frame: sides.MovingFrame = None,
     fixed_frame: sides.FixedFrame = None,
+    template: images.Template = None,
+    orientation: images.Orientation = None,
+    initial: images.Initial = None,
+    channel: images.Channel = None,
+    scene: images.Scene = None,
+    axes: images.Axes = None,
+    voxel_size: images.VoxelSize = None,
+    annotation: images.AnnotationFile = None,
+    report: images.Report = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a transform that is there.")] = False,
+    show: images.Show = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """Fit a transform of points to landmarks, and say how far each landmark can be trusted.
+    """Fit a transform of points to landmarks, or register an image to the standard brain.
 
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
-    status 1 where one stands out.
+    status 1 where one stands out, where the similarity of the images did not rise, or where space is folded.
     """
+    from neuropack.errors import UsageError
     from neuropack.space.formats.landmark_files import read_landmarks
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
 
-    _free(out, overwrite=overwrite)
+    options = images.Options(
+        template, orientation, initial, channel, scene, axes, voxel_size, annotation, report, show
+    )
+    for file in (out, report):
+        if file is not None:
+            _free(file, overwrite=overwrite)
+    if _is_image(landmarks, kind, fixed, smoothing):
+        return images.register_image(
+            landmarks, out, "affine" if kind == "affine" else "bspline", moving, options, as_json=as_json
+        )
+    options.refuse_for_landmarks()
+    chosen_kind = kind or "affine"
+    if chosen_kind == "bspline":
+        raise UsageError("a B-spline is fitted to an image, not to landmarks", fix="take --kind thin_plate")
     pairs = read_landmarks(
         landmarks,
         sides.side("moving", moving, moving_voxel_size, moving_frame),
@@ -57,10 +82,33 @@ def register(
     )
     for sentence in pairs.told:
         typer.echo(f"{landmarks}: {sentence}", err=True)
-    found = fit(pairs.moving, pairs.fixed, kind, moving, fixed, names=pairs.names, smoothing=smoothing)
+    here, there = pairs.moving, pairs.fixed
+    found = fit(here, there, chosen_kind, moving, fixed, names=pairs.names, smoothing=smoothing)
     write_registration(out, found.transform, {moving: "xyz"})
+    if report is not None:
+        from neuropack.page.registration import write_landmark_page
+
+        standard = images.template_for_landmarks(options) if fixed == "AllenCCFv3" else None
+        write_landmark_page(report, found, here, there, standard, landmarks.name, chosen_kind)
     typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
     return 1 if found.outliers else 0
+
+
+def _is_image(source: Path, kind: str | None, fixed: str, smoothing: float) -> bool:
+    """Whether an image is to be registered; the options of landmarks are not for it."""
+    from neuropack.errors import UsageError
+    from neuropack.process.coarse import is_image
+
+    if not is_image(source):
+        return False
+    if kind not in (None, "affine", "bspline") or fixed != "AllenCCFv3" or smoothing:
+        raise UsageError(
+            "is an image, which is registered to the standard brain",
+            file=source,
+            expected="--kind affine or bspline, and neither --fixed nor --smoothing",
+            fix="leave these out",
+        )
+    return True
 
 
 def _record(found: Fit) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def render(release: Path, out: Path, report: Report) -> str:
     stacks = facts.records(document, "image_stacks")
     side = next((px for most, px in _SIDES if len(stacks) <= most), _SIDES[-1][1])
     used, told = _atlas(release, document)
-    html: str = _template().render(
+    html: str = template("page.html.j2").render(
         version=neuropack.__version__,
         release=release.resolve().name,
         problem="; ".join(one for one in (problem, told) if one),
@@ -118,7 +118,8 @@ def render(release: Path, out: Path, report: Report) -> str:
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A template of a page; what is put into it is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -133,7 +134,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
 def _document(release: Path) -> tuple[dict[str, Any], str]:

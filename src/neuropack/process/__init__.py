@@ -1,1 +1,1 @@
-"""Preprocessing and classical segmentation. Empty so far: its issue is open."""
+"""Work on images: a channel at the voxel size of an atlas. Preprocessing and segmentation are open issues."""

@@ -10,7 +10,9 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
 from neuropack.space.annotation import Annotation
@@ -21,6 +23,8 @@ from neuropack.space.structures import Structures
 
 GRAPH: Final = "structure_graph.json"
 """The name of the structure graph that is fetched."""
+TEMPLATES: Final = "average_template"
+"""The folder of the templates that are fetched."""
 
 _TREES = ("structures.json", GRAPH, "structures.csv", "ontology.csv")
 _BRAINGLOBE = "asr"
@@ -98,10 +102,54 @@ def open_atlas(
         UsageError: the folder holds several annotations, or the version is not the one that the labels show.
     """
     found = _find(source if source is not None else _fetched())
-    labels = read_labels(found.annotation, progress)
-    annotation = Annotation(labels[:, :, ::-1] if found.mirrored else labels, found.annotation)
+    annotation = _annotation(found, progress)
     tree = read_structures(structures or found.structures or _any_tree())
     return Atlas(annotation, tree, _version(annotation, version))
+
+
+def open_annotation(source: Path | None = None, *, progress: Progress | None = None) -> Annotation:
+    """The annotation of an atlas alone, where no names of its structures are needed.
+
+    Args:
+        source: a file or a folder; what was fetched, where left out.
+        progress: told of the decoding of a large file.
+
+    Raises:
+        InputError: there is none, or it is none of the CCF.
+        UsageError: nothing is named and nothing was fetched, or the folder holds several.
+    """
+    return _annotation(_find(source if source is not None else _fetched()), progress)
+
+
+def open_template(source: Path | None = None, *, progress: Progress | None = None) -> npt.NDArray[Any]:
+    """The image of the standard brain, (AP, DV, LR).
+
+    Args:
+        source: a file that fills the CCF; what was fetched, where left out, that of 25 um before the others. One
+            of BrainGlobe begins at the right and is turned round.
+        progress: told of the decoding of a large file.
+
+    Raises:
+        UsageError: none is named and none was fetched.
+        InputError: it cannot be read, or does not fill the CCF.
+    """
+    if source is None:
+        fetched = [cache_folder() / "atlas" / TEMPLATES / f"average_template_{um}.nrrd" for um in (25, 50, 100, 10)]
+        fetched = [path for path in fetched if path.is_file()]
+        if not fetched:
+            raise UsageError(
+                "no template is named, and none has been fetched",
+                fix="name one with --template FILE, or fetch the Allen Institute's:"
+                " neuropack atlas fetch --template",
+            )
+        source = fetched[0]
+    values = read_labels(source, progress, template=True)
+    return values[:, :, ::-1] if _is_mirrored(source, "reference.tif") else values
+
+
+def _annotation(found: _Found, progress: Progress | None) -> Annotation:
+    labels = read_labels(found.annotation, progress)
+    return Annotation(labels[:, :, ::-1] if found.mirrored else labels, found.annotation)
 
 
 def _fetched() -> Path:
@@ -153,16 +201,16 @@ def _find(source: Path) -> _Found:
     return _Found(source, trees[0] if trees else None, _is_mirrored(source))
 
 
-def _is_mirrored(annotation: Path) -> bool:
-    """Whether the annotation is one of BrainGlobe, whose arrays begin at the right."""
-    metadata = annotation.parent / "metadata.json"
-    if not annotation.name.startswith("annotation.tif") or not metadata.is_file():
+def _is_mirrored(volume: Path, name: str = "annotation.tif") -> bool:
+    """Whether a volume is one of BrainGlobe, whose arrays begin at the right."""
+    metadata = volume.parent / "metadata.json"
+    if not volume.name.startswith(name) or not metadata.is_file():
         return False
     try:
         orientation = json.loads(metadata.read_text(encoding="utf-8"))["orientation"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            "does not say how the annotation beside it lies",
+            "does not say how the volume beside it lies",
             file=metadata,
             expected="the orientation of BrainGlobe",
         ) from error

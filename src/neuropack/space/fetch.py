@@ -1,4 +1,4 @@
-"""Fetching the annotation and the structure graph from the Allen Institute, once, with a checksum.
+"""Fetching the annotation, the template and the structure graph from the Allen Institute, once, with a checksum.
 
 A download that was torn off goes on where it stopped, if the server still has the same file. The atlas is under the
 Allen Institute's terms of use: it is fetched by whoever uses it, and never handed on with neuropack or a release.
@@ -24,6 +24,9 @@ TERMS: Final = "https://alleninstitute.org/terms-of-use/"
 RESOLUTIONS: Final = (10, 25, 50, 100)
 ANNOTATION_URL: Final = (
     "https://download.alleninstitute.org/informatics-archive/current-release/mouse_ccf/annotation/ccf_2017/"
+)
+TEMPLATE_URL: Final = (
+    "https://download.alleninstitute.org/informatics-archive/current-release/mouse_ccf/average_template/"
 )
 GRAPH_URL: Final = "https://api.brain-map.org/api/v2/structure_graph_download/1.json"
 

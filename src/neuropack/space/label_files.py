@@ -29,18 +29,19 @@ DAMAGED = (OSError, EOFError, ValueError, TypeError, KeyError, RuntimeError, zli
 """What libraries raise at a damaged file."""
 
 
-def read_labels(path: Path, progress: Progress | None = None) -> Labels:
-    """The labels in a file.
+def read_labels(path: Path, progress: Progress | None = None, *, template: bool = False) -> Labels:
+    """The labels in a file, or the values of a template.
 
     Args:
         path: NRRD, NIfTI or TIFF, told by content.
         progress: told of the decoding: a name, bytes done, bytes in all.
+        template: it holds no labels, so its numbers may be of any type.
 
     Returns:
-        The array (AP, DV, LR), read-only, of the file's own integer type.
+        The array (AP, DV, LR), read-only, of the file's own type.
 
     Raises:
-        InputError: it is none of these, damaged, no volume of the CCF, or not of integers.
+        InputError: it is none of these, damaged, no volume of the CCF, or labels that are no integers.
         OutputError: the cache cannot be written.
     """
     try:
@@ -49,7 +50,7 @@ def read_labels(path: Path, progress: Progress | None = None) -> Labels:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     try:
-        encoded = opener(head, path)(path)
+        encoded = opener(head, path)(path, labels=not template)
         labels = encoded.mapped
         if labels is None:
             labels = _decoded(encoded, path, progress)

@@ -1,4 +1,7 @@
-"""How NRRD, NIfTI and TIFF hold a label volume. One function a format; each is told by the first bytes."""
+"""How NRRD, NIfTI and TIFF hold a volume of the CCF: labels, or a template.
+
+One function a format; each is told by the first bytes.
+"""
 
 from __future__ import annotations
 
@@ -63,14 +66,17 @@ class Encoded:
 
 
 class Opener(Protocol):
-    """Opens a file; of any shape, where it need not fill the CCF."""
+    """Opens a file: of labels, or of any numbers; of any shape, where it need not fill the CCF."""
 
-    def __call__(self, path: Path, *, fills_ccf: bool = True) -> Encoded:
-        """The label volume in a file."""
+    def __call__(self, path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded:
+        """The volume in a file."""
 
 
 def opener(head: bytes, path: Path) -> Opener:
     """What opens a file that begins with these bytes (at least 8, of a file that has them).
+
+    It takes the file, and whether it holds labels: then what is no integer is refused. A template may be of any
+    numbers.
 
     Raises:
         InputError: nothing does.
@@ -82,7 +88,7 @@ def opener(head: bytes, path: Path) -> Opener:
     if head[:2] == b"\x1f\x8b" or head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c", b"\x1c\2\0\0", b"\0\0\2\x1c"):
         return nifti  # gzip, or the length of its header, 348 or 540, in either byte order
     raise InputError(
-        "is no annotation that neuropack reads",
+        "is no volume of the CCF that neuropack reads",
         file=path,
         expected="NRRD, NIfTI or TIFF",
         found=f"a file that starts with {head[:8]!r}" if head else "an empty file",
@@ -113,8 +119,10 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "no axis"
 
 
-def _require_integers(dtype: np.dtype[Any], path: Path) -> None:
-    if dtype.kind not in "iu":
+def _require_numbers(dtype: np.dtype[Any], path: Path, *, labels: bool) -> None:
+    if not labels and dtype.kind not in "iuf":
+        raise InputError("holds no numbers", file=path, found=f"values of type {dtype.name}")
+    if labels and dtype.kind not in "iu":
         raise InputError(
             "holds no labels",
             file=path,
@@ -124,7 +132,7 @@ def _require_integers(dtype: np.dtype[Any], path: Path) -> None:
         )
 
 
-def nrrd(path: Path, *, fills_ccf: bool = True) -> Encoded:
+def nrrd(path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded:
     """NRRD with raw or gzip data in the file. What its header says of the orientation is not looked at."""
     import nrrd as library
 
@@ -138,7 +146,7 @@ def nrrd(path: Path, *, fills_ccf: bool = True) -> Encoded:
     shape = tuple(int(n) for n in fields.get("sizes", ()))
     kind = next((k for k, names in _NRRD_TYPES.items() if str(fields.get("type")).lower() in names), "V")
     dtype = np.dtype(kind).newbyteorder(">" if str(fields.get("endian")).lower() == "big" else "<")
-    _require_integers(dtype, path)
+    _require_numbers(dtype, path, labels=labels)
     if fills_ccf:
         resolution_of(shape, path)
     encoding = str(fields.get("encoding")).lower()
@@ -172,7 +180,7 @@ def _unpacked(path: Path, start: int, leave: int = 0) -> Iterator[bytes]:
                 yield piece
 
 
-def nifti(path: Path, *, fills_ccf: bool = True) -> Encoded:
+def nifti(path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded:
     """NIfTI. The lengths of its axes say which is which; the header, where it agrees, which way each one runs."""
     import nibabel
     from nibabel.filebasedimages import ImageFileError
@@ -186,8 +194,8 @@ def nifti(path: Path, *, fills_ccf: bool = True) -> Encoded:
         raise InputError("is no NIfTI file of one part", file=path, found=type(image).__name__)
     proxy: Any = image.dataobj
     shape, dtype = tuple(int(n) for n in proxy.shape), proxy.dtype
-    _require_integers(dtype, path)
-    if (proxy.slope, proxy.inter) != (1, 0):
+    _require_numbers(dtype, path, labels=labels)
+    if labels and (proxy.slope, proxy.inter) != (1, 0):
         found = f"slope {proxy.slope:g}, intercept {proxy.inter:g}"
         raise InputError("scales its values, so they are no labels", file=path, found=found)
     codes: Any = nibabel.aff2axcodes(image.affine)
@@ -219,7 +227,7 @@ def _orientation(shape: tuple[int, ...], codes: str) -> tuple[tuple[int, ...], t
     return tuple(range(len(shape))), (False,) * len(shape)
 
 
-def tiff(path: Path, *, fills_ccf: bool = True) -> Encoded:
+def tiff(path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded:
     """TIFF with a page for each AP plane, as BrainGlobe writes it."""
     import tifffile
 
@@ -229,7 +237,7 @@ def tiff(path: Path, *, fills_ccf: bool = True) -> Encoded:
             shape, dtype, plain = tuple(series.shape), np.dtype(series.dtype), series.dataoffset is not None
     except (tifffile.TiffFileError, IndexError) as error:
         raise InputError("is a damaged TIFF file", file=path, found=str(error)) from error
-    _require_integers(dtype, path)
+    _require_numbers(dtype, path, labels=labels)
     if fills_ccf:
         resolution_of(shape, path)
 
