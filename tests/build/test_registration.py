@@ -268,7 +268,32 @@ def test_what_is_wrong_with_a_registration_is_told_before_any_pixel_moves(
     message = fails(study)
     assert "place.json: maps between other frames" in message and "AllenCCFv3 to stack" in message
     (study / "place.json").write_text("{}", encoding="utf-8")
-    assert "is not a registration" in fails(study)
+    assert "is no transform that neuropack reads" in fails(study)
+
+
+def test_landmarks_of_bigwarp_count_from_the_centre_of_the_first_voxel(tmp_path: Path, atlas_folder: Path) -> None:
+    how = (
+        "            registration: {transform: bigwarp.csv, fixed_voxel_size_um: [25, 25, 25],"
+        ' moving_frame: "xyz:um:centre"}\n'
+    )
+    study = study_of(tmp_path, atlas_folder, how)
+    here = np.random.default_rng(0).uniform(0, 20, (8, 3))
+    rows = [
+        f'"p{i}","true",{",".join(map(repr, (*(a - (0.25, 0.25, 1)).tolist(), *(b - 12.5).tolist())))}'
+        for i, (a, b) in enumerate(zip(here, PLACE(here), strict=True))
+    ]
+    (study / "bigwarp.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    build(study, tmp_path / "release")
+    assert np.abs(read_registration(tmp_path / "release" / XFM)(here) - PLACE(here)).max() < 1e-6
+
+
+def test_what_a_file_of_another_program_does_not_say_is_asked_for(tmp_path: Path, atlas_folder: Path) -> None:
+    study = study_of(tmp_path, atlas_folder, BY_TRANSFORM)
+    matrix = "\n".join(["Transform: AffineTransform_double_3_3", "Parameters: 1 0 0 0 1 0 0 0 1 0 0 0"])
+    text = f"#Insight Transform File V1.0\n#Transform 0\n{matrix}\nFixedParameters: 0 0 0\n"
+    (study / "place.json").write_text(text, encoding="utf-8")
+    message = fails(study)
+    assert "does not say how the" in message and "--" not in message and "_frame" in message
 
 
 def test_too_few_landmarks(tmp_path: Path, atlas_folder: Path) -> None:
@@ -297,6 +322,8 @@ def test_labels_that_the_tree_lacks(tmp_path: Path, atlas_folder: Path) -> None:
         ("{landmarks: landmarks.csv, kind: afine}", "did you mean 'affine'"),
         ("{landmarks: landmarks.csv, qc_status: good}", "qc_status has another value"),
         ("{landmark: landmarks.csv}", "did you mean 'landmarks'"),
+        ("{landmarks: landmarks.csv, fixed_frame: LPS}", "fixed_frame does not say how coordinates lie"),
+        ("{landmarks: landmarks.csv, fixed_voxel_size_um: 25}", "fixed_voxel_size_um is three lengths"),
         ("landmarks.csv", "registration is a mapping"),
     ],
 )

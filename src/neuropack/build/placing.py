@@ -101,54 +101,56 @@ class Placement:
                 yield name, made.with_name(Path(name).name).read_bytes()
 
 
-def place_stack(how: Registering, skeletons: Mapping[str, Skeleton], atlas: Atlas | None) -> Placement:
+def place_stack(
+    how: Registering,
+    skeletons: Mapping[str, Skeleton],
+    atlas: Atlas | None,
+    voxel_um: tuple[float, float, float] | None = None,
+) -> Placement:
     """Register a stack as its study says, and place its neurons.
+
+    Args:
+        how: what the study says.
+        skeletons: the neurons by identifier.
+        atlas: where regions are looked up.
+        voxel_um: of the stack, z, y, x: what some files of other programs count from the centre of.
 
     Raises:
         InputError: a file of the registration cannot be read, its frames are others, or nothing fits to it.
-        UsageError: it is of a kind that cannot be fitted or turned round.
+        UsageError: it is of a kind that cannot be fitted or turned round, or does not say how its images lie.
     """
-    transform, landmarks = _registered(how)
+    transform, landmarks = _registered(how, voxel_um)
     return Placement(transform, landmarks, {name: _placed(s, transform, atlas) for name, s in skeletons.items()})
 
 
-def _registered(how: Registering) -> tuple[Transform, Landmarks | None]:
-    from neuropack.space.formats.registration import read_registration
+def _registered(
+    how: Registering, voxel_um: tuple[float, float, float] | None
+) -> tuple[Transform, Landmarks | None]:
+    from neuropack.space.formats.landmark_files import read_landmarks
+    from neuropack.space.formats.placement import Side
+    from neuropack.space.formats.recognise import read_transform
 
+    moving = Side("moving", STACK, voxel_um, how.moving_place)
+    fixed = Side("fixed", CCF, how.fixed_voxel_um, how.fixed_place)
     transform: Transform | None = None
     if how.transform is not None:
-        transform = read_registration(how.transform)
-        if (transform.source, transform.target) != (STACK, CCF):
-            raise InputError(
-                "maps between other frames than the stack's and the atlas'",
-                file=how.transform,
-                expected=f"points of {STACK} to {CCF}",
-                found=f"{transform.source} to {transform.target}",
-                fix="fit it again with neuropack register, or name the right file",
-            )
+        transform = read_transform(how.transform, moving=moving, fixed=fixed, kind=how.kind).transform
     if how.landmarks is None:
         if transform is None:
             raise InputError("a registration has neither a transform nor landmarks")
         return transform, None
-    names, moving, fixed = read_landmarks(how.landmarks)
+    pairs = read_landmarks(how.landmarks, moving, fixed)
     if transform is None:
         try:
-            found = fit(moving, fixed, how.kind, STACK, CCF, names=names)
+            found = fit(pairs.moving, pairs.fixed, how.kind, STACK, CCF, names=pairs.names)
         except InputError as error:
             raise InputError(error.what, file=how.landmarks, found=error.found, fix=error.fix) from error
-        errors = found.leave_one_out
-        return found.transform, Landmarks(names, moving, fixed, found.residuals, errors, found.outliers)
-    residuals = np.linalg.norm(transform(moving) - fixed, axis=1)
-    return transform, Landmarks(names, moving, fixed, residuals, np.full(len(names), np.nan))
-
-
-def read_landmarks(path: Path) -> tuple[tuple[str, ...], Numbers, Numbers]:
-    """Names, moving and fixed points of a table of landmarks."""
-    from neuropack.table import read_table
-
-    table = read_table(path)
-    moving, fixed = table.numbers("x", "y", "z"), table.numbers("fixed_x", "fixed_y", "fixed_z")
-    return tuple(table.names("name")), moving, fixed
+        return found.transform, Landmarks(
+            pairs.names, pairs.moving, pairs.fixed, found.residuals, found.leave_one_out, found.outliers
+        )
+    residuals = np.linalg.norm(transform(pairs.moving) - pairs.fixed, axis=1)
+    unknown = np.full(len(pairs.names), np.nan)
+    return transform, Landmarks(pairs.names, pairs.moving, pairs.fixed, residuals, unknown)
 
 
 def soma_of(skeleton: Skeleton) -> Numbers | None:

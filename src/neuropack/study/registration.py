@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from neuropack.errors import UsageError
 from neuropack.schema import fields
+from neuropack.space.formats.placement import Place as Seen
+from neuropack.space.formats.placement import parse_place
 from neuropack.space.landmarks import Kind
 from neuropack.study.records import suggestion, unknown_keys
 from neuropack.study.yaml import Node, Place, Problem
@@ -19,9 +22,12 @@ ATLAS_KEYS = {
     "share": "true: the release carries a copy of it, which the terms of the Allen Institute's do not allow",
 }
 REGISTRATION_KEYS = {
-    "transform": "the transform of points from the stack to AllenCCFv3, as neuropack register writes it",
+    "transform": "the stack in AllenCCFv3: of neuropack register, or of ITK, ANTs, elastix, brainreg or BigWarp",
     "landmarks": "pairs of points: name, x, y, z (stack, um), fixed_x, fixed_y, fixed_z (AP, DV, LR, um)",
     "kind": "what is fitted to the landmarks where there is no transform: rigid, similarity, affine or thin_plate",
+    "moving_frame": "of a file of another program: how it saw the stack, such as xyz:mm:centre",
+    "fixed_frame": "of a file of another program: how it saw the atlas, such as LPS:mm:corner",
+    "fixed_voxel_size_um": "of a file of another program: the voxel of the atlas that it saw, AP, DV, LR",
     "qc_status": "what a person who looked at it says: pass, limited, fail; not_assessed where it is left out",
 }
 
@@ -55,6 +61,8 @@ class Registering:
         landmarks: a table; None without one.
         kind: of the transform that is fitted.
         qc_status: a word of the schema.
+        moving_place, fixed_place: how another program saw the stack and the atlas.
+        fixed_voxel_um: of the atlas as it saw it.
         at: line and column in study.yaml.
     """
 
@@ -63,6 +71,9 @@ class Registering:
     kind: Kind
     qc_status: str
     at: Place
+    moving_place: Seen | None = None
+    fixed_place: Seen | None = None
+    fixed_voxel_um: tuple[float, float, float] | None = None
 
 
 def atlas_of(root: Node, folder: Path, problems: list[Problem]) -> AtlasChoice | None:
@@ -100,7 +111,42 @@ def registering_of(settings: Node, folder: Path, problems: list[Problem]) -> Reg
     kinds, states = get_args(Kind), fields("Registration")["qc_status"]["enum"]
     kind = _one_of(node, "kind", kinds, "affine", problems)
     status = _one_of(node, "qc_status", states, "not_assessed", problems)
-    return Registering(transform, landmarks, next(k for k in kinds if k == kind), status, node.at)
+    return Registering(
+        transform,
+        landmarks,
+        next(k for k in kinds if k == kind),
+        status,
+        node.at,
+        _seen(node, "moving_frame", problems),
+        _seen(node, "fixed_frame", problems),
+        _voxel(node, problems),
+    )
+
+
+def _seen(node: Node, key: str, problems: list[Problem]) -> Seen | None:
+    word = _word(node, key)
+    if word is None:
+        return None
+    try:
+        return parse_place(word)
+    except UsageError as error:
+        problems.append(Problem(node.items[key].at, f"{key} {error.what}", error.expected, error.found))
+        return None
+
+
+def _voxel(node: Node, problems: list[Problem]) -> tuple[float, float, float] | None:
+    found = node.get("fixed_voxel_size_um")
+    if found is None or found.value is None:
+        return None
+    try:
+        ap, dv, lr = (float(one.text) for one in found.entries)
+        if min(ap, dv, lr) <= 0:
+            raise ValueError
+    except ValueError:
+        fix = "write it like [25, 25, 25]"
+        problems.append(Problem(found.at, "fixed_voxel_size_um is three lengths", "AP, DV, LR", found.shown(), fix))
+        return None
+    return ap, dv, lr
 
 
 def _one_of(node: Node, key: str, known: tuple[str, ...], default: str, problems: list[Problem]) -> str:
