@@ -13,6 +13,7 @@ import pytest
 from tiny_study import FIRST, STUDY, write_study
 
 from neuropack.build import build
+from neuropack.readers import open_volume
 from neuropack.release import files_below, open_release
 from neuropack.rules import check
 from neuropack.simulate.atlas import simulated_atlas
@@ -36,6 +37,7 @@ BY_TRANSFORM = "            registration: {transform: place.json, qc_status: lim
 AT = "            labels: annotations/labels.tif\n"
 TEXT = STUDY.replace("subjects:\n", ATLAS, 1)
 MICR = "sub-M01/ses-01/micr"
+IN_CCF = "sub-M01_ses-01_sample-LH_acq-25x_space-AllenCCFv3_chunk-01_desc-registered_CONF"
 XFM = f"derivatives/registration/{MICR}/{FIRST}_from-stack_to-AllenCCFv3_mode-points_xfm.json"
 SWC = f"derivatives/morphology/{MICR}/sub-M01_ses-01_sample-LH_acq-25x_space-AllenCCFv3_chunk-01_desc-n1.swc"
 # x, y, z to LR, AP, DV; 30 times larger, so that a stack of 24 um reaches across regions
@@ -321,6 +323,7 @@ def test_labels_that_the_tree_lacks(tmp_path: Path, atlas_folder: Path) -> None:
         ("{landmarks: absent.csv}", "landmarks does not exist"),
         ("{landmarks: landmarks.csv, kind: afine}", "did you mean 'affine'"),
         ("{landmarks: landmarks.csv, qc_status: good}", "qc_status has another value"),
+        ("{landmarks: landmarks.csv, image_um: none}", "image_um is no length"),
         ("{landmark: landmarks.csv}", "did you mean 'landmarks'"),
         ("{landmarks: landmarks.csv, fixed_frame: LPS}", "fixed_frame does not say how coordinates lie"),
         ("{landmarks: landmarks.csv, fixed_voxel_size_um: 25}", "fixed_voxel_size_um is three lengths"),
@@ -349,3 +352,36 @@ def test_what_a_study_may_say_of_its_atlas(
     with pytest.raises(StudyError) as caught:
         load_study(study)
     assert told in str(caught.value)
+
+
+def test_the_stack_itself_in_the_ccf(tmp_path: Path, atlas_folder: Path) -> None:
+    how = "            registration: {landmarks: landmarks.csv, image_um: 100}\n"
+    study = study_of(tmp_path, atlas_folder, how)
+    release = tmp_path / "release"
+    build(study, release)
+    name = f"derivatives/registration/{MICR}/{IN_CCF}.ome.zarr"
+    with open_volume(release / name) as image:
+        corner = [float(v or 0) - 50 for v in image.origin_um]
+        assert (image.frame, image.voxel_size_um, image.dtype) == ("AllenCCFv3", (100.0,) * 3, np.uint16)
+        # 0.5 um voxels are 15 um in the CCF, planes of 2 um 60: the stack reaches from 3300 to 4020 along LR
+        assert corner == pytest.approx([5000, 1500, 3300], abs=100)
+        assert image.size_zyx[2] == pytest.approx(8, abs=1)
+        middle = image[:, image.size_zyx[0] // 2, image.size_zyx[1] // 2, image.size_zyx[2] // 2]
+    assert abs(float(middle.mean()) - 2000) < 700  # of noise from 0 to 4000
+    sidecar = json.loads((release / name.replace(".ome.zarr", ".json")).read_text(encoding="utf-8"))
+    assert "mouse_ccf" in sidecar["SpatialReference"]
+    assert (sidecar["PixelSize"], sidecar["FirstVoxelCornerAPDVLR"]) == ([100.0] * 3, corner)
+    assert sidecar["Manufacturer"] == "Zeiss"
+    processings = {p["id"]: p for p in document(release)["processings"]}
+    assert processings[f"{FIRST}-in-ccf"]["outputs"][0]["path"] == name
+    report = check(release)
+    assert [issue for issue in report.issues if issue.level == "error"] == []
+    before = {name: (release / name).stat().st_mtime_ns for name in files_below(release)}
+    build(study, release)
+    after = {name: (release / name).stat().st_mtime_ns for name in files_below(release)}
+    assert {name for name in before if before[name] != after[name]} <= {"manifest.tsv"}
+    write_landmarks(study, Affine("stack", "AllenCCFv3", PLACE.matrix + [[0, 0, 0, 1000.0]] * 3))
+    build(study, release)
+    with open_volume(release / name) as image:
+        assert [float(v or 0) - 50 for v in image.origin_um] == pytest.approx([6000, 2500, 4300], abs=100)
+    assert check(release).clean

@@ -12,7 +12,7 @@ import neuropack
 from neuropack.build import registration
 from neuropack.build.placing import STACK, PlacedNeuron, soma_of
 from neuropack.build.plan import Planned
-from neuropack.build.registration import UsedAtlas
+from neuropack.build.registration import UsedAtlas, shows_in_ccf
 from neuropack.convert import Result
 from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
@@ -206,6 +206,17 @@ def _processings(made: Made) -> Iterable[Record]:
     if stack.labels is not None and made.planned.labels is not None:
         settings = {"axes": made.planned.labels.native_axes}
         yield _conversion(made, f"{stack.id}-labels-conversion", stack.labels, [stack.label_image], settings)
+
+    if shows_in_ccf(made.planned) and stack.registration is not None:
+        grid: dict[str, Any] = {
+            "resolution_um": stack.registration.image_um,
+            "space": CCF,
+            "transform": stack.transform_file,
+        }
+        yield {
+            **_conversion(made, f"{stack.id}-in-ccf", stack.file, [stack.registered_image], grid),
+            "activity": "resampling",
+        }
 
 
 def _conversion(made: Made, name: str, raw: Path, outputs: list[str], settings: Mapping[str, Any]) -> Record:

@@ -114,6 +114,12 @@ def record(one: Planned) -> Record:
     return found
 
 
+def shows_in_ccf(one: Planned) -> bool:
+    """Whether the release has the stack resampled into the CCF."""
+    how = one.stack.registration
+    return how is not None and how.image_um is not None and one.placement is not None
+
+
 def regions_from(used: UsedAtlas | None) -> Record:
     """Which annotation regions were looked up in."""
     if used is None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from neuropack.build import derivatives, registration
+from neuropack.build import bids, derivatives, registration
 from neuropack.build.document import Made
 from neuropack.build.ledger import Ledger, last_touched
 from neuropack.build.nwb import nwb_metadata
@@ -21,6 +21,7 @@ from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
 from neuropack.skeleton import swc_text
 from neuropack.study import Study
+from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
 
 _MOST_TOLD = 10  # missing boxes in the notes of a stack; the record in its image has them all
@@ -63,6 +64,8 @@ class Stacks:
             result, raw = self._convert(stack.file, [stack.image, stack.nwb], run)
             made = Made(one, result, raw_digests={stack.file: raw})
             one.notes += _holes(stack.file.name, volume.axes, result.missing)
+            if registration.shows_in_ccf(one):
+                self._in_ccf(one, volume, options)
         if labels is not None and stack.labels is not None:
             with labels:
                 run = partial(convert, labels, labels=True, **options)
@@ -81,6 +84,23 @@ class Stacks:
             self.ledger.note({name: entry_of(data)})
         made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
         return made
+
+    def _in_ccf(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> None:
+        """The stack resampled into the CCF, and its sidecar."""
+        from neuropack.space.registered import registered_sidecar, registered_volume
+
+        stack, how, placement = one.stack, one.stack.registration, one.placement
+        if how is None or how.image_um is None or placement is None:
+            return
+        made = registered_volume(volume, placement.transform, how.image_um)
+        here = {k: v for k, v in options.items() if k not in ("processes", "cluster")}  # it is small
+        run = partial(convert, made, **here)
+        self._convert(stack.file, [stack.registered_image], run)
+        source = {"Sources": [f"bids:raw:{stack.image}", f"bids::{stack.transform_file.split('/', 2)[2]}"]}
+        sidecar = {**bids.sidecar(self.study, one), **registered_sidecar(made), **source}
+        data, name = bids.json_text(sidecar).encode(), stack.registered_image.removesuffix(".ome.zarr") + ".json"
+        self.place.put(name, data)
+        self.ledger.note({name: entry_of(data)})
 
     def _convert(self, raw: Path, names: Sequence[str], run: Callable[..., Result]) -> tuple[Result, str]:
         """Convert a raw file, where that is needed; the result, and the digest of the raw file."""
@@ -144,6 +164,8 @@ def outputs(one: Planned) -> list[str]:
         found += one.placement.file_names(stack.transform_file)
         found += [stack.landmarks_file] if one.placement.landmarks is not None else []
         found += [stack.morphology_ccf(p) for p in stack.skeletons]
+    if registration.shows_in_ccf(one):
+        found += [stack.registered_image, stack.registered_image.removesuffix(".ome.zarr") + ".json"]
     if stack.labels is not None:
         found += [stack.label_image, stack.label_image.removesuffix(".ome.zarr") + ".json"]
     return found

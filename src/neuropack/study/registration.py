@@ -28,6 +28,7 @@ REGISTRATION_KEYS = {
     "moving_frame": "of a file of another program: how it saw the stack, such as xyz:mm:centre",
     "fixed_frame": "of a file of another program: how it saw the atlas, such as LPS:mm:corner",
     "fixed_voxel_size_um": "of a file of another program: the voxel of the atlas that it saw, AP, DV, LR",
+    "image_um": "edge of the voxels of an image of the stack in the CCF, such as 25; no image where it is left out",
     "qc_status": "what a person who looked at it says: pass, limited, fail; not_assessed where it is left out",
 }
 
@@ -63,6 +64,7 @@ class Registering:
         qc_status: a word of the schema.
         moving_place, fixed_place: how another program saw the stack and the atlas.
         fixed_voxel_um: of the atlas as it saw it.
+        image_um: edge of the voxels of the stack in the CCF; None for no such image.
         at: line and column in study.yaml.
     """
 
@@ -74,6 +76,7 @@ class Registering:
     moving_place: Seen | None = None
     fixed_place: Seen | None = None
     fixed_voxel_um: tuple[float, float, float] | None = None
+    image_um: float | None = None
 
 
 def atlas_of(root: Node, folder: Path, problems: list[Problem]) -> AtlasChoice | None:
@@ -120,7 +123,18 @@ def registering_of(settings: Node, folder: Path, problems: list[Problem]) -> Reg
         _seen(node, "moving_frame", problems),
         _seen(node, "fixed_frame", problems),
         _voxel(node, problems),
+        _length(node, "image_um", problems),
     )
+
+
+def _length(node: Node, key: str, problems: list[Problem]) -> float | None:
+    found = node.get(key)
+    if found is None or found.value is None:
+        return None
+    if isinstance(found.value, bool) or not isinstance(found.value, int | float) or not 1 <= found.value <= 1000:
+        problems.append(Problem(found.at, f"{key} is no length", "1 to 1000 um", found.shown()))
+        return None
+    return float(found.value)
 
 
 def _seen(node: Node, key: str, problems: list[Problem]) -> Seen | None:

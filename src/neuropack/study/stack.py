@@ -103,10 +103,14 @@ class Stack:
         return f"derivatives/morphology/{self.folder}/{self.neuron(skeleton)}.swc"
 
     def morphology_ccf(self, skeleton: Path) -> str:
-        """The SWC file of a neuron in the CCF, relative to the release; BIDS has ``space-`` before ``chunk-``."""
-        parts = self.neuron(skeleton).split("_")
-        at = next(i for i, part in enumerate(parts) if part.startswith(("chunk-", "desc-")))
-        return f"derivatives/morphology/{self.folder}/{'_'.join([*parts[:at], _SPACE, *parts[at:]])}.swc"
+        """The SWC file of a neuron in the CCF, relative to the release."""
+        return f"derivatives/morphology/{self.folder}/{_in_ccf(self.neuron(skeleton))}.swc"
+
+    @property
+    def registered_image(self) -> str:
+        """The stack resampled into the CCF, relative to the release."""
+        name = _in_ccf(f"{self.name}_desc-registered")
+        return f"derivatives/registration/{self.folder}/{name}_{self.suffix}.ome.zarr"
 
     @property
     def transform_file(self) -> str:
@@ -123,6 +127,13 @@ class Stack:
         """The voxel size (z, y, x) that the study states, micrometre."""
         z, y, x = (self.acquisition.get(f"voxel_size_{a}_um") for a in "zyx")
         return z, y, x
+
+
+def _in_ccf(name: str) -> str:
+    """A BIDS name with the space of the atlas in its place: before ``chunk-`` and ``desc-``."""
+    parts = name.split("_")
+    at = next(i for i, part in enumerate(parts) if part.startswith(("chunk-", "desc-")))
+    return "_".join([*parts[:at], _SPACE, *parts[at:]])
 
 
 def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack | None:
