@@ -171,7 +171,7 @@ def nifti(path: Path) -> Encoded:
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap="r")  # as it comes it maps copy-on-write, and claims memory for all
     except (ImageFileError, HeaderDataError) as error:
         raise InputError("is no NIfTI file", file=path, found=str(error)) from error
     if not isinstance(image, nibabel.Nifti1Image):
