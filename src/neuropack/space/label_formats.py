@@ -1,4 +1,4 @@
-"""How NRRD, NIfTI and TIFF hold a label volume. One function a format; each is told by the first bytes."""
+"""How NRRD, NIfTI, TIFF and Zarr hold a label volume. One function a format; files are told by the first bytes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from neuropack.space.frames import EXTENT_UM
 Labels = npt.NDArray[np.integer[Any]]
 
 _STEP = 8 << 20
+_AT_ONCE, _LARGEST_CHUNK = 64 << 20, 256 << 20  # bytes decoded of a Zarr array
 _SHAPES = {10: (1320, 800, 1140), 25: (528, 320, 456), 50: (264, 160, 228), 100: (132, 80, 114)}
 _NRRD_TYPES = {
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -232,3 +233,32 @@ def tiff(path: Path) -> Encoded:
 
     mapped = tifffile.memmap(path, mode="r", series=0) if plain else None
     return Encoded(shape, dtype, "C", mapped, blocks)
+
+
+def zarr_array(path: Path) -> Encoded:
+    """A folder that is an array of Zarr, version 3 (AP, DV, LR). What it does not store is void."""
+    import zarr
+    from zarr.errors import BaseZarrError
+
+    try:
+        array: Any = zarr.open_array(path, mode="r", zarr_format=3)
+        shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+        chunk = array.shards or array.chunks
+    except (BaseZarrError, ValueError, TypeError, KeyError, OSError) as error:
+        raise InputError("is no array of Zarr", file=path, found=f"{type(error).__name__}: {error}") from error
+    _require_integers(dtype, path)
+    resolution_of(shape, path)
+    if math.prod(chunk) * dtype.itemsize > _LARGEST_CHUNK:
+        raise InputError(
+            "has chunks that are too large",
+            file=path,
+            expected=f"{_LARGEST_CHUNK} bytes",
+            found=_times(tuple(chunk)),
+        )
+    deep = max(1, min(chunk[0], _AT_ONCE // (shape[1] * shape[2] * dtype.itemsize)))
+
+    def blocks() -> Iterator[bytes]:
+        for first in range(0, shape[0], deep):
+            yield np.ascontiguousarray(array[first : first + deep]).tobytes()
+
+    return Encoded(shape, dtype, "C", None, blocks)
