@@ -63,6 +63,47 @@ def write_brainglobe(folder: Path, array: npt.NDArray[Any]) -> Path:
     return folder
 
 
+def write_brainglobe3(root: Path, array: npt.NDArray[Any]) -> Path:
+    """The parts of an atlas as release 3 of brainglobe-atlasapi keeps them, with levels of 100 and 200 um."""
+    import zarr
+
+    parts = {"annotation_set": "annotation-sets/small-annotation/1_0", "terminology": "terminologies/small/1_0"}
+    image = root / parts["annotation_set"] / "annotations_compressed.ome.zarr"
+    group = zarr.open_group(image, mode="w", zarr_format=3)
+    mirrored = np.ascontiguousarray(array[:, :, ::-1])
+    levels = [mirrored.repeat(2, 0).repeat(2, 1).repeat(2, 2), mirrored]
+    for number, level in enumerate(levels):
+        group.create_array(str(number), data=level, chunks=(32, 32, 32), dimension_names=["z", "y", "x"])
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": "small",
+                "axes": [{"name": axis, "type": "space", "unit": "millimeter"} for axis in "zyx"],
+                "datasets": [
+                    {"path": path, "coordinateTransformations": [{"type": "scale", "scale": [size] * 3}]}
+                    for path, size in (("0", 0.1), ("1", 0.2))
+                ],
+            }
+        ],
+    }
+    rows = [
+        "identifier,parent_identifier,annotation_value,name,abbreviation,color_hex_triplet,root_identifier_path"
+    ]
+    for id, acronym, name, path, (red, green, blue) in REGIONS:
+        parent = path[-2] if len(path) > 1 else ""
+        rows.append(f'{id},{parent},{id},"{name}",{acronym},#{red:02X}{green:02X}{blue:02X},"{path}"')
+    terminology = root / parts["terminology"] / "terminology.csv"
+    terminology.parent.mkdir(parents=True)
+    terminology.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    manifest = root / "atlases" / "small_mouse_200um" / "1_0" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    document = {"name": "small_mouse", "version": "1.0", "resolution": [200.0] * 3, "shape": list(array.shape)}
+    document |= {key: {"name": "small", "location": f"/{where}"} for key, where in parts.items()}
+    manifest.write_text(json.dumps(document), encoding="utf-8")
+    return manifest
+
+
 def write_allensdk(folder: Path, array: npt.NDArray[Any]) -> Path:
     """A cache folder as AllenSDK's ReferenceSpaceCache leaves it."""
     (folder / "annotation" / "ccf_2017").mkdir(parents=True)

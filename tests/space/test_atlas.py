@@ -14,6 +14,7 @@ from neuropack.errors import InputError, UsageError
 from neuropack.space import atlas as module
 from neuropack.space.atlas import open_atlas
 from neuropack.space.regions import look_up
+from neuropack.space.structure_files import read_structures
 
 LABELS = small_atlas.labels()
 
@@ -122,6 +123,41 @@ def test_the_version(tmp_path: Path, tree: Path) -> None:
             version(labels, stated=stated)
 
 
+@pytest.mark.parametrize("id", module.ONLY_2020)
+def test_any_layer_shows_2020(id: int, tmp_path: Path, tree: Path) -> None:
+    newer = np.where(LABELS == 302, id, LABELS).astype("u4")
+    file = small_atlas.write_nrrd(tmp_path / "annotation.nrrd", newer)
+    assert str(open_atlas(file, structures=tree).version) == "2020 (labels)"
+    assert str(open_atlas(file, structures=tree, version="2020").version) == "2020 (user)"
+    with pytest.raises(UsageError, match="those of 2020"):
+        open_atlas(file, structures=tree, version="2017")
+
+
+def test_the_layers_of_2020_are_those_of_the_table() -> None:
+    table = read_structures(small_atlas.needs_table())
+    assert {id: table[id].acronym for id in module.ONLY_2020} == module.ONLY_2020
+    assert {table[table[id].parent or 0].acronym for id in module.ONLY_2020} == {"CA1", "MOB"}
+    assert table[module._SINCE_2017].acronym == "Su3"
+
+
+def test_the_real_annotation_of_2017_has_wholes_and_no_layers(data_file: Callable[[str], Path]) -> None:
+    opened = open_atlas(data_file("ccf/annotation_100.nrrd"), structures=data_file("ccf/structures_aind.json"))
+    wholes = {opened.structures.find(name).id for name in ("CA1", "MOB")}
+    assert wholes < opened.annotation.ids
+    assert not module.ONLY_2020.keys() & opened.annotation.ids
+
+
+def test_indices_of_the_abc_atlas_are_not_taken_for_ids(tmp_path: Path, tree: Path) -> None:
+    indices = np.arange(LABELS.size, dtype="u4").reshape(LABELS.shape) // 37 % 1327
+    file = small_atlas.write_nrrd(tmp_path / "annotation_10.nrrd", indices)
+    for stated in (None, "2017", "2020"):
+        with pytest.raises(InputError, match="parcellation_index"):
+            open_atlas(file, structures=tree, version=stated)
+    assert str(open_atlas(file, structures=tree, version="2015").version) == "2015 (user)"  # had no large ids yet
+    indices[:, :, 5] = small_atlas.LARGEST
+    assert open_atlas(small_atlas.write_nrrd(file, indices), structures=tree).version.source == "labels"
+
+
 def test_the_real_annotation_is_that_of_2017(data_file: Callable[[str], Path]) -> None:
     opened = open_atlas(data_file("ccf/annotation_100.nrrd"), structures=data_file("ccf/structures_aind.json"))
     assert (str(opened.version), opened.unknown(), len(opened.structures)) == ("2017 (labels)", [], 1327)
@@ -164,5 +200,5 @@ def test_a_folder_that_is_none_or_several(tmp_path: Path) -> None:
 def test_brainglobe_that_does_not_say_how_it_lies(metadata: str, tmp_path: Path) -> None:
     folder = small_atlas.write_brainglobe(tmp_path / "atlas", LABELS)
     (folder / "metadata.json").write_text(metadata, encoding="utf-8")
-    with pytest.raises(InputError, match="orientation"):
+    with pytest.raises(InputError, match=r"orientation|JSON"):
         open_atlas(folder)

@@ -71,6 +71,20 @@ def test_lookup_json(separator: str, atlas: Path, tmp_path: Path, capsys: pytest
     assert list(found[1]) == ["x", "y", "z", "id", "acronym", "name", "hemisphere", "border_um"]
 
 
+def test_the_version_of_2020_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    newer = np.where(LABELS == 302, 391, LABELS).astype("u4")  # CA1slm, which 2017 does not draw
+    tree = [*small_atlas.structures()]
+    tree.append({**tree[-1], "id": 391, "acronym": "CA1slm", "structure_id_path": [997, 8, 391]})
+    atlas = small_atlas.write_allensdk(tmp_path / "atlas", newer)  # in a folder called ccf_2017, as it happens
+    (atlas / "structures.json").write_text(json.dumps(tree), encoding="utf-8")
+    assert main(["atlas", "info", "--annotation", str(atlas)]) == 0
+    assert "2020             labels" in capsys.readouterr().out
+    assert lookup(atlas, POINT) == 0
+    assert "version 2020 (labels)" in capsys.readouterr().out
+    assert lookup(atlas, POINT, "--annotation-version", "2017") == 2
+    assert "those of 2020" in capsys.readouterr().err
+
+
 def test_lookup_loads_only_what_it_needs(atlas: Path) -> None:
     code = (
         "import sys; from neuropack.cli import main;"

@@ -19,7 +19,7 @@ import numpy as np
 
 from neuropack.errors import InputError, NeuropackError, OutputError, no_room
 from neuropack.space.cache import cache_folder
-from neuropack.space.label_formats import Encoded, Labels, opener
+from neuropack.space.label_formats import Encoded, Labels, opener, zarr_array
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,7 +33,7 @@ def read_labels(path: Path, progress: Progress | None = None, *, template: bool 
     """The labels in a file, or the values of a template.
 
     Args:
-        path: NRRD, NIfTI or TIFF, told by content.
+        path: NRRD, NIfTI or TIFF, told by content; or the folder of a Zarr array.
         progress: told of the decoding: a name, bytes done, bytes in all.
         template: it holds no labels, so its numbers may be of any type.
 
@@ -45,12 +45,7 @@ def read_labels(path: Path, progress: Progress | None = None, *, template: bool 
         OutputError: the cache cannot be written.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    try:
-        encoded = opener(head, path)(path, labels=not template)
+        encoded = _encoded(path, template=template)
         labels = encoded.mapped
         if labels is None:
             labels = _decoded(encoded, path, progress)
@@ -63,13 +58,32 @@ def read_labels(path: Path, progress: Progress | None = None, *, template: bool 
     return labels
 
 
+def _encoded(path: Path, *, template: bool) -> Encoded:
+    if (path / "zarr.json").is_file():
+        return zarr_array(path, labels=not template)
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
+    return opener(head, path)(path, labels=not template)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; of a folder, of the names and digests of all files in it."""
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        listed = "".join(f"{name}\0{_digest(path / name)}\n" for name in names)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _decoded(encoded: Encoded, path: Path, progress: Progress | None) -> Labels:
     if encoded.nbytes <= IN_MEMORY:
         flat = np.frombuffer(b"".join(_blocks(encoded, path, progress)), encoded.dtype)
         return flat.reshape(encoded.shape, order="F" if encoded.order == "F" else "C")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    cached = cache_folder() / "decoded" / f"{digest}.npy"
+    cached = cache_folder() / "decoded" / f"{_digest(path)}.npy"
     found = _mapped(cached, encoded)
     if found is None:
         _write(cached, encoded, path, progress)

@@ -1,6 +1,6 @@
-"""How NRRD, NIfTI and TIFF hold a volume of the CCF: labels, or a template.
+"""How NRRD, NIfTI, TIFF and Zarr hold a volume of the CCF: labels, or a template.
 
-One function a format; each is told by the first bytes.
+One function a format; files are told by the first bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from neuropack.space.frames import EXTENT_UM
 Labels = npt.NDArray[np.integer[Any]]
 
 _STEP = 8 << 20
+_AT_ONCE, _LARGEST_CHUNK = 64 << 20, 256 << 20  # bytes decoded of a Zarr array
 _SHAPES = {10: (1320, 800, 1140), 25: (528, 320, 456), 50: (264, 160, 228), 100: (132, 80, 114)}
 _NRRD_TYPES = {
     "u1": ("uchar", "unsigned char", "uint8", "uint8_t"),
@@ -187,7 +188,7 @@ def nifti(path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        image: Any = nibabel.load(path)
+        image: Any = nibabel.load(path, mmap="r")  # as it comes it maps copy-on-write, and claims memory for all
     except (ImageFileError, HeaderDataError) as error:
         raise InputError("is no NIfTI file", file=path, found=str(error)) from error
     if not isinstance(image, nibabel.Nifti1Image):
@@ -250,3 +251,32 @@ def tiff(path: Path, *, labels: bool = True, fills_ccf: bool = True) -> Encoded:
 
     mapped = tifffile.memmap(path, mode="r", series=0) if plain else None
     return Encoded(shape, dtype, "C", mapped, blocks)
+
+
+def zarr_array(path: Path, *, labels: bool = True) -> Encoded:
+    """A folder that is an array of Zarr, version 3 (AP, DV, LR). What it does not store is void."""
+    import zarr
+    from zarr.errors import BaseZarrError
+
+    try:
+        array: Any = zarr.open_array(path, mode="r", zarr_format=3)
+        shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+        chunk = array.shards or array.chunks
+    except (BaseZarrError, ValueError, TypeError, KeyError, OSError) as error:
+        raise InputError("is no array of Zarr", file=path, found=f"{type(error).__name__}: {error}") from error
+    _require_numbers(dtype, path, labels=labels)
+    resolution_of(shape, path)
+    if math.prod(chunk) * dtype.itemsize > _LARGEST_CHUNK:
+        raise InputError(
+            "has chunks that are too large",
+            file=path,
+            expected=f"{_LARGEST_CHUNK} bytes",
+            found=_times(tuple(chunk)),
+        )
+    deep = max(1, min(chunk[0], _AT_ONCE // (shape[1] * shape[2] * dtype.itemsize)))
+
+    def blocks() -> Iterator[bytes]:
+        for first in range(0, shape[0], deep):
+            yield np.ascontiguousarray(array[first : first + deep]).tobytes()
+
+    return Encoded(shape, dtype, "C", None, blocks)

@@ -31,8 +31,8 @@ def read_structures(path: Path) -> Structures:
 
     Args:
         path: a CSV table with the columns of the Allen Institute (iblatlas's), its structure graph as nested JSON
-            (``{"msg": [{..., "children": [...]}]}``), or a JSON list (AllenSDK's and BrainGlobe's
-            ``structures.json``).
+            (``{"msg": [{..., "children": [...]}]}``), a JSON list (AllenSDK's and BrainGlobe's
+            ``structures.json``), or BrainGlobe's ``terminology.csv``.
 
     Raises:
         InputError: it is none of these, or holds no tree.
@@ -47,7 +47,8 @@ def read_structures(path: Path) -> Structures:
         _nested(_parsed(text, path), path) if text.lstrip()[:1] in ("{", "[") else csv.DictReader(io.StringIO(text))
     )
     try:
-        return Structures((_structure(row) for row in rows if str(row.get("id")) != str(_VOID)), path)
+        named = (_of_terminology(row) if "identifier" in row else row for row in rows)
+        return Structures((_structure(row) for row in named if str(row.get("id")) != str(_VOID)), path)
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         wrong = f"{type(error).__name__}: {error}"
         raise InputError(
@@ -77,6 +78,19 @@ def _nested(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
             raise InputError("is no list of structures", file=path, expected="JSON objects", found=repr(row)[:60])
         yield row
         ahead += (row.get("children") or [])[::-1]
+
+
+def _of_terminology(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row of BrainGlobe's terminology, release 3, under the names of the Allen Institute."""
+    if row["annotation_value"] != row["identifier"]:
+        raise ValueError(f"{row['identifier']} is {row['annotation_value']} in the annotation")
+    return {
+        "id": row["identifier"],
+        "acronym": row["abbreviation"],
+        "name": row["name"],
+        "parent_structure_id": row["parent_identifier"],
+        "color_hex_triplet": row["color_hex_triplet"].removeprefix("#"),
+    }
 
 
 def _structure(row: Mapping[str, Any]) -> Structure:
