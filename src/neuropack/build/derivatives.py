@@ -11,15 +11,12 @@ from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
 from neuropack.build.place import Place
 from neuropack.errors import InputError
-from neuropack.space.annotation import VOID, hemisphere
-from neuropack.space.mapping import compartment_lengths
+from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
 
 NEURONS = "derivatives/morphology/neurons.tsv"
 REGIONS = "derivatives/morphology/regions.tsv"
 CLASSES = "derivatives/segmentation/classes.tsv"
-_IN_CCF = ["swc_ccf", "soma_ap_um", "soma_dv_um", "soma_lr_um", "soma_region_id", "soma_region", "soma_hemisphere"]
-_IN_CCF += ["soma_border_um", "axon_length_um", "dendrite_length_um"]
 MOST_LISTED = 10_000  # values of a label image; more are an over-segmentation that nobody reads as a table
 
 
@@ -53,15 +50,15 @@ def tables(made: Iterable[Made]) -> Texts:
     """neurons.tsv, regions.tsv and classes.tsv, each only where there is something to list."""
     made = list(made)
     registered = any(one.planned.placement is not None for one in made)
-    neurons: list[dict[str, object]] = []
-    regions: list[dict[str, object]] = []
-    classes: list[dict[str, object]] = []
+    neurons: list[Row] = []
+    regions: list[Row] = []
+    classes: list[Row] = []
     for one in made:
         stack = one.planned.stack
         for path in stack.skeletons:
             name = stack.neuron(path)
             skeleton = one.planned.skeletons[name]
-            row: dict[str, object] = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": name}
+            row: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": name}
             row["swc"] = stack.morphology(path).removeprefix("derivatives/morphology/")
             length = round(skeleton.length_um(), 3)
             row |= {"image_stack": stack.id, "n_nodes": len(skeleton), "length_um": length}
@@ -82,42 +79,19 @@ def tables(made: Iterable[Made]) -> Texts:
     return texts
 
 
-def _in_ccf(made: Made, path: Path) -> dict[str, object]:
+def _in_ccf(made: Made, path: Path) -> Row:
     """The columns of neurons.tsv about the CCF; None in a stack that is not registered."""
     stack, placement = made.planned.stack, made.planned.placement
-    row: dict[str, object] = dict.fromkeys(_IN_CCF)
     if placement is None:
-        return row
-    neuron = placement.neurons[stack.neuron(path)]
-    row["swc_ccf"] = stack.morphology_ccf(path).removeprefix("derivatives/morphology/")
-    if neuron.soma is not None:
-        row |= dict(zip(("soma_ap_um", "soma_dv_um", "soma_lr_um"), neuron.soma, strict=True))
-        row["soma_hemisphere"] = hemisphere([neuron.soma])[0]
-    if neuron.region is not None:
-        structure = neuron.region.structure
-        row["soma_region_id"] = structure.id if structure else VOID
-        row["soma_region"] = structure.acronym if structure else None
-        row["soma_border_um"] = neuron.region.border_um
-    lengths = compartment_lengths(neuron.skeleton)
-    return row | {f"{name}_length_um": round(lengths[name], 3) for name in ("axon", "dendrite")}
+        return dict.fromkeys(COLUMNS)
+    swc = stack.morphology_ccf(path).removeprefix("derivatives/morphology/")
+    return ccf_columns(placement.neurons[stack.neuron(path)], swc)
 
 
-def _by_region(made: Made, path: Path) -> list[dict[str, object]]:
+def _by_region(made: Made, path: Path) -> list[Row]:
     """The rows of regions.tsv for a neuron."""
     stack, placement, used = made.planned.stack, made.planned.placement, made.planned.atlas
-    name = stack.neuron(path)
-    lengths = placement.neurons[name].lengths if placement is not None else None
-    if lengths is None or used is None:
+    if placement is None or used is None:
         return []
-    return [
-        {
-            "participant_id": f"sub-{stack.subject['id']}",
-            "neuron_id": name,
-            "region_id": region,
-            "region": used.atlas.structures[region].acronym if region != VOID else None,
-            "hemisphere": side,
-            "compartment": compartment,
-            "length_um": round(length, 3),
-        }
-        for (region, side, compartment), length in lengths.items()
-    ]
+    name: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": stack.neuron(path)}
+    return region_rows(placement.neurons[stack.neuron(path)], name, used.atlas.structures)

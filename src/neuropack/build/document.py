@@ -10,7 +10,7 @@ from typing import Any
 
 import neuropack
 from neuropack.build import registration
-from neuropack.build.placing import STACK, PlacedNeuron, soma_of
+from neuropack.build.placing import STACK
 from neuropack.build.plan import Planned
 from neuropack.build.registration import UsedAtlas, shows_in_ccf
 from neuropack.convert import Result
@@ -18,6 +18,7 @@ from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import hemisphere
 from neuropack.space.frames import CCF
+from neuropack.space.neurons import PlacedNeuron, soma_of
 from neuropack.study import Study
 from neuropack.study.records import Record, ordered
 

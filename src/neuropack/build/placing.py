@@ -12,12 +12,10 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.skeleton import Skeleton
-from neuropack.space.annotation import VOID
 from neuropack.space.atlas import Atlas
 from neuropack.space.frames import CCF, EXTENT_UM
 from neuropack.space.landmarks import fit
-from neuropack.space.mapping import AXON, DENDRITES, lengths_by_region, map_skeleton
-from neuropack.space.regions import Region, look_up
+from neuropack.space.neurons import PlacedNeuron, place_neuron
 from neuropack.space.transforms import Transform
 from neuropack.study.registration import Registering
 
@@ -50,24 +48,6 @@ class Landmarks:
         """The median leave-one-out error; without any, the median residual."""
         known = self.leave_one_out[np.isfinite(self.leave_one_out)]
         return float(np.median(known if len(known) else self.residuals))
-
-
-@dataclass(frozen=True)
-class PlacedNeuron:
-    """A neuron in the CCF.
-
-    Attributes:
-        skeleton: in the CCF.
-        soma: AP, DV, LR of its centre; None where no node is a soma.
-        region: of the soma; None without a soma or an annotation.
-        lengths: micrometre by (region, hemisphere, compartment), None without an annotation; region 0 is outside
-            of the brain, and all sum to the length of the skeleton.
-    """
-
-    skeleton: Skeleton
-    soma: tuple[float, float, float] | None
-    region: Region | None
-    lengths: Mapping[tuple[int, str, str], float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +100,9 @@ def place_stack(
         UsageError: it is of a kind that cannot be fitted or turned round, or does not say how its images lie.
     """
     transform, landmarks = _registered(how, voxel_um)
-    return Placement(transform, landmarks, {name: _placed(s, transform, atlas) for name, s in skeletons.items()})
+    return Placement(
+        transform, landmarks, {name: place_neuron(s, transform, atlas) for name, s in skeletons.items()}
+    )
 
 
 def _registered(
@@ -151,46 +133,6 @@ def _registered(
     residuals = np.linalg.norm(transform(pairs.moving) - pairs.fixed, axis=1)
     unknown = np.full(len(pairs.names), np.nan)
     return transform, Landmarks(pairs.names, pairs.moving, pairs.fixed, residuals, unknown)
-
-
-def soma_of(skeleton: Skeleton) -> Numbers | None:
-    """The centre of the nodes of type soma, None where there is none."""
-    somata = skeleton.xyz[skeleton.type == 1]
-    centre: Numbers | None = somata.mean(axis=0) if len(somata) else None
-    return centre
-
-
-def _placed(skeleton: Skeleton, transform: Transform, atlas: Atlas | None) -> PlacedNeuron:
-    mapped = map_skeleton(skeleton, transform)
-    centre = soma_of(skeleton)
-    soma, region, lengths = None, None, None
-    if centre is not None:
-        ap, dv, lr = np.round(transform(centre), 3).tolist()
-        soma = (ap, dv, lr)
-        if atlas is not None:
-            (region,) = look_up(atlas, np.array([soma]))
-    if atlas is not None:
-        lengths = _lengths(mapped, atlas)
-    return PlacedNeuron(mapped, soma, region, lengths)
-
-
-def _lengths(skeleton: Skeleton, atlas: Atlas) -> dict[tuple[int, str, str], float]:
-    annotation = atlas.annotation
-    others = tuple(sorted({int(t) for t in skeleton.type} - {*AXON, *DENDRITES}))
-    found: dict[tuple[int, str, str], float] = {}
-    for compartment, types in (("axon", AXON), ("dendrite", DENDRITES), ("other", others)):
-        rows = lengths_by_region(skeleton, annotation.lookup, annotation.resolution_um / 2, types)
-        found |= {(region, side, compartment): length for (region, side), length in rows.items()}
-    unknown = sorted({region for region, *_ in found if region != VOID and region not in atlas.structures})
-    if unknown:
-        raise InputError(
-            "has labels that the tree of structures lacks",
-            file=annotation.source,
-            expected=f"ids of {atlas.structures.source}",
-            found=", ".join(map(str, unknown[:5])),
-            fix="name the tree that belongs to the annotation, structures: under atlas:",
-        )
-    return found
 
 
 def outside(placement: Placement) -> Iterable[str]:

@@ -27,7 +27,9 @@ def map_(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SRC", readable=False, help="SWC; CSV or TSV of points or boxes; an image or labels."
+            metavar="SRC",
+            readable=False,
+            help="SWC, or a folder of it; CSV or TSV of points or boxes; an image or labels.",
         ),
     ],
     out: Annotated[
@@ -79,6 +81,16 @@ def map_(
         typer.Option(metavar="LETTERS", help="What the dimensions of SRC mean, one letter of TCZYXS for each."),
     ] = None,
     scene: Annotated[str | None, typer.Option(metavar="NAME", help="Which image, where SRC holds several.")] = None,
+    annotation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", readable=False, help="Of a folder: whose regions are looked up; else what was fetched."
+        ),
+    ] = None,
+    structures: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", readable=False, help="The tree of structures that goes with it."),
+    ] = None,
     memory: common.Memory = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     show: Annotated[
@@ -114,6 +126,11 @@ def map_(
         )
     if kind_of == "skeleton":
         done = mapped.skeleton(source, out, way, overwrite=overwrite)
+    elif kind_of == "folder":
+        mapped.free(out, overwrite=overwrite)
+        with progress(show) as tell:
+            atlas = mapped.atlas_for(way, annotation, structures, tell)
+            done = mapped.folder(source, out, way, atlas, overwrite=overwrite, tell=tell)
     elif kind_of == "table":
         done = mapped.table(source, out, way, size, overwrite=overwrite)
     else:
@@ -126,7 +143,7 @@ def map_(
     return _tell(source, out, transform, read, way, done, inverse=inverse, as_json=as_json)
 
 
-def _kind(source: Path, out: Path) -> Literal["skeleton", "table", "image"]:
+def _kind(source: Path, out: Path) -> Literal["skeleton", "folder", "table", "image"]:
     """What SRC is.
 
     Raises:
@@ -135,13 +152,16 @@ def _kind(source: Path, out: Path) -> Literal["skeleton", "table", "image"]:
     suffix, other = source.suffix.lower(), out.suffix.lower()
     if suffix in (".swc", *_TABLES) and suffix == other:
         return "skeleton" if suffix == ".swc" else "table"
+    if source.is_dir() and other not in (".zarr", ".swc", *_TABLES) and any(source.glob("*.[sS][wW][cC]")):
+        return "folder"
     url = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", out.as_posix())  # a Path has lost the second stroke
     if suffix not in (".swc", *_TABLES) and out.name.lower().endswith(_ZARR) and not url:
         return "image"
     raise UsageError(
         "cannot be mapped to that name",
         file=source,
-        expected=f"SRC and DST both in .swc, .csv or .tsv; or an image, and DST a path in {_ZARR}",
+        expected="SRC and DST both in .swc, .csv or .tsv; both folders, SRC with .swc files; or an image, and DST"
+        f" a path in {_ZARR}",
         found=f"{source.name} and {out.name}",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -15,10 +16,12 @@ from neuropack.errors import InputError, OutputError, UsageError
 if TYPE_CHECKING:
     from neuropack.convert import Result
     from neuropack.engine import Progress
+    from neuropack.space.atlas import Atlas
     from neuropack.space.mapping import Outside
     from neuropack.space.transforms import Transform
     from neuropack.volume import Volume
 
+NEURONS, REGIONS = "neurons.tsv", "regions.tsv"
 _XYZ = ("x", "y", "z")
 _FRAME = re.compile(r"#\s*frame: ([^;]+); unit:")  # as neuropack's own SWC files say it
 
@@ -60,6 +63,84 @@ def skeleton(source: Path, out: Path, way: Transform, *, overwrite: bool) -> Map
         mapped = map_skeleton(tree, way)
         write_swc(part, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
     return Mapped(f"{len(mapped)} nodes", {"kind": "skeleton", "n": len(mapped)}, outside_ccf(tree.xyz, way))
+
+
+def folder(
+    source: Path, out: Path, way: Transform, atlas: Atlas | None, *, overwrite: bool, tell: Progress | None
+) -> Mapped:
+    """Map all SWC files of a folder into another, with a table of the neurons and one of the regions they pass.
+
+    The folder appears when it is complete.
+    """
+    from neuropack.skeleton import read_swc, write_swc
+    from neuropack.space.frames import CCF
+    from neuropack.space.mapping import map_skeleton, outside_ccf
+    from neuropack.space.neurons import ccf_columns, place_neuron, region_rows
+    from neuropack.table import tsv_text
+
+    files = sorted(path for path in source.iterdir() if path.suffix.lower() == ".swc")
+    neurons: list[dict[str, object]] = []
+    regions: list[dict[str, object]] = []
+    lost: list[Outside] = []
+    with folder_beside(out, source, {path.name for path in files} | {NEURONS, REGIONS}) as part:
+        for n, path in enumerate(files):
+            tree = read_swc(path, frame=_frame_of_swc(path) or way.source)
+            row: dict[str, object] = {"neuron_id": path.stem, "n_nodes": len(tree)}
+            if way.target == CCF:
+                neuron = place_neuron(tree, way, atlas)
+                mapped = neuron.skeleton
+                row |= ccf_columns(neuron, path.name)
+                if atlas is not None:
+                    regions += region_rows(neuron, {"neuron_id": path.stem}, atlas.structures)
+            else:
+                mapped = map_skeleton(tree, way)
+                row |= {"swc": path.name, "length_um": round(mapped.length_um(), 3)}
+            neurons.append(row)
+            write_swc(
+                part / path.name,
+                mapped,
+                [f"mapped by neuropack from {path.name}, {way.source} to {way.target}"],
+            )
+            if one := outside_ccf(tree.xyz, way):
+                lost.append(one)
+            if tell is not None:
+                tell("skeletons", n + 1, len(files))
+        (part / NEURONS).write_text(tsv_text(list(neurons[0]), neurons), encoding="utf-8", newline="\n")
+        if regions:
+            (part / REGIONS).write_text(tsv_text(list(regions[0]), regions), encoding="utf-8", newline="\n")
+    record = {
+        "kind": "skeletons",
+        "n": len(files),
+        "regions": None if atlas is None else str(atlas.version),
+    }
+    tables = f"{NEURONS} and {REGIONS}" if regions else NEURONS
+    return Mapped(f"{len(files)} skeletons, {tables}", record, _sum(lost))
+
+
+def atlas_for(
+    way: Transform, annotation: Path | None, structures: Path | None, tell: Progress | None
+) -> Atlas | None:
+    """The atlas that is named or was fetched; None, saying so, where there is none or the CCF is not the target."""
+    import typer
+
+    from neuropack.space.atlas import open_atlas
+    from neuropack.space.cache import cache_folder
+    from neuropack.space.frames import CCF
+
+    if way.target != CCF:
+        return None
+    if annotation is None and not (cache_folder() / "atlas").is_dir():
+        typer.echo("no annotation is at hand (--annotation PATH): regions are not looked up", err=True)
+        return None
+    return open_atlas(annotation, structures=structures, progress=tell)
+
+
+def _sum(lost: list[Outside]) -> Outside | None:
+    from neuropack.space.mapping import Outside
+
+    if not lost:
+        return None
+    return Outside(*(sum(getattr(one, name) for one in lost) for name in ("count", "total", "inverse_inside")))
 
 
 def table(
@@ -220,6 +301,37 @@ def beside(out: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+@contextmanager
+def folder_beside(out: Path, source: Path, names: set[str]) -> Iterator[Path]:
+    """A folder to fill beside the final one, which it becomes at the end; nothing stays behind.
+
+    Raises:
+        UsageError: a folder is there that holds something else than these files.
+        OutputError: it cannot be written.
+    """
+    part = out.with_name(out.name + ".partial")
+    if out.exists():
+        others = sorted(p.name for p in out.iterdir() if p.name not in names) if out.is_dir() else [out.name]
+        if others or out.resolve() == source.resolve():
+            raise UsageError(
+                "holds other files, which would be lost",
+                file=out,
+                found=", ".join(others[:5]) or "the files that are to be mapped",
+                fix="name another folder",
+            )
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        if out.exists():
+            shutil.rmtree(out)
+        part.replace(out)
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _frame_of_swc(source: Path) -> str | None:
