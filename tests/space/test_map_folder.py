@@ -59,7 +59,11 @@ def test_skeletons_and_tables(traces: Path, tmp_path: Path) -> None:
     for name, length in (("a", 700.0), ("b", 5000.0)):
         assert sum(float(r["length_um"]) for r in rows if r["neuron_id"] == name) == pytest.approx(length, abs=0.01)
     assert {r["compartment"] for r in rows if r["neuron_id"] == "b"} == {"other"}
-    assert len({r["region"] for r in rows}) > 3
+    line = WAY(np.column_stack([np.zeros((5000, 2)), np.arange(5000) + 0.5]))  # b, a micrometre at a time
+    ids, lengths = np.unique(annotation.lookup(line), return_counts=True)
+    found = {int(r["region_id"]): float(r["length_um"]) for r in rows if r["neuron_id"] == "b"}
+    assert found == pytest.approx(dict(zip(ids.tolist(), lengths.tolist(), strict=True)), abs=100)
+    assert len(found) > 3
 
 
 def test_without_an_annotation_it_says_so(
@@ -94,8 +98,9 @@ def test_a_second_run_replaces_its_own_and_nothing_else(
     assert run(traces, out, "--overwrite", *with_atlas(traces)) == 2
     assert "mine.txt" in capsys.readouterr().err
     assert (out / "mine.txt").read_text(encoding="utf-8") == "precious"
+    (traces / "notes.txt").unlink()
     assert run(traces, traces, "--overwrite", *with_atlas(traces)) == 2
-    assert len(list(traces.iterdir())) == 3
+    assert {p.name for p in traces.iterdir()} == {"a.swc", "b.SWC"}
 
 
 def test_a_broken_skeleton_leaves_nothing_behind(
