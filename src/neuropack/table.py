@@ -72,16 +72,7 @@ def stream_tsv(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
                     found="\t".join(header)[:200] or "an empty line",
                 )
             for number, line in enumerate(file, 2):
-                cells = line.rstrip("\n").split("\t")
-                if len(cells) != len(header):
-                    raise InputError(
-                        "a row does not fit the header",
-                        file=path,
-                        where=f"line {number}",
-                        expected=f"{len(header)} cells",
-                        found=f"{len(cells)} cells",
-                    )
-                yield number, dict(zip(header, cells, strict=True))
+                yield number, _row(header, line.rstrip("\n"), number, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
@@ -109,19 +100,20 @@ def parse_tsv(data: bytes, path: Path | str) -> list[dict[str, str]]:
     if not lines:
         raise InputError("is empty", file=path, expected="a header line")
     header = lines[0].split("\t")
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        cells = line.split("\t")
-        if len(cells) != len(header):
-            raise InputError(
-                "a row does not fit the header",
-                file=path,
-                where=f"line {number}",
-                expected=f"{len(header)} cells",
-                found=f"{len(cells)} cells",
-            )
-        rows.append(dict(zip(header, cells, strict=True)))
-    return rows
+    return [_row(header, line, number, path) for number, line in enumerate(lines[1:], 2)]
+
+
+def _row(header: Sequence[str], line: str, number: int, path: Path | str) -> dict[str, str]:
+    cells = line.split("\t")
+    if len(cells) != len(header):
+        raise InputError(
+            "a row does not fit the header",
+            file=path,
+            where=f"line {number}",
+            expected=f"{len(header)} cells",
+            found=f"{len(cells)} cells",
+        )
+    return dict(zip(header, cells, strict=True))
 
 
 @dataclass(frozen=True)

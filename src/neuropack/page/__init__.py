@@ -76,7 +76,15 @@ def write_page(release: Path, out: Path, report: Report) -> None:
     Raises:
         OutputError: the page cannot be written.
     """
-    html = render(release, out, report)
+    put(out, render(release, out, report))
+
+
+def put(out: Path, html: str) -> None:
+    """Write a page whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     partial = out.with_name(out.name + ".partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 import neuropack
-from neuropack.errors import OutputError
-from neuropack.page import figures, template
+from neuropack.page import figures, put, template
 from neuropack.space.annotation import Annotation
 from neuropack.space.image_registration import ImageFit
 from neuropack.space.landmarks import Fit
@@ -157,12 +156,4 @@ def _times(values: Sequence[float]) -> str:
 
 
 def _write(out: Path, **shown: Any) -> None:
-    html = template("registration.html.j2").render(version=neuropack.__version__, **shown)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        partial.write_text(html, encoding="utf-8", newline="\n")
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written: {error.strerror}", file=out, fix="check the folder and the space"
-        ) from error
+    put(out, template("registration.html.j2").render(version=neuropack.__version__, **shown))
