@@ -78,6 +78,21 @@ def test_border_is_that_of_a_slow_loop(small: Annotation, window: int, monkeypat
     assert found[inside] == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize(("near", "at_once"), [(1, 1 << 14), (2, 7), (5, 100)])
+def test_border_does_not_depend_on_how_it_is_found(
+    near: int, at_once: int, small: Annotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = small_atlas.random_points(2000, seed=4)
+    wanted = small.border_um(points)
+    monkeypatch.setattr(module, "_BALL", module._ball(near))
+    monkeypatch.setattr(module, "_NEAR", near)
+    monkeypatch.setattr(module, "_NEAR_AT_ONCE", at_once)
+    told: list[int] = []
+    found = small.border_um(points, lambda name, done, total: told.append(done))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    assert told == sorted(told)
+
+
 def test_border_far_away() -> None:
     labels = np.zeros((66, 40, 57), "u4")
     labels[60, 35, 50] = 997
