@@ -49,6 +49,7 @@ def row(
         "seconds": seconds,
         "peak_mib": [peak] * len(seconds),
         "decoded_bytes": decoded,
+        "points": 1,
         "output_bytes": written,
         "found": {},
     }
@@ -102,9 +103,10 @@ def test_what_was_not_measured_reaches_nothing(goals: Any) -> None:
 
 
 def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -> None:
+    import points
     import sections
 
-    told = Path(sections.__file__).read_text(encoding="utf-8")
+    told = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points))
     asked: set[str] = set()
 
     class Asked(goals.Section):
@@ -116,7 +118,28 @@ def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -
         goal.value(Asked(section(row("zarr", [1.0]))))
         assert goal.section in sections.SECTIONS
         assert goal.section in table.ABOUT
-    assert not {key for key in asked if f'"{key}"' not in told}
+    # the rows of points are called by the way and by the resolution
+    ways = {key: key.rstrip("0123456789").rstrip("-") for key in asked}
+    assert not {key for key, way in ways.items() if f'"{way}"' not in told}
+
+
+def test_points_are_judged_by_the_point(goals: Any) -> None:
+    ours, peer = row("ours", [2.0], 0) | {"points": 4_000_000}, row("peer", [1.0], 0) | {"points": 500_000}
+    of = goals.Section(section(ours, peer))
+    assert of.millions("ours") == 2.0
+    assert of.times("peer", "ours") == pytest.approx(4.0)
+
+
+def test_a_section_of_points_has_a_table_of_points(table: Any) -> None:
+    floor = row("field-floor", [0.5], 0) | {"points": 5_000_000}
+    ours = row("field", [2.0], 0) | {"points": 5_000_000, "against": ["field-floor"]}
+    record = section(ours, floor) | {"shape": [], "bytes": 0}
+    page = table.render({"space": record})
+    assert "| the field | 2.000 | 2.000 to 2.000 | 5,000,000 | 2.50 | 4.00 times the field-floor |" in page
+    assert "| million points a second through affine and field | at least 1 | 2.50 | reached |" in page
+    assert "| affine and field, times the floor | at most 2 | 4.00 | not reached |" in page
+    assert "stack" not in page.split("## space")[1]
+    assert "of a smaller one" not in page
 
 
 def test_the_page_says_what_was_measured_and_what_was_not(table: Any) -> None:

@@ -15,6 +15,7 @@ from measure import HERE, Row, measure, say
 PYTHON = sys.executable
 OURS = str(Path(PYTHON).with_name("neuropack"))
 TILE_ZYX, CHANNELS = (40, 368, 368), 3  # as sources.py has them; it is not imported, see measure.py
+FULL_BYTES = 2_000_000_000  # the goals are about stacks of this size
 SMALL_ZYX = (16, 228, 228)  # 5 MB
 
 
@@ -30,6 +31,11 @@ class Bench:
     def shape(self) -> tuple[int, ...]:
         """C, Z, Y, X of the stack."""
         return (CHANNELS, *(n * r for n, r in zip(TILE_ZYX, self.repeats, strict=True)))
+
+    @property
+    def quick(self) -> bool:
+        """Whether the stack is smaller than the one that goals are about: then there are fewer points as well."""
+        return prod(self.shape) * 2 < FULL_BYTES
 
     def pixels(self, shape: tuple[int, ...]) -> Path:
         """The simulated pixels of a stack, made where they are not there yet."""

@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: medians, seconds per byte, ratios, and whether a goal is reached.
+"""The arithmetic of the benchmarks: medians, seconds per byte or point, ratios, and whether a goal is reached.
 
 Everything is computed from the stored measurements; nothing is typed by hand.
 """
@@ -55,15 +55,20 @@ class Section:
         return float(max(peaks))
 
     def cost(self, key: str) -> float:
-        """Seconds per decoded byte; plain seconds of a row that converts no pixels."""
-        return self.seconds(key) / (self.row(key)["decoded_bytes"] or 1)
+        """Seconds per decoded byte, or per point; plain seconds of a row that has neither."""
+        row = self.row(key)
+        return self.seconds(key) / (row["decoded_bytes"] or row.get("points") or 1)
+
+    def millions(self, key: str) -> float:
+        """Million points a second."""
+        return float(self.row(key)["points"] / self.seconds(key) / 1e6)
 
     def size(self, key: str) -> float:
         """Bytes written per decoded byte."""
         return float(self.row(key)["output_bytes"] / self.row(key)["decoded_bytes"])
 
     def times(self, key: str, *others: str) -> float:
-        """How many times as dear as another row, or as the dearest of several, per decoded byte."""
+        """How many times as dear as another row, or as the dearest of several, per decoded byte or point."""
         return self.cost(key) / max(self.cost(other) for other in others)
 
     def spread(self, of: Callable[[str], float]) -> float:
@@ -139,4 +144,21 @@ GOALS = (
     Goal("flat", "seconds per byte, highest over lowest", 1.15, True, lambda s: s.spread(s.cost)),
     Goal("flat", "peak memory, highest over lowest", 1.15, True, lambda s: s.spread(s.peak_mib)),
     Goal("small", "seconds to convert a small stack to OME-Zarr", 1.5, True, lambda s: s.seconds("zarr")),
+    Goal("space", "million points a second through affine and field", 1, False, lambda s: s.millions("field")),
+    Goal("space", "affine and field, times the floor", 2, True, lambda s: s.times("field", "field-floor")),
+    Goal("space", "scipy, times our affine and field", 1, False, lambda s: s.times("field-scipy", "field")),
+    Goal("space", "ITK, times our affine and field", 1, False, lambda s: s.times("field-itk", "field")),
+    Goal("space", "million look-ups a second at 100 um", 5, False, lambda s: s.millions("lookup-100")),
+    Goal("space", "million look-ups a second at 25 um", 5, False, lambda s: s.millions("lookup-25")),
+    Goal(
+        "space", "look-up at 100 um, times the floor", 2, True, lambda s: s.times("lookup-100", "lookup-floor-100")
+    ),
+    Goal("space", "look-up at 25 um, times the floor", 2, True, lambda s: s.times("lookup-25", "lookup-floor-25")),
+    Goal(
+        "space",
+        "brainglobe-atlasapi, times our look-up at 100 um",
+        1,
+        False,
+        lambda s: s.times("lookup-brainglobe-100", "lookup-100"),
+    ),
 )

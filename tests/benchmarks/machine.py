@@ -13,8 +13,20 @@ from typing import Any
 
 from measure import HERE
 
-_LIBRARIES = ("neuropack", "numpy", "tifffile", "zarr", "numcodecs", "h5py", "isal", "pynwb", "distributed")
-_PEERS = ("ngff-zarr", "bioio", "neuroconv")
+_LIBRARIES = (
+    "neuropack",
+    "numpy",
+    "scipy",
+    "itk",
+    "tifffile",
+    "zarr",
+    "numcodecs",
+    "h5py",
+    "isal",
+    "pynwb",
+    "distributed",
+)
+_PEERS = ("ngff-zarr", "bioio", "neuroconv", "brainglobe-atlasapi")
 
 
 def machine(folder: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Row:
         source: what it reads; read once before each run, so that it lies in the page cache for everybody.
         outputs: files or folders that it writes.
         decoded_bytes: of the pixels that it converts, level 0; 0 where it converts none.
+        points: that it moves or looks up; 0 where it converts pixels.
         prints_seconds: the process measures a part of itself and prints the seconds.
         against: keys of the rows that it is compared with; of several, the dearest.
         note: what a reader must know about it.
@@ -49,6 +50,7 @@ class Row:
     source: Path | None = None
     outputs: tuple[Path, ...] = ()
     decoded_bytes: int = 0
+    points: int = 0
     prints_seconds: bool = False
     against: tuple[str, ...] = ()
     note: str = ""

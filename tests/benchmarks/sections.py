@@ -11,6 +11,7 @@ from pathlib import Path
 from bench import CHANNELS, OURS, PYTHON, SMALL_ZYX, Bench
 from machine import cores
 from measure import HERE, Row, environment, knows
+from points import space
 
 START = ("--session-start", "2026-01-02T03:04:05Z")
 NOT_THERE = "not there yet"
@@ -189,4 +190,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "sources": sources,
     "flat": flat,
     "small": small,
+    "space": space,
 }

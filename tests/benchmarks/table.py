@@ -15,6 +15,7 @@ ABOUT = {
     "sources": "The same pixels from other files, to OME-Zarr.",
     "flat": "Stacks of more and more planes, to OME-Zarr.",
     "small": "A small stack from the shell, a new process each time.",
+    "space": "Points through an affine and a displacement field, and regions and distances of points, on one core.",
 }
 _FULL = 2_000_000_000  # bytes; the goals are about stacks of this size, but for `small`
 _COLUMNS = (
@@ -28,6 +29,9 @@ _COLUMNS = (
     "seconds per byte",
     "wrote",
 )
+
+
+_POINT_COLUMNS = ("what", "seconds", "lowest to highest", "points", "million points/s", "seconds per point")
 
 
 def render(results: Results) -> str:
@@ -45,7 +49,7 @@ def _goals(results: Results) -> str:
             wanted = f"at {'most' if goal.at_most else 'least'} {goal.limit:g}"
             shown = "" if value is None else f"{value:.2f}"
             lines.append(_line(goal.words, wanted, shown, goal.verdict(results)))
-    small = [name for name, record in results.items() if name != "small" and record["bytes"] < _FULL]
+    small = [name for name, record in results.items() if name != "small" and 0 < record["bytes"] < _FULL]
     if small:
         lines += ["", f"The goals are about a stack of 2 GB; of a smaller one are: {', '.join(sorted(small))}."]
     return "\n".join(lines)
@@ -53,12 +57,13 @@ def _goals(results: Results) -> str:
 
 def _section(name: str, record: Mapping[str, Any]) -> str:
     section = Section(record)
-    shape = ", ".join(map(str, record["shape"]))
+    shape, of_points = ", ".join(map(str, record["shape"])), not record["bytes"]
+    stack = f"Simulated stack C, Z, Y, X = {shape}, uint16, {record['bytes'] / 1e9:.3g} GB; medians"
     about = (
-        f"{ABOUT[name]} Simulated stack C, Z, Y, X = {shape}, uint16, {record['bytes'] / 1e9:.3g} GB; medians of "
-        f"{record['runs']} run(s). {words(record['machine'])}"
+        f"{ABOUT[name]} {'Medians' if of_points else stack} of {record['runs']} run(s). {words(record['machine'])}"
     )
-    lines = [*_head(_COLUMNS), *(_row(section, row) for row in record["rows"])]
+    columns, line = (_POINT_COLUMNS, _point_row) if of_points else (_COLUMNS, _row)
+    lines = [*_head(columns), *(line(section, row) for row in record["rows"])]
     notes = [f"- {row['name']}: {row['note']}." for row in record["rows"] if row["note"]]
     return "\n\n".join([f"## {name}", about, "\n".join(lines), *(["\n".join(notes)] if notes else [])])
 
@@ -78,6 +83,19 @@ def _row(section: Section, row: Mapping[str, Any]) -> str:
         f"{written / decoded:.3f}" if written and decoded else "",
         _ratio(section, row),
         _wrote(row["found"]),
+    )
+
+
+def _point_row(section: Section, row: Mapping[str, Any]) -> str:
+    if not row["seconds"]:
+        return _line(row["name"], row["absent"] or "not measured", *[""] * (len(_POINT_COLUMNS) - 2))
+    return _line(
+        row["name"],
+        f"{section.seconds(row['key']):.3f}",
+        f"{min(row['seconds']):.3f} to {max(row['seconds']):.3f}",
+        f"{row['points']:,}",
+        f"{section.millions(row['key']):.2f}",
+        _ratio(section, row),
     )
 
 

@@ -78,6 +78,31 @@ def test_border_is_that_of_a_slow_loop(small: Annotation, window: int, monkeypat
     assert found[inside] == pytest.approx(wanted, abs=1e-6)
 
 
+@pytest.mark.parametrize(("near", "at_once"), [(1, 1 << 14), (2, 7), (5, 100)])
+def test_border_does_not_depend_on_how_it_is_found(
+    near: int, at_once: int, small: Annotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = small_atlas.random_points(2000, seed=4)
+    wanted = small.border_um(points)
+    monkeypatch.setattr(module, "_BALL", module._ball(near))
+    monkeypatch.setattr(module, "_NEAR", near)
+    monkeypatch.setattr(module, "_NEAR_AT_ONCE", at_once)
+    told: list[int] = []
+    found = small.border_um(points, lambda name, done, total: told.append(done))
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+    assert told == sorted(told)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.01, 0.003])
+def test_border_among_scattered_voxels(share: float) -> None:
+    # the nearest one is often not the first that the search meets
+    labels = np.where(np.random.default_rng(6).random(small_atlas.SHAPE) < share, 33, 997).astype("u4")
+    volume = Annotation(labels, HERE)
+    points = small_atlas.random_points(600, seed=7)
+    points = points[volume.inside(points)]
+    assert volume.border_um(points) == pytest.approx([slow_border(labels, 200, p) for p in points], abs=1e-6)
+
+
 def test_border_far_away() -> None:
     labels = np.zeros((66, 40, 57), "u4")
     labels[60, 35, 50] = 997

@@ -60,8 +60,8 @@ def test_a_large_one_is_decoded_once(manifest: Path, cache: Path, monkeypatch: p
     told.clear()
     open_atlas(manifest, progress=lambda *step: told.append(step))
     assert told == []
-    chunk = next(p for p in (root(manifest) / IMAGE / "1" / "c").rglob("*") if p.is_file())
-    chunk.unlink()  # another annotation: what is not stored is void
+    first, second = [p for p in (root(manifest) / IMAGE / "1" / "c").rglob("*") if p.is_file()][:2]
+    first.write_bytes(second.read_bytes())  # another annotation in files of the same names
     assert not (open_atlas(manifest).annotation.labels == LABELS).all()
     assert len(list((cache / "decoded").iterdir())) == 2
 

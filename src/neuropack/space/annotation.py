@@ -21,7 +21,21 @@ VOID: Final = 0
 
 _AT_ONCE = 1 << 16  # points, so that what is computed of them stays in the processor's cache
 _WINDOW = 1 << 21  # voxels
-_FIRST_REACH = 4  # voxels
+_FIRST_REACH = 6  # voxels: what is nearer was found for all points at once
+_NEAR = 3  # voxels: beyond, a point by itself is as fast
+_NEAR_AT_ONCE = 1 << 14  # points
+
+
+def _ball(reach: int) -> list[tuple[int, list[list[int]]]]:
+    """Offsets of voxels by the square of the least distance from anywhere in the middle one, nearest first."""
+    side = np.arange(-reach - 1, reach + 2)
+    offsets = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    least = (np.maximum(np.abs(offsets) - 1, 0) ** 2).sum(axis=1)
+    shells = [(int(square), offsets[least == square].tolist()) for square in np.unique(least) if square < reach**2]
+    return [*shells, (reach**2, [])]
+
+
+_BALL = _ball(_NEAR)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +122,47 @@ class Annotation:
             (n,): nan for a point outside of the volume, and where no other label is.
         """
         points = _points(points_um)
-        voxels, inside = self._voxels(points)
         found = np.full(len(points), np.nan)
-        for n in np.flatnonzero(inside):
-            found[n] = self._to_border(points[n], (int(voxels[0][n]), int(voxels[1][n]), int(voxels[2][n])))
-            if progress and n % 256 == 0:
-                progress("borders", int(n) * points.itemsize * 3, points.nbytes)
+        for first in range(0, len(points), _NEAR_AT_ONCE):
+            part = slice(first, first + _NEAR_AT_ONCE)
+            cells, inside = self._voxels(points[part])
+            voxels, rows = np.stack(cells, axis=1), np.flatnonzero(inside)
+            near = self._near(points[part][rows], voxels[rows])
+            found[part][rows] = near
+            for n in rows[np.isnan(near)].tolist():  # deep inside a region: by and by, each with its own reach
+                i, j, k = voxels[n].tolist()
+                found[first + n] = self._to_border(points[first + n], (i, j, k))
+                if progress and n % 256 == 0:
+                    progress("borders", (first + n) * points.itemsize * 3, points.nbytes)
         return found
+
+    def _near(self, points: Points, voxels: npt.NDArray[np.int64]) -> Points:
+        """The distance of each point, all of them inside; nan where nothing within `_NEAR` voxels is nearest.
+
+        Voxel after voxel of a ball, the nearest first, for all points at once. A point is done when no voxel that
+        is still to come could be nearer than what it has. Points at the faces of the volume are left to others.
+        """
+        done = np.full(len(points), np.nan)
+        last = np.array(self.labels.shape) - 1
+        live = np.flatnonzero(((voxels > _NEAR) & (voxels < last - _NEAR)).all(axis=1))
+        cells = list(voxels[live].T.copy())
+        within = [at / self.resolution_um - cell for at, cell in zip(points[live].T, cells, strict=True)]
+        own, best = self.labels[tuple(cells)], np.full(len(live), np.inf)  # squares, in voxels
+        for least, offsets in _BALL:
+            ended = best <= least
+            if ended.any():
+                done[live[ended]] = np.sqrt(best[ended]) * self.resolution_um
+                live, own, best = live[~ended], own[~ended], best[~ended]
+                cells, within = [cell[~ended] for cell in cells], [part[~ended] for part in within]
+            for offset in offsets if len(live) else ():
+                i, j, k = (cell + step for cell, step in zip(cells, offset, strict=True))
+                rows = np.flatnonzero(self.labels[i, j, k] != own)
+                square = np.zeros(len(rows))
+                for part, step in zip(within, offset, strict=True):
+                    if step:
+                        square += (step - part[rows] if step > 0 else part[rows] - step - 1) ** 2
+                best[rows] = np.minimum(best[rows], square)
+        return done
 
     def _to_border(self, point: Points, voxel: tuple[int, int, int]) -> float:
         """Looks into a cube around the voxel; a larger one, until nothing outside of it could be nearer."""
