@@ -78,6 +78,10 @@ def test_every_orientation_lands_at_its_place(orientation: str, small: Raster) -
     )
     assert np.median(stack.error(wrong.transform)) > 5 * VOXEL
     assert wrong.after.mutual_information < found.after.mutual_information
+    assert found.problems == ()
+    (problem,) = wrong.problems  # but left and right, of which the numbers know nothing
+    letters = problem.partition("grew towards ")[2][:3]
+    assert letters.translate(str.maketrans("L", "R")) == orientation.replace("L", "R"), problem
 
 
 def test_the_same_images_give_the_same_transform_and_files_hold_it(small: Raster, tmp_path: Path) -> None:

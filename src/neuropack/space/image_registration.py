@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import permutations, product
 from typing import Final, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from neuropack.errors import UsageError
 from neuropack.space.elastix_run import library, run_elastix
@@ -25,6 +27,9 @@ MOST_VOXELS: Final = 80_000_000
 """Of the template: that of 25 um has 77 million. Finer ones are averaged."""
 
 _SAMPLES = 100_000  # voxels at which images and derivatives are compared
+_SAMPLES_OF_TURNS = 20_000  # the same, for each of the 48 orientations
+_LEFT_FOR_RIGHT = str.maketrans("LR", "RL")
+_DOUBT = 1.05  # so many times as alike has another orientation to be
 _RISE = 1.01  # by which the similarity has at least to rise
 _STILL = 0.5  # voxels: what moved less was in place before
 
@@ -64,10 +69,12 @@ def placed_by_centres(stack: Raster, template: Raster, orientation: str, source:
     Raises:
         UsageError: these are no three letters, one of each pair.
     """
-    letters = _letters(orientation)
+    return _placed(_letters(orientation), _centre(stack), _centre(template), source)
+
+
+def _placed(letters: str, here: Points, there: Points, source: str) -> Affine:
     turned = turn(source, CCF, letters[::-1], "PIR", into_unit="um")
-    shift = _centre(template) - turned(_centre(stack))
-    return Affine(source, CCF, np.column_stack([turned.matrix[:, :3], shift]))
+    return Affine(source, CCF, np.column_stack([turned.matrix[:, :3], there - turned(here)]))
 
 
 def _centre(raster: Raster) -> Points:
@@ -118,11 +125,11 @@ def register_images(
     stages = ["affine"] if kind == "affine" else ["affine", "bspline"]
     if progress:
         progress(f"elastix: {', '.join(stages)}", 0, 0)
-    found = run_elastix(stack, template, first, stages, spacing_um, PLACED)
-    transform = _joined(first, found)
+    transform = _joined(first, run_elastix(stack, template, first, stages, spacing_um, PLACED))
     if progress:
         progress("comparing", 0, 0)
-    return _judged(stack, template, first, transform, kind)
+    found = _judged(stack, template, first, transform, kind)
+    return found if orientation is None else _doubted(found, stack, template, _letters(orientation))
 
 
 def check_placement(orientation: str | None, initial: Transform | None, source: str, name: str) -> None:
@@ -178,12 +185,43 @@ def _renamed(first: Transform) -> Transform:
     return first.then(Affine.identity(first.target, PLACED))
 
 
-def _judged(stack: Raster, template: Raster, first: Transform, transform: Transform, kind: ImageKind) -> ImageFit:
-    low, high = stack.window
+def _drawn(stack: Raster, most: int) -> tuple[npt.NDArray[np.intp], Points, Points]:
+    """Voxels of a stack at random, the same each time: their indices, positions and values."""
     # with repeats left out: a choice without any would list all voxels
-    everywhere = np.unique(np.random.default_rng(0).integers(0, stack.values.size, _SAMPLES))
+    everywhere = np.unique(np.random.default_rng(0).integers(0, stack.values.size, most))
     index = np.column_stack(np.unravel_index(everywhere, stack.values.shape))
-    points, values = stack.position(index), np.clip(stack.values[tuple(index.T)], low, high)
+    return index, stack.position(index), np.clip(stack.values[tuple(index.T)], *stack.window)
+
+
+def _doubted(fit: ImageFit, stack: Raster, template: Raster, stated: str) -> ImageFit:
+    """The fit, with a problem where another orientation is more alike unfitted than the stated one is fitted."""
+    _, points, values = _drawn(stack, _SAMPLES_OF_TURNS)
+    here, there, ceiling = _centre(stack), _centre(template), template.window[1]
+
+    def alike(way: Transform) -> float:
+        return similarity(values, np.minimum(template.sample(way(points)), ceiling)).mutual_information
+
+    found = {letters: alike(_placed(letters, here, there, fit.transform.source)) for letters in _turns()}
+    best = max(found, key=lambda letters: found[letters])
+    after = alike(fit.transform)
+    mirrored = best.translate(_LEFT_FOR_RIGHT)
+    if found[best] <= after * _DOUBT or stated in (best, mirrored):
+        return fit
+    problem = (
+        f"the stack looks as if its z, y and x grew towards {best}, not {stated}: mutual information"
+        f" {found[best]:.3f} before any fitting, and {after:.3f} after the fit of {stated}; these numbers do not"
+        " tell left from right"
+    )
+    return replace(fit, problems=(*fit.problems, problem))
+
+
+def _turns() -> list[str]:
+    """All 48 orientations."""
+    return ["".join(letters) for pairs in permutations(("AP", "SI", "LR")) for letters in product(*pairs)]
+
+
+def _judged(stack: Raster, template: Raster, first: Transform, transform: Transform, kind: ImageKind) -> ImageFit:
+    index, points, values = _drawn(stack, _SAMPLES)
     ceiling = template.window[1]
     before, after = (
         similarity(values, np.minimum(template.sample(way(points)), ceiling)) for way in (first, transform)
