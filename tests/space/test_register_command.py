@@ -69,12 +69,44 @@ def test_a_table_of_landmarks_and_its_outlier(tmp_path: Path, capsys: pytest.Cap
     path.write_text("\n".join(line.replace(",", "\t") for line in lines))
     assert main(["register", str(path), str(out), "--kind", "affine"]) == 1
     shown = capsys.readouterr().out.splitlines()
-    assert shown[0].split() == ["landmark", "residual", "left", "out"]
+    assert shown[0].split() == ["landmark", "residual", "um", "left", "out", "um"]
     assert [line.split()[0] for line in shown if line.endswith("outlier")] == ["L4"]
+    assert shown[-2] == "outliers: L4: look at them again in both images"
     assert shown[-1].startswith(f"{out}: points of stack to AllenCCFv3; leave-one-out error: median ")
     assert main(["register", str(path), str(out)]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main(["register", str(path), str(out), "--overwrite"]) == 1
+
+
+def test_places_in_the_ccf_in_millimetre_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moving = np.random.default_rng(0).uniform(0, 1, (8, 3)) * STACK_UM
+    path, out = table(tmp_path / "mm.csv", moving, truth(0)(moving) / 1000), tmp_path / "xfm.json"
+    assert main(["register", str(path), str(out)]) == 3  # it would fit to the nanometre
+    assert str(capsys.readouterr().err).startswith(f"{path}: the fixed landmarks look like millimetre\n")
+    assert not out.exists()
+    assert main(["register", str(path), str(out), "--fixed", "AllenCCFv3-mm"]) < 2
+    assert "left out mm" in capsys.readouterr().out
+
+
+def test_too_few_landmarks_name_their_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = landmarks(tmp_path / "l.csv", 0, n=3)
+    assert main(["register", str(path), str(tmp_path / "xfm.json")]) == 3
+    told = capsys.readouterr().err
+    assert told.startswith(f"{path}: too few landmarks for affine\n")
+    assert "  expected: 4 or more" in told
+
+
+@pytest.mark.parametrize(
+    "page", [["--report", "nowhere/x.html"], ["--report", "x.html", "--template", "nowhere.nrrd"]], ids=" ".join
+)
+def test_no_transform_is_left_where_its_page_cannot_be_made(
+    page: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    landmarks(Path("l.csv"), 0)
+    assert main(["register", "l.csv", "xfm.json", *page]) == 3
+    assert capsys.readouterr().err.startswith("nowhere")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l.csv"]
 
 
 def test_a_skeleton_and_points_there_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +142,8 @@ def test_a_skeleton_and_points_there_and_back(tmp_path: Path, capsys: pytest.Cap
     [
         ("name,x,y,z\n", "has no column fixed_x, fixed_y, fixed_z"),
         (",".join(COLUMNS) + "\na,1,2,3,4,5,six\n", "no number"),
-        (",".join(COLUMNS) + "\na,1,2,3,4,5,6\na,1,2,3,4,5,7\n", "a name of its own"),
-        (",".join(COLUMNS) + "\na,1,2,3,4,5,6\n", "too few landmarks"),
+        (",".join(COLUMNS) + "\na,1,2,3,40,50,6\na,1,2,3,40,50,7\n", "a name of its own"),
+        (",".join(COLUMNS) + "\na,1,2,3,40,50,6\n", "too few landmarks"),
     ],
 )
 def test_what_is_no_table_of_landmarks(

@@ -126,7 +126,9 @@ def _registered(
         try:
             found = fit(pairs.moving, pairs.fixed, how.kind, STACK, CCF, names=pairs.names)
         except InputError as error:
-            raise InputError(error.what, file=how.landmarks, found=error.found, fix=error.fix) from error
+            raise InputError(
+                error.what, file=how.landmarks, expected=error.expected, found=error.found, fix=error.fix
+            ) from error
         return found.transform, Landmarks(
             pairs.names, pairs.moving, pairs.fixed, found.residuals, found.leave_one_out, found.outliers
         )

@@ -54,9 +54,10 @@ def register(
     """Fit a transform of points to landmarks, or register an image to the standard brain.
 
     The leave-one-out error of a landmark is its distance from where the transform of all others puts it. Ends with
-    status 1 where one stands out, where the similarity of the images did not rise, or where space is folded.
+    status 1 where one stands out, where the similarity of the images did not rise, where another orientation looks
+    right, or where space is folded.
     """
-    from neuropack.errors import UsageError
+    from neuropack.errors import InputError, UsageError
     from neuropack.space.formats.landmark_files import read_landmarks
     from neuropack.space.formats.registration import write_registration
     from neuropack.space.landmarks import fit
@@ -83,12 +84,18 @@ def register(
     for sentence in pairs.told:
         typer.echo(f"{landmarks}: {sentence}", err=True)
     here, there = pairs.moving, pairs.fixed
-    found = fit(here, there, chosen_kind, moving, fixed, names=pairs.names, smoothing=smoothing)
+    try:
+        found = fit(here, there, chosen_kind, moving, fixed, names=pairs.names, smoothing=smoothing)
+    except InputError as error:
+        raise InputError(
+            error.what, file=landmarks, expected=error.expected, found=error.found, fix=error.fix
+        ) from error
+    on_template = report is not None and fixed == "AllenCCFv3"
+    standard = images.template_for_landmarks(options) if on_template else None  # before anything is written
     write_registration(out, found.transform, {moving: "xyz"})
     if report is not None:
         from neuropack.page.registration import write_landmark_page
 
-        standard = images.template_for_landmarks(options) if fixed == "AllenCCFv3" else None
         write_landmark_page(report, found, here, there, standard, landmarks.name, chosen_kind)
     typer.echo(json.dumps(_record(found), indent=2, ensure_ascii=False) if as_json else _text(found, out))
     return 1 if found.outliers else 0
@@ -111,9 +118,19 @@ def _is_image(source: Path, kind: str | None, fixed: str, smoothing: float) -> b
     return True
 
 
+def _unit(found: Fit) -> str:
+    """The unit of the fixed frame; frames of others are taken in micrometre."""
+    from neuropack.space.frames import FRAMES
+
+    target = found.transform.target
+    return FRAMES[target].unit if target in FRAMES else "um"
+
+
 def _record(found: Fit) -> dict[str, Any]:
+    decimals = 3 if _unit(found) == "um" else 6
+
     def number(value: float) -> float | None:
-        return round(float(value), 3) if math.isfinite(value) else None
+        return round(float(value), decimals) if math.isfinite(value) else None
 
     rows = zip(found.names, found.residuals, found.leave_one_out, strict=True)
     return {
@@ -130,19 +147,31 @@ def _record(found: Fit) -> dict[str, Any]:
 def _text(found: Fit, out: Path) -> str:
     record = _record(found)
     width = max(len("landmark"), *(len(name) for name in found.names))
-    lines = [f"{'landmark':<{width}}  residual  left out"]
+    unit = _unit(found)
+    digits = 1 if unit == "um" else 4
+    first, second = len(f"residual {unit}"), len(f"left out {unit}")
+    lines = [f"{'landmark':<{width}}  residual {unit}  left out {unit}"]
     for row in record["landmarks"]:
-        left_out = "-" if row["leave_one_out"] is None else f"{row['leave_one_out']:.1f}"
+        left_out = "-" if row["leave_one_out"] is None else f"{row['leave_one_out']:.{digits}f}"
         mark = "  outlier" if row["name"] in found.outliers else ""
-        lines.append(f"{row['name']:<{width}}  {row['residual']:8.1f}  {left_out:>8}{mark}")
+        lines.append(f"{row['name']:<{width}}  {row['residual']:{first}.{digits}f}  {left_out:>{second}}{mark}")
     middle, most = record["leave_one_out_median"], record["leave_one_out_max"]
-    told = "too few landmarks to tell" if middle is None else f"median {middle:.1f}, at most {most:.1f}"
+    told = "too few landmarks to tell"
+    if middle is not None:
+        told = f"median {middle:.{digits}f} {unit}, at most {most:.{digits}f} {unit}"
+    if found.outliers:
+        lines.append(f"outliers: {', '.join(found.outliers)}: look at them again in both images")
     lines.append(f"{out}: points of {record['moving']} to {record['fixed']}; leave-one-out error: {told}")
     return "\n".join(lines)
 
 
 def _free(out: Path, *, overwrite: bool) -> None:
-    from neuropack.errors import UsageError
+    """See that a file can be written, before anything that takes time and before another one is."""
+    from neuropack.errors import OutputError, UsageError
 
     if out.exists() and not overwrite:
         raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
+    if not out.parent.is_dir():
+        raise OutputError(
+            "cannot be written: there is no such folder", file=out, fix="make the folder, or name another file"
+        )

@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from neuropack.errors import InputError
 from neuropack.space.formats.bigwarp import read_bigwarp
 from neuropack.space.formats.placement import CENTRES, FIXED, MOVING, Side
+from neuropack.space.frames import CCF
+from neuropack.space.plausibility import looks_like_mm
 from neuropack.space.transforms import Points
 from neuropack.table import read_table
 
@@ -61,12 +66,20 @@ def read_landmarks(path: Path, moving: Side = MOVING, fixed: Side = FIXED) -> Pa
         moving, fixed: the two images; BigWarp's landmarks need their voxel sizes.
 
     Raises:
-        InputError: it cannot be read, or is neither.
+        InputError: it cannot be read, is neither, or its places in the CCF look like millimetre.
         UsageError: a voxel size is needed; names the option.
     """
     if not is_bigwarp(_first_line(path)):
         table = read_table(path)
         here, there = table.numbers(*XYZ), table.numbers(*FIXED_XYZ)
+        if fixed.frame == CCF and looks_like_mm(there):
+            raise InputError(
+                "the fixed landmarks look like millimetre",
+                file=path,
+                expected=f"{', '.join(FIXED_XYZ)} in micrometre, the unit of {CCF}",
+                found=f"none beyond {np.abs(there).max():g}",
+                fix=f"multiply {', '.join(FIXED_XYZ)} by 1000",
+            )
         return Pairs(tuple(table.names("name")), here, there, "table of landmarks")
     here_from, there_from = (side.to_program(CENTRES).inverse() for side in (moving, fixed))
     found = read_bigwarp(path)
