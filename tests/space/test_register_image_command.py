@@ -230,7 +230,7 @@ def test_the_page_of_landmarks(template: Path, tmp_path: Path, capsys: pytest.Ca
     text = page.read_text(encoding="utf-8")
     assert re.findall(r'<tr class="outlier"><th scope="row">([^<]+)', text) == ["L4"]
     assert len(re.findall(r'<th scope="row">L', text)) == 30
-    assert "1 landmark(s) stand out: L4" in text
+    assert "One landmark stands out: L4" in text
     assert "change of volume" in text
     assert "No images are laid on each other" in text
     plain = re.findall(r'src="(data:image/png[^"]+)"', text)

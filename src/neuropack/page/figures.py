@@ -188,6 +188,8 @@ def residuals(fit: Fit, moving: Points, fixed: Points, template: Raster | None) 
     names = ("AP", "DV", "LR") if template is not None or fit.transform.target == "AllenCCFv3" else ("0", "1", "2")
     bad = np.array([name in fit.outliers for name in fit.names])
     arrows = (fixed - placed) * factor
+    if template is None:  # nothing but the arrows is seen, so they are seen whole
+        low, high = np.minimum(low, (placed + arrows).min(axis=0)), np.maximum(high, (placed + arrows).max(axis=0))
     for axis, (normal, right, down) in zip(figure.subplots(1, 3, width_ratios=widths), _CCF_VIEWS, strict=True):
         if template is not None:
             shown = template.values.max(axis=normal)
@@ -215,7 +217,7 @@ def residuals(fit: Fit, moving: Points, fixed: Points, template: Raster | None) 
                 fit.names[row][:20], spot, textcoords="offset points", xytext=(4, 4), fontsize=7, parse_math=False
             )
         axis.set_aspect("equal")
-        margin = 0.03 * extent / 1000
+        margin = 0.03 * (extent if template is not None else np.full(3, extent.max())) / 1000
         axis.set_xlim(low[right] / 1000 - margin[right], high[right] / 1000 + margin[right])
         axis.set_ylim(high[down] / 1000 + margin[down], low[down] / 1000 - margin[down])
         _label(axis, f"along {names[normal]}", names[right], names[down])

@@ -101,7 +101,8 @@ def write_landmark_page(
     sides = [np.linspace(a, a + b, _GRID) for a, b in zip(low, size, strict=True)]
     grid = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, 3)
     changed = jacobian(fit.transform, grid, size / 1000)
-    problems = [f"{len(fit.outliers)} landmark(s) stand out: {', '.join(fit.outliers)}"] if fit.outliers else []
+    stand_out = "One landmark stands out" if len(fit.outliers) == 1 else f"{len(fit.outliers)} landmarks stand out"
+    problems = [f"{stand_out}: {', '.join(fit.outliers)}. Look again in both images."] if fit.outliers else []
     if changed.folded_percent:
         problems.append(
             f"the transform folds space over itself in {changed.folded_percent:.2g} % of the landmarks' box"
