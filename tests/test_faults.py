@@ -280,7 +280,7 @@ def test_an_interruption(source: Path, tmp_path: Path, whole: dict[str, dict[str
     process = start(source, folder, *BOTH)
     with stopped(process, folder, BOTH[0]):
         process.send_signal(signal.SIGINT)
-    assert finished(process) == (130, "", "interrupted; the same command continues where it was\n")
+    assert finished(process) == (130, "", "interrupted; the same command continues or begins anew\n")
     assert not any((folder / name).exists() for name in BOTH)
     status, out, err = finished(start(source, folder, *BOTH))
     assert (status, out.count("resumed"), err) == (0, 2, "")
@@ -304,7 +304,7 @@ def test_an_interruption_inside_hdf5(source: Path, tmp_path: Path, whole: dict[s
     folder = tmp_path / "out"
     run = TORN.format(journal=str(folder / ".a.nwb.journal"))
     ended = finished(start(source, folder, "a.nwb", run=run))
-    assert ended == (130, "", "interrupted; the same command continues where it was\n")
+    assert ended == (130, "", "interrupted; the same command continues or begins anew\n")
     assert finished(start(source, folder, "a.nwb")) == (0, f"{folder / 'a.nwb'}: resumed\n", "")
     assert digests(folder / "a.nwb") == whole["a.nwb"]
 

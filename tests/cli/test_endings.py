@@ -39,7 +39,7 @@ def test_an_interruption_is_told(
 ) -> None:
     monkeypatch.setattr("neuropack.convert.convert", _raises(KeyboardInterrupt()))
     assert main(["convert", str(stack), str(tmp_path / "a.ome.zarr")]) == 130
-    assert capsys.readouterr().err == "interrupted; the same command continues where it was\n"
+    assert capsys.readouterr().err == "interrupted; the same command continues or begins anew\n"
 
 
 def test_the_process_ends_at_once_after_an_interruption() -> None:

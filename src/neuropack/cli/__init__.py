@@ -115,7 +115,7 @@ def _told(error: BaseException) -> int:
             what = f"neuropack stopped on an error of its own: {type(error).__name__}: {error}"
             fix = "run the same command with --debug and report what it prints"
         case _:
-            typer.echo("interrupted; the same command continues where it was", err=True)
+            typer.echo("interrupted; the same command continues or begins anew", err=True)
             return 130
     typer.echo(f"{what}\n  to do: {fix}", err=True)
     return status

@@ -208,7 +208,11 @@ def lookup(
     from neuropack.table import read_table
 
     if bool(points) == (file is not None):
-        raise UsageError("needs points: some on the line, or a file", fix="give X,Y,Z..., or --points FILE")
+        raise UsageError(
+            "atlas lookup needs points, on the line or in a file",
+            found="both" if points else "neither",
+            fix="give either X,Y,Z... or --points FILE",
+        )
     coordinates = read_table(file).numbers("x", "y", "z") if file is not None else given(points or [])
     with progress(show) as tell:
         opened = open_atlas(annotation, structures=structures, version=annotation_version, progress=tell)

@@ -36,6 +36,7 @@ def map_skeleton(skeleton: Skeleton, transform: Transform) -> Skeleton:
             "the transform begins in another frame than that of the skeleton",
             expected=f"a transform from {skeleton.frame}",
             found=f"one from {transform.source} to {transform.target}",
+            fix="take the transform in its other direction (--inverse), or the one that begins there",
         )
     sides = np.stack(
         [transform(skeleton.xyz + axis) - transform(skeleton.xyz - axis) for axis in np.eye(3) * _STEP], axis=-1

@@ -110,8 +110,15 @@ class Structures:
         if found:
             return found
         near = difflib.get_close_matches(_word(text), self._by_word, 3, 0.6)
-        fix = f"did you mean {', '.join(near)}?" if near else None
-        raise UsageError("is no structure of the tree", expected="an id, an acronym or a name", found=text, fix=fix)
+        root = next(one.acronym for one in self if one.parent is None)
+        fix = f"did you mean {', '.join(near)}?" if near else f"neuropack atlas info --tree {root} lists them all"
+        raise UsageError(
+            f"{text!r} is no structure of the tree",
+            file=self.source,
+            expected="an id, an acronym or a name",
+            found=text,
+            fix=fix,
+        )
 
     def ancestors(self, id: int) -> list[Structure]:
         """What a structure is a part of: its parent first, the root last."""
