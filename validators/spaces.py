@@ -21,7 +21,9 @@ from neuropack.skeleton import Skeleton
 from neuropack.space.directions import folded, round_trip
 from neuropack.space.label_checks import of_another_version, volume_ids, wrong_ids, year_of
 from neuropack.space.transforms import Affine, Points
+from neuropack.table import MISSING
 
+QUALITY = REGISTRATION + "quality.tsv"
 FRAME = "bring the points into AllenCCFv3 (neuropack.space.frames.between does), and build the release again"
 AGAIN = "correct the registration in the study and build the release again"
 REBUILD = "build the release again"
@@ -91,6 +93,29 @@ def direction(release: ReleaseFiles) -> Iterator[Finding]:
         elif (wrong := _residuals(one)) is not None:
             yield Finding(one.landmarks_file or one.where, *wrong, "fit the transform again, or name the right one")
     yield from _causes(release, "direction", fix)
+
+
+@rule(id="spaces.quality", level="warning", reads="text")
+def quality(release: ReleaseFiles) -> Iterator[Finding]:
+    """No landmark of a registration stands out, and no person has said that it is not to be used.
+
+    A landmark that lies far from where all others put it was set wrongly in one of the two images, and pulls the
+    neurons near it along.
+
+    Look at the landmark in both images, set it anew or leave it out, and build the release again.
+    """
+    table = release.table(QUALITY)
+    if table is None:
+        return
+    for n, row in enumerate(table.rows):
+        stack, outliers = row.get("image_stack", ""), row.get("outliers", MISSING)
+        if outliers not in (MISSING, ""):
+            found = f"{outliers} (median of all: {row.get('leave_one_out_median_um', MISSING)} um)"
+            fix = "look at it again in both images, and build the release again"
+            yield Finding(table.where(n), f"landmarks of {stack} that agree with each other", found, fix)
+        if row.get("qc_status") == "fail":
+            fix = "register the stack again, or leave the registration out"
+            yield Finding(table.where(n), f"a registration of {stack} that can be used", "qc_status: fail", fix)
 
 
 @rule(id="spaces.invertible", level="error", reads="text")

@@ -181,6 +181,16 @@ def transform_of_images(root: Path) -> None:
     write_registration(path, Affine("stack", CCF, forward.inverse().matrix), {"stack": "xyz"})
 
 
+@defect("spaces.quality", "lm3 (median of all")
+def a_landmark_that_stands_out(root: Path) -> None:
+    table(root / "derivatives/registration/quality.tsv", lambda rows: rows[0].update(outliers="lm3"))
+
+
+@defect("spaces.quality", "qc_status: fail")
+def a_registration_that_failed(root: Path) -> None:
+    table(root / "derivatives/registration/quality.tsv", lambda rows: rows[0].update(qc_status="fail"))
+
+
 @defect("spaces.direction", "landmarks differ")
 def landmarks_of_another_fit(root: Path) -> None:
     table(one(root, "*_landmarks.tsv"), lambda rows: [row.update(residual_um="250.000") for row in rows[:2]])
