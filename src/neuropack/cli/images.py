@@ -99,7 +99,7 @@ def register_image(
 ) -> int:
     """Register an image to the template, write the transform and the page, and tell what was found."""
     from neuropack.process.coarse import coarse, open_stack
-    from neuropack.space.elastix_run import library
+    from neuropack.space.elastix_run import require
     from neuropack.space.formats.registration import read_registration, write_registration
     from neuropack.space.image_registration import PLACED, check_placement, register_images
     from neuropack.space.rasters import stack_raster
@@ -107,7 +107,7 @@ def register_image(
     size = common.voxel_size(options.voxel_size)
     initial = read_registration(options.initial) if options.initial else None
     check_placement(options.orientation, initial, moving, str(source))
-    library()  # it may be missing, and reading may take long
+    require()  # it may be missing, and reading may take long
     with progress(options.show) as tell:
         annotation = _annotation(options.annotation, tell) if options.report else None
         standard = _template(options.template, tell)

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,6 +54,16 @@ _COMMON: Final = {
 }
 
 
+def require() -> None:
+    """See that itk is here, without the ten seconds that loading it takes.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if find_spec("itk") is None:
+        raise _missing()
+
+
 def library() -> Any:
     """itk with elastix.
 
@@ -65,11 +76,15 @@ def library() -> Any:
 
             itk.ElastixRegistrationMethod  # noqa: B018 - loads the modules behind it
     except (ImportError, AttributeError) as error:
-        raise UsageError(
-            "registration of images needs itk-elastix, which is not installed",
-            fix="pip install neuropack[register]",
-        ) from error
+        raise _missing() from error
     return itk
+
+
+def _missing() -> UsageError:
+    return UsageError(
+        "registration of images needs itk-elastix, which is not installed",
+        fix="pip install neuropack[register]",
+    )
 
 
 def run_elastix(
