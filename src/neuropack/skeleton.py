@@ -49,6 +49,12 @@ class Skeleton:
         at = np.searchsorted(self.id[order], self.parent[child])
         return np.column_stack([child, order[np.clip(at, 0, len(order) - 1)]])
 
+    def soma(self) -> npt.NDArray[np.float64] | None:
+        """The centre (3,) of the nodes of type soma; None where there is none."""
+        nodes = self.xyz[self.type == 1]
+        centre: npt.NDArray[np.float64] | None = nodes.mean(axis=0) if len(nodes) else None
+        return centre
+
     def length_um(self) -> float:
         """Summed length of all edges, micrometre."""
         edges = self.edges()

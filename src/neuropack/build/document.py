@@ -18,7 +18,7 @@ from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import hemisphere
 from neuropack.space.frames import CCF
-from neuropack.space.neurons import PlacedNeuron, soma_of
+from neuropack.space.neurons import PlacedNeuron
 from neuropack.study import Study
 from neuropack.study.records import Record, ordered
 
@@ -135,7 +135,7 @@ def _neurons(made: Made) -> Iterable[Record]:
 
 def _soma(skeleton: Skeleton, placed: PlacedNeuron | None) -> Record:
     """The centre of the nodes of type soma, in the CCF where the stack is registered."""
-    centre = soma_of(skeleton)
+    centre = skeleton.soma()
     if centre is None:
         return {"soma_absent_reason": "the skeleton has no node of type soma"}
     found, space = (centre, STACK) if placed is None or placed.soma is None else (placed.soma, CCF)

@@ -128,9 +128,8 @@ def in_atlas(
 
 def _middle(neurons: Mapping[str, tuple[Skeleton, str]]) -> npt.NDArray[np.float64]:
     """The middle of the somata; of all nodes where there is none."""
-    somata = [skeleton.xyz[skeleton.type == 1] for skeleton, _ in neurons.values()]
-    found = np.concatenate(somata)
-    points = found if len(found) else np.concatenate([skeleton.xyz for skeleton, _ in neurons.values()])
+    somata = [soma for skeleton, _ in neurons.values() if (soma := skeleton.soma()) is not None]
+    points = np.array(somata) if somata else np.concatenate([skeleton.xyz for skeleton, _ in neurons.values()])
     middle: npt.NDArray[np.float64] = (points.min(axis=0) + points.max(axis=0)) / 2
     return middle
 
@@ -206,8 +205,7 @@ def _trees(neurons: Mapping[str, tuple[Skeleton, str]], view: View, wide: float)
             f"{'M' if begins else 'L'}{a:.1f},{b:.1f}"
             for (a, b), begins in zip(drawn.points.tolist(), drawn.begins.tolist(), strict=True)
         ]
-        somata = skeleton.xyz[skeleton.type == 1]
-        middle = somata.mean(axis=0) if len(somata) else None
+        middle = skeleton.soma()
         soma = None if middle is None else (float(middle[view.across]), float(middle[view.down]))
         found.append(Tree("".join(words), colour, name, soma))
     return found

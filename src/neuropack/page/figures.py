@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from neuropack.space.annotation import Annotation
 from neuropack.space.landmarks import Fit
-from neuropack.space.rasters import Raster, determinants
-from neuropack.space.transforms import Points, Transform
+from neuropack.space.rasters import Raster
+from neuropack.space.transforms import Points, Transform, determinants
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ _FINE = 600  # pixels along a plane with borders
 _DARK, _BRIGHT = 1.0, 99.5  # percentiles of what is shown that become black and full colour
 _STEP = 0.25  # voxels, of differences
 _PERCENT_OF_EXTENT = 6  # that the largest arrow takes
-MAGENTA, GREEN, YELLOW, RED = "#c0399f", "#1d9a57", "#ffd60a", "#d7263d"
+GREEN, RED = "#1d9a57", "#d7263d"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from neuropack.errors import NeuropackError
 from neuropack.issue import Where
 from neuropack.rules.spaces import Placed, Registered, placed, registrations
 from neuropack.skeleton import Skeleton
+from neuropack.space.annotation import hemisphere, right_of_midline
 from neuropack.space.directions import Direction, direction
 from neuropack.space.frames import EXTENT_UM, MIDLINE_UM
 from neuropack.space.label_checks import year_of
@@ -200,8 +201,7 @@ class _Judge:
     def _soma(self, one: Placed) -> Cause | None:
         """The stated positions of the soma against each other, and against the nodes of type soma."""
         skeleton = one.skeleton(self.release)
-        has = skeleton is not None and bool((skeleton.type == 1).any())
-        true = skeleton.xyz[skeleton.type == 1].mean(axis=0) if skeleton is not None and has else None
+        true = skeleton.soma() if skeleton is not None else None
         for where, soma in one.somata if true is not None else one.somata[1:]:
             wanted = one.somata[0][1] if true is None else true
             if np.abs(soma - wanted).max() <= SOMA_WITHIN_UM:
@@ -257,7 +257,7 @@ class _Judge:
                 return
         said = np.array([{"left": -1, "right": 1}.get(s or "", 0) for s in sides])
         far = np.abs(points[:, 2] - MIDLINE_UM) > MIDLINE_WITHIN_UM
-        against = (said != 0) & far & ((points[:, 2] >= MIDLINE_UM) != (said > 0))
+        against = (said != 0) & far & (right_of_midline(points) != (said > 0))
         if against.sum() >= FEWEST and against.sum() >= _SIDES_FLIPPED * ((said != 0) & far).sum():
             flip = Order((0, 1, 2), (False, False, True))
             told = f"{flip}: {int(against.sum())} of {int((said != 0).sum())} somata lie on the other side"
@@ -314,7 +314,7 @@ class _Judge:
         soma = one.soma(self.release)
         if soma is None or not abs(soma[2] - MIDLINE_UM) > MIDLINE_WITHIN_UM:
             return None
-        true = "right" if soma[2] >= MIDLINE_UM else "left"
+        (true,) = hemisphere([soma])
         for who, side, where in one.sides:
             if side != true:
                 seen = f"{one.name} at LR {soma[2]:g}: {abs(soma[2] - MIDLINE_UM):g} um into the {true} one"

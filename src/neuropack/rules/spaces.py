@@ -169,10 +169,7 @@ class Placed:
         if self.somata:
             return self.somata[0][1]
         skeleton = self.skeleton(release)
-        if skeleton is None or not (skeleton.type == 1).any():
-            return None
-        centre: Points = skeleton.xyz[skeleton.type == 1].mean(axis=0)
-        return centre
+        return skeleton.soma() if skeleton is not None else None
 
 
 def registrations(release: ReleaseFiles) -> list[Registered]:

@@ -197,14 +197,19 @@ class Annotation:
         return float(np.sqrt(nearest))
 
 
+def right_of_midline(points_um: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Whether each point (n, 3) of ``AllenCCFv3`` lies in the right hemisphere; one on the midline does."""
+    right: npt.NDArray[np.bool_] = _points(points_um)[:, 2] >= MIDLINE_UM
+    return right
+
+
 def hemisphere(points_um: npt.ArrayLike) -> list[str]:
     """``left`` or ``right`` for each point (n, 3) of ``AllenCCFv3``.
 
     The midline is a face between voxels at every published resolution. A point exactly on it counts as right, as
     its voxel does: a strip of its own for the midline would be as wide as the voxels happen to be.
     """
-    left = _points(points_um)[:, 2] < MIDLINE_UM
-    return ["left" if one else "right" for one in left.tolist()]
+    return ["right" if one else "left" for one in right_of_midline(points_um).tolist()]
 
 
 def _points(points_um: npt.ArrayLike) -> Points:

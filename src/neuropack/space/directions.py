@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from neuropack.errors import NeuropackError
-from neuropack.space.transforms import Points, Transform
+from neuropack.space.transforms import Points, Transform, determinants
 
 FEWEST: Final = 3
 """Landmarks below which no direction is told."""
@@ -81,9 +81,4 @@ def folded(transform: Transform, points: Points) -> int:
     """
     if not len(points):
         return 0
-    sides = np.stack(
-        [transform(points + axis) - transform(points - axis) for axis in np.eye(3) * _STEP_UM], axis=-1
-    )
-    signs = np.sign(np.linalg.det(sides))
-    usual = 1.0 if (signs > 0).sum() * 2 >= len(signs) else -1.0
-    return int((signs != usual).sum())
+    return int((~(determinants(transform, points, _STEP_UM) > 0)).sum())

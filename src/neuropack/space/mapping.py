@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from neuropack.errors import UsageError
 from neuropack.skeleton import Skeleton
-from neuropack.space.annotation import hemisphere
+from neuropack.space.annotation import right_of_midline
 from neuropack.space.frames import CCF, EXTENT_UM
 from neuropack.space.inverse import Inverse
-from neuropack.space.transforms import Chain, Points, Transform
+from neuropack.space.transforms import Chain, Points, Transform, determinants
 
 Lookup = Callable[[Points], npt.NDArray[np.integer]]
 """The region of points (n, 3) of the CCF, micrometre."""
@@ -38,10 +38,7 @@ def map_skeleton(skeleton: Skeleton, transform: Transform) -> Skeleton:
             found=f"one from {transform.source} to {transform.target}",
             fix="take the transform in its other direction (--inverse), or the one that begins there",
         )
-    sides = np.stack(
-        [transform(skeleton.xyz + axis) - transform(skeleton.xyz - axis) for axis in np.eye(3) * _STEP], axis=-1
-    )
-    growth = np.cbrt(np.abs(np.linalg.det(sides))) / (2 * _STEP)
+    growth = np.cbrt(np.abs(determinants(transform, skeleton.xyz, _STEP)))
     mapped = transform(skeleton.xyz)
     return replace(skeleton, xyz=mapped, radius=skeleton.radius * growth, frame=transform.target)
 
@@ -120,7 +117,7 @@ def lengths_by_region(
     if types is not None:
         edges = edges[np.isin(skeleton.type[edges[:, 0]], types)]
     for middles, lengths in _pieces(skeleton.xyz[edges[:, 1]], skeleton.xyz[edges[:, 0]], step_um):
-        regions, right = lookup(middles), np.array(hemisphere(middles)) == "right"
+        regions, right = lookup(middles), right_of_midline(middles)
         keys, rows = np.unique(np.column_stack([regions.astype(np.int64), right]), axis=0, return_inverse=True)
         sums = np.bincount(rows.ravel(), lengths, len(keys))
         for (region, side), length in zip(keys.tolist(), sums.tolist(), strict=True):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.skeleton import Skeleton
@@ -44,13 +43,6 @@ class PlacedNeuron:
     lengths: Mapping[tuple[int, str, str], float] | None
 
 
-def soma_of(skeleton: Skeleton) -> npt.NDArray[np.float64] | None:
-    """The centre of the nodes of type soma (3,), None where there is none."""
-    somata = skeleton.xyz[skeleton.type == 1]
-    centre: npt.NDArray[np.float64] | None = somata.mean(axis=0) if len(somata) else None
-    return centre
-
-
 def place_neuron(skeleton: Skeleton, transform: Transform, atlas: Atlas | None) -> PlacedNeuron:
     """A neuron mapped into the CCF, and what the atlas says of it.
 
@@ -64,7 +56,7 @@ def place_neuron(skeleton: Skeleton, transform: Transform, atlas: Atlas | None) 
         UsageError: the skeleton lies in another frame.
     """
     mapped = map_skeleton(skeleton, transform)
-    centre = soma_of(skeleton)
+    centre = skeleton.soma()
     soma, region, lengths = None, None, None
     if centre is not None:
         ap, dv, lr = np.round(transform(centre), 3).tolist()

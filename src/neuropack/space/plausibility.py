@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.skeleton import Skeleton
-from neuropack.space.annotation import VOID, Annotation
-from neuropack.space.frames import MIDLINE_UM
+from neuropack.space.annotation import VOID, Annotation, right_of_midline
 from neuropack.space.orders import ORDERS, STATED, Order, Points
 from neuropack.space.structures import Structures
 
@@ -113,7 +112,7 @@ def fitting_orders(
             found = annotation.lookup(placed + step * annotation.resolution_um)
             for id, at in members.items():
                 agrees[at] |= np.isin(found[at], relatives[id])
-        agrees &= (said == 0) | ((placed[:, 2] >= MIDLINE_UM) == (said > 0))
+        agrees &= (said == 0) | (right_of_midline(placed) == (said > 0))
         fraction = float(agrees.mean()) if len(agrees) else 0.0
         fits.append(Fit(order, fraction, agrees, bool((said != 0).any())))
     return _sorted(fits)
@@ -158,7 +157,7 @@ def fitting_lengths(
     fits = []
     for order in ORDERS:
         placed = order.to_ccf(points_um)
-        found, right = annotation.lookup(placed), placed[:, 2] >= MIDLINE_UM
+        found, right = annotation.lookup(placed), right_of_midline(placed)
         keys, counts = np.unique(np.column_stack([found, right]), axis=0, return_counts=True)
         shares = {(id, "right" if side else "left"): n for (id, side), n in zip(keys.tolist(), counts, strict=True)}
         common = sum(min(n / len(points_um), stated.get(key, 0.0) / wanted) for key, n in shares.items())

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neuropack.errors import InputError
 from neuropack.space.grids import slices
 from neuropack.space.label_formats import resolution_of
-from neuropack.space.transforms import Points, Transform
+from neuropack.space.transforms import Points, Transform, determinants
 
 Floats = npt.NDArray[np.float32]
 
@@ -171,20 +171,6 @@ class Jacobian:
     median: float
     largest: float
     folded_percent: float
-
-
-def determinants(transform: Transform, points: Points, step_um: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Determinants of the derivative at points (n, 3), by differences over `step_um` (3,) to either side.
-
-    Positive means: as the most points have it. A stack whose axes are mirrored against the atlas mirrors all of
-    them, which is no fold.
-    """
-    h = np.broadcast_to(np.asarray(step_um, np.float64), (3,))
-    columns = [
-        (transform(points + h * e) - transform(points - h * e)) / (2 * h[k]) for k, e in enumerate(np.eye(3))
-    ]
-    found = np.linalg.det(np.stack(columns, axis=-1))
-    return np.asarray(-found if np.median(found) < 0 else found, np.float64)
 
 
 def jacobian(transform: Transform, points: Points, voxel_um: npt.ArrayLike) -> Jacobian:

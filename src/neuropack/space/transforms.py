@@ -199,3 +199,17 @@ def _must_meet(first: Transform, second: Transform) -> None:
             found=f"one from {second.source} to {second.target}",
             fix=f"put the transform from {first.target} to {second.source} between them, or turn one round",
         )
+
+
+def determinants(transform: Transform, points: Points, step_um: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Determinants of the derivative at points (n, 3), by differences over `step_um` (3,) to either side.
+
+    Positive means: as the most points have it. A stack whose axes are mirrored against the atlas mirrors all of
+    them, which is no fold.
+    """
+    h = np.broadcast_to(np.asarray(step_um, np.float64), (3,))
+    columns = [
+        (transform(points + h * e) - transform(points - h * e)) / (2 * h[k]) for k, e in enumerate(np.eye(3))
+    ]
+    found = np.linalg.det(np.stack(columns, axis=-1))
+    return np.asarray(-found if np.median(found) < 0 else found, np.float64)

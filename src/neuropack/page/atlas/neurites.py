@@ -19,7 +19,6 @@ MOST_POINTS: Final = 1_500_000
 """Points of all lines in one view: what a picture may keep in memory."""
 FINEST_UM: Final = 2.0
 """What is nearer to each other looks the same, also in a close-up."""
-_SOMA = 1
 _SCATTERED = 0.25  # of all edges: a file whose branches do not stand one after another
 
 Points = npt.NDArray[np.float64]
@@ -77,12 +76,11 @@ def draw(
         skeleton = read_swc(neuron.swc, frame=CCF)
         edges = in_chains(skeleton)
         axon = np.isin(skeleton.type[edges[:, 0]], AXON)
-        at = np.flatnonzero(skeleton.type == _SOMA)
         outside = (skeleton.xyz < 0) | (skeleton.xyz >= EXTENT_UM)
         found.append(
             Drawn(
                 neuron=neuron,
-                soma=skeleton.xyz[at[0]].copy() if at.size else None,  # not the whole skeleton behind it
+                soma=skeleton.soma(),
                 axon={name: lines(skeleton.xyz, edges[axon], view, finest) for name, view in VIEWS.items()},
                 rest={name: lines(skeleton.xyz, edges[~axon], view, finest) for name, view in VIEWS.items()},
                 beyond=int(outside.any(axis=1).sum()),

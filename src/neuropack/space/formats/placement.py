@@ -20,7 +20,7 @@ from neuropack.space.transforms import Affine
 
 Name = Literal["moving", "fixed"]
 
-FORM: Final = "AXES:UNIT:ZERO"
+
 _EXPECTED: Final = (
     "AXES:UNIT:ZERO, such as xyz:mm:centre or LPS:mm:corner. AXES says along which axis of neuropack's frame each"
     " coordinate grows (-x: against it), or in which direction of the brain; UNIT is um or mm; ZERO is corner,"
