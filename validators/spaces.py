@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from neuropack.errors import InputError, NeuropackError
+from neuropack.release import ATLAS_ANNOTATION, NEURONS, QUALITY, REGIONS, REGISTRATION
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.space_causes import Kind
-from neuropack.rules.spaces import ANNOTATION, NEURONS, REGIONS, REGISTRATION, Registered, number
+from neuropack.rules.spaces import Registered, number
 from neuropack.skeleton import Skeleton
 from neuropack.space.directions import folded, round_trip
 from neuropack.space.label_checks import of_another_version, volume_ids, wrong_ids, year_of
 from neuropack.space.transforms import Affine, Points
 from neuropack.table import MISSING
 
-QUALITY = REGISTRATION + "quality.tsv"
 FRAME = "bring the points into AllenCCFv3 (neuropack.space.frames.between does), and build the release again"
 AGAIN = "correct the registration in the study and build the release again"
 REBUILD = "build the release again"
@@ -51,12 +51,14 @@ def registration_files(release: ReleaseFiles) -> Iterator[Finding]:
                 found = f"points of {one.transform.source} to {one.transform.target}"
                 yield Finding(one.file or one.where, f"points of {stated[0]} to {stated[1]}", found, AGAIN)
         digest = one.record.get("annotation_digest")
-        row = (release.manifest or {}).get(ANNOTATION)
+        row = (release.manifest or {}).get(ATLAS_ANNOTATION)
         if row is not None and isinstance(digest, str) and row.sha256 != digest and not _resampled(release):
-            yield Finding(ANNOTATION, f"sha256 {digest}, in which regions were looked up", row.sha256, REBUILD)
-    problem = release.atlas.problem if ANNOTATION in release.files else None
+            yield Finding(
+                ATLAS_ANNOTATION, f"sha256 {digest}, in which regions were looked up", row.sha256, REBUILD
+            )
+    problem = release.atlas.problem if ATLAS_ANNOTATION in release.files else None
     if problem is not None and not _resampled(release):
-        yield _unreadable(release, problem, ANNOTATION)
+        yield _unreadable(release, problem, ATLAS_ANNOTATION)
 
 
 @rule(id="spaces.labels-resampled", level="error", reads="bytes")
@@ -234,7 +236,7 @@ def version(release: ReleaseFiles) -> Iterator[Finding]:
         and hand.atlas is not None
         and hand.atlas.version.name not in (None, year_of(first))
     ):
-        yield Finding(ANNOTATION, f"the annotation of {first}", f"that of {hand.atlas.version.name}", fix)
+        yield Finding(ATLAS_ANNOTATION, f"the annotation of {first}", f"that of {hand.atlas.version.name}", fix)
         return
     for where, ids in _used(release):
         if wrong := of_another_version(ids, first):
@@ -264,7 +266,7 @@ def atlas(release: ReleaseFiles) -> Iterator[Finding]:
     Fetch it (neuropack atlas fetch), or name one with --annotation.
     """
     why = release.spaces.unchecked
-    if why is not None and ANNOTATION not in release.files:
+    if why is not None and ATLAS_ANNOTATION not in release.files:
         where = release.spaces.placed[0].where.file
         fix = "neuropack atlas fetch, or neuropack validate --annotation FILE"
         yield Finding(where, "the annotation of the release", f"regions not checked: {why}", fix)
@@ -279,7 +281,7 @@ def _causes(release: ReleaseFiles, kind: Kind, fix: str) -> Iterator[Finding]:
 
 def _resampled(release: ReleaseFiles) -> bool:
     """Whether spaces.labels-resampled tells what is wrong with the annotation in the release."""
-    return ANNOTATION in dict(_label_problems(release))
+    return ATLAS_ANNOTATION in dict(_label_problems(release))
 
 
 def _unreadable(release: ReleaseFiles, problem: InputError, name: str) -> Finding:
@@ -343,7 +345,7 @@ def _label_problems(release: ReleaseFiles) -> list[tuple[str, str]]:
     structures = release.structures
     found = []
     for name in release.files:
-        if not name.startswith(REGISTRATION) or not LABELS.search(name.rsplit("/", 1)[-1]):
+        if not name.startswith(f"{REGISTRATION}/") or not LABELS.search(name.rsplit("/", 1)[-1]):
             continue
         try:
             ids = volume_ids(release.path(name))

@@ -29,14 +29,23 @@ METADATA = "metadata/neuropack.json"
 NOT_DATA = {".git"}
 """What may lie at the root of a release without being part of it: it changes while the data do not."""
 
+MORPHOLOGY = "derivatives/morphology"
+NEURONS, REGIONS = f"{MORPHOLOGY}/neurons.tsv", f"{MORPHOLOGY}/regions.tsv"
+CLASSES = "derivatives/segmentation/classes.tsv"
+REGISTRATION = "derivatives/registration"
+QUALITY = f"{REGISTRATION}/quality.tsv"
+ATLAS = f"{REGISTRATION}/atlas"
+"""A copy of the atlas, in a release whose study may hand it on."""
+ATLAS_ANNOTATION, ATLAS_STRUCTURES = f"{ATLAS}/annotation.nrrd", f"{ATLAS}/structures.csv"
+
 _TABLES = {
     "participants": "participants.tsv",
     "samples": "samples.tsv",
     "manifest": MANIFEST,
-    "neurons": "derivatives/morphology/neurons.tsv",
-    "regions": "derivatives/morphology/regions.tsv",
-    "classes": "derivatives/segmentation/classes.tsv",
-    "quality": "derivatives/registration/quality.tsv",
+    "neurons": NEURONS,
+    "regions": REGIONS,
+    "classes": CLASSES,
+    "quality": QUALITY,
 }
 _BLOCK = 1 << 20
 
@@ -323,7 +332,7 @@ class Release:
         """The skeletons in the Allen CCFv3, of the neurons of registered stacks; read when they are asked for."""
         rows = self.tables.get("neurons", [])
         swc = {row["neuron_id"]: row.get("swc_ccf", MISSING) for row in rows}
-        folder = self.path / "derivatives" / "morphology"
+        folder = self.path / MORPHOLOGY
         paths = {name: folder / path for name, path in swc.items() if path != MISSING}
         return _Lazy("neurons in the CCF", paths, partial(read_swc, frame=CCF))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ import h5py
 import numpy as np
 import pytest
 from tiny_study import FIRST, STUDY, write_study
+from zarr import create_array
 
-from neuropack.build import build
+from neuropack.build import build, registration
 from neuropack.readers import open_volume
 from neuropack.release import files_below, open_release
 from neuropack.rules import check
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.skeleton import read_swc
-from neuropack.space.atlas import open_atlas
+from neuropack.space.annotation import Annotation
+from neuropack.space.atlas import Atlas, Version, open_atlas
 from neuropack.space.atlas_files import annotation_bytes, structures_text
 from neuropack.space.fields import DisplacementField
 from neuropack.space.formats.registration import read_registration, write_registration
@@ -385,3 +388,20 @@ def test_the_stack_itself_in_the_ccf(tmp_path: Path, atlas_folder: Path) -> None
     with open_volume(release / name) as image:
         assert [float(v or 0) - 50 for v in image.origin_um] == pytest.approx([6000, 2500, 4300], abs=100)
     assert check(release).clean
+
+
+def test_the_atlas_may_be_one_of_brainglobe_in_a_folder(
+    tmp_path: Path, atlas_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since release 3 its labels are no file, and still have a digest."""
+    zarr = tmp_path / "atlas" / "labels.zarr"
+    labels = open_atlas(atlas_folder / "annotation.nrrd", version="simulated").annotation.labels
+    create_array(zarr, shape=labels.shape, chunks=(66, 40, 57), dtype=labels.dtype)[...] = labels
+    used = replace(load_study(study_of(tmp_path, atlas_folder)), atlas=None)
+    opened = Atlas(
+        Annotation(labels, zarr), read_structures(atlas_folder / "structures.json"), Version("3", "user")
+    )
+    monkeypatch.setattr(registration, "open_atlas", lambda *_, **__: opened)
+    monkeypatch.setattr(registration, "cache_folder", lambda: tmp_path)
+    found = registration.used_atlas(used)
+    assert found is not None and len(found.digest) == 64 and not found.copy

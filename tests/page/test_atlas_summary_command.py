@@ -222,6 +222,16 @@ def test_names_of_strangers_are_text(release: Path, here: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+def test_half_a_letter_ends_nothing(release: Path, here: Path) -> None:
+    """JSON may hold halves of letters, which no file of text can."""
+    path = release / "metadata" / "neuropack.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["dataset"]["title"] = document["registrations"][0]["atlas"] = "half \ud800"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert summary(release) == 0
+    assert json.loads((here / "atlas-summary" / "summary.json").read_text(encoding="utf-8"))["release"]["title"]
+
+
 def test_one_line_of_a_malformed_table(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(release, "regions", cell(3, "length_um", "much"))
     assert summary(release) == 3

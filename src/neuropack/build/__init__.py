@@ -20,12 +20,23 @@ from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.convert import Status
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
-from neuropack.release import MANIFEST, METADATA, PARTIAL, Entry, entry_of
+from neuropack.release import (
+    ATLAS,
+    CLASSES,
+    MANIFEST,
+    METADATA,
+    NEURONS,
+    PARTIAL,
+    QUALITY,
+    REGIONS,
+    Entry,
+    entry_of,
+)
 from neuropack.study import Study, load_study
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
-_TABLES = (derivatives.NEURONS, derivatives.REGIONS, derivatives.CLASSES, registration.QUALITY)
+_TABLES = (NEURONS, REGIONS, CLASSES, QUALITY)
 _WITH_SUBJECTS = ("", *(f"derivatives/{name}" for name in bids.DERIVATIVES))
 
 
@@ -217,7 +228,7 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
             used.append(name)
     if any(one.placement is not None for one in planned):
         used.append("registration")
-        tables[registration.QUALITY] = registration.quality_text(planned)
+        tables[QUALITY] = registration.quality_text(planned)
     for name in used:
         texts |= bids.derivative_texts(study, name)
     for one in planned:
@@ -231,10 +242,11 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
-    files |= registration.atlas_files(next((one.atlas for one in planned if one.atlas is not None), None))
+    used_atlas = next((one.atlas for one in planned if one.atlas is not None), None)
+    files |= used_atlas.copy if used_atlas is not None else {}
     for path, data in files.items():
         place.put(path, data)
-    for path in (*_TABLES, registration.ATLAS):
+    for path in (*_TABLES, ATLAS):
         if place.files(path) and not any(name.startswith(path) for name in files):
             place.remove(path)  # of registrations that the study no longer has
     for name in set(bids.DERIVATIVES) - set(used):

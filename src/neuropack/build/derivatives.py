@@ -11,12 +11,10 @@ from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
 from neuropack.build.place import Place
 from neuropack.errors import InputError
+from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, REGIONS
 from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
 
-NEURONS = "derivatives/morphology/neurons.tsv"
-REGIONS = "derivatives/morphology/regions.tsv"
-CLASSES = "derivatives/segmentation/classes.tsv"
 MOST_LISTED = 10_000  # values of a label image; more are an over-segmentation that nobody reads as a table
 
 
@@ -59,7 +57,7 @@ def tables(made: Iterable[Made]) -> Texts:
             name = stack.neuron(path)
             skeleton = one.planned.skeletons[name]
             row: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": name}
-            row["swc"] = stack.morphology(path).removeprefix("derivatives/morphology/")
+            row["swc"] = stack.morphology(path).removeprefix(f"{MORPHOLOGY}/")
             length = round(skeleton.length_um(), 3)
             row |= {"image_stack": stack.id, "n_nodes": len(skeleton), "length_um": length}
             neurons.append({**row, **(_in_ccf(one, path) if registered else {})})
@@ -84,7 +82,7 @@ def _in_ccf(made: Made, path: Path) -> Row:
     stack, placement = made.planned.stack, made.planned.placement
     if placement is None:
         return dict.fromkeys(COLUMNS)
-    swc = stack.morphology_ccf(path).removeprefix("derivatives/morphology/")
+    swc = stack.morphology_ccf(path).removeprefix(f"{MORPHOLOGY}/")
     return ccf_columns(placement.neurons[stack.neuron(path)], swc)
 
 

@@ -105,10 +105,10 @@ def _localization(planned: Planned) -> str | None:
     """How the coordinates in the CCF were found, in words."""
     if planned.placement is None:
         return None
-    landmarks, used = planned.placement.landmarks, planned.atlas
-    how = f"{registration.kind_of(planned.placement.transform).replace('_', ' ')} of the skeleton's coordinates"
-    if landmarks is not None:
-        how += f", {len(landmarks.names)} landmarks, median error {landmarks.error_um:.1f} um"
+    placement, used = planned.placement, planned.atlas
+    how = f"{registration.kind_of(placement.transform).replace('_', ' ')} of the skeleton's coordinates"
+    if placement.landmarks is not None:
+        how += f", {len(placement.landmarks.names)} landmarks, median error {placement.error_um:.1f} um"
     where = f"{used.name}, annotation {used.version}" if used is not None else registration.NO_ANNOTATION
     return f"{how}; regions: {where}"
 

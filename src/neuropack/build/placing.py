@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.skeleton import Skeleton
 from neuropack.space.atlas import Atlas
+from neuropack.space.formats.landmark_files import Pairs, read_landmarks
 from neuropack.space.frames import CCF, EXTENT_UM
-from neuropack.space.landmarks import fit
+from neuropack.space.landmarks import Fit, fit
 from neuropack.space.neurons import PlacedNeuron, place_neuron
 from neuropack.space.transforms import Transform
-from neuropack.study.registration import Registering
+from neuropack.study.registration import Registering, key_of
 
 STACK = "stack"
-Numbers = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Landmarks:
-    """Pairs of points, and how well the transform of the stack fits them, micrometre.
-
-    Attributes:
-        names: (n,).
-        moving: (n, 3), x, y, z in the stack.
-        fixed: (n, 3), AP, DV, LR.
-        residuals: (n,), from where the transform puts each.
-        leave_one_out: (n,), from where the transform of all others puts it; NaN where that is not known.
-        outliers: names of those whose leave-one-out error stands out.
-    """
-
-    names: tuple[str, ...]
-    moving: Numbers = field(repr=False)
-    fixed: Numbers = field(repr=False)
-    residuals: Numbers = field(repr=False)
-    leave_one_out: Numbers = field(repr=False)
-    outliers: tuple[str, ...] = ()
-
-    @property
-    def error_um(self) -> float:
-        """The median leave-one-out error; without any, the median residual."""
-        known = self.leave_one_out[np.isfinite(self.leave_one_out)]
-        return float(np.median(known if len(known) else self.residuals))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +27,25 @@ class Placement:
     """A registered stack.
 
     Attributes:
-        transform: of points of the stack to the CCF.
+        fit: the transform of points of the stack to the CCF, and how well landmarks fit it. What is left out of a
+            transform that was not fitted to them is NaN.
         landmarks: what it was fitted to, or is tested with.
         neurons: by identifier.
     """
 
-    transform: Transform
-    landmarks: Landmarks | None
+    fit: Fit
+    landmarks: Pairs | None
     neurons: Mapping[str, PlacedNeuron]
+
+    @property
+    def transform(self) -> Transform:
+        """Of points of the stack to the CCF."""
+        return self.fit.transform
+
+    @property
+    def error_um(self) -> float:
+        """The median leave-one-out error of the landmarks; without any, their median residual."""
+        return float(np.median(self.fit.residuals)) if np.isnan(self.fit.median) else self.fit.median
 
     def file_names(self, transform_file: str) -> list[str]:
         """The files of the transform; fields lie beside the JSON."""
@@ -99,42 +82,31 @@ def place_stack(
         InputError: a file of the registration cannot be read, its frames are others, or nothing fits to it.
         UsageError: it is of a kind that cannot be fitted or turned round, or does not say how its images lie.
     """
-    transform, landmarks = _registered(how, voxel_um)
-    return Placement(
-        transform, landmarks, {name: place_neuron(s, transform, atlas) for name, s in skeletons.items()}
-    )
+    found, landmarks = _registered(how, voxel_um)
+    neurons = {name: place_neuron(one, found.transform, atlas) for name, one in skeletons.items()}
+    return Placement(found, landmarks, neurons)
 
 
-def _registered(
-    how: Registering, voxel_um: tuple[float, float, float] | None
-) -> tuple[Transform, Landmarks | None]:
-    from neuropack.space.formats.landmark_files import read_landmarks
+def _registered(how: Registering, voxel_um: tuple[float, float, float] | None) -> tuple[Fit, Pairs | None]:
+    from neuropack.space.formats.files import parsing
     from neuropack.space.formats.placement import Side
     from neuropack.space.formats.recognise import read_transform
 
-    moving = Side("moving", STACK, voxel_um, how.moving_place)
-    fixed = Side("fixed", CCF, how.fixed_voxel_um, how.fixed_place)
+    moving = Side("moving", STACK, voxel_um, how.moving_place, key_of)
+    fixed = Side("fixed", CCF, how.fixed_voxel_um, how.fixed_place, key_of)
     transform: Transform | None = None
     if how.transform is not None:
         transform = read_transform(how.transform, moving=moving, fixed=fixed, kind=how.kind).transform
-    if how.landmarks is None:
-        if transform is None:
-            raise InputError("a registration has neither a transform nor landmarks")
-        return transform, None
-    pairs = read_landmarks(how.landmarks, moving, fixed)
-    if transform is None:
-        try:
-            found = fit(pairs.moving, pairs.fixed, how.kind, STACK, CCF, names=pairs.names)
-        except InputError as error:
-            raise InputError(
-                error.what, file=how.landmarks, expected=error.expected, found=error.found, fix=error.fix
-            ) from error
-        return found.transform, Landmarks(
-            pairs.names, pairs.moving, pairs.fixed, found.residuals, found.leave_one_out, found.outliers
-        )
-    residuals = np.linalg.norm(transform(pairs.moving) - pairs.fixed, axis=1)
-    unknown = np.full(len(pairs.names), np.nan)
-    return transform, Landmarks(pairs.names, pairs.moving, pairs.fixed, residuals, unknown)
+    pairs = read_landmarks(how.landmarks, moving, fixed) if how.landmarks is not None else None
+    if transform is not None:
+        if pairs is None:
+            return Fit(transform, (), np.empty(0), np.empty(0), ()), None
+        off = np.linalg.norm(transform(pairs.moving) - pairs.fixed, axis=1)
+        return Fit(transform, pairs.names, off, np.full(len(off), np.nan), ()), pairs
+    if pairs is None or how.landmarks is None:
+        raise InputError("a registration has neither a transform nor landmarks")
+    with parsing(how.landmarks, "landmarks"):
+        return fit(pairs.moving, pairs.fixed, how.kind, STACK, CCF, names=pairs.names), pairs
 
 
 def outside(placement: Placement) -> Iterable[str]:

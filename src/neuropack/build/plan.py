@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
@@ -150,8 +149,7 @@ def _register(one: Planned, used: UsedAtlas | None, problems: list[Problem]) -> 
         voxel = (z, y, x) if z and y and x else None
         one.placement = place_stack(how, one.skeletons, used.atlas if used else None, voxel)
     except NeuropackError as error:
-        fix = re.sub(r"--(moving|fixed)-(frame|voxel)(-size)?", r"\1_\2", error.fix or "")
-        problems.append(_problem(error, how.at, fix.replace("fixed_voxel", "fixed_voxel_size_um") or None))
+        problems.append(_problem(error, how.at))
         return
     one.atlas = used
     one.notes += [*registration.notes(one.placement, used), *outside(one.placement)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neuropack.build.placing import Landmarks, Placement
+from neuropack.build.placing import Placement
 from neuropack.errors import InputError
+from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES
 from neuropack.space.atlas import Atlas, open_atlas
 from neuropack.space.atlas_files import annotation_bytes, structures_text
 from neuropack.space.cache import cache_folder
+from neuropack.space.formats.landmark_files import Pairs
+from neuropack.space.label_files import digest_of
+from neuropack.space.landmarks import Fit
 from neuropack.space.transforms import Transform
 from neuropack.study import Study
 from neuropack.study.records import Record
@@ -22,8 +26,6 @@ from neuropack.table import tsv_text
 if TYPE_CHECKING:
     from neuropack.build.plan import Planned
 
-QUALITY = "derivatives/registration/quality.tsv"
-ATLAS = "derivatives/registration/atlas"
 NO_ANNOTATION = "no annotation of the atlas was at hand"
 _QUALITY = ["image_stack", "n_landmarks", "residual_median_um", "leave_one_out_median_um", "leave_one_out_max_um"]
 _QUALITY += ["outliers", "qc_status"]
@@ -36,14 +38,14 @@ class UsedAtlas:
     Attributes:
         atlas: annotation and structures.
         name: of the atlas.
-        share: whether the release carries a copy.
-        digest: SHA-256 of the file of the annotation; of the copy, where there is one.
+        digest: SHA-256 of the annotation; of its copy, where there is one.
+        copy: the files that the release carries, by path; none where the atlas must not be handed on.
     """
 
     atlas: Atlas
     name: str
-    share: bool
     digest: str
+    copy: Mapping[str, bytes]
 
     @property
     def version(self) -> str:
@@ -64,24 +66,14 @@ def used_atlas(study: Study) -> UsedAtlas | None:
     structures, version = (choice.structures, choice.version) if choice else (None, None)
     atlas = open_atlas(annotation, structures=structures, version=version)
     if choice is not None and choice.share:
-        digest = hashlib.sha256(annotation_bytes(atlas.annotation.labels)).hexdigest()
-        return UsedAtlas(atlas, choice.name, True, digest)
+        labels, tree = annotation_bytes(atlas.annotation.labels), structures_text(atlas.structures).encode()
+        copy = {ATLAS_ANNOTATION: labels, ATLAS_STRUCTURES: tree}
+        return UsedAtlas(atlas, choice.name, hashlib.sha256(labels).hexdigest(), copy)
     try:
-        with atlas.annotation.source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = digest_of(atlas.annotation.source)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=atlas.annotation.source) from error
-    return UsedAtlas(atlas, choice.name if choice else "Allen CCFv3", False, digest)
-
-
-def atlas_files(used: UsedAtlas | None) -> dict[str, bytes]:
-    """The copy of the atlas, by path in the release; nothing where it must not be handed on."""
-    if used is None or not used.share:
-        return {}
-    return {
-        f"{ATLAS}/annotation.nrrd": annotation_bytes(used.atlas.annotation.labels),
-        f"{ATLAS}/structures.csv": structures_text(used.atlas.structures).encode(),
-    }
+    return UsedAtlas(atlas, choice.name if choice else "Allen CCFv3", digest, {})
 
 
 def record(one: Planned) -> Record:
@@ -109,7 +101,7 @@ def record(one: Planned) -> Record:
         "qc_status": stack.registration.qc_status,
     }
     if placement.landmarks is not None:
-        found["landmark_error_um"] = round(placement.landmarks.error_um, 3)
+        found["landmark_error_um"] = round(placement.error_um, 3)
         found["n_landmarks"] = len(placement.landmarks.names)
     return found
 
@@ -144,10 +136,10 @@ def kind_of(transform: Transform) -> str:
     return kinds[type(transform)]
 
 
-def landmarks_text(landmarks: Landmarks) -> str:
+def landmarks_text(landmarks: Pairs, fit: Fit) -> str:
     """The table of the landmarks of a stack."""
     columns = ["name", "x", "y", "z", "fixed_x", "fixed_y", "fixed_z", "residual_um", "leave_one_out_um"]
-    numbers = zip(landmarks.moving, landmarks.fixed, landmarks.residuals, landmarks.leave_one_out, strict=True)
+    numbers = zip(landmarks.moving, landmarks.fixed, fit.residuals, fit.leave_one_out, strict=True)
     rows = [
         dict(zip(columns, [name, *map(_number, [*here, *there, residual, left_out])], strict=True))
         for name, (here, there, residual, left_out) in zip(landmarks.names, numbers, strict=True)
@@ -162,14 +154,14 @@ def quality_text(planned: Iterable[Planned]) -> str:
         if one.placement is None or one.stack.registration is None:
             continue
         row: Record = {"image_stack": one.stack.id, "qc_status": one.stack.registration.qc_status}
-        if (landmarks := one.placement.landmarks) is not None:
-            known = landmarks.leave_one_out[np.isfinite(landmarks.leave_one_out)]
+        if one.placement.landmarks is not None:
+            fit = one.placement.fit
             row |= {
-                "n_landmarks": len(landmarks.names),
-                "residual_median_um": _number(float(np.median(landmarks.residuals))),
-                "leave_one_out_median_um": _number(landmarks.error_um) if len(known) else None,
-                "leave_one_out_max_um": _number(known.max()) if len(known) else None,
-                "outliers": ", ".join(landmarks.outliers) or None,
+                "n_landmarks": len(fit.names),
+                "residual_median_um": _number(float(np.median(fit.residuals))),
+                "leave_one_out_median_um": _number(fit.median),
+                "leave_one_out_max_um": _number(fit.max),
+                "outliers": ", ".join(fit.outliers) or None,
             }
         rows.append(row)
     return tsv_text(_QUALITY, rows)
@@ -183,5 +175,5 @@ def notes(one: Placement, used: UsedAtlas | None) -> Iterable[str]:
     """What a person should know of the registration of a stack."""
     if used is None:
         yield f"{NO_ANNOTATION}: regions were not looked up (neuropack atlas fetch, and build again)"
-    if one.landmarks is not None and one.landmarks.outliers:
-        yield f"landmarks that stand out: {', '.join(one.landmarks.outliers)}"
+    if one.fit.outliers:
+        yield f"landmarks that stand out: {', '.join(one.fit.outliers)}"

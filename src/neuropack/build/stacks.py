@@ -178,7 +178,7 @@ def _derived(one: Planned) -> Iterator[tuple[str, bytes]]:
         return
     yield from placement.files(stack.transform_file)
     if placement.landmarks is not None:
-        yield stack.landmarks_file, registration.landmarks_text(placement.landmarks).encode()
+        yield stack.landmarks_file, registration.landmarks_text(placement.landmarks, placement.fit).encode()
     for path in stack.skeletons:
         neuron, source = placement.neurons[stack.neuron(path)], stack.morphology(path).rsplit("/", 1)[-1]
         comments = [f"mapped by neuropack from {source}; x, y, z are AP, DV, LR from the corner of the atlas"]

@@ -132,16 +132,19 @@ def template(name: str) -> Any:
     from markupsafe import Markup
 
     def plain(value: Any) -> Any:
-        return _readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return facts.readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
+    folder = resources.folder("templates")
     environment = Environment(
-        loader=FileSystemLoader(resources.folder("templates") / "page"),
+        loader=FileSystemLoader([folder / "page", folder / "atlas"]),
         undefined=StrictUndefined,
         autoescape=True,  # everything in a release is somebody else's text
         finalize=plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["um"] = lambda value: "" if value is None else f"{value:,.0f}"
+    environment.filters["small"] = lambda value: "" if value is None else f"{value:,.4g}"
     return environment.get_template(name)
 
 
@@ -315,9 +318,3 @@ def _web(value: object) -> str:
     """An address that may be followed: http or https, else nothing."""
     address = facts.text(value)
     return address if address.startswith(("https://", "http://")) else ""
-
-
-def _readable(value: str) -> str:
-    """Text without control characters and half Unicode characters, which HTML or UTF-8 cannot hold."""
-    value = value.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

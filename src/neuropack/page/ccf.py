@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.page.atlas.neurites import in_chains, lines
+from neuropack.page.projections import scale_bar
 from neuropack.skeleton import Skeleton, read_swc
 from neuropack.space.annotation import Annotation
 from neuropack.space.frames import CCF, EXTENT_UM
@@ -24,7 +25,6 @@ _ROOM = 0.15  # around the neurons
 _FINE = 600  # cells along the near view: nodes that are nearer to each other look the same
 _SMALLEST = 0.004  # of the near view: smaller parts of a region have no name
 _LETTER, _SIZE = 0.62, 0.03  # width of a letter as a part of its height; height as a part of the picture
-_ENDS = {0: ("A", "P"), 1: ("D", "V"), 2: ("L", "R")}
 
 
 @dataclass(frozen=True)
@@ -111,17 +111,17 @@ def in_atlas(
         box = _around(middle, view, wide)
         shapes = _shapes(regions, structures, (0.0, 0.0, *view.extent_um), named=False)
         panels.append(
-            Panel(title, (0.0, 0.0, *view.extent_um), _ends(view), shapes, _trees(neurons, view, wide), box, 2000.0)
+            Panel(title, (0.0, 0.0, *view.extent_um), view.ends, shapes, _trees(neurons, view, wide), box, 2000.0)
         )
     box = _around(middle, front, wide)
     near = Panel(
         "the neurons in that plane",
         box,
-        _ends(front),
+        front.ends,
         _shapes(plane, structures, box, named=True),
         _trees(neurons, front, wide),
         None,
-        _bar(wide),
+        scale_bar(wide),
     )
     return InAtlas([near, *panels], about)
 
@@ -136,16 +136,6 @@ def _middle(neurons: Mapping[str, tuple[Skeleton, str]]) -> npt.NDArray[np.float
 
 def _around(middle: npt.NDArray[np.float64], view: View, wide: float) -> tuple[float, float, float, float]:
     return float(middle[view.across] - wide / 2), float(middle[view.down] - wide / 2), float(wide), float(wide)
-
-
-def _ends(view: View) -> tuple[str, str, str, str]:
-    return (*_ENDS[view.across], *_ENDS[view.down])
-
-
-def _bar(wide: float) -> float:
-    """A round length of about a quarter of the picture."""
-    power = 10 ** np.floor(np.log10(wide / 4))
-    return float(max(step * power for step in (1, 2, 5) if step * power <= wide / 4))
 
 
 def _shapes(

@@ -226,3 +226,9 @@ def people(dataset: Record) -> Sequence[dict[str, str]]:
         known = len(orcid) == 19 and orcid.replace("-", "").replace("X", "").isdigit()
         out.append({"name": text(person.get("name")), "orcid": f"https://orcid.org/{orcid}" if known else ""})
     return out
+
+
+def readable(value: str) -> str:
+    """Text without control characters and half Unicode characters, which HTML or UTF-8 cannot hold."""
+    value = value.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)

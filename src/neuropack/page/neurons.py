@@ -9,10 +9,8 @@ from pathlib import Path
 from neuropack.errors import InputError
 from neuropack.page.facts import Record, number, record, records, text
 from neuropack.page.projections import label_colour
+from neuropack.release import MORPHOLOGY, NEURONS
 from neuropack.table import MISSING, read_tsv
-
-_FOLDER = "derivatives/morphology"
-TABLE = f"{_FOLDER}/neurons.tsv"
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def neuron_rows(
     release: Path, document: Record, stack: Record, labels: list[Record], link: Callable[[object], str]
 ) -> tuple[list[NeuronRow], str]:
     """The neurons that ``neurons.tsv`` lists for a stack, and what is wrong with the table in words."""
-    path = release / TABLE
+    path = release / NEURONS
     if not path.exists():
         return [], ""
     try:
@@ -75,8 +73,8 @@ def neuron_rows(
                 border_um=_number(_cell(found, "soma_border_um")),
                 axon_um=_number(_cell(found, "axon_length_um")),
                 dendrite_um=_number(_cell(found, "dendrite_length_um")),
-                link=link(f"{_FOLDER}/{found.get('swc', '')}"),
-                ccf=f"{_FOLDER}/{_cell(found, 'swc_ccf')}" if _cell(found, "swc_ccf") else "",
+                link=link(f"{MORPHOLOGY}/{found.get('swc', '')}"),
+                ccf=f"{MORPHOLOGY}/{_cell(found, 'swc_ccf')}" if _cell(found, "swc_ccf") else "",
             )
         )
     return rows, ""

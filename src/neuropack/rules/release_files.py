@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from neuropack.rules.pixels import PixelScan
     from neuropack.rules.space_causes import SpaceScan
     from neuropack.rules.spaces import AtHand
+    from neuropack.space.atlas import Atlas
     from neuropack.space.structures import Structures
 
 Progress = Callable[[str, int, int], None]
@@ -68,7 +69,7 @@ class ReleaseFiles:
     Args:
         root: the folder of the release.
         progress: called with what is being done, how much is done, and how much there is.
-        annotation: an annotation of the CCF to judge regions by, where the release carries none.
+        atlas: the one to judge regions by, where the release carries none.
         structures: the tree that goes with it.
 
     Attributes:
@@ -84,13 +85,14 @@ class ReleaseFiles:
         root: Path,
         progress: Progress | None = None,
         *,
-        annotation: Path | None = None,
+        atlas: Atlas | None = None,
         structures: Path | None = None,
     ) -> None:
         self.root = root
         self._progress = progress
-        self._annotation, self._structures = annotation, structures
+        self._named, self._structures = atlas, structures
         self._skeletons: dict[str, Skeleton | InputError] = {}
+        self._nodes = 0
         self.problems: dict[str, Finding] = {}
         self._json: dict[str, JsonFile | None] = {}
         self._tables: dict[str, Table | None] = {}
@@ -163,10 +165,12 @@ class ReleaseFiles:
     def skeleton(self, name: str) -> Skeleton | InputError:
         """The skeleton in an SWC file, or why it cannot be read. Read once, unless there are millions of nodes."""
         if name not in self._skeletons:
-            while sum(len(s) for s in self._skeletons.values() if isinstance(s, Skeleton)) > _NODES_KEPT:
-                del self._skeletons[next(iter(self._skeletons))]
+            while self._nodes > _NODES_KEPT:
+                gone = self._skeletons.pop(next(iter(self._skeletons)))
+                self._nodes -= len(gone) if isinstance(gone, Skeleton) else 0
             try:
-                self._skeletons[name] = read_swc(self.path(name))
+                self._skeletons[name] = found = read_swc(self.path(name))
+                self._nodes += len(found)
             except InputError as error:
                 self._skeletons[name] = error
         return self._skeletons[name]
@@ -252,7 +256,7 @@ class ReleaseFiles:
         """The annotation of the CCF: that in the release, else the one that was named, else the one fetched."""
         from neuropack.rules.spaces import atlas_at_hand
 
-        return atlas_at_hand(self, self._annotation, self._structures)
+        return atlas_at_hand(self, self._named, self._structures)
 
     @cached_property
     def structures(self) -> Structures | None:

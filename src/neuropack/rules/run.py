@@ -45,10 +45,12 @@ def check(
         raise InputError("is not there", file=path, expected="the folder of a release")
     if not path.is_dir():
         raise UsageError("is not a folder", file=path, expected="the folder of a release")
+    from neuropack.space.atlas import open_atlas
+
     rules = load_rules(rule_folders)
-    if annotation is not None:
-        _must_open(annotation, structures, progress)
-    release = ReleaseFiles(path, progress, annotation=annotation, structures=structures)
+    # a person who names an annotation wants it to be used: that it cannot be is no finding about the release
+    named = open_atlas(annotation, structures=structures, progress=progress) if annotation is not None else None
+    release = ReleaseFiles(path, progress, atlas=named, structures=structures)
     found = [(rule, issue) for rule in rules for issue in _run(rule, release)]
     causes = {i.where.file for r, i in found if i.level == "error" and not r.gives_way}
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
@@ -56,13 +58,6 @@ def check(
     report = Report(checked=replace(release.checked, rules=len(rules)))
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report
-
-
-def _must_open(annotation: Path, structures: Path | None, progress: Progress | None) -> None:
-    """A person who names an annotation wants it to be used: that it cannot be is no finding about the release."""
-    from neuropack.space.atlas import open_atlas
-
-    open_atlas(annotation, structures=structures, progress=progress)
 
 
 def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:

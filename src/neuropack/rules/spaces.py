@@ -10,28 +10,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neuropack.errors import InputError, NeuropackError
 from neuropack.issue import Where
+from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES, MORPHOLOGY, NEURONS, REGIONS, REGISTRATION
 from neuropack.skeleton import Skeleton
 from neuropack.space.formats.files import parsing
 from neuropack.space.frames import CCF
 from neuropack.space.transforms import Points, Transform
+from neuropack.table import MISSING
 
 if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
     from neuropack.space.atlas import Atlas
     from neuropack.space.structures import Structures
 
-MORPHOLOGY: Final = "derivatives/morphology/"
-NEURONS: Final = MORPHOLOGY + "neurons.tsv"
-REGIONS: Final = MORPHOLOGY + "regions.tsv"
-REGISTRATION: Final = "derivatives/registration/"
-ANNOTATION: Final = REGISTRATION + "atlas/annotation.nrrd"
-STRUCTURES: Final = REGISTRATION + "atlas/structures.csv"
 _SOMA_COLUMNS = ("soma_ap_um", "soma_dv_um", "soma_lr_um")
 _SIDES = ("left", "right")
 _MARKS = "_landmarks.tsv"
@@ -52,17 +48,17 @@ class AtHand:
     problem: InputError | None = None
 
 
-def atlas_at_hand(release: ReleaseFiles, annotation: Path | None, structures: Path | None) -> AtHand:
+def atlas_at_hand(release: ReleaseFiles, named: Atlas | None, structures: Path | None) -> AtHand:
     """The atlas in the release, else the one that is named, else the one in the cache."""
     from neuropack.space.atlas import open_atlas
     from neuropack.space.cache import cache_folder
 
     source: Path | None = None
-    if ANNOTATION in release.files:
-        where, source = "release", release.path(ANNOTATION)
-        structures = release.path(STRUCTURES) if STRUCTURES in release.files else structures
-    elif annotation is not None:
-        where, source = "option", annotation
+    if ATLAS_ANNOTATION in release.files:
+        where, source = "release", release.path(ATLAS_ANNOTATION)
+        structures = release.path(ATLAS_STRUCTURES) if ATLAS_STRUCTURES in release.files else structures
+    elif named is not None:
+        return AtHand(named, "option")
     elif (cache_folder() / "atlas").is_dir():
         where = "cache"
     else:
@@ -82,7 +78,7 @@ def structures_at_hand(release: ReleaseFiles, named: Path | None) -> Structures 
     from neuropack.space.structure_files import library_table, read_structures
 
     stated = {year_of(str(r.get("annotation_version"))) for _, r in release.records("registrations")}
-    file = release.path(STRUCTURES) if STRUCTURES in release.files else named
+    file = release.path(ATLAS_STRUCTURES) if ATLAS_STRUCTURES in release.files else named
     if file is None and stated & {"2017", "2020"}:
         file = library_table()
     if file is None:
@@ -185,7 +181,7 @@ def registrations(release: ReleaseFiles) -> list[Registered]:
         names = [p for p in paths if isinstance(p, str) and p in release.files]
         transform, problem = _transform(release, names) if len(names) == len(paths) else (None, None)
         table = next(
-            (n for n in release.files if n.startswith(REGISTRATION) and n.endswith(f"/{stack}{_MARKS}")), None
+            (n for n in release.files if n.startswith(f"{REGISTRATION}/") and n.endswith(f"/{stack}{_MARKS}")), None
         )
         moving, fixed, residuals = _landmarks(release, table)
         where = document.where("registrations", i)
@@ -269,7 +265,7 @@ def _rows(release: ReleaseFiles) -> Iterator[Placed]:
     table = release.table(NEURONS)
     for i, row in enumerate(table.rows if table is not None else ()):
         where = table.where(i) if table is not None else Where(NEURONS)
-        swc, ccf = (MORPHOLOGY + row.get(c, "n/a") for c in ("swc", "swc_ccf"))
+        swc, ccf = (f"{MORPHOLOGY}/{row.get(c, MISSING)}" for c in ("swc", "swc_ccf"))
         one = Placed(row.get("neuron_id", ""), where, row.get("image_stack", ""))
         one.swc = swc if swc in release.files else None
         if ccf in release.files:

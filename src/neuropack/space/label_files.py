@@ -69,11 +69,11 @@ def _encoded(path: Path, *, template: bool) -> Encoded:
     return opener(head, path)(path, labels=not template)
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
     """SHA-256 of a file; of a folder, of the names and digests of all files in it."""
     if path.is_dir():
         names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        listed = "".join(f"{name}\0{_digest(path / name)}\n" for name in names)
+        listed = "".join(f"{name}\0{digest_of(path / name)}\n" for name in names)
         return hashlib.sha256(listed.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -83,7 +83,7 @@ def _decoded(encoded: Encoded, path: Path, progress: Progress | None) -> Labels:
     if encoded.nbytes <= IN_MEMORY:
         flat = np.frombuffer(b"".join(_blocks(encoded, path, progress)), encoded.dtype)
         return flat.reshape(encoded.shape, order="F" if encoded.order == "F" else "C")
-    cached = cache_folder() / "decoded" / f"{_digest(path)}.npy"
+    cached = cache_folder() / "decoded" / f"{digest_of(path)}.npy"
     found = _mapped(cached, encoded)
     if found is None:
         _write(cached, encoded, path, progress)

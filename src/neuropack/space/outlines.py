@@ -21,6 +21,7 @@ ViewName = Literal["top", "side", "front"]
 Ring = npt.NDArray[np.float64]
 Ids = npt.NDArray[np.int64]
 _AXES = ("AP", "DV", "LR")
+_ENDS = (("A", "P"), ("D", "V"), ("L", "R"))
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class View:
     def extent_um(self) -> tuple[float, float]:
         """Width and height of the CCF in the picture, micrometre."""
         return EXTENT_UM[self.across], EXTENT_UM[self.down]
+
+    @property
+    def ends(self) -> tuple[str, str, str, str]:
+        """What lies at the left, at the right, above and below: A or P, D or V, L or R."""
+        return (*_ENDS[self.across], *_ENDS[self.down])
 
 
 VIEWS: Final[dict[ViewName, View]] = {

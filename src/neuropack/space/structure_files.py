@@ -94,7 +94,8 @@ def _of_terminology(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _structure(row: Mapping[str, Any]) -> Structure:
-    return Structure(_number(row["id"]), str(row["acronym"]), str(row["name"]), _parent(row), _colour(row))
+    acronym, name = (str(row[key]).encode("utf-8", "replace").decode() for key in ("acronym", "name"))
+    return Structure(_number(row["id"]), acronym, name, _parent(row), _colour(row))
 
 
 def _number(value: Any) -> int:

@@ -8,8 +8,8 @@ from typing import get_args
 
 from neuropack.errors import UsageError
 from neuropack.schema import fields
+from neuropack.space.formats.placement import Name, What, parse_place
 from neuropack.space.formats.placement import Place as Seen
-from neuropack.space.formats.placement import parse_place
 from neuropack.space.landmarks import Kind
 from neuropack.study.records import suggestion, unknown_keys
 from neuropack.study.yaml import Node, Place, Problem
@@ -77,6 +77,13 @@ class Registering:
     fixed_place: Seen | None = None
     fixed_voxel_um: tuple[float, float, float] | None = None
     image_um: float | None = None
+
+
+def key_of(name: Name, what: What) -> str:
+    """The key of a study that says something of one of the two images of a file."""
+    if what == "frame":
+        return f"{name}_frame:"
+    return "fixed_voxel_size_um:" if name == "fixed" else "voxel_size_um: of the stack"
 
 
 def atlas_of(root: Node, folder: Path, problems: list[Problem]) -> AtlasChoice | None:

@@ -15,9 +15,10 @@ import neuropack
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.locks import only_one
 from neuropack.page.atlas.atlases import Used, find_atlas
-from neuropack.page.atlas.records import NEURONS, REGIONS, Neuron, read_lengths, read_neurons
+from neuropack.page.atlas.records import Neuron, read_lengths, read_neurons
 from neuropack.page.atlas.tables import Tables, summarise
-from neuropack.release import MANIFEST, METADATA, Release, open_release, sha256_of
+from neuropack.page.facts import readable
+from neuropack.release import MANIFEST, METADATA, NEURONS, REGIONS, Release, open_release, sha256_of
 from neuropack.space.label_files import Progress
 from neuropack.space.levels import ANNOTATION, SUMMARY, Level, level_of
 
@@ -144,7 +145,10 @@ def _title(release: Release) -> dict[str, Any]:
     told = dataset if isinstance(dataset, Mapping) else {}
     return {
         "folder": release.path.resolve().name,
-        **{key: str(told[key])[:300] if told.get(key) is not None else None for key in ("title", "version")},
+        **{
+            key: readable(str(told[key]))[:300] if told.get(key) is not None else None
+            for key in ("title", "version")
+        },
     }
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from neuropack.errors import InputError, UsageError
+from neuropack.page.facts import readable
+from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES
 from neuropack.space.atlas import Atlas, Version, open_atlas
 from neuropack.space.cache import cache_folder
 from neuropack.space.label_files import Progress
 from neuropack.space.structure_files import read_structures
 from neuropack.space.structures import Structures
 
-SHARED: Final = "derivatives/registration/atlas"
-_ANNOTATION, _TREE = "annotation.nrrd", "structures.csv"
 _NONE = "unknown"  # how a release calls an annotation of which nobody said which it is
 
 
@@ -111,8 +111,8 @@ def stated_by(root: Path, metadata: Mapping[str, Any]) -> Stated:
         )
     names, sizes = told("atlas"), [one for one in told("annotation_resolution_um") if not isinstance(one, str)]
     return Stated(
-        name=str(names[0])[:80] if len(names) == 1 else None,
-        version=str(versions[0])[:40] if versions else None,
+        name=readable(str(names[0]))[:80] if len(names) == 1 else None,
+        version=readable(str(versions[0]))[:40] if versions else None,
         resolution_um=float(sizes[0]) if len(sizes) == 1 else None,
     )
 
@@ -130,9 +130,9 @@ def find_atlas(
         InputError: it cannot be read, or the stacks of the release have different ones.
         UsageError: it is another annotation than the release's.
     """
-    stated, shared = stated_by(root, metadata), root / SHARED
-    own = shared / _ANNOTATION
-    tree = structures or (shared / _TREE if annotation is None and (shared / _TREE).is_file() else None)
+    stated = stated_by(root, metadata)
+    own, its_tree = root / ATLAS_ANNOTATION, root / ATLAS_STRUCTURES
+    tree = structures or (its_tree if annotation is None and its_tree.is_file() else None)
     atlas: Atlas | None = None
     if annotation is not None or own.is_file():
         atlas = open_atlas(annotation or own, structures=tree, progress=progress)

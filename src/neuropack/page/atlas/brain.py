@@ -25,7 +25,6 @@ _MOST_VECTORS = 60_000  # points of lines that an SVG holds as such; more become
 _WIDTHS, _FINE = ((50, 0.5), (200, 0.3)), 0.12  # points, of an axon by the number of neurons
 _SMALLEST, _NEAR_UM = 30.0, 600.0  # millimetres of paper that a close-up needs; neurons that it shows together
 _NAME = 30  # letters that a region has in the legend
-_ENDS = {0: ("A", "P"), 1: ("D", "V"), 2: ("L", "R")}
 _TITLES = {"top": "from above", "side": "from the left", "front": "from the front"}
 
 
@@ -85,7 +84,7 @@ def _frame(axes: Axes, view: View, title: str) -> None:
     axes.set_axis_off()
     axes.set_title(title, loc="left", pad=7, color=paper.SOFT, size=7)
     away = 230
-    (left, right), (top, bottom) = _ENDS[view.across], _ENDS[view.down]
+    left, right, top, bottom = view.ends
     style: dict[str, Any] = {"size": 7, "weight": "bold", "color": paper.SOFT, "clip_on": False}
     axes.text(-away, high / 2, left, ha="right", va="center", **style)
     axes.text(wide + away, high / 2, right, ha="left", va="center", **style)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-from neuropack import resources
+from neuropack.page import template
 from neuropack.page.atlas.atlases import Used
 from neuropack.page.atlas.tables import Tables
 
@@ -49,7 +48,7 @@ def page(document: Mapping[str, Any], tables: Tables, used: Used, pictures: Mapp
         }
         for one in tables.neurons[:_MOST_ROWS]
     ]
-    text: str = _template().render(
+    text: str = template("summary.html.j2").render(
         document=document,
         sentence=used.sentence(),
         simulated=used.simulated,
@@ -62,20 +61,3 @@ def page(document: Mapping[str, Any], tables: Tables, used: Used, pictures: Mapp
         has_volumes=any(row.volume_mm3 is not None for row in tables.regions),
     )
     return text
-
-
-@cache
-def _template() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = resources.folder("templates")
-    environment = Environment(
-        loader=FileSystemLoader([templates / "atlas", templates / "page"]),
-        undefined=StrictUndefined,
-        autoescape=True,  # everything in a release is somebody else's text
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["um"] = lambda value: "" if value is None else f"{value:,.0f}"
-    environment.filters["small"] = lambda value: "" if value is None else f"{value:,.4g}"
-    return environment.get_template("summary.html.j2")

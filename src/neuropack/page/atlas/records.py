@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from neuropack.errors import InputError
+from neuropack.release import MORPHOLOGY, NEURONS, REGIONS
 from neuropack.table import MISSING, stream_tsv
 
-MORPHOLOGY: Final = "derivatives/morphology"
-NEURONS: Final = f"{MORPHOLOGY}/neurons.tsv"
-REGIONS: Final = f"{MORPHOLOGY}/regions.tsv"
 COMPARTMENTS: Final = ("axon", "dendrite", "other")
 SIDES: Final = ("left", "right")
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from neuropack.errors import InputError
-from neuropack.page.atlas.records import COMPARTMENTS, NEURONS, SIDES, Key, Length, Neuron
+from neuropack.page.atlas.records import COMPARTMENTS, SIDES, Key, Length, Neuron
+from neuropack.release import NEURONS
 from neuropack.space.levels import Area, Level
 from neuropack.table import MISSING, tsv_text
 

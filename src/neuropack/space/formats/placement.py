@@ -8,6 +8,7 @@ axes of the array, from the centre of its first voxel. No file says so. The user
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -19,6 +20,7 @@ from neuropack.space.grids import Grid
 from neuropack.space.transforms import Affine
 
 Name = Literal["moving", "fixed"]
+What = Literal["frame", "voxel-size"]
 
 
 _EXPECTED: Final = (
@@ -83,6 +85,11 @@ def parse_place(text: str) -> Place:
     return Place(letters, unit, at, anatomy=not signed)
 
 
+def option_of(name: Name, what: What) -> str:
+    """The option of a command that says something of one of the two images."""
+    return f"--{name}-{what}"
+
+
 @dataclass(frozen=True)
 class Side:
     """One of the two images of a registration.
@@ -92,12 +99,14 @@ class Side:
         frame: what neuropack calls its frame.
         voxel_um: size of its voxels along the axes of its array, where somebody said it.
         place: how the program that registered it saw it, where somebody said it.
+        said: what a person writes to say either, for messages.
     """
 
     name: Name
     frame: str
     voxel_um: tuple[float, float, float] | None = None
     place: Place | None = None
+    said: Callable[[Name, What], str] = option_of
 
     def to_program(self, usual: Place | None = None) -> Affine:
         """The transform from neuropack's frame to the coordinates of the program.
@@ -109,19 +118,20 @@ class Side:
             UsageError: what it needs was not said; names the option.
         """
         place, name = self.place or usual, f"{self.frame}, {self.name} image of the program"
+        said = self.said(self.name, "frame")
         if place is None:
             raise UsageError(
                 f"the file does not say how the {self.name} image lies in its coordinates",
                 expected=_EXPECTED,
                 found="nothing",
-                fix=f"say it with --{self.name}-frame, for example --{self.name}-frame "
+                fix=f"say it with {said}, for example {said} "
                 + ("LPS:mm:corner" if self.frame == CCF else "xyz:mm:centre"),
             )
         if place.anatomy and self.frame != CCF:
             raise UsageError(
                 f"directions of the brain say nothing of {self.frame}, which may lie in any way",
                 expected="x, y and z with a sign, such as xyz or -x-yz",
-                fix=f"say it so with --{self.name}-frame",
+                fix=f"say it so with {said}",
             )
         if place.named:
             step = between(self.frame, place.named)
@@ -134,7 +144,7 @@ class Side:
                 f"the coordinates count from the centre of the first voxel of the {self.name} image, and nothing"
                 " says how large that is",
                 expected="the size of its voxels in micrometre, along the axes of its array",
-                fix=f"give it with --{self.name}-voxel-size "
+                fix=f"give it with {self.said(self.name, 'voxel-size')} "
                 + ("AP,DV,LR, such as 25,25,25" if self.frame in FRAMES else "Z,Y,X, such as 2,0.5,0.5"),
             )
         size = np.array(self.voxel_um)[array_order(self.frame)]

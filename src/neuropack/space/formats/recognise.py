@@ -267,7 +267,7 @@ def _brainreg(path: Path, moving: Side, fixed: Side) -> Read:
             file=path,
             expected="its three axes by those of the image, such as zyx:um:corner, or with a sign where one is"
             " turned round",
-            fix="say it with --moving-frame",
+            fix=f"say it with {moving.said('moving', 'frame')}",
         )
     into, out = moving.to_program(), replace(fixed, place=fixed.place or usual).to_program()
     field = read_brainreg(path, moving=into.target, fixed=out.target)
