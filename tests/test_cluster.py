@@ -30,11 +30,12 @@ import tifffile
 import neuropack
 from neuropack import engine
 from neuropack.axes import full_box
-from neuropack.convert import convert, fingerprint, nwb_metadata, reopen
+from neuropack.convert import convert
 from neuropack.engine import Journal, Pass, cluster, worker
 from neuropack.engine.work import Work
 from neuropack.errors import InputError, NeuropackError, OutputError, UsageError
 from neuropack.readers import open_volume
+from neuropack.source import fingerprint, nwb_metadata, reopen
 from neuropack.volume import Volume, from_array
 from neuropack.writers.nwb import NwbEncoder
 from neuropack.writers.ome_zarr import OmeZarrSink
@@ -419,7 +420,7 @@ def test_a_worker_that_cannot_see_the_source(
     # The workers are told of a path where nothing is, as if the folder were not shared.
     elsewhere = "/not/shared/raw.ome.tif"
     hidden = partial(reopen, Path(elsewhere), None, "TCZYX", (1, *SHAPE), "<u2", fingerprint(source))
-    monkeypatch.setattr("neuropack.convert._opens", lambda *_: hidden)
+    monkeypatch.setattr("neuropack.convert.opener", lambda *_: hidden)
     with pytest.raises(InputError, match=re.escape(elsewhere)) as caught:
         run(source, tmp_path, cluster=address)
     assert "worker tcp://127.0.0.1:" in str(caught.value)

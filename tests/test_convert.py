@@ -19,9 +19,10 @@ import numpy as np
 import pytest
 
 from neuropack import engine
-from neuropack.convert import convert, fingerprint, nwb_metadata
+from neuropack.convert import convert
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.readers import open_volume
+from neuropack.source import fingerprint, nwb_metadata
 from neuropack.volume import Channel, Volume, from_array
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -321,7 +322,8 @@ import numpy as np
 from pathlib import Path
 from dataclasses import replace
 from datetime import datetime, UTC
-from neuropack.convert import convert, fingerprint, nwb_metadata
+from neuropack.convert import convert
+from neuropack.source import fingerprint, nwb_metadata
 from neuropack.volume import from_array
 source, *destinations = map(Path, sys.argv[1:])
 array = np.random.default_rng(5).integers(0, 3000, (2, 260, 300, 600)).astype("u2")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from neuropack.convert import convert, fingerprint, nwb_metadata
+from neuropack.convert import convert
 from neuropack.errors import OutputError, UsageError
+from neuropack.source import fingerprint, nwb_metadata
 from neuropack.volume import Volume, from_array
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ import numpy as np
 from pathlib import Path
 from dataclasses import replace
 from datetime import datetime, UTC
-from neuropack.convert import convert, fingerprint, nwb_metadata
+from neuropack.convert import convert
+from neuropack.source import fingerprint, nwb_metadata
 from neuropack.volume import from_array
 source, *destinations = sys.argv[1:]
 source = Path(source)

@@ -15,13 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # The ground first. Within a line a name may import those to its left; between names that a "|" separates
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
-errors resources model schema locks
+errors resources model schema locks whole progress
 issue axes volume skeleton table
 space
 readers | annotations | writers
 engine
 simulate | process | trace | evaluate
-study release convert build
+study release source convert build
 learn
 rules report page
 catalogue web

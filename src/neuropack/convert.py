@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import neuropack
 from neuropack import engine
 from neuropack.engine import Files, Journal, Pass, Progress
-from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of, read_record
+from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of
 from neuropack.errors import InputError, OutputError, UnreadableError, UsageError, no_room
+from neuropack.source import fingerprint, nwb_metadata, opener
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
 from neuropack.writers.survey import Statistics
@@ -28,13 +27,9 @@ if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
     from neuropack.writers.ome_zarr import Options
 
-__all__ = ["Result", "Status", "convert", "fingerprint", "nwb_metadata", "read_record", "session_start_of"]
-
 Status = Literal["written", "resumed", "up to date"]
 Destination = Path | str
 Output = LocalOutput | RemoteOutput
-_SAMPLES, _SAMPLE_BYTES = 16, 64 << 10
-_NAMESPACE = uuid.UUID("6f6a2d9e-55ab-5d3c-9c3b-2f0f6b8d4f10")  # of the identifiers made here
 _NOT_SETTINGS = {"created", "record"}  # a file made on another day is not another result
 
 
@@ -107,7 +102,7 @@ def convert(
         raise UsageError("NWB has no label images", file=volume.path, fix="write labels to a name in .ome.zarr")
     source = fingerprint(volume.path)
     elsewhere = processes is not None or cluster is not None
-    opens = _opens(volume, source) if elsewhere else None
+    opens = opener(volume, source) if elsewhere else None
     if cluster is not None:  # the workers have other working directories
         destinations = [d.absolute() if isinstance(d, Path) else d for d in destinations]
     if any(kind_of(d) == "nwb" for d in destinations) and nwb is None:
@@ -353,62 +348,6 @@ def _load(journal: Journal, *, overwrite: bool) -> bool:
         return False
 
 
-def _opens(volume: Volume, source: dict[str, Any]) -> Callable[[], Volume]:
-    """How another process opens the image.
-
-    Raises:
-        UsageError: it cannot, for the image is no file.
-    """
-    if volume.format == "array" or not volume.path.exists():
-        raise UsageError(
-            "is an image in memory, which other processes cannot read",
-            file=volume.path,
-            fix="write it to a file first, or do the work in threads",
-        )
-    if volume.made_by:
-        raise UsageError(
-            "is made here from its file, which other processes would read as it stands",
-            file=volume.path,
-            fix="do the work in threads",
-        )
-    path, dtype = volume.path.absolute(), volume.dtype.str
-    return partial(reopen, path, volume.scene, volume.native_axes, volume.native_shape, dtype, source)
-
-
-def reopen(
-    path: Path, scene: str | None, axes: str, shape: tuple[int, ...], dtype: str, source: dict[str, Any]
-) -> Volume:
-    """Open an image once more, in another process.
-
-    Args:
-        path: of the file.
-        scene: of the image, where the file holds several.
-        axes: what its dimensions mean, a letter each.
-        shape: their lengths.
-        dtype: of the pixels.
-        source: the file's `fingerprint`.
-
-    Raises:
-        InputError: the file cannot be read, or is not the same.
-        UsageError: it holds no such image, or more than one.
-    """
-    from neuropack.readers import open_volumes
-
-    if fingerprint(path) != source:
-        raise InputError("is not the file that it was when it was opened first", file=path)
-    volumes = open_volumes(path, complete=False)  # the first who opened it has decided that
-    same = [v for v in volumes if (v.scene, v.native_shape, v.dtype.str) == (scene, shape, dtype)]
-    if len(same) != 1:
-        raise UsageError(
-            "the image cannot be found again in its file by another process",
-            file=path,
-            expected=f"one image {scene or ''} of {' x '.join(map(str, shape))} {dtype}",
-            found=f"{len(same)} among {len(volumes)}",
-            fix="do the work in threads",
-        )
-    return same[0] if same[0].native_axes == axes else same[0].with_axes(axes)
-
-
 def _settings(
     volume: Volume, destination: Destination, nwb: NwbMetadata | None, *, labels: bool, options: Options | None
 ) -> dict[str, Any]:
@@ -476,70 +415,3 @@ def _recorded(outputs: Mapping[Destination, Output]) -> tuple[tuple[Statistics, 
             missing = [Missing(tuple((a, b) for a, b in m["box"]), m["reason"]) for m in record.get("missing", ())]
             return tuple(Statistics.from_json(row) for row in rows), tuple(missing)
     return (), ()
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Name, size and a digest of samples: enough to notice another source without reading 400 GB twice.
-
-    Sixteen blocks of 64 KiB, spread evenly from the first byte to the last, so files up to 1 MiB are covered
-    whole. Of a folder, the names and sizes of all files and the samples of the first and the last.
-    """
-    try:
-        digest = hashlib.sha256()
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        sizes = [p.stat().st_size for p in files]
-        for file, size in zip(files, sizes, strict=True):
-            digest.update(f"{file.relative_to(path).as_posix()} {size}\n".encode())
-        for file, size in [*zip(files, sizes, strict=True)][:: max(1, len(files) - 1)]:
-            with file.open("rb") as stream:
-                last = max(0, size - _SAMPLE_BYTES)
-                for i in range(_SAMPLES):
-                    stream.seek(last * i // (_SAMPLES - 1))
-                    digest.update(stream.read(_SAMPLE_BYTES))
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    return {"name": path.name, "bytes": sum(sizes), "sha256_samples": digest.hexdigest()}
-
-
-def nwb_metadata(volume: Volume, source: dict[str, Any], session_start: datetime | None = None) -> NwbMetadata:
-    """What an image alone can say for its NWB file.
-
-    Args:
-        volume: the image.
-        source: its fingerprint, from which the identifier is made.
-        session_start: when the acquisition began, where the user says it; with a time zone.
-
-    Raises:
-        UsageError: neither the file nor the user says when the session began.
-    """
-    from neuropack.writers.nwb import NwbMetadata
-
-    start = session_start or session_start_of(volume)
-    name = json.dumps([source, volume.scene])
-    notes = "" if start.tzinfo else "The session start has no time zone in the source; it is written as UTC."
-    start = start if start.tzinfo else start.replace(tzinfo=UTC)
-    return NwbMetadata(
-        identifier=str(uuid.uuid5(_NAMESPACE, name)),
-        session_start_time=start,
-        session_description=f"Image stack converted from {volume.path.name}"
-        + (f", scene {volume.scene}" if volume.scene else ""),
-        created=datetime.now(UTC).replace(microsecond=0),
-        notes=notes,
-    )
-
-
-def session_start_of(volume: Volume) -> datetime:
-    """The start of the acquisition that the file states, with a zone only where the file has one.
-
-    Raises:
-        UsageError: the file does not state it; names the flag.
-    """
-    if volume.acquired is None:
-        raise UsageError(
-            "the file does not state when it was acquired, and NWB requires it",
-            file=volume.path,
-            expected="a session start such as 2026-01-31T14:05:00+01:00",
-            found="none",
-            fix="give it with --session-start (session_start in a study)",
-        )
-    return datetime.fromisoformat(volume.acquired)

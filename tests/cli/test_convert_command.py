@@ -12,8 +12,8 @@ import tifffile
 import zarr
 
 from neuropack.cli import main
-from neuropack.convert import fingerprint
 from neuropack.readers import open_volume
+from neuropack.source import fingerprint
 
 START = ["--session-start", "2026-01-02T03:04:05Z"]
 SIZE = {f"PhysicalSize{a}": s for a, s in zip("ZYX", (2.0, 0.5, 0.5), strict=True)}

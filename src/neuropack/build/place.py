@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from neuropack.convert import read_record
+from neuropack.engine.output import read_record
 from neuropack.locks import only_one
 from neuropack.release import Entry, files_below, hash_files, write_manifest
 from neuropack.writers.store import LocalStore, Store, Stored

@@ -15,11 +15,12 @@ from neuropack.build.ledger import Ledger, last_touched
 from neuropack.build.nwb import nwb_metadata
 from neuropack.build.place import Place
 from neuropack.build.plan import Planned, opened
-from neuropack.convert import Result, convert, fingerprint
+from neuropack.convert import Result, convert
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
 from neuropack.skeleton import swc_text
+from neuropack.source import fingerprint
 from neuropack.study import Study
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing

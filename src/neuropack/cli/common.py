@@ -200,3 +200,15 @@ def _whole_units(missing: Sequence[Missing]) -> list[Missing]:
 
 def _voxels(one: Missing) -> int:
     return math.prod(stop - start for start, stop in one.box)
+
+
+def free(out: Path, *, overwrite: bool) -> None:
+    """See that a file can be written, before anything that takes time and before another one is."""
+    from neuropack.errors import OutputError, UsageError
+
+    if out.exists() and not overwrite:
+        raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
+    if not out.parent.is_dir():
+        raise OutputError(
+            "cannot be written: there is no such folder", file=out, fix="make the folder, or name another file"
+        )

@@ -73,6 +73,7 @@ def convert(
     common.one_of(workers, cluster)
     stored, names = common.options(codec, chunk), common.destinations(destinations, source)
     from neuropack import convert as job
+    from neuropack import source as origin
     from neuropack.readers import open_volume
 
     opened = open_volume(source, scene=scene, axes=axes, voxel_size_um=size, complete=not keep_going)
@@ -81,7 +82,7 @@ def convert(
         volume.require_voxel_size()
         nwb = None
         if any(str(name).lower().endswith(".nwb") for name in names):
-            nwb = job.nwb_metadata(volume, job.fingerprint(source), start)
+            nwb = origin.nwb_metadata(volume, origin.fingerprint(source), start)
         result = job.convert(
             volume,
             names,

@@ -127,7 +127,7 @@ def map_(
     if kind_of == "skeleton":
         done = mapped.skeleton(source, out, way, overwrite=overwrite)
     elif kind_of == "folder":
-        mapped.free(out, overwrite=overwrite)
+        common.free(out, overwrite=overwrite)
         with progress(show) as tell:
             atlas = mapped.atlas_for(way, annotation, structures, tell)
             done = mapped.folder(source, out, way, atlas, overwrite=overwrite, tell=tell)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.cli import common
+from neuropack.errors import InputError, UsageError
+from neuropack.whole import published, published_folder
 
 if TYPE_CHECKING:
     from neuropack.convert import Result
@@ -57,9 +57,9 @@ def skeleton(source: Path, out: Path, way: Transform, *, overwrite: bool) -> Map
     from neuropack.skeleton import read_swc, write_swc
     from neuropack.space.mapping import map_skeleton, outside_ccf
 
-    free(out, overwrite=overwrite)
+    common.free(out, overwrite=overwrite)
     tree = read_swc(source, frame=_frame_of_swc(source) or way.source)
-    with beside(out) as part:
+    with published(out, overwrite=True) as part:
         mapped = map_skeleton(tree, way)
         write_swc(part, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
     return Mapped(f"{len(mapped)} nodes", {"kind": "skeleton", "n": len(mapped)}, outside_ccf(tree.xyz, way))
@@ -82,7 +82,8 @@ def folder(
     neurons: list[dict[str, object]] = []
     regions: list[dict[str, object]] = []
     lost: list[Outside] = []
-    with folder_beside(out, source, {path.name for path in files} | {NEURONS, REGIONS}) as part:
+    _may_replace(out, source, {path.name for path in files} | {NEURONS, REGIONS})
+    with published_folder(out) as part:
         for n, path in enumerate(files):
             tree = read_swc(path, frame=_frame_of_swc(path) or way.source)
             row: dict[str, object] = {"neuron_id": path.stem, "n_nodes": len(tree)}
@@ -154,7 +155,7 @@ def table(
     from neuropack.space.mapping import outside_ccf
     from neuropack.table import read_table
 
-    free(out, overwrite=overwrite)
+    common.free(out, overwrite=overwrite)
     read = read_table(source)
     if read.has(*MICROMETRES):
         boxes = read.numbers(*MICROMETRES)
@@ -179,12 +180,12 @@ def table(
         boxes = from_voxels(indices, voxel_um, way.source)
     else:
         points = read.numbers(*_XYZ)
-        with beside(out) as part:
+        with published(out, overwrite=True) as part:
             part.write_text(read.with_numbers(_XYZ, way(points)), encoding="utf-8", newline="\n")
         return Mapped(f"{len(points)} points", {"kind": "points", "n": len(points)}, outside_ccf(points, way))
     with parsing(source, "a table of boxes"):
         text = read.with_columns(VOXELS, MICROMETRES, map_boxes(boxes, way))
-    with beside(out) as part:
+    with published(out, overwrite=True) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
     middles = (boxes[:, :3] + boxes[:, 3:]) / 2
     return Mapped(f"{len(boxes)} boxes", {"kind": "boxes", "n": len(boxes)}, outside_ccf(middles, way))
@@ -220,7 +221,7 @@ def image(
         _ours(sidecar, text, overwrite=overwrite)
     result = convert(made, [out], labels=made.labels, overwrite=overwrite, memory=memory, progress=tell)
     if text and not (sidecar.is_file() and sidecar.read_text(encoding="utf-8") == text):
-        with beside(sidecar) as part:
+        with published(sidecar, overwrite=True) as part:
             part.write_text(text, encoding="utf-8", newline="\n")
     shape = " x ".join(map(str, made.size_zyx))
     return Mapped(
@@ -260,16 +261,6 @@ def in_frame(volume: Volume, frame: str | None) -> Volume:
     return replace(volume, frame=frame, origin_um=(z, y, x), user=volume.user | {"frame"})
 
 
-def free(out: Path, *, overwrite: bool) -> None:
-    """See that a file may be written.
-
-    Raises:
-        UsageError: it is there already.
-    """
-    if out.exists() and not overwrite:
-        raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
-
-
 def _ours(sidecar: Path, text: str, *, overwrite: bool) -> None:
     """See that no other file than an earlier sidecar is where the sidecar goes.
 
@@ -289,49 +280,22 @@ def _ours(sidecar: Path, text: str, *, overwrite: bool) -> None:
     )
 
 
-@contextmanager
-def beside(out: Path) -> Iterator[Path]:
-    """A name to fill beside the final one, which it gets at the end; nothing stays behind."""
-    part = out.with_name(out.name + ".partial")
-    try:
-        yield part
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
-
-
-@contextmanager
-def folder_beside(out: Path, source: Path, names: set[str]) -> Iterator[Path]:
-    """A folder to fill beside the final one, which it becomes at the end; nothing stays behind.
+def _may_replace(out: Path, source: Path, names: set[str]) -> None:
+    """See that a folder that is replaced holds nothing but what is written anew.
 
     Raises:
-        UsageError: a folder is there that holds something else than these files.
-        OutputError: it cannot be written.
+        UsageError: it does, or it is the source.
     """
-    part = out.with_name(out.name + ".partial")
-    if out.exists():
-        others = sorted(p.name for p in out.iterdir() if p.name not in names) if out.is_dir() else [out.name]
-        if others or out.resolve() == source.resolve():
-            raise UsageError(
-                "holds other files, which would be lost",
-                file=out,
-                found=", ".join(others[:5]) or "the files that are to be mapped",
-                fix="name another folder",
-            )
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        yield part
-        if out.exists():
-            shutil.rmtree(out)
-        part.replace(out)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=out) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    if not out.exists():
+        return
+    others = sorted(p.name for p in out.iterdir() if p.name not in names) if out.is_dir() else [out.name]
+    if others or out.resolve() == source.resolve():
+        raise UsageError(
+            "holds other files, which would be lost",
+            file=out,
+            found=", ".join(others[:5]) or "the files that are to be mapped",
+            fix="name another folder",
+        )
 
 
 def _frame_of_swc(source: Path) -> str | None:

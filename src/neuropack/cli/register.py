@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuropack.cli import images, sides
+from neuropack.cli import common, images, sides
 
 if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
@@ -67,7 +67,7 @@ def register(
     )
     for file in (out, report):
         if file is not None:
-            _free(file, overwrite=overwrite)
+            common.free(file, overwrite=overwrite)
     if _is_image(landmarks, kind, fixed, smoothing):
         return images.register_image(
             landmarks, out, "affine" if kind == "affine" else "bspline", moving, options, as_json=as_json
@@ -163,15 +163,3 @@ def _text(found: Fit, out: Path) -> str:
         lines.append(f"outliers: {', '.join(found.outliers)}: look at them again in both images")
     lines.append(f"{out}: points of {record['moving']} to {record['fixed']}; leave-one-out error: {told}")
     return "\n".join(lines)
-
-
-def _free(out: Path, *, overwrite: bool) -> None:
-    """See that a file can be written, before anything that takes time and before another one is."""
-    from neuropack.errors import OutputError, UsageError
-
-    if out.exists() and not overwrite:
-        raise UsageError("is there already", file=out, fix="name another file, or add --overwrite")
-    if not out.parent.is_dir():
-        raise OutputError(
-            "cannot be written: there is no such folder", file=out, fix="make the folder, or name another file"
-        )

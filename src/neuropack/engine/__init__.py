@@ -24,6 +24,7 @@ from neuropack.engine.planning import Plan, cut, memory_budget, plan, room_of
 from neuropack.engine.seen import SeenLabels, SeenProjections
 from neuropack.engine.spool import fill
 from neuropack.engine.work import Outcome, Work
+from neuropack.progress import Progress
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Sink
 
@@ -44,7 +45,6 @@ __all__ = [
     "team",
 ]
 
-Progress = Callable[[str, int, int], None]
 """Called with the stage, the bytes done and the bytes in all; first with those that earlier runs have done."""
 
 

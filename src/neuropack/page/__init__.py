@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import neuropack
 from neuropack import resources
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.errors import InputError, UsageError
 from neuropack.issue import LEVELS, Issue, Report
 from neuropack.page import facts
 from neuropack.page.atlas.atlases import Used, find_atlas
@@ -23,6 +23,7 @@ from neuropack.page.pictures import Pictures, label_picture, picture
 from neuropack.release import METADATA
 from neuropack.space.frames import CCF
 from neuropack.volume import Volume
+from neuropack.whole import published
 
 MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them all
 MOST_STACKS = 48  # with pictures
@@ -85,15 +86,8 @@ def put(out: Path, html: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    partial = out.with_name(out.name + ".partial")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with published(out, overwrite=True) as partial:
         partial.write_text(html, encoding="utf-8", newline="\n")
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written: {error.strerror}", file=out, fix="check the folder and the space"
-        ) from error
 
 
 def render(release: Path, out: Path, report: Report) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
+from neuropack.progress import Progress
 from neuropack.readers import open_volume
+from neuropack.space.reduced import Reduced
 from neuropack.volume import Volume, VoxelSize, from_array
 
-Progress = Callable[[str, int, int], None]
 Voxel = tuple[float, float, float]
 
-_PIECE = 64 << 20  # bytes decoded at once
 _NIFTI = (b"\x5c\1\0\0", b"\0\0\1\x5c", b"\x1c\2\0\0", b"\0\0\2\x1c")  # the length of its header, 348 or 540
 _GZIP = b"\x1f\x8b"
 _UNITS = {"um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "mm": 1000.0, "millimeter": 1000.0}
@@ -70,7 +69,7 @@ def coarse(
     A block is as many whole voxels as fit into the target along each axis; what does not fill a block at the far
     ends is left out, so the corner of the first voxel stays the corner. Of a pyramid the coarsest level is read
     whose voxels are at most half of the target: other programs lay a level up to half of its voxel off, which is
-    then at most a quarter of the target. Memory: the result, and one piece of the file.
+    then at most a quarter of the target. Memory: the result, and what `Reduced` keeps.
 
     Args:
         volume: with its voxel size stated; of a time series the first frame.
@@ -94,23 +93,17 @@ def coarse(
     voxel = _voxel(level)
     factors = [min(n, max(1, int(target_um / v + 1e-6))) for n, v in zip(level.size_zyx, voxel, strict=True)]
     counts = [n // f for n, f in zip(level.size_zyx, factors, strict=True)]
-    spatial = [slice(0, n * f) for n, f in zip(counts, factors, strict=True)]
+    bins = Reduced(level, (factors[0], factors[1], factors[2]))
     front = [slice(0, 1)] * (level.ndim - 3)
     front[level.axes.index("C")] = slice(channel, channel + 1)
-    total, done = np.zeros(counts, np.float32), 0
-    whole = int(np.prod([s.stop for s in spatial])) * level.dtype.itemsize
-    for box, block in level.stream((*front, *spatial), _PIECE):
-        values = block.reshape(block.shape[-3:])
-        where = []
-        for axis, (part, factor) in enumerate(zip(box[-3:], factors, strict=True)):
-            first = part.start // factor
-            starts = np.maximum(np.arange(first, -(-part.stop // factor)) * factor - part.start, 0)
-            values = np.add.reduceat(values, starts, axis=axis, dtype=np.float32)
-            where.append(slice(first, first + len(starts)))
-        total[tuple(where)] += values / np.float32(np.prod(factors))
-        done += block.nbytes
+    total, step = np.empty(counts, np.float32), bins.tile[-3]
+    whole = int(np.prod(counts)) * int(np.prod(factors)) * level.dtype.itemsize
+    for first in range(0, counts[0], step):
+        slab = slice(first, min(first + step, counts[0]))
+        box = (*front, slab, *(slice(0, n) for n in counts[1:]))
+        total[slab] = bins.read(box).reshape(slab.stop - first, *counts[1:])
         if progress:
-            progress("reading", done, whole)
+            progress("reading", whole * slab.stop // counts[0], whole)
     z, y, x = (v * f for v, f in zip(voxel, factors, strict=True))
     return total, (z, y, x)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
 from neuropack.issue import Checked, Where
+from neuropack.progress import Progress
 from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from neuropack.space.atlas import Atlas
     from neuropack.space.structures import Structures
 
-Progress = Callable[[str, int, int], None]
 
 JSON_LIMIT = 64 * 2**20
 TABLE_LIMIT = 512 * 2**20

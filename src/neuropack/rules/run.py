@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from neuropack.errors import InputError, UsageError
 from neuropack.issue import Issue, Report, Where
-from neuropack.rules.release_files import Progress, ReleaseFiles
+from neuropack.progress import Progress
+from neuropack.rules.release_files import ReleaseFiles
 from neuropack.rules.rule import Rule, load_rules
 
 LIMIT = 200

@@ -15,9 +15,9 @@ from neuropack.simulate.colours import BRAINBOW
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.stack import SimulatedStack, stack
 from neuropack.skeleton import write_swc
+from neuropack.whole import published
 from neuropack.writers.czi import write_czi
 from neuropack.writers.ome_tiff import write_ome_tiff
-from neuropack.writers.planes import published
 
 SHAPE_ZYX = (32, 256, 256)
 VOXEL_SIZE_UM = (2.0, 0.5, 0.5)

@@ -14,10 +14,11 @@ from typing import Any, Final, Literal
 import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
+from neuropack.progress import Progress
 from neuropack.space import brainglobe
 from neuropack.space.annotation import Annotation
 from neuropack.space.cache import cache_folder
-from neuropack.space.label_files import Progress, read_labels
+from neuropack.space.label_files import read_labels
 from neuropack.space.structure_files import library_table, read_structures
 from neuropack.space.structures import Structures
 

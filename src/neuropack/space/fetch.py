@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -19,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from neuropack.errors import InputError, OutputError, UsageError, no_room
 from neuropack.locks import only_one
+from neuropack.progress import Progress
 
 TERMS: Final = "https://alleninstitute.org/terms-of-use/"
 RESOLUTIONS: Final = (10, 25, 50, 100)
@@ -39,7 +39,6 @@ PUBLISHED: Final = {
 _TIMEOUT_S = 60
 _STEP = 1 << 20
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
 from typing import Final, Literal, get_args
@@ -11,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import UsageError
+from neuropack.progress import Progress
 from neuropack.space.elastix_run import library, run_elastix
 from neuropack.space.frames import CCF, turn
 from neuropack.space.rasters import Jacobian, Raster, Similarity, jacobian, similarity
 from neuropack.space.transforms import Affine, Chain, Points, Transform
 
 ImageKind = Literal["affine", "bspline"]
-Progress = Callable[[str, int, int], None]
 
 PLACED: Final = "AllenCCFv3, first placement"
 """The frame after the first placement and before what elastix found."""

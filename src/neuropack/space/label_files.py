@@ -11,17 +11,16 @@ import os
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from neuropack.errors import InputError, NeuropackError, OutputError, no_room
+from neuropack.progress import Progress
 from neuropack.space.cache import cache_folder
 from neuropack.space.label_formats import Encoded, Labels, opener, zarr_array
-
-Progress = Callable[[str, int, int], None]
 
 IN_MEMORY = 64 << 20
 """Bytes: a volume larger than this, decoded, goes into the cache."""

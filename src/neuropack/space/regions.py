@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
+from neuropack.progress import Progress
 from neuropack.space.annotation import VOID, hemisphere
 from neuropack.space.atlas import Atlas
 from neuropack.space.frames import CCF, between, frame_of
-from neuropack.space.label_files import Progress
 from neuropack.space.structures import Structure
 
 _LARGEST_MM = 14.0  # the CCF is 13.2 mm long

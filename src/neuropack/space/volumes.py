@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from neuropack.progress import Progress
 from neuropack.space.annotation import Annotation
 from neuropack.space.frames import MIDLINE_UM
-from neuropack.space.label_files import Progress
 from neuropack.space.label_formats import Labels
 
 _UM3_IN_MM3: Final = 1e9

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from neuropack.errors import OutputError, UsageError
 from neuropack.volume import Volume
-from neuropack.writers.planes import planes, published
+from neuropack.whole import published
+from neuropack.writers.planes import planes
 
 ZSTD = "zstd1:ExplicitLevel=2;PreProcess=HiLoByteUnpack"
 _DTYPES = ("uint8", "uint16", "float32")

@@ -10,7 +10,8 @@ from typing import Any
 from neuropack.axes import Array
 from neuropack.errors import UsageError
 from neuropack.volume import Volume
-from neuropack.writers.planes import planes, published
+from neuropack.whole import published
+from neuropack.writers.planes import planes
 
 _CLASSIC = 2**32 - 2**25  # a classic TIFF has 32-bit offsets; tifffile keeps the same distance
 _DTYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")

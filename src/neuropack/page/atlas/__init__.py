@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +16,10 @@ from neuropack.page.atlas.atlases import Used, find_atlas
 from neuropack.page.atlas.records import Neuron, read_lengths, read_neurons
 from neuropack.page.atlas.tables import Tables, summarise
 from neuropack.page.facts import readable
+from neuropack.progress import Progress
 from neuropack.release import MANIFEST, METADATA, NEURONS, REGIONS, Release, open_release, sha256_of
-from neuropack.space.label_files import Progress
 from neuropack.space.levels import ANNOTATION, SUMMARY, Level, level_of
+from neuropack.whole import published_folder
 
 DOCUMENT: Final = "summary.json"
 PAGE: Final = "summary.html"
@@ -83,7 +82,7 @@ def write_summary(
         if there is not None and there.get("source") == source and not overwrite:
             return Done(out, there, fresh=False)
         _free(out, there, overwrite=overwrite)
-        with _whole(out) as partial:
+        with published_folder(out) as partial:
             document = _write(partial, opened, neurons, elsewhere, used, division, progress)
             document = {**document, "source": source}
             text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
@@ -233,26 +232,3 @@ def _free(out: Path, there: Mapping[str, Any] | None, *, overwrite: bool) -> Non
             file=out,
             fix="name another folder with --out DIR, or add --overwrite",
         )
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside the last one, which takes its place when all is written."""
-    partial, old = (out.with_name(f".{out.name}.{word}") for word in ("partial", "old"))
-    try:
-        for rest in (partial, old):
-            if rest.exists():
-                shutil.rmtree(rest)
-        partial.mkdir()
-        yield partial
-        if out.exists():
-            out.replace(old)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written: {error.strerror}", file=out, fix="check the folder and the space"
-        ) from error
-    finally:
-        for rest in (partial, old):
-            with suppress(OSError):
-                shutil.rmtree(rest)

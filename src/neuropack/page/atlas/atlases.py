@@ -9,10 +9,10 @@ from typing import Any
 
 from neuropack.errors import InputError, UsageError
 from neuropack.page.facts import readable
+from neuropack.progress import Progress
 from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES
 from neuropack.space.atlas import Atlas, Version, open_atlas
 from neuropack.space.cache import cache_folder
-from neuropack.space.label_files import Progress
 from neuropack.space.structure_files import read_structures
 from neuropack.space.structures import Structures
 
