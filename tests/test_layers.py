@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
 errors resources model schema locks whole progress
-issue axes volume skeleton table
+issue axes volume skeleton labels table marks
 space
 readers | annotations | writers
 engine
-simulate | process | trace | evaluate
+simulate | process | trace | evaluate | morphology
 study release source convert build
 learn
 rules report page
@@ -32,6 +32,7 @@ cli
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
     *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
+    *("pyarrow", "pandas", "skimage", "roifile"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 

@@ -26,6 +26,7 @@ class Skeleton:
         radius: (n,), micrometre.
         parent: the parent's identifier (n,), -1 at a root.
         frame: the frame of the positions: ``stack`` is the corner of the image's first voxel, axes x, y, z.
+        comments: what stands above the samples of its file, without the ``#``.
     """
 
     id: npt.NDArray[np.int64]
@@ -34,6 +35,7 @@ class Skeleton:
     radius: npt.NDArray[np.float64]
     parent: npt.NDArray[np.int64]
     frame: str = "stack"
+    comments: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.id)

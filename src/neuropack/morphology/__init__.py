@@ -1,0 +1,1 @@
+"""The shape of neurons in numbers, and whether a skeleton is good enough to publish."""
