@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from neuropack.errors import InputError
+from neuropack.table import MISSING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +69,7 @@ def marks_schema(kind: MarkKind) -> pa.Schema:
 
 
 def marks_table(
-    kind: MarkKind, columns: dict[str, Any], credit: Credit | None = None, file: Path | None = None
+    kind: MarkKind, columns: dict[str, Any], credit: Credit | None = None, file: Path | str | None = None
 ) -> pa.Table:
     """A table of marks from its columns; what is left out is null, or what `credit` says.
 
@@ -110,3 +112,31 @@ def marks_table(
             )
         arrays.append(array)
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def marks_of_rows(kind: MarkKind, rows: Sequence[Mapping[str, str]], file: Path | str) -> pa.Table:
+    """A table of marks from the rows of a TSV file of a release, as `neuropack.table.read_tsv` gives them.
+
+    Raises:
+        InputError: a number is none, or something that must be known is not.
+    """
+    columns: dict[str, list[Any]] = {}
+    for field in marks_schema(kind):
+        number = {"int64": int, "double": float}.get(str(field.type), str)
+        cells = [row.get(field.name, MISSING) for row in rows]
+        try:
+            columns[field.name] = [None if cell == MISSING else number(cell) for cell in cells]
+        except ValueError:
+            at = next(i for i, cell in enumerate(cells) if not _is(number, cell))
+            raise InputError(
+                f"{field.name} is no number", file=file, where=f"line {at + 2}", found=cells[at]
+            ) from None
+    return marks_table(kind, columns, file=file)
+
+
+def _is(number: Callable[[str], Any], cell: str) -> bool:
+    try:
+        number(cell)
+    except ValueError:
+        return cell == MISSING
+    return True

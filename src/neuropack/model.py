@@ -486,7 +486,10 @@ class Annotation(ConfiguredBaseModel):
     annotator: Text = Field(description="The person or the model with its version.")
     provenance: Provenance = Field(description="How the marks came to be.")
     guideline_version: Text | None = Field(default=None, description="Version of the guideline that annotators followed.")
-    agreement: Fraction | None = Field(default=None, description="Agreement of annotators from 0 to 1, by the measure that the guideline names.")
+    confidence: Fraction | None = Field(default=None, description="How sure the annotator is of the marks, from 0 to 1, where no mark has its own.")
+    agreement: Fraction | None = Field(default=None, description="Agreement of annotators from 0 to 1, by the measure that is named beside it.")
+    agreement_measure: Text | None = Field(default=None, description="What the agreement measures, and how.")
+    agreement_annotators: list[Text] = Field(default=[], description="The annotators who were compared.")
 
 
 class LabelEntry(ConfiguredBaseModel):

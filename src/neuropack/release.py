@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from neuropack.axes import Array
 from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.marks import MarkKind, marks_of_rows
 from neuropack.skeleton import Skeleton, read_swc
 from neuropack.space.frames import CCF
 from neuropack.space.transforms import Transform
@@ -22,6 +23,7 @@ from neuropack.volume import Channel, Volume, VoxelSize
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 MANIFEST = "manifest.tsv"
 PARTIAL = MANIFEST + ".partial"
@@ -31,6 +33,7 @@ NOT_DATA = {".git"}
 
 MORPHOLOGY = "derivatives/morphology"
 NEURONS, REGIONS = f"{MORPHOLOGY}/neurons.tsv", f"{MORPHOLOGY}/regions.tsv"
+NEURONS_PARQUET = f"{MORPHOLOGY}/neurons.parquet"
 CLASSES = "derivatives/segmentation/classes.tsv"
 REGISTRATION = "derivatives/registration"
 QUALITY = f"{REGISTRATION}/quality.tsv"
@@ -193,10 +196,14 @@ class Stack:
         id: identifier of the stack.
         path: its OME-Zarr.
         metadata: its record in ``metadata/neuropack.json``.
+        annotations: the records of its labels, skeletons, boxes, points and classes.
     """
 
-    def __init__(self, root: Path, record: Mapping[str, Any]) -> None:
+    def __init__(
+        self, root: Path, record: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         self.id: str = record["id"]
+        self.annotations = [dict(one) for one in annotations]
         self.path = root / record["path"]
         self.metadata = dict(record)
         self._root = root
@@ -207,6 +214,36 @@ class Stack:
         from neuropack.readers import open_volume
 
         return open_volume(self.path)
+
+    @cached_property
+    def labels(self) -> Volume | None:
+        """The label image, opened; None where there is none."""
+        from neuropack.readers import open_volume
+
+        path = self._annotation("labels")
+        return open_volume(path) if path is not None else None
+
+    @property
+    def boxes(self) -> pa.Table | None:
+        """Boxes around objects, in voxels, half open (`neuropack.marks`); None where there are none."""
+        return self._marks("boxes")
+
+    @property
+    def points(self) -> pa.Table | None:
+        """Single points, in micrometre of the stack; None where there are none."""
+        return self._marks("points")
+
+    @property
+    def classes(self) -> pa.Table | None:
+        """Classes of the image and of objects in it; None where there are none."""
+        return self._marks("classes")
+
+    def _marks(self, kind: MarkKind) -> pa.Table | None:
+        path = self._annotation(kind)
+        return marks_of_rows(kind, read_tsv(path), path) if path is not None else None
+
+    def _annotation(self, kind: str) -> Path | None:
+        return next((self._root / str(one["path"]) for one in self.annotations if one.get("kind") == kind), None)
 
     @property
     def nwb(self) -> Path | None:
@@ -262,9 +299,10 @@ class Stack:
         return self.volume.level(number)
 
     def close(self) -> None:
-        """Close the image, where it was opened; it opens again when it is asked for."""
-        if (volume := self.__dict__.pop("volume", None)) is not None:
-            volume.close()
+        """Close the image and its labels, where they were opened; they open again when they are asked for."""
+        for name in ("volume", "labels"):
+            if (opened := self.__dict__.pop(name, None)) is not None:
+                opened.close()
 
     def __getitem__(self, key: Any) -> Array:
         return self.volume[key]
@@ -308,7 +346,10 @@ class Release:
 
     def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
         self.path, self.metadata = path, metadata
-        self.stacks = {r["id"]: Stack(path, r) for r in metadata.get("image_stacks", ())}
+        marked: dict[str, list[dict[str, Any]]] = {}
+        for record in metadata.get("annotations", ()):
+            marked.setdefault(record.get("image_stack", ""), []).append(record)
+        self.stacks = {r["id"]: Stack(path, r, marked.get(r["id"], ())) for r in metadata.get("image_stacks", ())}
 
     @property
     def subjects(self) -> dict[str, dict[str, Any]]:

@@ -75,16 +75,10 @@ def test_skeletons_are_paths_or_patterns(write_study: Write, study_text: str) ->
     for name in ("n2.swc", "n_1.swc"):
         (path.parent / "swc" / name).write_text("1 1 0 0 0 1 -1\n", encoding="utf-8")
     stack = load_study(path).stacks[0]
-    assert [p.name for p in stack.skeletons] == ["n2.swc", "n_1.swc"]
-    assert [stack.neuron(p) for p in stack.skeletons] == [f"{stack.name}_desc-n2", f"{stack.name}_desc-n1"]
-    (path.parent / "swc" / "n1.swc").write_text("1 1 0 0 0 1 -1\n", encoding="utf-8")
-    with pytest.raises(StudyError, match="two SWC files would get one name"):
-        load_study(path)
+    (source,) = stack.annotations["skeletons"]
+    assert [p.name for p in source.files] == ["n2.swc", "n_1.swc"]
+    assert stack.neuron("n_1") == f"{stack.name}_desc-n1"
 
-
-LABELLED = """\
-            labels: raw/a.tif
-            annotation: {annotator: A, provenance: manual, label_map: [{value: 1, name: a, neuron: n9}]}"""
 
 WRONG = [
     # (what is replaced, by what, line:column of the message, part of the message)
@@ -113,13 +107,13 @@ WRONG = [
         "            chunk: 02",
         "            chunk: 02\n            labels: no.tif",
         "36:21",
-        "labels does not exist",
+        "no labels are there",
     ),
     (
         "            chunk: 02",
         "            chunk: 02\n            skeletons: no/*.swc",
         "36:24",
-        "no skeleton is there",
+        "no skeletons are there",
     ),
     (
         "            chunk: 02",
@@ -134,12 +128,11 @@ WRONG = [
     ("subjects:\n", "subjects: []\nnothing:\n", "22:11", "the study has no subjects"),
     ('schema_version: "0.1.0"', 'schema_version: "99.0.0"', "1:17", "the study is for a newer schema"),
     ('schema_version: "0.1.0"', "schema_version: new", "1:17", "schema_version is no version"),
-    ("            chunk: 02", LABELLED, "36:100", "no skeleton of the stack has this name"),
     ("orcid: 0000-0002-1825-0097", "orcid: 0000", "9:14", "dataset.creators.0.orcid"),
     ("voxel_size_um: {z: 1}", "voxel_size_um: 1,2,3", "36:28", "voxel_size_um is a mapping"),
     ("voxel_size_um: {z: 1}", "voxel_size_um: {depth: 1}", "36:29", "voxel_size_um has no field 'depth'"),
     ("voxel_size_um: {z: 2, y", "voxel_size_um: {zz: 2, y", "21:54", "voxel_size_um has no field 'zz'"),
-    ("chunk: 02", "labels: [raw/a.tif]", "35:21", "labels is one value"),
+    ("chunk: 02", "labels: [raw/a.tif, raw/b.tif]", "35:21", "a stack has one label image"),
     (
         "  subject: {species",
         "  labelling: brainbow\n  subject: {species",

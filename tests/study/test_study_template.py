@@ -34,6 +34,9 @@ def folder(tmp_path: Path) -> Path:
     marks.mkdir(parents=True)
     (marks.parent / "M01_LH_1_labels.tif").write_bytes(b"II")
     (marks / "n1.swc").write_text("1 1 0 0 0 1 -1\n", encoding="utf-8")
+    for name in ("M01_LH_1_boxes.csv", "M01_LH_1_spines.csv", "M01_LH_1_classes.tsv", "second/n1.swc"):
+        (marks.parent / name).parent.mkdir(exist_ok=True)
+        (marks.parent / name).write_bytes(b"")
     for name in ("atlas/annotation_25.nrrd", "atlas/structures.json", "registration/M01_LH_1.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -49,6 +52,10 @@ def test_every_key_is_a_field(folder: Path) -> None:
     assert study.stacks[0].scene == "P1"
     assert study.atlas is not None and (study.atlas.version, study.atlas.share) == ("2017", False)
     assert study.stacks[0].registration is not None
+    (points,) = study.stacks[0].annotations["points"]
+    assert (points.stated.unit, points.stated.order, points.stated.origin) == ("voxel", "zyx", "centre")
+    (other,) = study.stacks[0].others
+    assert (other.credit.annotator, len(other["skeletons"])) == ("Jane Doe", 1)
     assert study.release["changelog"][0]["changes"] == ["First release."]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuropack.build import bids, derivatives, discovery, registration
+from neuropack.build.annotations import annotation_outputs
 from neuropack.build.bucket import place_of
 from neuropack.build.card import readme
 from neuropack.build.document import Made, document
@@ -26,6 +27,7 @@ from neuropack.release import (
     MANIFEST,
     METADATA,
     NEURONS,
+    NEURONS_PARQUET,
     PARTIAL,
     QUALITY,
     REGIONS,
@@ -36,7 +38,7 @@ from neuropack.study import Study, load_study
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
-_TABLES = (NEURONS, REGIONS, CLASSES, QUALITY)
+_TABLES = (NEURONS, NEURONS_PARQUET, REGIONS, CLASSES, QUALITY)
 _WITH_SUBJECTS = ("", *(f"derivatives/{name}" for name in bids.DERIVATIVES))
 
 
@@ -223,8 +225,9 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     texts = bids.dataset_texts(study, planned, full, readme(study, planned))
     used = ["nwb"]
     tables = derivatives.tables(made)
+    written = [*tables, *(path for one in made for path in annotation_outputs(one.planned))]
     for name in ("segmentation", "morphology"):
-        if any(path.startswith(f"derivatives/{name}/") for path in tables):
+        if any(path.startswith(f"derivatives/{name}/") for path in written):
             used.append(name)
     if any(one.placement is not None for one in planned):
         used.append("registration")
@@ -242,6 +245,7 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
+    files |= derivatives.parquet(made)
     used_atlas = next((one.atlas for one in planned if one.atlas is not None), None)
     files |= used_atlas.copy if used_atlas is not None else {}
     for path, data in files.items():

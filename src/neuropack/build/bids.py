@@ -21,8 +21,14 @@ HOME = "https://neuropack.readthedocs.io"
 # What lies in a derivative and is not BIDS; rules of neuropack check it instead.
 DERIVATIVES = {
     "nwb": ("NWB files", "*.nwb\n**/*.nwb\n"),
-    "segmentation": ("label images", "*_boxes.*\n*_classes.*\nboxes.*\nclasses.*\n"),
-    "morphology": ("skeletons", "*.swc\n**/*.swc\nneurons.*\nregions.*\n"),
+    "segmentation": (
+        "labels and marks",
+        "**/*_boxes.tsv\n**/*_points.tsv\n**/*_classes.tsv\n**/*_colors.tsv\n**/*_objects.tsv\n**/*_agreement.tsv\nclasses.*\n",
+    ),
+    "morphology": (
+        "skeletons",
+        "*.swc\n**/*.swc\n**/*_skeletons\n**/*_skeletons/**\nneurons.*\nregions.*\n",
+    ),
     "registration": (
         "registrations",
         "**/*_xfm.*\n**/*_xfm_field-*.npy\n**/*_landmarks.*\nquality.*\natlas\natlas/**\n",

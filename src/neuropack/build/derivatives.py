@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
 from neuropack.build.place import Place
-from neuropack.errors import InputError
-from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, REGIONS
+from neuropack.build.plan import label_neurons
+from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
 from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
 
+_WHOLE, _REAL = ("label", "n_nodes", "soma_region_id"), ("confidence",)  # and every length, in um
 MOST_LISTED = 10_000  # values of a label image; more are an over-segmentation that nobody reads as a table
 
 
@@ -27,41 +27,68 @@ def label_values(place: Place, image: str, named: Iterable[int], notes: list[str
     return tuple(int(v) for v in values)
 
 
-def copy(source: Path, place: Place, name: str) -> bytes:
-    """Copy a file into the release byte for byte, whole or not at all, and not where it is there already.
+def neuron_rows(made: Iterable[Made]) -> list[Row]:
+    """The rows of the table of neurons."""
+    made = list(made)
+    registered = any(one.planned.placement is not None for one in made)
+    rows: list[Row] = []
+    for one in made:
+        stack = one.planned.stack
+        values = {neuron: value for value, neuron in label_neurons(one.planned).items()}
+        for traced in one.planned.annotated.neurons:
+            rows.append(
+                {
+                    "participant_id": f"sub-{stack.subject['id']}",
+                    "neuron_id": traced.id,
+                    "swc": stack.morphology(traced.id).removeprefix(f"{MORPHOLOGY}/"),
+                    "image_stack": stack.id,
+                    "label": values.get(traced.id),
+                    "n_nodes": len(traced.skeleton),
+                    "length_um": round(traced.skeleton.length_um(), 3),
+                    "annotator": traced.credit.annotator,
+                    "provenance": traced.credit.provenance,
+                    "confidence": traced.credit.confidence,
+                    **(_in_ccf(one, traced.id) if registered else {}),
+                }
+            )
+    return rows
 
-    Returns:
-        Its content.
 
-    Raises:
-        InputError: the source cannot be read.
-    """
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=source) from error
-    place.put(name, data)
-    return data
+def parquet(made: Iterable[Made]) -> dict[str, bytes]:
+    """The table of neurons with types: numbers are numbers, and what is not known is null."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = neuron_rows(made)
+    if not rows:
+        return {}
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    fields = [
+        pa.field(
+            name,
+            pa.int64()
+            if name in _WHOLE
+            else pa.float64()
+            if name in _REAL or name.endswith("_um")
+            else pa.string(),
+        )
+        for name in columns
+    ]
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, pa.schema(fields)), out, compression="zstd")
+    return {NEURONS_PARQUET: out.getvalue().to_pybytes()}
 
 
 def tables(made: Iterable[Made]) -> Texts:
     """neurons.tsv, regions.tsv and classes.tsv, each only where there is something to list."""
     made = list(made)
-    registered = any(one.planned.placement is not None for one in made)
-    neurons: list[Row] = []
+    neurons = neuron_rows(made)
     regions: list[Row] = []
     classes: list[Row] = []
     for one in made:
         stack = one.planned.stack
-        for path in stack.skeletons:
-            name = stack.neuron(path)
-            skeleton = one.planned.skeletons[name]
-            row: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": name}
-            row["swc"] = stack.morphology(path).removeprefix(f"{MORPHOLOGY}/")
-            length = round(skeleton.length_um(), 3)
-            row |= {"image_stack": stack.id, "n_nodes": len(skeleton), "length_um": length}
-            neurons.append({**row, **(_in_ccf(one, path) if registered else {})})
-            regions += _by_region(one, path)
+        for traced in one.planned.annotated.neurons:
+            regions += _by_region(one, traced.id)
         if stack.labels is not None:
             typed = {e["value"]: e["name"] for e in stack.annotation.get("label_map", ())}
             image = stack.label_image.removeprefix("derivatives/segmentation/")
@@ -77,19 +104,19 @@ def tables(made: Iterable[Made]) -> Texts:
     return texts
 
 
-def _in_ccf(made: Made, path: Path) -> Row:
+def _in_ccf(made: Made, neuron: str) -> Row:
     """The columns of neurons.tsv about the CCF; None in a stack that is not registered."""
     stack, placement = made.planned.stack, made.planned.placement
     if placement is None:
         return dict.fromkeys(COLUMNS)
-    swc = stack.morphology_ccf(path).removeprefix(f"{MORPHOLOGY}/")
-    return ccf_columns(placement.neurons[stack.neuron(path)], swc)
+    swc = stack.morphology_ccf(neuron).removeprefix(f"{MORPHOLOGY}/")
+    return ccf_columns(placement.neurons[neuron], swc)
 
 
-def _by_region(made: Made, path: Path) -> list[Row]:
+def _by_region(made: Made, neuron: str) -> list[Row]:
     """The rows of regions.tsv for a neuron."""
     stack, placement, used = made.planned.stack, made.planned.placement, made.planned.atlas
     if placement is None or used is None:
         return []
-    name: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": stack.neuron(path)}
-    return region_rows(placement.neurons[stack.neuron(path)], name, used.atlas.structures)
+    name: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": neuron}
+    return region_rows(placement.neurons[neuron], name, used.atlas.structures)

@@ -6,14 +6,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import neuropack
 from neuropack.build import registration
+from neuropack.build.agreements import Agreements
+from neuropack.build.annotation_records import annotation_records
 from neuropack.build.placing import STACK
 from neuropack.build.plan import Planned
 from neuropack.build.registration import UsedAtlas, shows_in_ccf
 from neuropack.convert import Result
+from neuropack.marks import MarkKind
 from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import hemisphere
@@ -22,8 +25,8 @@ from neuropack.space.neurons import PlacedNeuron
 from neuropack.study import Study
 from neuropack.study.records import Record, ordered
 
-# The node types that SWC fixes; others are the tracer's own.
-_NODE_TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal dendrite", 4: "apical dendrite", 5: "fork", 6: "end"}
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass
@@ -36,6 +39,10 @@ class Made:
         digests: SHA-256 of every file or folder made from it, by path in the release.
         raw_digests: SHA-256 of the raw files of the image and its labels.
         label_values: the values of the label image but 0.
+        marks: boxes, points and classes.
+        colors: of neurons, a weight for each channel.
+        agreements: how well annotators agree.
+        derived: digests of the images that a table was worked out from, by path, for each table.
     """
 
     planned: Planned
@@ -43,6 +50,10 @@ class Made:
     digests: dict[str, str] = field(default_factory=dict)
     raw_digests: dict[Path, str] = field(default_factory=dict)
     label_values: tuple[int, ...] = ()
+    marks: dict[MarkKind, pa.Table] = field(default_factory=dict)
+    colors: dict[str, list[float]] = field(default_factory=dict)
+    agreements: Agreements = field(default_factory=Agreements)
+    derived: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def document(study: Study, made: Iterable[Made]) -> Record:
@@ -73,7 +84,7 @@ def document(study: Study, made: Iterable[Made]) -> Record:
         "image_stacks": [_image(m) for m in made],
         "registrations": [registration.record(m.planned) for m in made if m.planned.placement is not None],
         "neurons": [n for m in made for n in _neurons(m)],
-        "annotations": [a for m in made for a in _annotations(m)],
+        "annotations": [a for m in made for a in annotation_records(m)],
         "processings": [p for m in made for p in _processings(m)],
     }
     head = {"schema_version": version, "dataset": dataset, "release": release}
@@ -118,19 +129,22 @@ def _image(made: Made) -> Record:
 
 def _neurons(made: Made) -> Iterable[Record]:
     stack, placement = made.planned.stack, made.planned.placement
-    for path in stack.skeletons:
-        name = stack.neuron(path)
+    for traced in made.planned.annotated.neurons:
+        name = traced.id
         placed = placement.neurons[name] if placement is not None else None
-        yield {
+        found: Record = {
             "id": name,
             "image_stack": stack.id,
-            **_soma(made.planned.skeletons[name], placed),
+            **_soma(traced.skeleton, placed),
             **_region(placed, made.planned.atlas),
             "hemisphere": stack.specimen["hemisphere"] if placed is None else _side(placed, stack.specimen),
             "completeness": "unknown",
-            "morphology": stack.morphology(path),
-            "annotators": [stack.annotation["annotator"]],
+            "morphology": stack.morphology(name),
+            "color_vector": made.colors.get(name),
+            "annotators": [traced.credit.annotator],
+            "confidence": traced.credit.confidence,
         }
+        yield {key: value for key, value in found.items() if value is not None}
 
 
 def _soma(skeleton: Skeleton, placed: PlacedNeuron | None) -> Record:
@@ -163,42 +177,6 @@ def _side(placed: PlacedNeuron, specimen: Record) -> str:
     return hemisphere([placed.soma])[0]
 
 
-def _annotations(made: Made) -> Iterable[Record]:
-    stack = made.planned.stack
-    neurons = {path.stem: stack.neuron(path) for path in stack.skeletons}
-    if stack.labels is not None:
-        typed = {entry["value"]: entry for entry in stack.annotation.get("label_map", ())}
-        entries = []
-        for value in made.label_values:
-            entry = {"value": value, "name": f"neuron {value}", **typed.get(value, {})}
-            if "neuron" in entry:
-                entry["neuron"] = neurons.get(entry["neuron"], entry["neuron"])
-            entries.append(entry)
-        yield {
-            **stack.annotation,
-            "id": f"{stack.id}-labels",
-            "kind": "labels",
-            "image_stack": stack.id,
-            "target_level": 0,
-            "path": stack.label_image,
-            "label_map": entries or [{"value": 0, "name": "background"}],
-            "coordinate_convention": "voxel_grid",
-        }
-    for path in stack.skeletons:
-        name = stack.neuron(path)
-        types = sorted({int(t) for t in made.planned.skeletons[name].type})
-        yield {
-            **stack.annotation,
-            "id": f"{name}-skeleton",
-            "kind": "skeletons",
-            "image_stack": stack.id,
-            "target_level": 0,
-            "path": stack.morphology(path),
-            "label_map": [{"value": t, "name": _NODE_TYPES.get(t, "custom")} for t in types],
-            "coordinate_convention": "stack_um_xyz_corner",
-        }
-
-
 def _processings(made: Made) -> Iterable[Record]:
     """The conversions of the image and of its labels, and what was assumed on the way."""
     stack, volume = made.planned.stack, made.planned.volume
@@ -208,6 +186,16 @@ def _processings(made: Made) -> Iterable[Record]:
         settings = {"axes": made.planned.labels.native_axes}
         yield _conversion(made, f"{stack.id}-labels-conversion", stack.labels, [stack.label_image], settings)
 
+    for path, inputs in made.derived.items():
+        yield {
+            "id": f"{stack.id}-{path.rsplit('_', 1)[-1].removesuffix('.tsv')}",
+            "activity": "feature_extraction",
+            "software": "neuropack",
+            "software_version": neuropack.__version__,
+            "parameters": "{}",
+            "inputs": [{"path": name, "sha256": digest} for name, digest in inputs.items()],
+            "outputs": [{"path": path, "sha256": made.digests[path]}],
+        }
     if shows_in_ccf(made.planned) and stack.registration is not None:
         grid: dict[str, Any] = {
             "resolution_um": stack.registration.image_um,

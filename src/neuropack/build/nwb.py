@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from neuropack.build import registration
-from neuropack.build.plan import Planned
+from neuropack.build.plan import Planned, label_neurons
 from neuropack.study import Study
 from neuropack.study.records import Record
 
 if TYPE_CHECKING:
+    from neuropack.build.annotations import Annotations
     from neuropack.writers.nwb import NwbMetadata, NwbNeuron
+    from neuropack.writers.nwb_annotations import NwbAnnotations
 
 OUTSIDE = "outside of the brain"
 _NAMESPACE = uuid.UUID("4e2d2f0e-0f62-5b0b-8a5e-0b8f0a3f7c11")  # of the files' identifiers
@@ -42,7 +44,7 @@ def binomial(species: str) -> str:
     return _BINOMIAL.get(species, f"http://purl.obolibrary.org/obo/NCBITaxon_{number}")
 
 
-def nwb_metadata(study: Study, planned: Planned) -> NwbMetadata:
+def nwb_metadata(study: Study, planned: Planned, annotations: Annotations) -> NwbMetadata:
     """The metadata of a stack's NWB file; its date of creation is the dataset's, so that two builds are equal."""
     from neuropack.writers.nwb import NwbMetadata, NwbSubject
 
@@ -82,6 +84,7 @@ def nwb_metadata(study: Study, planned: Planned) -> NwbMetadata:
         stack_description=f"{stack.title}.",
         neurons=tuple(_neurons(planned)),
         localization=_localization(planned),
+        annotations=_annotations(planned, annotations),
     )
 
 
@@ -89,8 +92,9 @@ def _neurons(planned: Planned) -> Iterator[NwbNeuron]:
     from neuropack.writers.nwb import NwbNeuron
 
     stack, placement = planned.stack, planned.placement
-    for path in stack.skeletons:
-        name, morphology = stack.neuron(path), stack.morphology(path)
+    values = {neuron: value for value, neuron in label_neurons(planned).items()}
+    for traced in planned.annotated.neurons:
+        name, morphology = traced.id, stack.morphology(traced.id)
         placed = placement.neurons[name] if placement is not None else None
         region = placed.region if placed is not None else None
         yield NwbNeuron(
@@ -98,7 +102,30 @@ def _neurons(planned: Planned) -> Iterator[NwbNeuron]:
             morphology=morphology,
             soma_um=placed.soma if placed is not None else None,
             region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
+            label=values.get(name),
+            annotator=traced.credit.annotator,
+            provenance=traced.credit.provenance,
+            guideline_version=traced.credit.guideline_version,
+            confidence=traced.credit.confidence,
         )
+
+
+def _annotations(planned: Planned, made: Annotations) -> NwbAnnotations | None:
+    """The annotations; the masks of a label image are worked out only when the file is made."""
+    from neuropack.writers.nwb_annotations import NwbAnnotations
+
+    masks = made.masked
+    if not (planned.skeletons or made.marks or masks):
+        return None
+    return NwbAnnotations(
+        skeletons=planned.skeletons,
+        boxes=made.marks.get("boxes"),
+        points=made.marks.get("points"),
+        classes=made.marks.get("classes"),
+        masks=made.masks if masks else None,
+        masks_identity=made.masks_identity if masks else None,
+        mask_neurons=label_neurons(planned),
+    )
 
 
 def _localization(planned: Planned) -> str | None:

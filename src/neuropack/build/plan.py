@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from neuropack import schema
 from neuropack.build import registration
+from neuropack.build.annotated import Annotated, Reading, unknown_neurons
 from neuropack.build.placing import Placement, outside, place_stack
 from neuropack.build.registration import UsedAtlas
 from neuropack.errors import NeuropackError, UsageError
 from neuropack.readers import choose_scene, open_volumes
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
 from neuropack.study import Stack, Study, StudyError
+from neuropack.study.annotations import Source
 from neuropack.study.records import Record
 from neuropack.study.yaml import Place, Problem
 from neuropack.volume import Channel, Instrument, Volume
@@ -43,8 +47,8 @@ class Planned:
         volume: the image with what the study says about it; closed, `opened` opens it for reading.
         instrument, acquisition: complete records; what neither says is left out, or ``unknown`` where the schema
             has that word.
-        labels: the label image; closed as well.
-        skeletons: the traced neurons by identifier.
+        annotated: its annotations; the label image is closed as well.
+        others: what other annotators made of the same objects.
         placement: where it lies in the CCF; None where it is not registered.
         atlas: where regions were looked up; None where it is not registered, or no annotation is at hand.
         notes: what a person should know about the result.
@@ -55,12 +59,22 @@ class Planned:
     volume: Volume
     instrument: Record
     acquisition: Record
-    labels: Volume | None = None
-    skeletons: dict[str, Skeleton] = field(default_factory=dict)
+    annotated: Annotated
+    others: list[Annotated] = field(default_factory=list)
     placement: Placement | None = None
     atlas: UsedAtlas | None = None
     notes: list[str] = field(default_factory=list)
     complete: bool = True
+
+    @property
+    def labels(self) -> Volume | None:
+        """The label image."""
+        return self.annotated.labels
+
+    @property
+    def skeletons(self) -> dict[str, Skeleton]:
+        """The traced neurons by identifier."""
+        return {one.id: one.skeleton for one in self.annotated.neurons}
 
 
 def plan(study: Study, *, complete: bool = True) -> list[Planned]:
@@ -78,8 +92,9 @@ def plan(study: Study, *, complete: bool = True) -> list[Planned]:
     planned = [p for s in study.stacks if (p := _stack(s, atlas, complete, problems)) is not None]
     for one in planned:  # a study may have more files than a process may hold open
         one.volume.close()
-        if one.labels is not None:
-            one.labels.close()
+        for made in (one.annotated, *one.others):
+            if made.labels is not None:
+                made.labels.close()
     _name_instruments(planned)
     for one in planned:
         one.notes += _lacking("Acquisition", one.acquisition)
@@ -89,20 +104,58 @@ def plan(study: Study, *, complete: bool = True) -> list[Planned]:
     return planned
 
 
-def opened(one: Planned) -> tuple[Volume, Volume | None]:
-    """The image and the label image of a stack, open again.
+def label_neurons(one: Planned) -> dict[int, str]:
+    """The neuron that a value of the label image stands for, where the study says it."""
+    neurons = {traced.name: traced.id for traced in one.annotated.neurons}
+    entries = one.stack.annotation.get("label_map", ())
+    return {e["value"]: neurons.get(e["neuron"], e["neuron"]) for e in entries if "neuron" in e}
+
+
+def opened(one: Planned) -> Volume:
+    """The image of a stack, open again.
 
     Raises:
-        StudyError: a file is no longer what it was when the plan was made.
+        StudyError: the file is no longer what it was when the plan was made.
     """
     problems: list[Problem] = []
     volume = _open(one.stack, one.complete, problems)
     if volume is not None:
         volume = _told(one.stack, volume, problems)
-        labels = _labels(one.stack, volume, one.complete, problems)
     if volume is None or problems:
         raise StudyError(one.stack.file, problems)
-    return volume, labels
+    return volume
+
+
+def opened_labels(one: Planned) -> Volume:
+    """The label image of a stack, open again.
+
+    Raises:
+        StudyError: the file is no longer what it was when the plan was made.
+    """
+    problems: list[Problem] = []
+    labels = open_labels(one.stack.annotations.labels, one.volume, one.complete, problems)
+    if labels is None or problems:
+        raise StudyError(one.stack.labels or one.stack.file, problems)
+    return labels
+
+
+@contextmanager
+def opened_by_all(one: Planned) -> Iterator[dict[str, Volume]]:
+    """The label images of all annotators of a stack, open again, by annotator.
+
+    Raises:
+        StudyError: a file is no longer what it was when the plan was made.
+    """
+    problems: list[Problem] = []
+    with ExitStack() as opened_ones:
+        said = {}
+        for sources in (one.stack.annotations, *one.stack.others):
+            labels = open_labels(sources.labels, one.volume, one.complete, problems)
+            if labels is not None:
+                said[str(sources.credit.annotator)] = opened_ones.enter_context(labels)
+        if problems:
+            raise StudyError(one.stack.file, problems)
+        yield said
 
 
 def _atlas(study: Study, problems: list[Problem]) -> UsedAtlas | None:
@@ -128,15 +181,27 @@ def _stack(stack: Stack, atlas: UsedAtlas | None, complete: bool, problems: list
         what = "the raw file does not state when it was acquired, and NWB requires it"
         fix = "write session_start: at this stack, or start_time: under an acquisition: in the defaults"
         problems.append(Problem(stack.at, what, expected, stack.file.name, fix))
-    planned = Planned(stack, volume, _instrument(stack, volume), acquisition, notes=notes, complete=complete)
-    planned.labels = _labels(stack, volume, complete, problems)
-    for path in stack.skeletons:
-        try:
-            planned.skeletons[stack.neuron(path)] = read_swc(path)
-        except NeuropackError as error:
-            problems.append(_problem(error, stack.at))
+    planned = Planned(
+        stack, volume, _instrument(stack, volume), acquisition, _annotated(stack, volume, complete, problems, notes)
+    )
+    planned.notes, planned.complete = notes, complete
+    names = [one.name for one in planned.annotated.neurons]
+    for sources in stack.others:
+        other = Reading(stack, volume, problems, notes, _problem)(sources, known=names)
+        other.labels = open_labels(sources.labels, volume, complete, problems)
+        other.label_source = sources.labels.files[0] if sources.labels is not None else None
+        planned.others.append(other)
     _register(planned, atlas, problems)
     return planned
+
+
+def _annotated(
+    stack: Stack, volume: Volume, complete: bool, problems: list[Problem], notes: list[str]
+) -> Annotated:
+    made = Reading(stack, volume, problems, notes, _problem)(stack.annotations)
+    made.labels = open_labels(stack.annotations.labels, volume, complete, problems)
+    problems += unknown_neurons(made, stack.annotations.named)
+    return made
 
 
 def _register(one: Planned, used: UsedAtlas | None, problems: list[Problem]) -> None:
@@ -308,28 +373,34 @@ def _lacking(name: str, data: Record) -> list[str]:
     ]
 
 
-def _labels(stack: Stack, volume: Volume, complete: bool, problems: list[Problem]) -> Volume | None:
+def open_labels(source: Source | None, volume: Volume, complete: bool, problems: list[Problem]) -> Volume | None:
     """The label image on the grid of the stack."""
-    if stack.labels is None:
+    if source is None:
         return None
+    file = source.files[0]
     try:
-        labels = choose_scene(open_volumes(stack.labels, complete=complete), None)
-        if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
-            labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else
-        labels.require_axes()
+        labels = _opened_labels(file, volume, complete)
     except NeuropackError as error:
-        problems.append(_problem(error, stack.at, "store the labels with axes Z, Y, X"))
+        problems.append(_problem(error, source.at, "store the labels with axes Z, Y, X"))
         return None
     wanted = (1, *volume.size_zyx)
     if labels.shape != wanted or labels.dtype.kind not in "iu":
         expected = f"integers, C, Z, Y, X = {' x '.join(map(str, wanted))}"
         found = f"{labels.dtype}, {', '.join(labels.axes)} = {' x '.join(map(str, labels.shape))}"
-        what = f"{stack.labels}: does not fit the stack"
-        problems.append(Problem(stack.at, what, expected, found, "store one label for each voxel of the image"))
+        what = f"{file}: does not fit the stack"
+        problems.append(Problem(source.at, what, expected, found, "store one label for each voxel of the image"))
         return None
     for axis, mine, other in zip("zyx", labels.voxel_size_um, volume.voxel_size_um, strict=True):
         if mine is not None and other is not None and abs(mine - other) > _SAME_LENGTH * other:
-            what = f"{stack.labels}: has another voxel size along {axis} than its image"
+            what = f"{file}: has another voxel size along {axis} than its image"
             fix = "correct the one that is wrong, or state voxel_size_um: at the stack"
-            problems.append(Problem(stack.at, what, f"{other:g} um", f"{mine:g} um", fix))
+            problems.append(Problem(source.at, what, f"{other:g} um", f"{mine:g} um", fix))
     return labels.with_voxel_size(volume.voxel_size_um)
+
+
+def _opened_labels(file: Path, volume: Volume, complete: bool) -> Volume:
+    labels = choose_scene(open_volumes(file, complete=complete), None)
+    if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
+        labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else
+    labels.require_axes()
+    return labels

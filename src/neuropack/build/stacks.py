@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.build import bids, derivatives, registration
+from neuropack.build.annotations import Annotations, annotation_outputs
 from neuropack.build.document import Made
 from neuropack.build.ledger import Ledger, last_touched
 from neuropack.build.nwb import nwb_metadata
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, opened
+from neuropack.build.plan import Planned, opened, opened_labels
 from neuropack.convert import Result, convert
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
@@ -50,7 +51,7 @@ class Stacks:
     restored: list[str] = field(default_factory=list)
 
     def make(self, one: Planned) -> Made:
-        """Convert a stack and its labels, and copy its skeletons."""
+        """Convert a stack and its labels, and write its other annotations."""
         stack = one.stack
 
         def tell(stage: str, done: int, total: int) -> None:
@@ -59,32 +60,41 @@ class Stacks:
 
         options: dict[str, Any] = {**self.options, "progress": tell, "keep_going": self.keep_going}
         options["digests"] = True
-        volume, labels = opened(one)
-        with volume:
-            run = partial(convert, volume, nwb=nwb_metadata(self.study, one), **options)
-            result, raw = self._convert(stack.file, [stack.image, stack.nwb], run)
-            made = Made(one, result, raw_digests={stack.file: raw})
+        annotations = Annotations(self.place, self.ledger, one, tell)
+        values, raw_digests = self._labels(one, options)
+        annotations.before_the_image()
+        with opened(one) as volume:
+            metadata = nwb_metadata(self.study, one, annotations)
+            result, raw_digests[stack.file] = self._convert(
+                stack.file, [stack.image, stack.nwb], partial(convert, volume, nwb=metadata, **options)
+            )
             one.notes += _holes(stack.file.name, volume.axes, result.missing)
             if registration.shows_in_ccf(one):
                 self._in_ccf(one, volume, options)
-        if labels is not None and stack.labels is not None:
-            with labels:
-                run = partial(convert, labels, labels=True, **options)
-                result, made.raw_digests[stack.labels] = self._convert(stack.labels, [stack.label_image], run)
-                one.notes += _holes(stack.labels.name, labels.axes, result.missing)
-            named = [entry["value"] for entry in stack.annotation.get("label_map", ())]
-            made.label_values = derivatives.label_values(self.place, stack.label_image, named, one.notes)
+            annotations.after_the_image(volume)
         for name in outputs(one):  # of a conversion that was begun with other settings and given up
             for rest in unfinished(self.place, name):
                 self.place.remove(rest)
-        for path in stack.skeletons:
-            data = derivatives.copy(path, self.place, stack.morphology(path))
-            self.ledger.note({stack.morphology(path): entry_of(data)})
-        for name, data in _derived(one):
+        for name, data in (*annotations.files(), *_derived(one)):
             self.place.put(name, data)
             self.ledger.note({name: entry_of(data)})
+        made = Made(one, result, raw_digests=raw_digests, label_values=values)
+        made.marks, made.colors, made.derived = annotations.marks, annotations.colors, annotations.derived
+        made.agreements = annotations.agreements
         made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
         return made
+
+    def _labels(self, one: Planned, options: Mapping[str, Any]) -> tuple[tuple[int, ...], dict[Path, str]]:
+        """Convert the label image: the values that are listed, and the digest of its file."""
+        stack = one.stack
+        if stack.labels is None:
+            return (), {}
+        with opened_labels(one) as labels:
+            run = partial(convert, labels, labels=True, **options)
+            result, digest = self._convert(stack.labels, [stack.label_image], run)
+        one.notes += _holes(stack.labels.name, labels.axes, result.missing)
+        named = [entry["value"] for entry in stack.annotation.get("label_map", ())]
+        return derivatives.label_values(self.place, stack.label_image, named, one.notes), {stack.labels: digest}
 
     def _in_ccf(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> None:
         """The stack resampled into the CCF, and its sidecar."""
@@ -160,15 +170,14 @@ def _run(run: Callable[..., Result], destinations: Sequence[Path | str], *, keep
 def outputs(one: Planned) -> list[str]:
     """Every image and text that a stack puts below the subjects' folders."""
     stack = one.stack
-    found = [stack.image, stack.sidecar, stack.nwb, *(stack.morphology(p) for p in stack.skeletons)]
+    neurons = [traced.id for traced in one.annotated.neurons]
+    found = [stack.image, stack.sidecar, stack.nwb, *annotation_outputs(one)]
     if one.placement is not None:
         found += one.placement.file_names(stack.transform_file)
         found += [stack.landmarks_file] if one.placement.landmarks is not None else []
-        found += [stack.morphology_ccf(p) for p in stack.skeletons]
+        found += [stack.morphology_ccf(name) for name in neurons]
     if registration.shows_in_ccf(one):
         found += [stack.registered_image, stack.registered_image.removesuffix(".ome.zarr") + ".json"]
-    if stack.labels is not None:
-        found += [stack.label_image, stack.label_image.removesuffix(".ome.zarr") + ".json"]
     return found
 
 
@@ -180,10 +189,10 @@ def _derived(one: Planned) -> Iterator[tuple[str, bytes]]:
     yield from placement.files(stack.transform_file)
     if placement.landmarks is not None:
         yield stack.landmarks_file, registration.landmarks_text(placement.landmarks, placement.fit).encode()
-    for path in stack.skeletons:
-        neuron, source = placement.neurons[stack.neuron(path)], stack.morphology(path).rsplit("/", 1)[-1]
+    for traced in one.annotated.neurons:
+        neuron, source = placement.neurons[traced.id], stack.morphology(traced.id).rsplit("/", 1)[-1]
         comments = [f"mapped by neuropack from {source}; x, y, z are AP, DV, LR from the corner of the atlas"]
-        yield stack.morphology_ccf(path), swc_text(neuron.skeleton, comments).encode()
+        yield stack.morphology_ccf(traced.id), swc_text(neuron.skeleton, comments, decimals=3).encode()
 
 
 def unfinished(place: Place, output: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Scores against ground truth. Empty so far: its issue is open."""
+"""Scores: how alike two annotations are."""

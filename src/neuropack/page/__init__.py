@@ -20,6 +20,7 @@ from neuropack.page.ccf import InAtlas, in_atlas
 from neuropack.page.histograms import histograms
 from neuropack.page.neurons import NeuronRow, neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
+from neuropack.page.traces import overlays, read_boxes, read_points
 from neuropack.release import METADATA
 from neuropack.space.frames import CCF
 from neuropack.volume import Volume
@@ -27,7 +28,6 @@ from neuropack.whole import published
 
 MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them all
 MOST_STACKS = 48  # with pictures
-_GREY = "5A6778"  # of a neuron without a label
 # The longest side of a picture by the number of stacks, so that the page stays of a size to be mailed.
 _SIDES = ((4, 1024), (12, 640), (MOST_STACKS, 384))
 
@@ -168,6 +168,8 @@ def _stack(
         _pictures(place, document, stack, labels, side) if side else (None, ["not drawn: too many stacks"])
     )
     neurons, problem = neuron_rows(place.release, document, stack, labels, place.link)
+    if pictures is not None and (told := _overlay(place, document, stack, pictures, neurons)):
+        notes = [*notes, told]
     links = [
         ("OME-Zarr", stack.get("path")),
         ("NWB", stack.get("nwb_path")),
@@ -209,7 +211,7 @@ def _atlas(release: Path, document: facts.Record) -> tuple[Used | None, str]:
 
 def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tuple[InAtlas | None, str]:
     """The neurons of a stack in the CCF, and what is wrong with them in words."""
-    files = {row.name: (place.inside(row.ccf), row.color or _GREY) for row in neurons if row.ccf}
+    files = {row.name: (place.inside(row.ccf), row.color) for row in neurons if row.ccf}
     there = {name: (path, colour) for name, (path, colour) in files.items() if path is not None}
     if not there or used is None:
         return None, ""
@@ -219,6 +221,27 @@ def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tup
         return in_atlas(there, annotation, used.structures, about), ""
     except InputError as error:
         return None, f"its neurons cannot be shown in the atlas: {error}"
+
+
+def _overlay(
+    place: _Place, document: facts.Record, stack: facts.Record, pictures: Pictures, neurons: list[NeuronRow]
+) -> str:
+    """Put traces, points and boxes over the pictures of a stack; what is wrong with them in words."""
+    if pictures.bar_um is None or pictures.side is None:
+        return ""  # without a voxel size, and in a single plane, nothing tells how they lie
+    there = {row.name: (place.inside(row.swc), row.color) for row in neurons}
+    traces = {name: (path, colour) for name, (path, colour) in there.items() if path is not None}
+    of_stack = [a for a in facts.records(document, "annotations") if a.get("image_stack") == stack.get("id")]
+    size = (pictures.main.width, pictures.main.height, pictures.side.width)
+    files = {a.get("kind"): place.inside(a.get("path")) for a in of_stack if a.get("kind") in ("boxes", "points")}
+    try:
+        points = read_points(files.get("points"))
+        boxes = read_boxes(files.get("boxes"), facts.voxel_um(stack))
+        if traces or len(points) or len(boxes):
+            pictures.overlays = overlays(traces, size, points, boxes)
+    except InputError as error:
+        return f"the annotations cannot be shown: {error}"
+    return ""
 
 
 def _record(image: Path | None) -> facts.Record:

@@ -190,7 +190,7 @@ def _place(
 def _trees(neurons: Mapping[str, tuple[Skeleton, str]], view: View, wide: float) -> list[Tree]:
     found = []
     for name, (skeleton, colour) in neurons.items():
-        drawn = lines(skeleton.xyz, in_chains(skeleton), view, wide / _FINE)
+        drawn = lines(skeleton.xyz, in_chains(skeleton), (view.across, view.down), wide / _FINE)
         words = [
             f"{'M' if begins else 'L'}{a:.1f},{b:.1f}"
             for (a, b), begins in zip(drawn.points.tolist(), drawn.begins.tolist(), strict=True)

@@ -232,3 +232,9 @@ def readable(value: str) -> str:
     """Text without control characters and half Unicode characters, which HTML or UTF-8 cannot hold."""
     value = value.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
+
+
+def voxel_um(stack: Record) -> tuple[float, float, float] | None:
+    """Voxel size z, y, x of a stack, micrometre; None where one of them is not known."""
+    z, y, x = (number(stack.get(f"voxel_size_{axis}_um")) for axis in "zyx")
+    return (z, y, x) if z and y and x else None

@@ -12,16 +12,19 @@ from neuropack.page.projections import label_colour
 from neuropack.release import MORPHOLOGY, NEURONS
 from neuropack.table import MISSING, read_tsv
 
+_UNLABELLED = 5_000  # colours from here on are of neurons that no label stands for
+
 
 @dataclass(frozen=True)
 class NeuronRow:
     """One neuron.
 
     Attributes:
-        color: RRGGBB of its label in the picture, "" without one.
+        color: RRGGBB of its label in the picture; without one another colour.
         soma: where it lies, in the frame that `space` names.
         side, border_um, axon_um, dendrite_um: in the CCF; "" where the stack is not registered.
-        link: to its SWC file.
+        swc: path of its skeleton, relative to the release.
+        link: to it.
         ccf: path of its skeleton in the CCF, relative to the release; "" without one.
     """
 
@@ -36,6 +39,7 @@ class NeuronRow:
     border_um: str
     axon_um: str
     dendrite_um: str
+    swc: str
     link: str
     ccf: str
 
@@ -59,11 +63,12 @@ def neuron_rows(
         name = found.get("neuron_id", "")
         known = record(document, "neurons", name)
         value = value_of.get(name)
+        color = label_colour(int(value) if value is not None else _UNLABELLED + len(rows))
         soma = [number(known.get(f"soma_{a}")) for a in "xyz"]
         rows.append(
             NeuronRow(
                 name=name.rsplit("_desc-", 1)[-1],
-                color=label_colour(int(value)) if value is not None else "",
+                color=color,
                 nodes=_cell(found, "n_nodes"),
                 length_um=_number(_cell(found, "length_um")),
                 soma=", ".join(f"{v:.1f}" for v in soma if v is not None),
@@ -73,6 +78,7 @@ def neuron_rows(
                 border_um=_number(_cell(found, "soma_border_um")),
                 axon_um=_number(_cell(found, "axon_length_um")),
                 dendrite_um=_number(_cell(found, "dendrite_length_um")),
+                swc=f"{MORPHOLOGY}/{found.get('swc', '')}",
                 link=link(f"{MORPHOLOGY}/{found.get('swc', '')}"),
                 ccf=f"{MORPHOLOGY}/{_cell(found, 'swc_ccf')}" if _cell(found, "swc_ccf") else "",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from neuropack.page.projections import (
     tints,
     window,
 )
+from neuropack.page.traces import Overlay, Side
 from neuropack.volume import Volume
 
 
@@ -52,6 +54,7 @@ class Pictures:
         level: the level of the pyramid that was projected; None for all voxels.
         planes: how many planes the stack has.
         labels: the label image from above, where there is one.
+        overlays: traces, points and boxes over each projection, where the stack has any.
     """
 
     main: View
@@ -63,6 +66,7 @@ class Pictures:
     level: int | None
     planes: int
     labels: View | None = None
+    overlays: Mapping[Side, Overlay] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 

@@ -15,6 +15,7 @@ from neuropack.simulate.colours import BRAINBOW
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.stack import SimulatedStack, stack
 from neuropack.skeleton import write_swc
+from neuropack.table import tsv_text
 from neuropack.whole import published
 from neuropack.writers.czi import write_czi
 from neuropack.writers.ome_tiff import write_ome_tiff
@@ -36,6 +37,7 @@ class DemoInputs:
         study: the study.
         raw: the raw files of the two mice.
         labels: the label image of each.
+        classes: the table of classes of each.
         skeletons: the SWC files of each.
         landmarks: the landmarks of each in the simulated atlas.
         atlas: the files of the simulated atlas.
@@ -45,6 +47,7 @@ class DemoInputs:
     study: Path
     raw: tuple[Path, ...]
     labels: tuple[Path, ...]
+    classes: tuple[Path, ...]
     skeletons: tuple[tuple[Path, ...], ...]
     landmarks: tuple[Path, ...]
     atlas: tuple[Path, ...]
@@ -73,6 +76,9 @@ class _Mouse:
 
     def labels(self, folder: Path) -> Path:
         return folder / "annotations" / f"{self.name}_labels.ome.tif"
+
+    def classes(self, folder: Path) -> Path:
+        return folder / "annotations" / f"{self.name}_classes.tsv"
 
     def skeletons(self, folder: Path) -> tuple[Path, ...]:
         return tuple(folder / "annotations" / self.name / f"n{i:03d}.swc" for i in range(1, NEURONS + 1))
@@ -106,6 +112,7 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
         study=folder / STUDY,
         raw=tuple(m.raw(folder) for m in _MICE),
         labels=tuple(m.labels(folder) for m in _MICE),
+        classes=tuple(m.classes(folder) for m in _MICE),
         skeletons=tuple(m.skeletons(folder) for m in _MICE),
         landmarks=tuple(m.landmarks(folder) for m in _MICE),
         atlas=tuple(folder / ATLAS / name for name in registration.ATLAS_FILES),
@@ -145,6 +152,9 @@ def _record(mouse: _Mouse, folder: Path, seed: int, number: int) -> None:
         with published(landmarks) as partial:
             text = registration.landmarks_text(2 * seed + 1 + number, size, place)
             partial.write_text(text, encoding="utf-8", newline="\n")
+    if not (classes := mouse.classes(folder)).exists():
+        with published(classes) as partial:
+            partial.write_text(_classes(made, mouse.skeletons(folder)), encoding="utf-8", newline="\n")
     if not (labels := mouse.labels(folder)).exists():
         write_ome_tiff(labels, made.labels, compress=True)
     if not (raw := mouse.raw(folder)).exists():
@@ -152,6 +162,16 @@ def _record(mouse: _Mouse, folder: Path, seed: int, number: int) -> None:
             write_czi(raw, made.volume, origin_px=(-1024, 768))
         else:
             write_ome_tiff(raw, replace(made.volume, origin_um=(0.0, -512.0, 384.0)))
+
+
+def _classes(made: SimulatedStack, skeletons: tuple[Path, ...]) -> str:
+    """A class for each neuron, the fluorophore that it has most of; and one for the image."""
+    rows = [
+        {"object_kind": "neuron", "object_id": path.stem, "class": f"mostly {BRAINBOW[int(copies.argmax())].name}"}
+        for path, copies in zip(skeletons, made.copies, strict=True)
+    ]
+    rows.append({"object_kind": "image", "object_id": "stack", "class": "simulated"})
+    return tsv_text(["object_kind", "object_id", "class"], rows)
 
 
 def _comments(made: SimulatedStack, number: int) -> list[str]:
@@ -181,6 +201,7 @@ def _begin(inputs: DemoInputs, text: str) -> None:
     for path in (
         *inputs.raw,
         *inputs.labels,
+        *inputs.classes,
         *inputs.landmarks,
         *inputs.atlas,
         *(p for mouse in inputs.skeletons for p in mouse),
@@ -226,6 +247,7 @@ def _described(mouse: _Mouse) -> dict[str, Any]:
         "file": mouse.raw(here).as_posix(),
         "start": None if mouse.stated_by_file else mouse.recorded,
         "labels": mouse.labels(here).as_posix(),
+        "classes": mouse.classes(here).as_posix(),
         "skeletons": [path.as_posix() for path in mouse.skeletons(here)],
         "landmarks": mouse.landmarks(here).as_posix(),
         "neurons": [

@@ -84,10 +84,6 @@ def load_study(path: Path) -> Study:
         if stack.id in {other.id for other in stacks}:
             fix = "tell them apart with chunk:, acq: or session:"
             problems.append(Problem(stack.at, "another stack has this name already", found=stack.id, fix=fix))
-        neurons = [stack.neuron(path) for path in stack.skeletons]
-        if double := {n for n in neurons if neurons.count(n) > 1}:
-            what = "two SWC files would get one name"
-            problems.append(Problem(stack.at, what, found=", ".join(sorted(double)), fix="rename one of the files"))
         stacks.append(stack)
     atlas = atlas_of(root, path.parent, problems)
     problems += _newer(root)

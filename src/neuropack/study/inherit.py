@@ -32,15 +32,23 @@ STACK_KEYS = {
     "session_start": "start of the session with its zone, where the file does not state it",
     "instrument": "the microscope, where this stack differs from the defaults",
     "acquisition": "settings of this recording, where they differ from the defaults",
-    "annotation": "annotator (a person or model) and provenance of labels and skeletons",
-    "labels": "a label image of the same shape: 0 is background, every other value one neuron",
+    "annotation": "annotator (a person or model), provenance, guideline_version and confidence of what is below,"
+    " and label_map: what each label stands for",
+    "labels": "a label image of the same shape: 0 is background, every other value one neuron; or ROIs of ImageJ",
+    "boxes": "boxes around objects: CSV, TSV, Parquet, COCO, neuroglancer",
+    "points": "single points, such as spines: the same formats",
+    "classes": "class of an image, neuron, label, box or point: object_kind, object_id, class",
+    "derive": "what to work out from the labels: boxes (around each), colors (of each, in the image)",
+    "other_annotators": "what others made of the same objects: annotator, provenance, and files as above; how well"
+    " they agree is worked out",
     "registration": "how the stack lies in the Allen CCFv3: transform (of neuropack register), or landmarks"
     " (name, x, y, z, fixed_x, fixed_y, fixed_z) and kind (rigid, similarity, affine, thin_plate); and qc_status",
-    "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc",
+    "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc;"
+    " arrays and other formats as {files: , unit: voxel, order: zyx, origin: centre}",
 }
 
 
-_ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix", "labels")
+_ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix")
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuropack.schema import fields
+from neuropack.study.annotations import Sources, others_of, sources_of
 from neuropack.study.inherit import Resolved
 from neuropack.study.records import Record, record, suggestion
 from neuropack.study.registration import Registering, registering_of
@@ -20,6 +19,11 @@ SUFFIXES = [
 ]
 _LABEL = re.compile(r"[0-9A-Za-z]+")
 _SPACE = "space-AllenCCFv3"
+DERIVED = {
+    "boxes": "the box around each label",
+    "colors": "the colour of each label in the image",
+}
+"""What a build can work out from a label image, and what each is."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class Stack:
         subject, specimen, labelling, instrument, acquisition, annotation: records of the model, as far as the study
             knows them.
         file, scene, axes: the raw image.
-        labels, skeletons: ground truth or annotations beside it.
+        annotations: ground truth or annotations beside it.
+        others: what other annotators made of the same objects.
+        derive: what the build works out from them: words of `DERIVED`.
         registration: how it lies in the atlas.
         at: line and column in study.yaml.
     """
@@ -52,8 +58,9 @@ class Stack:
     scene: str | None
     axes: str | None
     chunk: str | None
-    labels: Path | None
-    skeletons: tuple[Path, ...]
+    annotations: Sources
+    others: tuple[Sources, ...]
+    derive: tuple[str, ...]
     registration: Registering | None
     at: Place
 
@@ -94,17 +101,35 @@ class Stack:
         """The label image, relative to the release."""
         return f"derivatives/segmentation/{self.folder}/{self.name}_desc-neurons_{self.suffix}.ome.zarr"
 
-    def neuron(self, skeleton: Path) -> str:
-        """Identifier of the neuron in an SWC file, unique in the release."""
-        return f"{self.name}_desc-{re.sub('[^0-9A-Za-z]', '', skeleton.stem) or 'neuron'}"
+    @property
+    def labels(self) -> Path | None:
+        """The file of the label image."""
+        return self.annotations.labels.files[0] if self.annotations.labels is not None else None
 
-    def morphology(self, skeleton: Path) -> str:
+    def neuron(self, name: str) -> str:
+        """Identifier of a neuron, unique in the release, from its name in the study."""
+        return f"{self.name}_desc-{label_of(name) or 'neuron'}"
+
+    def morphology(self, neuron: str) -> str:
         """The SWC file of a neuron, relative to the release."""
-        return f"derivatives/morphology/{self.folder}/{self.neuron(skeleton)}.swc"
+        return f"derivatives/morphology/{self.folder}/{neuron}.swc"
 
-    def morphology_ccf(self, skeleton: Path) -> str:
+    def morphology_ccf(self, neuron: str) -> str:
         """The SWC file of a neuron in the CCF, relative to the release."""
-        return f"derivatives/morphology/{self.folder}/{_in_ccf(self.neuron(skeleton))}.swc"
+        return f"derivatives/morphology/{self.folder}/{_in_ccf(neuron)}.swc"
+
+    def morphology_by(self, neuron: str, annotator: str) -> str:
+        """The SWC file of a neuron as another annotator traced it, relative to the release."""
+        return f"derivatives/morphology/{self.folder}/{neuron}by{label_of(annotator)}.swc"
+
+    @property
+    def viewer_skeletons(self) -> str:
+        """The folder with the skeletons as neuroglancer reads them, relative to the release."""
+        return f"derivatives/morphology/{self.folder}/{self.name}_desc-neurons_skeletons"
+
+    def marks(self, kind: str) -> str:
+        """The table of boxes, points, classes, colors or agreement, relative to the release."""
+        return f"derivatives/segmentation/{self.folder}/{self.name}_desc-neurons_{kind}.tsv"
 
     @property
     def registered_image(self) -> str:
@@ -129,6 +154,11 @@ class Stack:
         return z, y, x
 
 
+def label_of(text: str) -> str:
+    """A BIDS label: the letters and digits of a text."""
+    return re.sub("[^0-9A-Za-z]", "", text)
+
+
 def _in_ccf(name: str) -> str:
     """A BIDS name with the space of the atlas in its place: before ``chunk-`` and ``desc-``."""
     parts = name.split("_")
@@ -141,6 +171,7 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
     before = len(problems)
     at = found.settings.at
     labels: dict[str, str | None] = {}
+    annotation = record("Annotation", found.settings.get("annotation"), problems, at=at, whole=False)
     for node, key, name, needed in (
         (found.subject, "id", "sub", True),
         (found.specimen, "id", "sample", True),
@@ -177,45 +208,32 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         labelling=labelling,
         instrument=record("Instrument", found.instrument, problems, at=at, whole=False),
         acquisition=record("Acquisition", found.acquisition, problems, at=at, given=links, whole=False),
-        annotation=_annotation(found.settings, problems),
+        annotation=annotation,
         file=file or folder,
         scene=_text(found.settings, "scene"),
         axes=_text(found.settings, "axes"),
         chunk=labels["chunk"],
-        labels=_file(folder, found.settings, "labels", problems),
-        skeletons=tuple(dict.fromkeys(_skeletons(folder, found.settings, problems))),
+        annotations=sources_of(folder, found.settings, annotation, problems),
+        others=tuple(others_of(folder, found.settings, problems)),
+        derive=_derived(found.settings, problems),
         registration=registering_of(found.settings, folder, problems),
         at=at,
     )
-    if problem := _unknown_neuron(stack, found.settings):
-        problems.append(problem)
     return stack if named else None
 
 
-def _unknown_neuron(stack: Stack, settings: Node) -> Problem | None:
-    """The first entry of the label map that names a neuron without a skeleton."""
-    neurons = [path.stem for path in stack.skeletons]
-    for i, entry in enumerate(stack.annotation.get("label_map", ())):
-        name = entry.get("neuron")
-        if name is not None and name not in neurons:
-            node = settings.get("annotation", "label_map", i, "neuron") or settings
-            fix = suggestion(name, neurons) if neurons else "name its SWC file under skeletons:"
-            return Problem(node.at, "no skeleton of the stack has this name", "an SWC file's name", repr(name), fix)
-    return None
-
-
-def _annotation(settings: Node, problems: list[Problem]) -> Record:
-    """What the study says of labels and skeletons; it must say it where there are any."""
-    node = settings.get("annotation")
-    known = record("Annotation", node, problems, at=settings.at, whole=False)
-    for key in ("annotator", "provenance") if settings.get("labels") or settings.get("skeletons") else ():
-        if key not in known:
-            what = f"labels and skeletons need annotation.{key}"
-            place = node.at if node is not None else settings.at
-            problems.append(
-                Problem(place, what, fields("Annotation")[key]["description"], "nothing", "write annotation:")
-            )
-    return known
+def _derived(settings: Node, problems: list[Problem]) -> tuple[str, ...]:
+    """What the build is to work out."""
+    node = settings.get("derive")
+    words = [] if node is None or node.value is None else node.entries or [node]
+    for word in words:
+        if word.text not in DERIVED:
+            fix = suggestion(word.text, DERIVED)
+            problems.append(Problem(word.at, "derive has another word", ", ".join(DERIVED), word.shown(), fix))
+    if words and node is not None and not settings.get("labels"):
+        fix = "name a label image under labels:, or remove derive:"
+        problems.append(Problem(node.at, "boxes and colors are derived from labels", "labels:", "none", fix))
+    return tuple(dict.fromkeys(word.text for word in words))
 
 
 def _text(node: Node | None, key: str) -> str | None:
@@ -256,22 +274,3 @@ def _file(folder: Path, settings: Node, key: str, problems: list[Problem]) -> Pa
         problems.append(Problem(at, f"{key} does not exist", "a file", str(folder / text), fix))
         return None
     return folder / text
-
-
-def _skeletons(folder: Path, settings: Node, problems: list[Problem]) -> Iterator[Path]:
-    """The SWC files of a stack: paths and patterns, each in the order of its names."""
-    found = settings.get("skeletons")
-    if found is None or found.value is None:
-        return
-    for node in found.entries or [found]:
-        pattern = node.text
-        if not pattern:
-            problems.append(Problem(node.at, "skeletons are paths", "a path or a pattern", node.shown()))
-            continue
-        absolute = Path(pattern).is_absolute()
-        base = Path(Path(pattern).anchor) if absolute else folder
-        matches = sorted(base.glob(str(Path(pattern).relative_to(base)) if absolute else pattern))
-        if not matches:
-            fix = "paths are relative to study.yaml; a pattern looks like traces/*.swc"
-            problems.append(Problem(node.at, "no skeleton is there", "SWC files", repr(pattern), fix))
-        yield from matches

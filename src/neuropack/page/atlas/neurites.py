@@ -13,7 +13,7 @@ from neuropack.page.atlas.records import Neuron
 from neuropack.skeleton import Skeleton, read_swc
 from neuropack.space.frames import CCF, EXTENT_UM
 from neuropack.space.mapping import AXON
-from neuropack.space.outlines import VIEWS, View, ViewName
+from neuropack.space.outlines import VIEWS, ViewName
 
 MOST_POINTS: Final = 1_500_000
 """Points of all lines in one view: what a picture may keep in memory."""
@@ -81,8 +81,14 @@ def draw(
             Drawn(
                 neuron=neuron,
                 soma=skeleton.soma(),
-                axon={name: lines(skeleton.xyz, edges[axon], view, finest) for name, view in VIEWS.items()},
-                rest={name: lines(skeleton.xyz, edges[~axon], view, finest) for name, view in VIEWS.items()},
+                axon={
+                    name: lines(skeleton.xyz, edges[axon], (view.across, view.down), finest)
+                    for name, view in VIEWS.items()
+                },
+                rest={
+                    name: lines(skeleton.xyz, edges[~axon], (view.across, view.down), finest)
+                    for name, view in VIEWS.items()
+                },
                 beyond=int(outside.any(axis=1).sum()),
             )
         )
@@ -110,13 +116,13 @@ def in_chains(skeleton: Skeleton) -> npt.NDArray[np.int64]:
     return np.array(ordered, np.int64).reshape(-1, 2)
 
 
-def lines(xyz: Points, edges: npt.NDArray[np.int64], view: View, finest_um: float) -> Lines:
+def lines(xyz: Points, edges: npt.NDArray[np.int64], axes: tuple[int, int], finest_um: float) -> Lines:
     """The lines of edges in one view, without points that are too near to the one before to be seen.
 
     Args:
-        xyz: (n, 3), AP, DV, LR.
+        xyz: (n, 3).
         edges: (m, 2), rows of a child and its parent, as `in_chains` orders them.
-        view: which axes.
+        axes: which coordinates run across and down.
         finest_um: edge of a cell; of consecutive points in one cell the first is kept, and the end of a line.
     """
     fresh = np.ones(len(edges), np.bool_)
@@ -127,7 +133,7 @@ def lines(xyz: Points, edges: npt.NDArray[np.int64], view: View, finest_um: floa
     rows[at] = edges[:, 0]
     rows[at[fresh] - 1] = edges[fresh, 1]
     begins[at[fresh] - 1] = True
-    points = xyz[rows][:, [view.across, view.down]]
+    points = xyz[rows][:, list(axes)]
     cells = np.floor(points / finest_um)
     moved = np.ones(len(rows), np.bool_)
     moved[1:] = (cells[1:] != cells[:-1]).any(axis=1)
