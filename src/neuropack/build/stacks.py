@@ -183,7 +183,7 @@ def _derived(one: Planned) -> Iterator[tuple[str, bytes]]:
     for path in stack.skeletons:
         neuron, source = placement.neurons[stack.neuron(path)], stack.morphology(path).rsplit("/", 1)[-1]
         comments = [f"mapped by neuropack from {source}; x, y, z are AP, DV, LR from the corner of the atlas"]
-        yield stack.morphology_ccf(path), swc_text(neuron.skeleton, comments).encode()
+        yield stack.morphology_ccf(path), swc_text(neuron.skeleton, comments, decimals=3).encode()
 
 
 def unfinished(place: Place, output: str) -> list[str]:
