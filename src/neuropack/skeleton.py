@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -144,7 +144,7 @@ def read_swc(path: Path, frame: str | None = None, otherwise: str = "stack") -> 
         )
     if not len(table):
         raise InputError("holds no SWC samples", file=path, expected="rows of seven numbers", found="none")
-    _see_that_it_is_a_tree(table)
+    see_trees(table.id, table.parent, path, lambda row: f"line {table.line[row]}")
     return Skeleton(
         id=table.id,
         type=table.type,
@@ -156,29 +156,28 @@ def read_swc(path: Path, frame: str | None = None, otherwise: str = "stack") -> 
     )
 
 
-def _see_that_it_is_a_tree(table: SwcTable) -> None:
-    twice = repeated(table.id)
-    if len(twice):
-        at = int(twice[0])
-        raise InputError(
-            "an id comes twice", file=table.path, where=f"line {table.line[at]}", found=f"id {table.id[at]}"
-        )
-    above = parent_rows(table.id, table.parent)
-    orphan = np.flatnonzero(above == ORPHAN)
-    if len(orphan):
-        at = int(orphan[0])
-        raise InputError(
-            "a parent does not exist",
-            file=table.path,
-            where=f"line {table.line[at]}",
-            found=f"parent {table.parent[at]}",
-        )
-    ring = rootless(above)
-    if len(ring):
-        at = int(ring[0])
-        raise InputError(
-            "is its own ancestor", file=table.path, where=f"line {table.line[at]}", found=f"id {table.id[at]}"
-        )
+def see_trees(
+    ids: npt.NDArray[np.int64], parents: npt.NDArray[np.int64], file: Path, where: Callable[[int], str]
+) -> None:
+    """See that rows make trees: each id once, each parent there, a root at the end of all ancestors.
+
+    Args:
+        ids, parents: (n,); a negative parent is none.
+        file: they are from.
+        where: names the place of a row in it.
+
+    Raises:
+        InputError: they do not.
+    """
+    above = parent_rows(ids, parents)
+    for what, rows, name, values in (
+        ("an id comes twice", repeated(ids), "id", ids),
+        ("a parent does not exist", np.flatnonzero(above == ORPHAN), "parent", parents),
+        ("is its own ancestor", rootless(above), "id", ids),
+    ):
+        if len(rows):
+            at = int(rows[0])
+            raise InputError(what, file=file, where=where(at), found=f"{name} {values[at]}")
 
 
 ROOT, ORPHAN = -1, -2
