@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 NEURONS, REGIONS = "neurons.tsv", "regions.tsv"
 _XYZ = ("x", "y", "z")
-_FRAME = re.compile(r"#\s*frame: ([^;]+); unit:")  # as neuropack's own SWC files say it
 
 
 @dataclass(frozen=True)
@@ -58,10 +55,12 @@ def skeleton(source: Path, out: Path, way: Transform, *, overwrite: bool) -> Map
     from neuropack.space.mapping import map_skeleton, outside_ccf
 
     common.free(out, overwrite=overwrite)
-    tree = read_swc(source, frame=_frame_of_swc(source) or way.source)
+    tree = read_swc(source, otherwise=way.source)
     with published(out, overwrite=True) as part:
         mapped = map_skeleton(tree, way)
-        write_swc(part, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"])
+        write_swc(
+            part, mapped, [f"mapped by neuropack from {source.name}, {way.source} to {way.target}"], decimals=3
+        )
     return Mapped(f"{len(mapped)} nodes", {"kind": "skeleton", "n": len(mapped)}, outside_ccf(tree.xyz, way))
 
 
@@ -85,7 +84,7 @@ def folder(
     _may_replace(out, source, {path.name for path in files} | {NEURONS, REGIONS})
     with published_folder(out) as part:
         for n, path in enumerate(files):
-            tree = read_swc(path, frame=_frame_of_swc(path) or way.source)
+            tree = read_swc(path, otherwise=way.source)
             row: dict[str, object] = {"neuron_id": path.stem, "n_nodes": len(tree)}
             if way.target == CCF:
                 neuron = place_neuron(tree, way, atlas)
@@ -101,6 +100,7 @@ def folder(
                 part / path.name,
                 mapped,
                 [f"mapped by neuropack from {path.name}, {way.source} to {way.target}"],
+                decimals=3,
             )
             if one := outside_ccf(tree.xyz, way):
                 lost.append(one)
@@ -296,14 +296,3 @@ def _may_replace(out: Path, source: Path, names: set[str]) -> None:
             found=", ".join(others[:5]) or "the files that are to be mapped",
             fix="name another folder",
         )
-
-
-def _frame_of_swc(source: Path) -> str | None:
-    """The frame that a comment on top of the file names."""
-    with suppress(OSError), source.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.startswith("#"):
-                break
-            if match := _FRAME.match(line):
-                return match[1].strip()
-    return None

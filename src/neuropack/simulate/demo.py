@@ -145,7 +145,9 @@ def _record(mouse: _Mouse, folder: Path, seed: int, number: int) -> None:
     for number_of_neuron, path in enumerate(mouse.skeletons(folder), 1):
         if not path.exists():
             with published(path) as partial:
-                write_swc(partial, made.skeletons[number_of_neuron - 1], _comments(made, number_of_neuron))
+                write_swc(
+                    partial, made.skeletons[number_of_neuron - 1], _comments(made, number_of_neuron), decimals=3
+                )
     if not (landmarks := mouse.landmarks(folder)).exists():
         size = [n * s for n, s in zip(SHAPE_ZYX[::-1], VOXEL_SIZE_UM[::-1], strict=True)]
         place = registration.placed(2 * seed + 1 + number, size, mouse.centre_um)
