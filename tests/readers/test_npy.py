@@ -1,4 +1,4 @@
-"""Arrays of NumPy as images: every layout voxel for voxel, nothing unpickled, nothing believed that is not there."""
+"""Arrays of NumPy as images: every layout voxel for voxel, nothing unpickled, no promise believed."""
 
 from __future__ import annotations
 
@@ -87,9 +87,9 @@ def test_to_ome_zarr_as_labels_and_back(tmp_path: Path) -> None:
 
 def test_floats_are_no_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", image("f4"))
-    with open_volume(tmp_path / "a.npy", axes="ZYX", voxel_size_um=(2, 1, 1)) as volume:
-        with pytest.raises(UsageError, match="label"):
-            convert(volume, [tmp_path / "a.ome.zarr"], labels=True)
+    opened = open_volume(tmp_path / "a.npy", axes="ZYX", voxel_size_um=(2, 1, 1))
+    with opened as volume, pytest.raises(UsageError, match="label"):
+        convert(volume, [tmp_path / "a.ome.zarr"], labels=True)
 
 
 def test_a_deflated_array_larger_than_the_memory_is_inflated_once(

@@ -1,7 +1,7 @@
 """Arrays that NumPy saved: NPY, and NPZ archives of several. They say nothing of axes or voxel size.
 
-An array of several in a NPZ file is a scene of the name that it has there. Bool is read as 0 and 1. Arrays of Python
-objects are refused: nothing is ever unpickled.
+Each of several arrays in a NPZ file is a scene of the name that it has there. Bool is read as 0 and 1. Arrays of
+Python objects are refused: nothing is ever unpickled.
 """
 
 from __future__ import annotations
