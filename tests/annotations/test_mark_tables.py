@@ -275,7 +275,7 @@ def test_a_float_that_may_have_lost_digits(tmp_path: Path) -> None:
     [
         ("xmin,ymin,zmin,xmax,ymax,zmax", "1,1,1,2,2,2", Stated(), None, "what its coordinates count"),
         ("xmin,ymin,zmin,xmax,ymax,zmax", "1,1,1,2,2,2", Stated("voxel"), None, "whether the ends"),
-        ("xmin,ymin,zmin,xmax,ymax,zmax", "1.5,1,1,2,2,2", Stated("voxel", None, "corner", VOXEL), "inclusive", "by their faces"),
+        ("xmin,ymin,zmin,xmax,ymax,zmax", "1.5,1,1,2,2,2", Stated("voxel"), "inclusive", "by their faces"),
         ("xmin,ymin,zmin,xmax,ymax,zmax", "1.5,1,1,2,2,2", Stated("voxel", voxel_size_um=VOXEL), None, "what 0 is"),
         ("xmin,ymin,zmin,xmax,ymax,zmax", "1,1,1,2,2,2", Stated("um", origin="corner"), None, "the voxel size"),
         (OURS, "1,1,1,2,2,2", Stated("um"), None, "another unit than you"),

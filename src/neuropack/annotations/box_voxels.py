@@ -59,12 +59,10 @@ def voxel_boxes(
             found="parts of voxels" if stated.unit == "voxel" else f"coordinates in {stated.unit}",
             fix="leave out --ends, or state the unit in which the ends are counted",
         )
-    stated.require(rows.path, "origin", "voxel_size_um")
-    size = np.array(stated.voxel_size_um * 2 if stated.voxel_size_um else (), np.float64)
-    factor = 1.0 if stated.unit == "voxel" else _UM[str(stated.unit)]
-    found = np.array(corners, np.float64).reshape(6, -1) * factor
-    if stated.unit != "voxel":
-        found = found / size[:, None]
+    stated.require(rows.path, "origin", *(["voxel_size_um"] if stated.unit != "voxel" else []))
+    found = np.array(corners, np.float64).reshape(6, -1)
+    if stated.unit != "voxel" and stated.voxel_size_um is not None:
+        found = found * _UM[str(stated.unit)] / np.array(stated.voxel_size_um * 2)[:, None]
     found += 0.5 if stated.origin == "centre" else 0.0
     if on_slice:
         found[[0, 3]] = corners[0], corners[3]
