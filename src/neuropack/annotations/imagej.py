@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from neuropack.labels import LabelVolume
 from neuropack.marks import Credit, MarkKind, marks_table
 from neuropack.volume import VoxelSize
 
+_T = TypeVar("_T")
 _MOST_VOXELS = 1 << 27  # of all masks: 1.5 GB as lists
 
 
@@ -232,7 +233,7 @@ def _needed(path: Path, one: NamedRoi, channels: int) -> int:
     return z
 
 
-def _told[T](path: Path, one: NamedRoi, what: Callable[[Any], T]) -> T:
+def _told(path: Path, one: NamedRoi, what: Callable[[Any], _T]) -> _T:
     try:
         return what(one.roi)
     except ValueError as error:

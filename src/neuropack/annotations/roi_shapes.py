@@ -121,7 +121,7 @@ def _points(roi: Any) -> Any:
         return roi.subpixel_coordinates
     if roi.integer_coordinates is None:
         return []
-    return roi.integer_coordinates + (roi.left, roi.top)
+    return np.add(roi.integer_coordinates, (roi.left, roi.top))
 
 
 def _bounds(roi: Any) -> tuple[float, float, float, float]:
@@ -151,7 +151,7 @@ def _oval_pixels(x: float, y: float, w: float, h: float, height: int, width: int
 
 
 def _ratio(roi: Any) -> float:
-    """The aspect ratio of an ellipse, or the width of a rotated rectangle: a float where the arrow's style stands."""
+    """The aspect ratio of an ellipse, or the width of a rotated rectangle: a float in the place of an arrow."""
     packed = bytes([roi.arrow_style_or_aspect_ratio, roi.arrow_head_size]) + int(
         roi.rounded_rect_arc_size
     ).to_bytes(2, "big", signed=True)

@@ -13,6 +13,7 @@ from neuropack.readers.npy_header import MAGIC, ArrayHeader, read_header, requir
 from neuropack.readers.npy_pixels import NpyPixels, Values
 from neuropack.readers.npz_members import InflatedBytes, Member, StoredBytes, members_of
 from neuropack.readers.problems import Original, reading
+from neuropack.readers.voxel_lists import as_volume, holds_voxel_lists, read_voxel_lists
 from neuropack.volume import Volume
 
 _ZIP = b"PK\x03\x04"
@@ -39,6 +40,8 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         header = _header(values, path, "NPY", None)
         require_image(header, values.size, path)
         return (_volume(original, header, values, "NPY"),)
+    if holds_voxel_lists(path):
+        return (as_volume(read_voxel_lists(path), path, format="NPZ voxel lists"),)
     found = _arrays(path)
     if not found:
         raise InputError("holds no image", file=path, expected="arrays of at least 2 dimensions", found="none")
