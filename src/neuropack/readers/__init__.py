@@ -10,8 +10,10 @@ from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume, VoxelSize
 
 # The readers, asked in this order. Each is a module of this package with the two functions of `Reader`.
-READERS = ("ome_zarr", "nwb", "czi", "nd2", "oif", "tiff", "tiff_folder")
-FORMATS = "OME-TIFF, ImageJ TIFF, LSM, TIFF, folder of TIFF slices, CZI, ND2, OIB, OIF, OME-Zarr, neuropack NWB"
+READERS = ("ome_zarr", "nwb", "czi", "nd2", "oif", "tiff", "npy", "tiff_folder")
+FORMATS = (
+    "OME-TIFF, ImageJ TIFF, LSM, TIFF, folder of TIFF slices, CZI, ND2, OIB, OIF, OME-Zarr, neuropack NWB, NPY, NPZ"
+)
 _HEAD = 4096
 
 
