@@ -116,7 +116,7 @@ class Capsules:
 
     @cached_property
     def _pieces(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """First and last voxel of pieces, and the capsule of each: the box of a long oblique one is mostly empty."""
+        """First and last voxel of pieces, and the capsule of each: that of a long oblique one is mostly empty."""
         size = np.asarray(self.step)
         near, far = self.ends[:, 0:3], self.ends[:, 3:6]
         reach = self.ends[:, 6:8].max(axis=1, initial=0, keepdims=True) + self._edge

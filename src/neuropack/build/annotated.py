@@ -153,7 +153,7 @@ class Reading:
         except NeuropackError as error:
             self.problems.append(self.tell(error, source.at))
             return None
-        self.notes += [f"{path.name}: {note}" for note in notes]
+        self.notes.extend(f"{path.name}: {note}" for note in notes)
         column = "object_id" if kind == "classes" else "neuron_id"
         values, unknown = table.column(column).to_pylist(), dict[str, int]()
         kinds = table.column("object_kind").to_pylist() if kind == "classes" else ["neuron"] * len(values)

@@ -90,7 +90,9 @@ class Annotations:
         rows: list[Mapping[str, Any]] = [found.row() for found in small_agreements(one)]
         if one.stack.labels is not None and others:
             inputs = self._digests(one.stack.label_image)
-            inputs |= {f"{p.parent.name}/{p.name}": digest_of(p) for made in others if (p := made.label_source) is not None}
+            inputs |= {
+                f"{p.parent.name}/{p.name}": digest_of(p) for made in others if (p := made.label_source) is not None
+            }
             kept = self._known(name, inputs)
             if kept is not None:
                 rows += [as_row(row) for row in parse_tsv(kept, name) if row["kind"] == "labels"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +28,7 @@ def compare(
         typer.Argument(
             metavar="A B...",
             readable=False,
-            help="Of each annotator: skeletons (a file or a folder), a label image, or a table of classes, boxes or points.",
+            help="Of each annotator: skeletons (file or folder), a label image, or a table of marks.",
         ),
     ],
     tolerance: Annotated[
@@ -41,7 +41,9 @@ def compare(
     show: Annotated[
         Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
     ] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print every comparison, and their sums, as JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print every comparison, and their sums, as JSON.")
+    ] = False,
 ) -> int:
     """Compare what annotators made of the same objects: masks by voxels, traces by length, classes by kappa.
 
@@ -51,7 +53,9 @@ def compare(
     if len(files) < 2:
         raise UsageError("there is nothing to compare with", expected="two files or more", found=str(len(files)))
     if not 0 < tolerance < float("inf"):
-        raise UsageError("--tolerance is no length", expected="a positive number of micrometre", found=f"{tolerance}")
+        raise UsageError(
+            "--tolerance is no length", expected="a positive number of micrometre", found=f"{tolerance}"
+        )
     if out is not None:
         common.free(out, overwrite=overwrite)
     kinds = {path: _kind(path) for path in files}
@@ -65,7 +69,9 @@ def compare(
     from neuropack.whole import published
 
     if not rows:
-        raise UsageError("have no object in common", file=files[0], found=", ".join(str(path) for path in files[1:]))
+        raise UsageError(
+            "have no object in common", file=files[0], found=", ".join(str(path) for path in files[1:])
+        )
     if out is not None:
         with published(out, overwrite=overwrite) as partial:
             partial.write_text(tsv_text(COLUMNS, (one.row() for one in rows)), encoding="utf-8", newline="\n")
@@ -116,9 +122,7 @@ def _compared(files: Sequence[Path], kind: Kind, tolerance: float, tell: Progres
     from neuropack.readers import open_volume
 
     with ExitStack() as opened:
-        images = {
-            name: opened.enter_context(open_volume(path)) for name, path in zip(names, files, strict=True)
-        }
+        images = {name: opened.enter_context(open_volume(path)) for name, path in zip(names, files, strict=True)}
         for image in images.values():
             if image.dtype.kind not in "iub":
                 raise UsageError(
@@ -141,9 +145,14 @@ def _marks(files: Sequence[Path], names: Sequence[str], tolerance: float) -> lis
         raise UsageError("are of different kinds", file=files[0], found=", ".join(sorted(kinds)))
     tables = [table for table, _, _ in read]
     if kinds == {"classes"}:
-        said = [
-            dict(zip(zip(*(t.column(c).to_pylist() for c in ("object_kind", "object_id")), strict=True),
-                     t.column("class").to_pylist(), strict=True))
+        said: list[Mapping[Hashable, str]] = [
+            dict(
+                zip(
+                    zip(*(t.column(c).to_pylist() for c in ("object_kind", "object_id")), strict=True),
+                    t.column("class").to_pylist(),
+                    strict=True,
+                )
+            )
             for t in tables
         ]
         return list(compared.compare_classes(dict(zip(names, said, strict=True))))

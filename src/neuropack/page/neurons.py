@@ -56,7 +56,7 @@ def neuron_rows(
     except InputError as error:
         return [], f"the table of neurons cannot be shown: {error}"
     value_of = {text(e.get("neuron")): number(e.get("value")) for a in labels for e in records(a, "label_map")}
-    rows = []
+    rows: list[NeuronRow] = []
     for found in table:
         if found.get("image_stack") != stack.get("id"):
             continue

@@ -1,4 +1,4 @@
-"""Masks from skeletons: every edge a round cone, voxel by voxel or as a label image that is computed as it is read."""
+"""Masks from skeletons: every edge a round cone, as voxels or as a label image that is computed as it is read."""
 
 from __future__ import annotations
 

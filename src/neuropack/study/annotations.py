@@ -51,7 +51,7 @@ class Source:
     at: Place
     columns: tuple[str, ...] | None = None
     path: bool = False
-    ends: str | None = None
+    ends: Ends | None = None
     repair: str | None = None
 
 
