@@ -354,11 +354,18 @@ def _settings(
     """Everything that decides the content of a destination beside the source's pixels."""
     settings: dict[str, Any] = {"image": _image(volume), "labels": labels}
     if kind_of(destination) == "nwb":
-        settings["nwb"] = {k: v for k, v in asdict(nwb).items() if k not in _NOT_SETTINGS} if nwb else {}
+        settings["nwb"] = _nwb_settings(nwb) if nwb else {}
     elif options:
         settings["options"] = asdict(options)
     normal: dict[str, Any] = json.loads(json.dumps(settings, default=str))
     return normal
+
+
+def _nwb_settings(nwb: NwbMetadata) -> dict[str, Any]:
+    """What an NWB file says; its annotations by their digests, and without the word where it has none."""
+    told = asdict(replace(nwb, annotations=None))
+    told = {k: v for k, v in told.items() if k not in {*_NOT_SETTINGS, "annotations"}}
+    return told if nwb.annotations is None else {**told, "annotations": nwb.annotations.identity()}
 
 
 def _image(volume: Volume) -> dict[str, Any]:

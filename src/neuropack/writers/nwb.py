@@ -17,6 +17,7 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, OutputError, UsageError, no_room
 from neuropack.volume import Volume
+from neuropack.writers.nwb_annotations import NwbAnnotations
 from neuropack.writers.nwb_file import (
     RECORD,
     VERSIONS,
@@ -65,12 +66,19 @@ class NwbNeuron:
         morphology: path of its skeleton, relative to the release.
         soma_um: AP, DV, LR of its soma in the Allen CCFv3; None where that is not known.
         region: acronym of the region of the soma, or why there is none; None where nobody looked it up.
+        label: its value in the label image.
+        annotator, provenance, guideline_version, confidence: who traced it, and how (see `neuropack.marks.Credit`).
     """
 
     neuron_id: str
     morphology: str
     soma_um: tuple[float, float, float] | None = None
     region: str | None = None
+    label: int | None = None
+    annotator: str | None = None
+    provenance: str | None = None
+    guideline_version: str | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +99,7 @@ class NwbMetadata:
         neurons: of the image.
         localization: how their coordinates in the Allen CCFv3 were found, and which annotation their regions are
             from; None where there are none.
+        annotations: skeletons, boxes, points, class labels and masks of the image.
         external_files: (path relative to the release, SHA-256) of files that belong to this one.
     """
 
@@ -119,6 +128,7 @@ class NwbMetadata:
     record: Mapping[str, Any] = field(default_factory=dict)
     neurons: tuple[NwbNeuron, ...] = ()
     localization: str | None = None
+    annotations: NwbAnnotations | None = None
     external_files: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:

@@ -25,7 +25,10 @@ import numpy as np
 
 from neuropack.errors import InputError
 from neuropack.volume import Channel, Volume
-from neuropack.writers.nwb_neurons import add_neurons, ophys
+from neuropack.writers.nwb_annotations import add_marks, add_nodes
+from neuropack.writers.nwb_fill import Column, fill
+from neuropack.writers.nwb_masks import add_masks
+from neuropack.writers.nwb_neurons import add_external_files, add_neurons, ophys
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbMetadata
@@ -112,15 +115,28 @@ def _told(text: str, **facts: Any) -> str:
     return f"{text} As stated: {json.dumps(facts, ensure_ascii=False)}" if facts else text
 
 
-def describe(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]) -> Any:
-    """The contents of the file as a pynwb NWBFile, with datasets that have a shape and no chunk yet.
+@dataclass(frozen=True)
+class Contents:
+    """What a file will hold.
+
+    Attributes:
+        nwb: a pynwb NWBFile; its pixels have a shape and no chunk yet.
+        columns: of its tables that are filled once it is written.
+    """
+
+    nwb: Any
+    columns: tuple[Column, ...]
+
+
+def describe(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]) -> Contents:
+    """The contents of the file but for its pixels.
 
     Raises:
-        InputError: pynwb refuses a value.
+        InputError: pynwb refuses a value, or an annotation does not fit the image.
     """
     try:
         with _no_collection():
-            nwb = _file(volume, meta, layout, chunk)
+            nwb, columns = _file(volume, meta, layout, chunk)
     except (TypeError, ValueError) as error:
         raise InputError(
             "the metadata do not fit NWB",
@@ -129,7 +145,7 @@ def describe(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int
             fix="correct the field that the message names",
         ) from error
     _fix_ids(nwb, meta.identifier)
-    return nwb
+    return Contents(nwb, tuple(columns))
 
 
 @contextmanager
@@ -144,7 +160,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def create(path: Path, nwb: Any) -> None:
+def create(path: Path, contents: Contents) -> None:
     """Write the file that `describe` made."""
     import h5py
     from pynwb import NWBHDF5IO
@@ -152,9 +168,11 @@ def create(path: Path, nwb: Any) -> None:
     with (
         _no_collection(),
         h5py.File(path, "w", libver=VERSIONS) as h5,
-        NWBHDF5IO(file=h5, mode="w", manager=_manager(nwb)) as io,
+        NWBHDF5IO(file=h5, mode="w", manager=_manager(contents.nwb)) as io,
     ):
-        io.write(nwb)
+        io.write(contents.nwb)
+    if contents.columns:
+        fill(path, contents.columns, VERSIONS)
 
 
 _NAMESPACES = {"core", "hdmf-common", "hdmf-experimental", "ndx-microscopy", "ndx-ophys-devices"}
@@ -189,7 +207,9 @@ def _fix_ids(root: Any, identifier: str) -> None:
     walk(root, "")
 
 
-def _file(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]) -> Any:
+def _file(
+    volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, int, int]
+) -> tuple[Any, list[Column]]:
     from pynwb import NWBFile
     from pynwb.file import Subject
 
@@ -231,12 +251,18 @@ def _file(volume: Volume, meta: NwbMetadata, layout: Layout, chunk: tuple[int, i
         **{k: v for k, v in told.items() if v},
     )
     rigs, indicators = _devices(nwb, volume, meta, layout)
-    _pixels(nwb, volume, meta, layout, chunk, rigs, indicators)
-    if meta.neurons:
-        add_neurons(nwb, meta)
+    space = _space(volume, meta)
+    _pixels(nwb, volume, meta, layout, chunk, rigs, indicators, space)
+    neurons = add_neurons(nwb, meta) if meta.neurons else None
+    columns: list[Column] = []
+    if meta.annotations is not None:
+        module, names = ophys(nwb), tuple(n.neuron_id for n in meta.neurons)
+        columns += add_nodes(module, neurons, names, meta.annotations)
+        add_marks(module, neurons, names, meta.annotations)
+        columns += add_masks(module, neurons, names, meta.annotations, volume.size_zyx, space)
     if meta.external_files:
-        _external_files(nwb, meta)
-    return nwb
+        add_external_files(nwb, meta)
+    return nwb, columns
 
 
 def _devices(nwb: Any, volume: Volume, meta: NwbMetadata, layout: Layout) -> tuple[list[Any], list[Any]]:
@@ -346,6 +372,7 @@ def _pixels(
     chunk: tuple[int, int, int],
     rigs: list[Any],
     indicators: list[Any],
+    space: tuple[str, Any],
 ) -> None:
     import ndx_microscopy as nm
     from pynwb import H5DataIO
@@ -356,7 +383,7 @@ def _pixels(
         + "Microscopy"
         + ("Series" if layout.series else "StaticImage"),
     )
-    key, space = _space(volume, meta)
+    key, grid = space
     shape, chunks = layout.inside(volume.n_times, volume.size_zyx), layout.inside(1, chunk)
     more: dict[str, Any] = {}
     if layout.series:
@@ -388,26 +415,10 @@ def _pixels(
                 ),
                 microscopy_rig=rig,
                 microscopy_channel=channel,
-                **{key: space},
+                **{key: grid},
                 **more,
             )
             for name, rig, channel in zip(layout.images, rigs, channels, strict=True)
         ]
         group = {"microscopy_series" if layout.series else "microscopy_static_images": images}
         nwb.add_acquisition(nm.MultiChannelMicroscopyContainer(name=container, **group))
-
-
-def _external_files(nwb: Any, meta: NwbMetadata) -> None:
-    """A table of files outside, such as the full pixels in OME-Zarr. NWB has no standard link to them."""
-    from hdmf.common import DynamicTable, VectorData
-
-    paths, digests = zip(*meta.external_files, strict=True)
-    table = DynamicTable(
-        name="external_files",
-        description="Files that belong to this one: path relative to the root of the release, and SHA-256.",
-        columns=[
-            VectorData(name="path", description="relative path, / between folders", data=list(paths)),
-            VectorData(name="sha256", description="SHA-256, hexadecimal", data=list(digests)),
-        ],
-    )
-    ophys(nwb).add(table)

@@ -52,7 +52,7 @@ def encode(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic], le
     Args:
         piece: its voxels; shorter than the chunk at the border of the image.
         chunk: full chunk lengths. HDF5 stores border chunks whole: what lies outside is zero.
-        dtype: type of the dataset, in the byte order of the file.
+        dtype: type of the dataset, in the byte order of the file; may be compound.
         level: 0 stores the bytes as they are; 1 to 3 are the levels of ISA-L.
     """
     return _zlib(_shuffle(piece, chunk, dtype), level)
@@ -74,6 +74,10 @@ def _shuffle(piece: Array, chunk: tuple[int, ...], dtype: np.dtype[np.generic]) 
     image[tuple(slice(0, n) for n in piece.shape)] = piece
     if item == 1:
         return whole.reshape(1, voxels)
+    if dtype.names:
+        planes = planes.reshape(item, voxels)
+        np.copyto(planes, whole.reshape(voxels, item).T)
+        return planes
     words, low = whole.view(f"<u{item}"), shifted.view(f"<u{item}")
     planes = planes.reshape(item, voxels)
     for i, plane in enumerate(planes):
