@@ -307,6 +307,8 @@ def test_what_is_no_tree_is_refused() -> None:
         features(tree((1, 3, 0, 0, 0, 1, -1), (2, 3, 0, 0, 0, 1, 3), (3, 3, 0, 0, 0, 1, 2)))
     with pytest.raises(InputError, match="a parent does not exist"):
         features(tree((1, 3, 0, 0, 0, 1, -1), (2, 3, 0, 0, 0, 1, 7)))
+    with pytest.raises(InputError, match="beyond any brain"):
+        features(tree((1, 3, 0, 0, 0, 1, -1), (2, 3, 1e200, 0, 0, 1, 1)))
     with pytest.raises(InputError, match="holds no samples"):
         features(Skeleton(*(np.empty(0, np.int64),) * 2, np.empty((0, 3)), np.empty(0), np.empty(0, np.int64)))
 

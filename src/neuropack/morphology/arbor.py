@@ -19,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 SOMA = 1
+_FAR_UM = 1e9  # a kilometre; squares and cubes of what is below stay numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +87,11 @@ def arbor(skeleton: Skeleton) -> Arbor:
     """The trees of a skeleton in walking order.
 
     Raises:
-        InputError: it has no samples, a parent does not exist, or a sample is its own ancestor.
+        InputError: it has no samples, a parent does not exist, a sample is its own ancestor, or not a number of
+            micrometre that could be.
     """
+    if not ((np.abs(skeleton.xyz) < _FAR_UM).all() and (np.abs(skeleton.radius) < _FAR_UM).all()):
+        raise InputError("a sample is beyond any brain", expected=f"micrometre, below {_FAR_UM:g}")
     rows, up, size = _from_soma(_parents(skeleton), skeleton.type == SOMA)
     xyz = np.asarray(skeleton.xyz, np.float64)[rows]
     kind = skeleton.type[rows]

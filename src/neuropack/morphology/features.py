@@ -125,7 +125,7 @@ def _extents(walked: Arbor) -> Values:
 
 
 def _axes(walked: Arbor) -> Floats:
-    """The principal axes of the cable, in columns. Edges are integrated: how many samples they have is no matter."""
+    """The principal axes of the cable, in columns. Edges are integrated, so that samples do not count."""
     child = walked.neurite
     first, last = walked.xyz[walked.up[child]], walked.xyz[child]
     weight = walked.length[child]
