@@ -1,8 +1,8 @@
 """A study of the real dendrites: a two-photon stack, its manual traces, and the spines that a person marked.
 
-The pixels, traces and points are real (MapManager, see PROVENANCE.tsv); the animal, its dates and the microscope are
-stand-ins, for the files come without them. The traces are voxels that somebody clicked, times the voxel size: they
-count from the centre of the first voxel. The table of spines is of the whole frame; the stack is a part of it.
+The pixels, traces and points are real (MapManager, see PROVENANCE.tsv); the animal, its dates and the microscope
+are stand-ins, for the files come without them. The traces are voxels that somebody clicked, times the voxel size:
+they count from the centre of the first voxel. The table of spines is of the whole frame; the stack is a part of it.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def test_boxes_and_points_are_matched_one_to_one() -> None:
     assert values(agreement.boxes(a, b))["box_f1"] == pytest.approx(2 / 5)
     points = np.array([[0.0, 0, 0], [1, 0, 0]])
     assert values(agreement.points(points, points[:1], 2.0))["point_f1"] == pytest.approx(2 / 3)
-    assert values(agreement.points(points, points + [0, 5, 0], 2.0))["point_f1"] == 0
+    assert values(agreement.points(points, points + np.array([0, 5, 0]), 2.0))["point_f1"] == 0
 
 
 def test_label_images_are_compared_block_by_block() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import typer
 
-annotations: typer.Typer = typer.Typer(
-    name="annotations",
-    help="Skeletons, masks, boxes and labels: convert, derive, compare, check.",
-    no_args_is_help=True,
-)
+from neuropack.cli.annotations_compare import compare
+
+group = typer.Typer(name="annotations", help="Skeletons, masks, boxes and labels: convert, derive, compare, check.")
+group.command()(compare)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from neuropack.annotations.mark_rows import Ends
 from neuropack.annotations.stated import Order, Origin, Stated, Unit
 from neuropack.marks import PROVENANCES, Credit
 from neuropack.schema import fields
@@ -154,7 +155,7 @@ def _sources(folder: Path, at: Node, kind: Kind, credit: Credit, problems: list[
                     one.at,
                     _words(one, "columns"),
                     _flag(one, "path", problems),
-                    _one_of(one, "ends", ("half-open", "inclusive"), problems),
+                    _one_of(one, "ends", get_args(Ends), problems),
                     _text(one, "repair"),
                 )
 
