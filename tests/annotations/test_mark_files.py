@@ -247,6 +247,9 @@ def test_coco_of_a_volume(tmp_path: Path) -> None:
     ]
 
 
+CUBE = [0, 0, 0, 1, 1, 1]
+
+
 def annotation(**members: Any) -> dict[str, Any]:
     return coco(annotations=[{"id": 1, "image_id": 4, "category_id": 1, "bbox": [0, 0, 1, 1]} | members])
 

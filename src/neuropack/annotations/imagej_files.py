@@ -5,6 +5,7 @@ Sizes are bounded before anything is decoded: an archive of a few kilobytes can 
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuropack.annotations.roi_shapes import WORDS
 from neuropack.errors import InputError
 
 MAGIC = b"Iout"
@@ -19,6 +21,7 @@ _ZIP = b"PK\x03\x04"
 _MOST = 100_000  # ROIs of an archive
 _LARGEST = 64 << 20  # bytes of one
 _ALL = 1 << 30  # bytes of all
+_HEADER, _SECOND = 64, 52
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,34 @@ def _decoded(data: bytes, path: Path, where: str | None) -> Any:
     try:
         if not data.startswith(MAGIC):
             raise ValueError(f"it begins with {data[:4]!r}, not {MAGIC!r}")
+        _check_parts(data)
         roi = roifile.ImagejRoi.frombytes(data)
         if roi.roitype in _WITH_POINTS and roi.integer_coordinates is not None:
             _ends(roi, len(data))
         return roi
     except Exception as error:  # the library meets damage with many kinds
         raise _damaged(path, where, error) from error
+
+
+def _check_parts(data: bytes) -> None:
+    """What the library only warns of: a second header or a name behind the end, a type that nobody knows.
+
+    Raises:
+        ValueError: says which.
+    """
+    if len(data) < _HEADER:
+        raise ValueError(f"{_HEADER} bytes of a header are expected, {len(data)} are there")
+    if data[6] > max(WORDS):
+        raise ValueError(f"there is no type {data[6]} of ROIs")
+    second = int.from_bytes(data[60:64], "big", signed=True)
+    if second == 0:
+        return
+    if not _HEADER <= second < len(data) - _SECOND:
+        raise ValueError(f"its second header should lie at byte {second} of {len(data)}")
+    for at in (16, 40):  # of the name, and of the properties
+        offset, length = struct.unpack(">ii", data[second + at : second + at + 8])
+        if offset > 0 and length > 0 and offset + 2 * length > len(data):
+            raise ValueError(f"{2 * length} bytes of text should lie at byte {offset} of {len(data)}")
 
 
 _WITH_POINTS = {0, 4, 5, 7, 8, 9, 10}  # types of ROI whose coordinates follow the header
