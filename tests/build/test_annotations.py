@@ -10,25 +10,25 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from test_build import edit
+from tiny_study import FIRST, STUDY, write_study
 
 import neuropack
 from neuropack.annotations.nwb import read_nwb_annotations
 from neuropack.annotations.precomputed import read_precomputed_skeletons
-from neuropack.build import build
 from neuropack.build import annotations as of_a_build
+from neuropack.build import build
 from neuropack.rules import check
 from neuropack.skeleton import read_swc
 from neuropack.study import StudyError
 from neuropack.table import read_tsv
-from test_build import edit
-from tiny_study import FIRST, STUDY, write_study
 
 NAME = FIRST.removesuffix("_CONF")
 FOLDER = "sub-M01/ses-01/micr"
 MARKS = f"derivatives/segmentation/{FOLDER}/{NAME}_desc-neurons"
 SWC = f"derivatives/morphology/{FOLDER}/{NAME}_desc"
 MORE = """\
-            boxes: {files: annotations/boxes.csv, ends: inclusive}
+            boxes: {files: annotations/boxes.csv, unit: voxel, ends: inclusive}
             points: {files: annotations/points.csv, unit: voxel, order: zyx, origin: centre, annotator: Jane Doe}
             classes: annotations/classes.csv
             derive: [colors]
@@ -57,7 +57,7 @@ def write_annotated(folder: Path) -> Path:
 
 
 SKELETONS = (
-    "[annotations/*.swc, {files: annotations/path.npy, unit: voxel, order: zyx, origin: centre,"
+    "[annotations/*.swc, {files: annotations/path.npy, unit: voxel, origin: centre,"
     " columns: [z, y, x, radius], path: true}]"
 )
 
@@ -180,7 +180,7 @@ def test_a_second_build_derives_nothing(annotated: tuple[Path, Path], monkeypatc
 
     monkeypatch.setattr(of_a_build, "opened_labels", no)
     result = build(study, release)
-    assert set(result.stacks.values()) == {"unchanged"}
+    assert set(result.stacks.values()) == {"up to date"}
     assert {p: p.read_bytes() for p in release.rglob("*") if p.is_file()} == before
 
 
@@ -213,7 +213,11 @@ def test_what_the_study_no_longer_has_goes(tmp_path: Path) -> None:
 WRONG = [
     ("annotations/points.csv", "z,y,x\n1,2,nan\n", "line 2"),
     ("annotations/boxes.csv", "name,z_min,y_min,x_min,z_max,y_max,x_max\na,2,2,4,1,8,19\n", "line 2"),
-    ("annotations/boxes.csv", "z_min,y_min,x_min,z_max,y_max,x_max,neuron\n1,2,4,2,8,19,n3\n", "did you mean 'n"),
+    (
+        "annotations/boxes.csv",
+        "z_min,y_min,x_min,z_max,y_max,x_max,neuron\n1,2,4,2,8,19,paht\n",
+        "did you mean 'path'",
+    ),
     ("annotations/classes.csv", "object_kind,object_id,class\nneuron,nobody,x\n", "no skeleton of the stack has"),
     ("annotations/path.npy", b"\x93NUMPY\x01\x00", "path.npy"),
     ("second/labels.tif", None, "does not fit the stack"),

@@ -50,6 +50,10 @@ def test_the_folders_are_those_of_bids(built: Built) -> None:
     expected |= {f"derivatives/morphology/{MICR}/{neuron}_desc-n{i}.swc" for i in (1, 2)}
     expected |= {"derivatives/segmentation/classes.tsv"}
     expected |= {f"derivatives/segmentation/{MICR}/{neuron}_desc-neurons_CONF.json"}
+    expected |= {f"derivatives/segmentation/{MICR}/{neuron}_desc-neurons_objects.tsv"}
+    viewer = f"derivatives/morphology/{MICR}/{neuron}_desc-neurons_skeletons"
+    expected |= {f"{viewer}/{name}" for name in ("info", "segment_properties/info", "1", "7")}
+    expected |= {"derivatives/morphology/neurons.parquet"}
     assert outside == expected
     zarrs = {n.split(".ome.zarr/", maxsplit=1)[0] for n in files_below(built[1]) if ".zarr/" in n}
     images = {f"{MICR}/{FIRST}", f"{MICR}/{SECOND}", f"sub-M02/ses-01/micr/{THIRD}"}

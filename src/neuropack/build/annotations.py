@@ -106,30 +106,30 @@ class Annotations:
         one = self._one
         if "colors" not in one.stack.derive:
             return
-        name = one.stack.marks("colors")
-        inputs = self._digests(one.stack.image, one.stack.label_image)
-        data = self._known(name, inputs)
-        if data is None:
+        name, neurons = one.stack.marks("colors"), label_neurons(one)
+        kept = self._known(name, self._digests(one.stack.image, one.stack.label_image))
+        if kept is not None:
+            rows: list[dict[str, Any]] = [dict(row) for row in parse_tsv(kept, name)]
+        else:
             from neuropack.process.colours import colours_of_labels
 
             with opened_labels(one) as labels:
                 found = colours_of_labels(volume, labels, self._tell)
-            neurons = label_neurons(one)
             rows = [
                 {
                     "label": seen.label,
-                    "neuron_id": neurons.get(seen.label),
                     "color": ",".join(f"{weight:.4f}" for weight in seen.color),
                     "confidence": f"{seen.confidence:.4f}",
                     "n_voxels": seen.voxels,
                 }
                 for seen in found
             ]
-            data = tsv_text(_COLORS, rows).encode()
-        self._texts[name] = data
-        for row in parse_tsv(data, name):
-            if row["neuron_id"] != "n/a":
-                self.colors[row["neuron_id"]] = [float(weight) for weight in row["color"].split(",")]
+        for row in rows:
+            neuron = neurons.get(int(row["label"]))
+            row["neuron_id"] = neuron  # the study may have named its neurons anew
+            if neuron is not None:
+                self.colors[neuron] = [float(weight) for weight in row["color"].split(",")]
+        self._texts[name] = tsv_text(_COLORS, rows).encode()
 
     @property
     def masks_identity(self) -> str:
