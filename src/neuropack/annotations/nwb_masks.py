@@ -24,9 +24,12 @@ _IN_MEMORY = 1 << 22  # voxels that are not worth a file
 def masks_in(path: Path, file: Any) -> Iterator[Any]:
     """The groups of the segmentations in a file that hold lists of voxels."""
     for group, _ in modules(path, file):
-        inside = group.values() if kind_of(group) == "SegmentationContainer" else [group]
+        inside = [group]
+        if kind_of(group) == "SegmentationContainer":
+            inside = [item(path, group, name) for name in group]
         for one in inside:
-            if one is not None and _KINDS.get(kind_of(one)) in one and one.file.filename == file.filename:
+            column = _KINDS.get(kind_of(one)) if one is not None else None
+            if column is not None and column in one:
                 yield one
 
 

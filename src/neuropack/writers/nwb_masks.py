@@ -81,7 +81,9 @@ def add_masks(
         columns=columns,
         **{key: grid},
     )
-    module.add(nm.SegmentationContainer(name=CONTAINER, segmentations=[table]))
+    container = nm.SegmentationContainer(name=CONTAINER)
+    module.add(container)  # before its table, which points at rows elsewhere in the file
+    container.add_segmentation(table)
     return filled
 
 
