@@ -67,7 +67,7 @@ def write_dendrites(folder: Path, data_file: Callable[[str], Path]) -> Path:
 
 
 def spine_rows(table: Path) -> list[list[object]]:
-    """Name, x, y, z and class of the spines in the part."""
+    """Name, x, y, z and class of the spines in the part. An index comes twice in the table, so rows are counted."""
     _, header, *lines = table.read_text(encoding="utf-8").replace("\r", "\n").strip().split("\n")
     names = header.split(",")
     rows: list[list[object]] = []
@@ -76,5 +76,5 @@ def spine_rows(table: Path) -> list[list[object]]:
         x, y = (round(float(cells[a]) - c * 0.12, 3) for a, c in zip("xy", CROP_XY, strict=True))
         inside = 0 <= x < SIZE_XYZ[0] * 0.12 and 0 <= y < SIZE_XYZ[1] * 0.12
         if cells["roiType"] == "spineROI" and inside:
-            rows.append([f"spine{cells['Idx']}", x, y, float(cells["z"]), "spine"])
+            rows.append([f"spine{len(rows) + 1}", x, y, float(cells["z"]), "spine"])
     return rows

@@ -53,7 +53,7 @@ class Compared:
             **{name: getattr(self, name) for name in ("kind", "object", "annotator_a", "annotator_b")},
             **told,
             "value": None if self.score.value is None else round(self.score.value, 6),
-            "n": round(self.score.n, 3),
+            "n": f"{round(self.score.n, 3):.12g}",
             "note": self.score.note or None,
         }
 
@@ -62,7 +62,7 @@ def as_row(cells: Mapping[str, str]) -> dict[str, Any]:
     """A row of the table of agreement as its text has it, with numbers again."""
     row: dict[str, Any] = {name: None if cells[name] == MISSING else cells[name] for name in COLUMNS}
     row["value"] = None if row["value"] is None else float(row["value"])
-    return {**row, "n": float(cells["n"])}
+    return row
 
 
 def compare_traces(

@@ -18,6 +18,7 @@ from neuropack.page import facts
 from neuropack.page.atlas.atlases import Used, find_atlas
 from neuropack.page.ccf import InAtlas, in_atlas
 from neuropack.page.histograms import histograms
+from neuropack.page.marks import annotation_rows
 from neuropack.page.neurons import NeuronRow, neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
 from neuropack.page.traces import overlays, read_boxes, read_points
@@ -193,6 +194,7 @@ def _stack(
         "everything": facts.everything(document, stack),
         "links": [(n, place.link(p), facts.text(p)) for n, p in [*links, ("Sidecar", sidecar)] if place.link(p)],
         "neurons": neurons,
+        "annotations": annotation_rows(document, stack, place.link),
         "in_ccf": any(row.ccf for row in neurons),
         "soma_head": "Soma AP, DV, LR (µm)" if any(row.space == CCF for row in neurons) else "Soma x, y, z (µm)",
         "atlas": atlas,

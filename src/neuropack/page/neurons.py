@@ -12,7 +12,7 @@ from neuropack.page.projections import label_colour
 from neuropack.release import MORPHOLOGY, NEURONS
 from neuropack.table import MISSING, read_tsv
 
-_UNLABELLED = 5_000  # colours from here on are of neurons that no label stands for
+_UNLABELLED = 5_001  # colours from here on are of neurons that no label stands for
 
 
 @dataclass(frozen=True)
