@@ -1,8 +1,8 @@
 """Nodes of neurons in arrays of NumPy, NPY and NPZ; nothing in them is ever unpickled.
 
-A structured array names its columns. A plain one (n, k) has those of SWC where k is 7, positions and radius where it
-is 4, positions where it is 3; else a person must name them. An NPZ file holds the columns of one neuron, or a neuron
-in each of its arrays.
+A structured array names its columns. A plain one (n, k) has those of SWC where k is 7, positions and radius where
+it is 4, positions where it is 3; else a person must name them. An NPZ file holds the columns of one neuron, or a
+neuron in each of its arrays.
 """
 
 from __future__ import annotations

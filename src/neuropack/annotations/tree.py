@@ -40,7 +40,7 @@ def skeleton_of(
     """A skeleton in micrometre from the corner.
 
     Args:
-        columns: id, parent and xyz (n, 3), and type and radius where they are known; xyz in the order that is stated.
+        columns: id, parent and xyz (n, 3), and type and radius where they are known; xyz as it is stated.
         stated: what the coordinates are.
         place: they come from.
         comments: of the skeleton. That types or radii are not known becomes another.

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import typer.exceptions
 
+from neuropack.cli.annotations import group as annotation_commands
 from neuropack.cli.atlas import atlas
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
@@ -33,6 +34,7 @@ for command in (demo, inspect, init, convert, build, validate, explain, register
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
+app.add_typer(annotation_commands, name="annotations")
 
 
 def _version(show: bool) -> None:

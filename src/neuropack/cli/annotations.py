@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-annotations = typer.Typer(
-    name="annotations",
-    help="Skeletons, masks, boxes and labels: convert, derive, compare, check.",
-    no_args_is_help=True,
-)
+from neuropack.cli.annotations_compare import compare
+from neuropack.cli.annotations_convert import convert
+
+group = typer.Typer(name="annotations", help="Skeletons, masks, boxes and labels: convert, derive, compare, check.")
+group.command()(compare)
+group.command()(convert)

@@ -1,0 +1,176 @@
+"""ROIs of ImageJ from their files: a single ``.roi``, or the ZIP archive of a ROI Manager. Nothing is unpacked.
+
+Sizes are bounded before anything is decoded: an archive of a few kilobytes can promise terabytes.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuropack.annotations.roi_shapes import WORDS
+from neuropack.errors import InputError
+
+MAGIC = b"Iout"
+_ZIP = b"PK\x03\x04"
+_MOST = 100_000  # ROIs of an archive
+_LARGEST = 64 << 20  # bytes of one
+_ALL = 1 << 30  # bytes of all
+_HEADER, _SECOND = 64, 52
+
+
+@dataclass(frozen=True)
+class NamedRoi:
+    """A ROI.
+
+    Attributes:
+        name: that it has among the others: of its member in the archive, else its own, or that of the file.
+        title: that it has in itself, which others may have too.
+        place: where it stands, for messages.
+        roi: as the library `roifile` decodes it.
+    """
+
+    name: str
+    title: str
+    place: str
+    roi: Any
+
+
+def holds_rois(head: bytes) -> bool:
+    """Whether a file that begins like this is a ROI, or an archive whose first member is one."""
+    if head.startswith(_ZIP) and len(head) >= 30:
+        return head[30 : 30 + int.from_bytes(head[26:28], "little")].lower().endswith(b".roi")
+    return head.startswith(MAGIC)
+
+
+def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
+    """The ROIs of a file in its order, and notes on members that are none.
+
+    Raises:
+        InputError: the file is damaged, or larger than it may be; names the member.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+        if head != _ZIP:
+            size = path.stat().st_size
+            _fits(size, _LARGEST, path, None)
+            roi = _decoded(path.read_bytes(), path, None)
+            name = str(roi.name or path.stem)
+            return [NamedRoi(name, name, "the ROI", roi)], []
+        with zipfile.ZipFile(path) as archive:
+            return _members(archive, path)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise _damaged(path, None, error) from error
+
+
+def _members(archive: zipfile.ZipFile, path: Path) -> tuple[list[NamedRoi], list[str]]:
+    infos = archive.infolist()
+    if len(infos) > _MOST:
+        raise InputError("holds too many ROIs", file=path, expected=f"at most {_MOST:,}", found=f"{len(infos):,}")
+    found: dict[str, NamedRoi] = {}
+    total = 0
+    others = 0
+    for info in infos:
+        if not info.filename.lower().endswith(".roi"):
+            others += not info.is_dir()
+            continue
+        name = info.filename[:-4]
+        where = f"member {info.filename!r}"[:100]
+        data = b"".join(_data(archive, info, path, where))
+        total += len(data)
+        _fits(total, _ALL, path, None)
+        if name in found:
+            raise InputError("holds two ROIs of one name", file=path, where=where)
+        roi = _decoded(data, path, where)
+        found[name] = NamedRoi(name, str(roi.name or name), where, roi)
+    notes = [f"left out: {others} member(s) of the archive that are no ROI"] if others else []
+    return [*found.values()], notes
+
+
+def _data(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, where: str) -> Iterator[bytes]:
+    """The bytes of a member, as many as it may have whatever it promises."""
+    _fits(info.file_size, _LARGEST, path, where)
+    try:
+        with archive.open(info) as stream:
+            total = 0
+            while piece := stream.read(1 << 20):
+                total += len(piece)
+                _fits(total, _LARGEST, path, where)
+                yield piece
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise _damaged(path, where, error) from error
+
+
+def _fits(size: int, most: int, path: Path, where: str | None) -> None:
+    if size > most:
+        raise InputError(
+            "is larger than ROIs are",
+            file=path,
+            where=where,
+            expected=f"at most {most:,} bytes",
+            found=f"{size:,} bytes",
+        )
+
+
+def _decoded(data: bytes, path: Path, where: str | None) -> Any:
+    import roifile
+
+    try:
+        if not data.startswith(MAGIC):
+            raise ValueError(f"it begins with {data[:4]!r}, not {MAGIC!r}")
+        _check_parts(data)
+        roi = roifile.ImagejRoi.frombytes(data)
+        if roi.roitype in _WITH_POINTS and roi.integer_coordinates is not None:
+            _ends(roi, len(data))
+        return roi
+    except Exception as error:  # the library meets damage with many kinds
+        raise _damaged(path, where, error) from error
+
+
+def _check_parts(data: bytes) -> None:
+    """What the library only warns of: a second header or a name behind the end, a type that nobody knows.
+
+    Raises:
+        ValueError: says which.
+    """
+    if len(data) < _HEADER:
+        raise ValueError(f"{_HEADER} bytes of a header are expected, {len(data)} are there")
+    if data[6] > max(WORDS):
+        raise ValueError(f"there is no type {data[6]} of ROIs")
+    second = int.from_bytes(data[60:64], "big", signed=True)
+    if second == 0:
+        return
+    if not _HEADER <= second < len(data) - _SECOND:
+        raise ValueError(f"its second header should lie at byte {second} of {len(data)}")
+    for at in (16, 40):  # of the name, and of the properties
+        offset, length = struct.unpack(">ii", data[second + at : second + at + 8])
+        if offset > 0 and length > 0 and offset + 2 * length > len(data):
+            raise ValueError(f"{2 * length} bytes of text should lie at byte {offset} of {len(data)}")
+
+
+_WITH_POINTS = {0, 4, 5, 7, 8, 9, 10}  # types of ROI whose coordinates follow the header
+
+
+def _ends(roi: Any, size: int) -> None:
+    needed = 64 + len(roi.integer_coordinates) * (12 if roi.subpixel_coordinates is not None else 4)
+    if needed > size:
+        raise ValueError(f"{needed} bytes of coordinates are promised, {size} are there")
+
+
+def _damaged(path: Path, where: str | None, error: Exception) -> InputError:
+    why = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return InputError(
+        "this ROI of ImageJ cannot be read: it is cut short or damaged",
+        file=path,
+        where=where,
+        found=why[:200],
+        fix="save it again in the ROI Manager (More > Save)",
+    )
