@@ -23,6 +23,7 @@ from neuropack.skeleton import Skeleton, read_swc
 __all__ = ["holds_skeletons", "read_skeletons"]
 
 _NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
+_LONGEST = 300  # characters of a comment that says what was repaired
 
 
 def holds_skeletons(path: Path) -> bool:
@@ -35,22 +36,16 @@ def holds_skeletons(path: Path) -> bool:
     if head.startswith(_NPY):
         return _is_nodes(path)
     if head.startswith(_ZIP):
-        with zipfile.ZipFile(path) if zipfile.is_zipfile(path) else _Nothing() as archive:
-            return any(name.endswith(".npy") for name in archive.namelist()) and path.suffix.lower() == ".npz"
+        return path.suffix.lower() == ".npz" and any(name.endswith(".npy") for name in _members(path))
     return head.lstrip().startswith(b"{") and is_mouselight(_json(path))
 
 
-class _Nothing:
-    """An archive without members."""
-
-    def __enter__(self) -> _Nothing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    def namelist(self) -> list[str]:
-        """No names."""
+def _members(path: Path) -> list[str]:
+    """Names of the files in an archive; none where it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return []
 
 
@@ -84,17 +79,21 @@ def read_skeletons(
     words = repair.replace(" ", "").split(",") if isinstance(repair, str) else repair
     if path.is_dir():
         if holds_precomputed(path):
+            _see_options(path, repair=words, columns=columns, path_order=path_order)
             return read_precomputed_skeletons(path, replace(said, voxel_size_um=None))
+        _see_options(path, columns=columns, path_order=path_order)
         files = _swc_files(path)
         if not files:
             raise InputError("holds no skeletons", file=path, expected="SWC files, or a folder of neuroglancer")
         return {file.stem: _swc(file, said, words, told) for file in files}
     head = _head(path)
     if head.startswith((_NPY, _ZIP)):
+        _see_options(path, repair=words)
         return read_nodes(path, said, columns=columns, path_order=path_order)
     if head.lstrip().startswith(b"{"):
         content = _json(path)
         if is_mouselight(content):
+            _see_options(path, repair=words, columns=columns, path_order=path_order)
             return read_mouselight(path, said, content)
         raise InputError(
             "is no JSON of neurons",
@@ -109,7 +108,21 @@ def read_skeletons(
             expected="SWC, NPY, NPZ, MouseLight JSON, or a folder of SWC or of neuroglancer",
             found=f"a file that starts with {head[:8]!r}",
         )
+    _see_options(path, columns=columns, path_order=path_order)
     return {path.stem: _swc(path, said, words, told)}
+
+
+def _see_options(path: Path, **options: object) -> None:
+    """See that nothing was asked for that is of another format.
+
+    Raises:
+        UsageError: something was.
+    """
+    for name, value in options.items():
+        if value:
+            flag = "--path" if name == "path_order" else f"--{name}"
+            why = "only SWC is repaired" if name == "repair" else "it says what the rows of an NPY or NPZ array are"
+            raise UsageError(f"is of a format that {flag} is not for", file=path, fix=f"leave it out: {why}")
 
 
 def _swc(path: Path, said: Stated, repair: Collection[str] | None, told: Callable[[str], None] | None) -> Skeleton:
@@ -118,6 +131,8 @@ def _swc(path: Path, said: Stated, repair: Collection[str] | None, told: Callabl
         for change in changes:
             if told is not None:
                 told(f"{path.name}: {change}")
+        notes = (change if len(change) <= _LONGEST else f"{change[:_LONGEST]} ..." for change in changes)
+        tree = replace(tree, comments=(*tree.comments, *(f"repaired by neuropack: {note}" for note in notes)))
     else:
         tree = read_swc(path, frame=said.frame)
     if (said.unit or "um", said.order or "xyz", said.origin or "corner") == ("um", "xyz", "corner"):

@@ -22,6 +22,7 @@ from neuropack.errors import InputError, UsageError
 from neuropack.skeleton import Skeleton
 from neuropack.space.frames import CCF, between
 
+_LARGEST = 2.0**53  # of a number; a JSON file may hold integers that no float can hold
 LEGACY: Final = "MouseLight-legacy"
 _NODE = ("sampleNumber", "structureIdentifier", "x", "y", "z", "radius", "parentNumber")
 _PARTS = (("axon", 2), ("dendrite", 3))
@@ -124,7 +125,7 @@ def _nodes(neuron: Record, part: str) -> Iterator[tuple[list[float], str]]:
 
 def _number(record: Record, key: str, absent: float | None = None) -> float:
     value = record.members.get(key, absent)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
         raise record.wrong(key, "a number")
     return float(value)
 

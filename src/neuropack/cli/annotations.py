@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from neuropack.cli.annotations_compare import compare
+from neuropack.cli.annotations_convert import convert
 
 group = typer.Typer(name="annotations", help="Skeletons, masks, boxes and labels: convert, derive, compare, check.")
-group.command()(compare)
+for command in (convert, compare):
+    group.command()(command)
