@@ -5,6 +5,7 @@ Sizes are bounded before anything is decoded: an archive of a few kilobytes can 
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -22,6 +23,10 @@ _MOST = 100_000  # ROIs of an archive
 _LARGEST = 64 << 20  # bytes of one
 _ALL = 1 << 30  # bytes of all
 _HEADER, _SECOND = 64, 52
+_ZIP_ERRORS = (  # that the standard library meets damaged archives with
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError),
+    *(RuntimeError, ValueError, IndexError, KeyError, OverflowError),
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
             return _members(archive, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _ZIP_ERRORS as error:
         raise _damaged(path, None, error) from error
 
 
@@ -80,7 +85,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> tuple[list[NamedRoi], list
     others = 0
     for info in infos:
         if not info.filename.lower().endswith(".roi"):
-            others += not info.is_dir()
+            others += not info.filename.endswith("/")
             continue
         name = info.filename[:-4]
         where = f"member {info.filename!r}"[:100]
@@ -105,7 +110,7 @@ def _data(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, where: st
                 total += len(piece)
                 _fits(total, _LARGEST, path, where)
                 yield piece
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except _ZIP_ERRORS as error:
         raise _damaged(path, where, error) from error
 
 
