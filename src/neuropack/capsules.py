@@ -1,7 +1,6 @@
-"""Skeletons as tapered capsules on a grid of voxels: which of them reach into a box, and which voxels they cross.
+"""Skeletons as tapered capsules on a grid of voxels: which of them reach into a box.
 
-Voxel i covers [i s, (i + 1) s) along an axis of voxel size s. What is asked of a voxel depends on its own place
-only, so any two boxes agree on the voxels that they share.
+Voxel i covers [i s, (i + 1) s) along an axis of voxel size s.
 """
 
 from __future__ import annotations
@@ -70,53 +69,17 @@ class Capsules:
         corners = np.column_stack(_unkeyed(keys)) * _CELL
         return [tuple(slice(c, c + _CELL) for c in corner) for corner in corners.tolist()]
 
-    def inside(self, capsule: int, box: Box) -> npt.NDArray[np.bool_]:
-        """The voxels (z, y, x) of a box whose centre lies inside a capsule.
-
-        That is the union of the balls whose centre and radius go linearly from one end to the other: a round cone.
-        The ball at t holds a point p where f(t) = r(t)^2 - |p - c(t)|^2 >= 0, a parabola: where the cone is longer
-        than its radii differ, it opens downwards and its top is looked at, else one ball holds all others.
-        """
-        z0, y0, x0, z1, y1, x1, r0, r1 = (float(v) for v in self.ends[capsule])
-        z, y, x = self.centres(box, (z0, y0, x0))
-        az, ay, ax = z1 - z0, y1 - y0, x1 - x0
-        taper = r1 - r0
-        fall = az * az + ay * ay + ax * ax - taper * taper
-        if fall > 0:
-            along = np.clip((z * az + y * ay + x * ax + r0 * taper) / fall, 0.0, 1.0)
-        else:
-            along = np.full((1, 1, 1), float(taper > 0))
-        dz, dy, dx = z - along * az, y - along * ay, x - along * ax
-        radius = r0 + along * taper
-        within: npt.NDArray[np.bool_] = dz * dz + dy * dy + dx * dx <= radius * radius
-        return within
-
-    def crossed(self, capsule: int, box: Box) -> npt.NDArray[np.bool_]:
-        """The voxels of a box that the axis of a capsule passes through (the slab test of ray tracing)."""
-        enter, leave = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
-        for axis, (s, step) in enumerate(zip(box, self.step, strict=True)):
-            low = np.arange(s.start, s.stop).reshape([-1 if axis == j else 1 for j in range(3)])
-            start = float(self.ends[capsule, axis] / step)
-            move = float(self.ends[capsule, 3 + axis] / step) - start
-            if move == 0:
-                within = (low <= start) & (start < low + 1)
-                enter, leave = np.where(within, enter, 2.0), np.where(within, leave, -1.0)
-            else:
-                a, b = (low - start) / move, (low + 1 - start) / move
-                enter, leave = np.maximum(enter, np.minimum(a, b)), np.minimum(leave, np.maximum(a, b))
-        return enter <= leave
-
     def centres(self, box: Box, origin: tuple[float, float, float]) -> tuple[Floats, Floats, Floats]:
         """z, y and x of the centres of the voxels of a box, from an origin; each along an axis of its own."""
         z, y, x = (
-            ((np.arange(s.start, s.stop) + 0.5) * d).reshape([-1 if i == j else 1 for j in range(3)]) - o
-            for i, (s, d, o) in enumerate(zip(box, self.step, origin, strict=True))
+            np.asarray((np.arange(s.start, s.stop) + 0.5) * d, np.float64) - o
+            for s, d, o in zip(box, self.step, origin, strict=True)
         )
-        return z, y, x
+        return z[:, None, None], y[:, None], x
 
     @cached_property
     def _pieces(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """First and last voxel of pieces, and the capsule of each: that of a long oblique one is mostly empty."""
+        """First and last voxel of pieces, and the capsule of each: the box of a long one is mostly empty."""
         size = np.asarray(self.step)
         near, far = self.ends[:, 0:3], self.ends[:, 3:6]
         reach = self.ends[:, 6:8].max(axis=1, initial=0, keepdims=True) + self._edge

@@ -120,7 +120,7 @@ def test_simulated_labels_are_met() -> None:
         # Round cones reach a little further than the simulator's where a bouton or the soma tapers steeply, and
         # another neuron is told where two overlap.
         assert (a & b).sum() / (a | b).sum() > 0.93
-        assert not (b & (found == 0)).any()
+        assert (b & (found == 0)).sum() < 0.005 * b.sum()  # corners that an axis touches
 
 
 def test_another_skeleton_is_another_image() -> None:
@@ -139,4 +139,12 @@ def test_what_cannot_be_filled_is_refused() -> None:
     with pytest.raises(UsageError, match="frame"):
         labels_of_skeletons({1: mapped}, (4, 4, 4), (1.0, 1.0, 1.0))
     unknown = chain([[1, 1, 2], [5, 5, 5]], [np.nan, -1.0])
-    assert 3 < len(masks_of_skeletons({1: unknown}, (9, 9, 9), (1.0, 1.0, 1.0)).voxels) < 20
+    masks = masks_of_skeletons({1: unknown}, (9, 9, 9), (1.0, 1.0, 1.0))
+    assert masks.voxels.tolist() == [[2, 1, 1], [2, 2, 2], [3, 2, 2], [3, 3, 3], [4, 3, 3], [4, 4, 4], [5, 5, 5]]
+
+
+def test_a_line_along_faces_is_one_voxel_thick() -> None:
+    line = chain([[1, 2, 3], [7, 2, 3], [7, 6, 3]], [0.0] * 3)
+    masks = masks_of_skeletons({1: line}, (9, 9, 9), (1.0, 1.0, 1.0))
+    wanted = [[3, 2, x] for x in range(1, 8)] + [[3, y, 7] for y in range(3, 7)]
+    assert masks.voxels.tolist() == wanted

@@ -143,7 +143,48 @@ def _filled(capsules: Capsules, box: Box) -> npt.NDArray[np.bool_]:
 
 
 def _in_capsule(capsules: Capsules, row: int, box: Box) -> npt.NDArray[np.bool_]:
-    return capsules.inside(row, box) | capsules.crossed(row, box)
+    filled = _inside(capsules, row, box)
+    line = _centreline(capsules.ends[row, 0:3] / capsules.step, capsules.ends[row, 3:6] / capsules.step)
+    low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
+    filled[tuple((line[((line >= low) & (line < high)).all(axis=1)] - low).T)] = True
+    return filled
+
+
+def _inside(capsules: Capsules, row: int, box: Box) -> npt.NDArray[np.bool_]:
+    """The voxels (z, y, x) of a box whose centre lies inside a capsule.
+
+    That is the union of the balls whose centre and radius go linearly from one end to the other: a round cone.
+    The ball at t holds a point p where f(t) = r(t)^2 - |p - c(t)|^2 >= 0, a parabola: where the cone is longer
+    than its radii differ, it opens downwards and its top is looked at, else one ball holds all others.
+    """
+    z0, y0, x0, z1, y1, x1, r0, r1 = (float(v) for v in capsules.ends[row])
+    z, y, x = capsules.centres(box, (z0, y0, x0))
+    az, ay, ax = z1 - z0, y1 - y0, x1 - x0
+    taper = r1 - r0
+    fall = az * az + ay * ay + ax * ax - taper * taper
+    if fall > 0:
+        along = np.clip((z * az + y * ay + x * ax + r0 * taper) / fall, 0.0, 1.0)
+    else:
+        along = np.full((1, 1, 1), float(taper > 0))
+    dz, dy, dx = z - along * az, y - along * ay, x - along * ax
+    radius = r0 + along * taper
+    within: npt.NDArray[np.bool_] = dz * dz + dy * dy + dx * dx <= radius * radius
+    return within
+
+
+def _centreline(start: npt.NDArray[np.float64], end: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The voxels (n, 3) that a line passes, from one place in voxels to another; voxel i covers [i, i + 1).
+
+    Between two crossings of faces it stays in one voxel: that of the middle. In a face it passes one side.
+    """
+    crossings = [np.array([0.0, 1.0])]
+    for a, b in zip(start.tolist(), end.tolist(), strict=True):
+        if a != b:
+            crossings.append((np.arange(np.ceil(min(a, b)), np.floor(max(a, b)) + 1) - a) / (b - a))
+    t = np.unique(np.clip(np.concatenate(crossings), 0.0, 1.0))
+    t = np.concatenate([[0.0], (t[1:] + t[:-1]) / 2, [1.0]])[:, None]
+    voxels: npt.NDArray[np.int64] = np.floor(start * (1 - t) + end * t).astype(np.int64)
+    return voxels
 
 
 def _blocks(box: Box, step: tuple[int, ...]) -> Iterator[Box]:
@@ -175,7 +216,7 @@ def _capsules(skeletons: Mapping[int, Skeleton], voxel_size_um: Size) -> Capsule
             raise InputError(
                 "a node has no place", where=f"label {label}, node {skeleton.id[bad[0]]}", expected="finite x, y, z"
             )
-    made = Capsules(list(skeletons.values()), voxel_size_um, 0.5 * min(voxel_size_um))
+    made = Capsules(list(skeletons.values()), voxel_size_um, 1e-6 * min(voxel_size_um))  # for rounding
     made.ends[:, 6:8] = np.where(made.ends[:, 6:8] > 0, made.ends[:, 6:8], 0.0)  # also where it is not a number
     return made
 

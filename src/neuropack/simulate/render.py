@@ -60,7 +60,7 @@ class Scene:
             mine = np.zeros(labels.shape, bool)
             for piece, row in pieces:
                 part, local = self._capsules.window(piece, box)
-                mine[local] |= self._coverage(row, part)[1] | self._capsules.crossed(row, part)
+                mine[local] |= self._coverage(row, part)[1] | self._crossed(row, part)
             lost = np.argwhere(mine & (labels > 0))
             before = labels[tuple(lost.T)].astype(np.int64)
             hidden.append(np.column_stack([lost + [s.start for s in box], before]))
@@ -92,3 +92,18 @@ class Scene:
         with np.errstate(divide="ignore", invalid="ignore"):
             soft = 0.5 + inside * distance / ramp
         return np.where(distance > 0, np.clip(soft, 0.0, 1.0), 1.0), inside >= 0
+
+    def _crossed(self, row: int, box: Box) -> npt.NDArray[np.bool_]:
+        """The voxels of a box that the axis of a capsule passes through (the slab test of ray tracing)."""
+        enter, leave = np.zeros((1, 1, 1)), np.ones((1, 1, 1))
+        for axis, (s, step) in enumerate(zip(box, self._capsules.step, strict=True)):
+            low = np.arange(s.start, s.stop).reshape([-1 if axis == j else 1 for j in range(3)])
+            start = float(self._capsules.ends[row, axis] / step)
+            move = float(self._capsules.ends[row, 3 + axis] / step) - start
+            if move == 0:
+                within = (low <= start) & (start < low + 1)
+                enter, leave = np.where(within, enter, 2.0), np.where(within, leave, -1.0)
+            else:
+                a, b = (low - start) / move, (low + 1 - start) / move
+                enter, leave = np.maximum(enter, np.minimum(a, b)), np.minimum(leave, np.maximum(a, b))
+        return enter <= leave
