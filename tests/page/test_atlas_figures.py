@@ -141,13 +141,13 @@ def line(points: list[tuple[float, float]]) -> Skeleton:
 
 def test_points_too_near_to_be_seen_are_left_out() -> None:
     skeleton = line([(x, 100.0) for x in np.linspace(1000, 2000, 1001)])
-    found = lines(skeleton.xyz, in_chains(skeleton), VIEWS["top"], 50.0)
+    found = lines(skeleton.xyz, in_chains(skeleton), (VIEWS["top"].across, VIEWS["top"].down), 50.0)
     assert 20 <= len(found.points) <= 23
     assert found.points[[0, -1]].tolist() == [[1000, 100], [2000, 100]]
     assert found.begins.tolist() == [True] + [False] * (len(found.points) - 1)
-    seen_end_on = lines(skeleton.xyz, in_chains(skeleton), VIEWS["side"], 50.0)
+    seen_end_on = lines(skeleton.xyz, in_chains(skeleton), (VIEWS["side"].across, VIEWS["side"].down), 50.0)
     assert len(seen_end_on.points) == 0
-    assert len(lines(skeleton.xyz[:1], np.empty((0, 2), int), VIEWS["top"], 50.0).points) == 0
+    assert len(lines(skeleton.xyz[:1], np.empty((0, 2), int), (VIEWS["top"].across, VIEWS["top"].down), 50.0).points) == 0
 
 
 def test_branches_stay_lines_of_their_own_in_any_order_of_the_file() -> None:
@@ -159,7 +159,7 @@ def test_branches_stay_lines_of_their_own_in_any_order_of_the_file() -> None:
     for one in (tree, shuffled):
         edges = in_chains(one)
         assert sorted(map(tuple, edges)) == sorted(map(tuple, one.edges()))
-        found = lines(one.xyz, edges, VIEWS["top"], 1.0)
+        found = lines(one.xyz, edges, (VIEWS["top"].across, VIEWS["top"].down), 1.0)
         steps = np.linalg.norm(np.diff(found.points, axis=0), axis=1)[~found.begins[1:]]
         flat = np.linalg.norm((one.xyz[edges[:, 0]] - one.xyz[edges[:, 1]])[:, [2, 0]], axis=1)
         assert steps.max() < 60

@@ -52,6 +52,8 @@ def compare(
     """
     if len(files) < 2:
         raise UsageError("there is nothing to compare with", expected="two files or more", found=str(len(files)))
+    if len({path.resolve() for path in files}) < len(files):
+        raise UsageError("is named twice", file=next(p for p in files if files.count(p) > 1), fix="name it once")
     if not 0 < tolerance < float("inf"):
         raise UsageError(
             "--tolerance is no length", expected="a positive number of micrometre", found=f"{tolerance}"
