@@ -307,7 +307,7 @@ def test_a_bomb_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_member_without_a_name(tmp_path: Path) -> None:
     data = bytearray(archive(tmp_path, rect(1, 1, 2, 2)).read_bytes())
     central, name = data.rindex(b"PK\x01\x02"), len("0-r.roi")
-    data[central + 28 : central + 32] = struct.pack("<HH", 0, name)  # found by fuzzing: its name is a comment
+    data[central + 28 : central + 34] = struct.pack("<HHH", 0, 0, name)  # found by fuzzing: its name is a comment
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(InputError):
         read_marks(tmp_path / "a.zip", None, SIZE, ME)

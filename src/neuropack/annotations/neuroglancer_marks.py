@@ -16,8 +16,9 @@ from typing import Any
 
 from neuropack.annotations.box_voxels import Number, voxel_boxes
 from neuropack.annotations.json_files import Places, Record, read_json
+from neuropack.annotations.mark_fields import unique
 from neuropack.annotations.mark_rows import NOBODY, UNSTATED, Ends, Marks, Rows, as_text, normal, number, read_rows
-from neuropack.annotations.mark_tables import points_um, unique
+from neuropack.annotations.mark_tables import points_um
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.marks import Credit, MarkKind, marks_table
