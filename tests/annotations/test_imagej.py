@@ -296,9 +296,14 @@ def test_a_bomb_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(InputError, match=r"member 'bomb.roi'"):
         read_marks(tmp_path / "a.zip", None, SIZE, ME)
-    monkeypatch.setattr(imagej_files, "_ALL", 300)
-    with pytest.raises(InputError, match="is larger than ROIs are"):
-        read_marks(archive(tmp_path, *(rect(1, 1, 2, 2) for _ in range(5))), None, SIZE, ME)
+    wordy = [rect(1, 1, 2, 2, props="a" * 2000) for _ in range(5)]
+    path = archive(tmp_path, *wordy)
+    assert path.stat().st_size < 4000 < sum(len(roi.tobytes()) for roi in wordy)
+    for limit in (4000, 100):
+        monkeypatch.setattr(imagej_files, "_ALL", limit)
+        with pytest.raises(InputError, match="is larger than ROIs are"):
+            read_marks(path, None, SIZE, ME)
+    monkeypatch.setattr(imagej_files, "_ALL", 1 << 20)
     monkeypatch.setattr(imagej_files, "_MOST", 3)
     with pytest.raises(InputError, match="too many ROIs"):
         read_marks(archive(tmp_path, *(rect(1, 1, 2, 2) for _ in range(5))), None, SIZE, ME)
