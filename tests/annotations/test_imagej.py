@@ -239,11 +239,11 @@ def test_objects_of_one_name_and_overlaps(tmp_path: Path) -> None:
 
 
 def test_what_reaches_out_is_cut_and_told(tmp_path: Path) -> None:
-    path = archive(tmp_path, rect(48, 38, 4, 4), rect(60, 60, 4, 4, name="far"))
-    found = read_roi_labels(path, SHAPE, (2, 0.5, 0.5))
+    thin = shape(np.array([[1.6, 1.6], [1.9, 1.6], [1.9, 1.9]], "f4"), name="thin")
+    found = read_roi_labels(archive(tmp_path, rect(48, 38, 4, 4), thin), SHAPE, (2, 0.5, 0.5))
     assert len(found.labels.voxels) == 4
     assert found.notes == (
-        "2 ROI(s) reach out of the image and were cut",
+        "1 ROI(s) reach out of the image and were cut",
         "1 ROI(s) hold the centre of no pixel of the image and are left out",
     )
     with pytest.raises(InputError, match=r"expected: slices 1 to 5\n  found: slice 6"):
@@ -296,9 +296,14 @@ def test_a_bomb_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(InputError, match=r"member 'bomb.roi'"):
         read_marks(tmp_path / "a.zip", None, SIZE, ME)
-    monkeypatch.setattr(imagej_files, "_ALL", 300)
-    with pytest.raises(InputError, match="is larger than ROIs are"):
-        read_marks(archive(tmp_path, *(rect(1, 1, 2, 2) for _ in range(5))), None, SIZE, ME)
+    wordy = [rect(1, 1, 2, 2, props="a" * 2000) for _ in range(5)]
+    path = archive(tmp_path, *wordy)
+    assert path.stat().st_size < 4000 < sum(len(roi.tobytes()) for roi in wordy)
+    for limit in (4000, 100):
+        monkeypatch.setattr(imagej_files, "_ALL", limit)
+        with pytest.raises(InputError, match="is larger than ROIs are"):
+            read_marks(path, None, SIZE, ME)
+    monkeypatch.setattr(imagej_files, "_ALL", 1 << 20)
     monkeypatch.setattr(imagej_files, "_MOST", 3)
     with pytest.raises(InputError, match="too many ROIs"):
         read_marks(archive(tmp_path, *(rect(1, 1, 2, 2) for _ in range(5))), None, SIZE, ME)

@@ -341,7 +341,10 @@ def test_neuroglancer_dimensions_of_a_layer_and_other_axes(tmp_path: Path) -> No
     assert read_marks(path, credit=ME).table.to_pylist()[0]["z_um"] == 3
     layer = state([{"type": "point", "point": [1, 2, 3, 0]}], source=[source])["layers"][1]
     marks = read_marks(saved(tmp_path, layer), credit=ME)
-    assert marks.notes == ("the points have no id: they are numbered from 1",)
+    assert marks.notes == (
+        "left out: the dimension(s) t of the layer 'a'",
+        "the points have no id: they are numbered from 1",
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +47,7 @@ def voxel_boxes(
     stated.require(rows.path, "unit")
     if on_slice:
         corners = _on_slices(corners, rows, stated)
-    fractional = any(isinstance(n, float) and n != math.floor(n) for column in corners for n in column)
+    fractional = any(isinstance(n, float) and not n.is_integer() for column in corners for n in column)
     if stated.unit == "voxel" and not fractional and not faces:
         return _indices(corners, rows, require_ends(ends, rows), on_slice=on_slice), []
     if ends == "inclusive":

@@ -56,6 +56,7 @@ def read_roi_marks(
     ends: Ends | None = None,
     together: bool = False,
     channels: int = 1,
+    planar: bool = False,
 ) -> Marks:
     """Read the points of ROIs, or the boxes around their areas. The group of a ROI is the class of its marks.
 
@@ -67,6 +68,7 @@ def read_roi_marks(
         ends: half-open at most, for areas have faces.
         together: ROIs of one name are one box, around all their slices; else a box for each.
         channels: of the stack whose slices the points of a multi-point count.
+        planar: the image has one slice, and ROIs need none.
 
     Raises:
         InputError: the file is damaged, or a ROI has no slice; names the member.
@@ -90,8 +92,8 @@ def read_roi_marks(
     if not taken:
         raise InputError(f"holds no {kind}", file=path, found="; ".join(notes) or "no ROI")
     if kind == "points":
-        return _points(path, taken, stated, credit, notes, channels)
-    return _boxes(path, taken, stated, credit, notes, together=together, channels=channels)
+        return _points(path, taken, stated, credit, notes, channels=channels, planar=planar)
+    return _boxes(path, taken, stated, credit, notes, together=together, channels=channels, planar=planar)
 
 
 def read_roi_labels(
@@ -120,7 +122,7 @@ def read_roi_labels(
     objects: dict[str, list[npt.NDArray[np.int64]]] = {}
     cut = empty = total = 0
     for one in areas:
-        z = 0 if shape[0] == 1 and _slice(one, channels) is None else _needed(path, one, channels)
+        z = _needed(path, one, channels, planar=shape[0] == 1)
         if z >= shape[0]:
             raise InputError(
                 "a ROI lies on no slice of the image",
@@ -130,6 +132,15 @@ def read_roi_labels(
                 found=f"slice {z + 1}",
             )
         x0, y0, x1, y1 = _told(path, one, extent)
+        if x0 >= shape[2] or y0 >= shape[1] or x1 <= 0 or y1 <= 0:
+            raise InputError(
+                "a ROI lies outside of the image",
+                file=path,
+                where=one.place,
+                expected=f"x from 0 to {shape[2]}, y from 0 to {shape[1]}",
+                found=f"x from {x0:g} to {x1:g}, y from {y0:g} to {y1:g}",
+                fix="name the image that the ROIs were drawn on",
+            )
         cut += x0 < 0 or y0 < 0 or x1 > shape[2] or y1 > shape[1]
         height, width = min(y1, shape[1]) - max(y0, 0), min(x1, shape[2]) - max(x0, 0)
         if max(height, 0) * max(width, 0) > _MOST_VOXELS:
@@ -152,7 +163,14 @@ def read_roi_labels(
 
 
 def _points(
-    path: Path, taken: Sequence[NamedRoi], stated: Stated, credit: Credit, notes: list[str], channels: int
+    path: Path,
+    taken: Sequence[NamedRoi],
+    stated: Stated,
+    credit: Credit,
+    notes: list[str],
+    *,
+    channels: int,
+    planar: bool,
 ) -> Marks:
     said = Stated(unit="voxel", origin="centre").completed(replace(stated, order=None), path)
     xyz: list[list[Number]] = [[], [], []]
@@ -166,7 +184,7 @@ def _points(
         for i, (x, y) in enumerate(found.tolist()):
             own = int(slices[i]) if slices is not None and i < len(slices) else 0
             stacked += own > 0
-            z = (own - 1) // channels if own > 0 else _needed(path, one, channels)
+            z = (own - 1) // channels if own > 0 else _needed(path, one, channels, planar=planar)
             for axis, value in zip(xyz, (x, y, z), strict=True):
                 if not math.isfinite(value):
                     raise InputError("a coordinate is no finite number", file=path, where=one.place)
@@ -191,12 +209,13 @@ def _boxes(
     *,
     together: bool,
     channels: int,
+    planar: bool,
 ) -> Marks:
     said = Stated(unit="voxel", origin="corner").completed(replace(stated, order=None), path)
     hulls: dict[str, list[float]] = {}
     first: dict[str, NamedRoi] = {}
     for one in taken:
-        z = _needed(path, one, channels)
+        z = _needed(path, one, channels, planar=planar)
         x0, y0, x1, y1 = _told(path, one, extent)
         name = one.title if together else one.name
         old = hulls.get(name)
@@ -220,8 +239,10 @@ def _slice(one: NamedRoi, channels: int) -> int | None:
     return (int(one.roi.position) - 1) // channels if one.roi.position > 0 else None
 
 
-def _needed(path: Path, one: NamedRoi, channels: int) -> int:
+def _needed(path: Path, one: NamedRoi, channels: int, *, planar: bool) -> int:
     z = _slice(one, channels)
+    if z is None and planar:
+        return 0
     if z is None:
         raise InputError(
             "a ROI does not state its slice",

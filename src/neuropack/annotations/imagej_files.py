@@ -21,12 +21,13 @@ MAGIC = b"Iout"
 _ZIP = b"PK\x03\x04"
 _MOST = 100_000  # ROIs of an archive
 _LARGEST = 64 << 20  # bytes of one
-_ALL = 1 << 30  # bytes of all
-_HEADER, _SECOND = 64, 52
-_ZIP_ERRORS = (  # that the standard library meets damaged archives with
+_ALL = 256 << 20  # bytes of all
+_DAMAGE = (  # that the standard library meets damaged archives with
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError),
     *(RuntimeError, ValueError, IndexError, KeyError, OverflowError),
 )
+_CENTRAL = b"PK\x01\x02"  # begins the entry of each member
+_HEADER, _SECOND = 64, 52
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,37 @@ class NamedRoi:
     roi: Any
 
 
-def holds_rois(head: bytes) -> bool:
-    """Whether a file that begins like this is a ROI, or an archive whose first member is one."""
-    if head.startswith(_ZIP) and len(head) >= 30:
-        return head[30 : 30 + int.from_bytes(head[26:28], "little")].lower().endswith(b".roi")
-    return head.startswith(MAGIC)
+def holds_rois(path: Path) -> bool:
+    """Whether a file is a ROI, or an archive with one among its members, told by content."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+        if not head.startswith(_ZIP):
+            return head.startswith(MAGIC)
+        if _is_roi(head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("latin-1")):
+            return True  # of a damaged archive too, so that its error is that of ROIs
+        _bounded(path)
+        with zipfile.ZipFile(path) as archive:
+            return any(_is_roi(info.filename) for info in archive.infolist())
+    except (OSError, InputError, *_DAMAGE):
+        return False
+
+
+def _is_roi(name: str) -> bool:
+    """Whether a member is a ROI; what macOS adds beside each file is none."""
+    return name.lower().endswith(".roi") and not name.startswith("__MACOSX/")
+
+
+def _bounded(path: Path) -> None:
+    """See that an archive is not of more members than ROIs are kept in: each is an object when it is opened."""
+    _fits(path.stat().st_size, _ALL, path, None)
+    count, tail = 0, b""
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            count += (tail + piece).count(_CENTRAL)
+            tail = piece[-3:]
+    if count > _MOST:
+        raise InputError("holds too many ROIs", file=path, expected=f"at most {_MOST:,}", found=f"{count:,}")
 
 
 def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
@@ -68,24 +95,22 @@ def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
             roi = _decoded(path.read_bytes(), path, None)
             name = str(roi.name or path.stem)
             return [NamedRoi(name, name, "the ROI", roi)], []
+        _bounded(path)
         with zipfile.ZipFile(path) as archive:
             return _members(archive, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
-    except _ZIP_ERRORS as error:
+    except _DAMAGE as error:
         raise _damaged(path, None, error) from error
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> tuple[list[NamedRoi], list[str]]:
-    infos = archive.infolist()
-    if len(infos) > _MOST:
-        raise InputError("holds too many ROIs", file=path, expected=f"at most {_MOST:,}", found=f"{len(infos):,}")
     found: dict[str, NamedRoi] = {}
     total = 0
     others = 0
-    for info in infos:
-        if not info.filename.lower().endswith(".roi"):
-            others += not info.filename.endswith("/")
+    for info in archive.infolist():
+        if not _is_roi(info.filename):
+            others += not info.is_dir()
             continue
         name = info.filename[:-4]
         where = f"member {info.filename!r}"[:100]
@@ -110,7 +135,7 @@ def _data(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, where: st
                 total += len(piece)
                 _fits(total, _LARGEST, path, where)
                 yield piece
-    except _ZIP_ERRORS as error:
+    except _DAMAGE as error:
         raise _damaged(path, where, error) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,11 @@ def read_json(path: Path) -> Any:
                 expected=f"at most {_LARGEST:,} bytes",
                 found=f"{size:,} bytes",
             )
-        return json.loads(path.read_bytes(), parse_constant=_no_number, object_pairs_hook=_once)
+        data = path.read_bytes()
+        found = json.loads(data, parse_constant=_no_number, object_pairs_hook=_once)
+        if re.search(rb"\\u[dD][89a-fA-F]", data):
+            json.dumps(found, ensure_ascii=False).encode()  # half a character, which no text may hold
+        return found
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors

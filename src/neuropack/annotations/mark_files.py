@@ -17,12 +17,8 @@ from neuropack.annotations.mapmanager import is_mapmanager, read_mapmanager
 from neuropack.annotations.mark_columns import kind_of
 from neuropack.annotations.mark_rows import NOBODY, UNSTATED, Ends, Marks, Rows, read_rows
 from neuropack.annotations.mark_tables import boxes_of, classes_of, points_of
-from neuropack.annotations.neuroglancer_marks import (
-    CSV_COLUMNS,
-    is_neuroglancer,
-    read_neuroglancer,
-    read_neuroglancer_csv,
-)
+from neuropack.annotations.neuroglancer_layers import is_viewer_state
+from neuropack.annotations.neuroglancer_marks import CSV_COLUMNS, marks_of_state, marks_of_tab
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.marks import Credit, MarkKind, marks_schema
@@ -50,7 +46,7 @@ def holds_marks(path: Path) -> bool:
             head = file.read(_HEAD)
     except OSError:
         return False
-    if holds_rois(head):
+    if holds_rois(path):
         return True
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith("{"):
@@ -93,7 +89,7 @@ def read_marks(
             head = file.read(_HEAD)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    if holds_rois(head):
+    if holds_rois(path):
         return _of_kind(path, kind, read_roi_marks(path, kind, stated, credit, ends=ends))
     text = head.decode("utf-8-sig", "replace").lstrip()
     if text.startswith(("{", "[")):
@@ -107,8 +103,8 @@ def _from_json(path: Path, kind: MarkKind | None, stated: Stated, credit: Credit
     content = read_json(path)
     if is_coco(content):
         return _of_kind(path, kind, read_coco(path, stated, credit, ends=ends, content=content))
-    if is_neuroglancer(content):
-        return _of_kind(path, kind, read_neuroglancer(path, kind, stated, credit, ends=ends, content=content))
+    if is_viewer_state(content):
+        return _of_kind(path, kind, marks_of_state(path, content, kind, stated, credit, ends=ends))
     raise InputError(
         "is no JSON of marks",
         file=path,
@@ -119,7 +115,7 @@ def _from_json(path: Path, kind: MarkKind | None, stated: Stated, credit: Credit
 
 def _from_rows(rows: Rows, kind: MarkKind | None, stated: Stated, credit: Credit, ends: Ends | None) -> Marks:
     if set(CSV_COLUMNS) <= set(rows.names):
-        return read_neuroglancer_csv(rows.path, kind, stated, credit, ends=ends, rows=rows)
+        return marks_of_tab(rows, kind, stated, credit, ends=ends)
     found = kind or kind_of(rows.names)
     if found == "boxes":
         return boxes_of(rows, stated, credit, ends)

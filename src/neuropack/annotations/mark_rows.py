@@ -130,7 +130,11 @@ def number(cell: object) -> int | float:
         value = cell
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("a number with a decimal point")  # noqa: TRY004 - one kind for all that is no number
-    if not math.isfinite(value):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        finite = False
+    if not finite:
         raise ValueError("a finite number")
     return value
 
@@ -157,7 +161,7 @@ def as_text(cell: object) -> str | None:
     """The text of a cell; whole numbers, also those that a program kept as floats, as their digits."""
     if cell is None or isinstance(cell, str):
         return cell
-    if isinstance(cell, float) and cell == math.floor(cell) and abs(cell) <= _EXACT:
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) <= _EXACT:
         return str(int(cell))
     return str(cell)
 

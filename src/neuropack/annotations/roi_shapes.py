@@ -20,6 +20,7 @@ Path2 = npt.NDArray[np.float64]
 POLYGON, RECT, OVAL, FREEHAND, TRACED, POINT = 0, 1, 2, 7, 8, 10
 _ELLIPSE, _ROTATED_RECT = 3, 5  # subtypes
 _TEXT, _IMAGE = 1, 4
+_MOST_CROSSINGS = 1 << 24  # of the edges of an outline with rows
 _ALONG = 256  # corners of an outline that is an ellipse
 WORDS = {3: "line", 4: "free line", 5: "polyline", 6: "empty ROI", 9: "angle", 10: "point"}
 
@@ -98,21 +99,26 @@ def pixels(roi: Any, height: int, width: int) -> npt.NDArray[np.int64]:
     first = np.vstack([a for a, _ in ends])
     second = np.vstack([b for _, b in ends])
     low, high = np.minimum(first[:, 1], second[:, 1]), np.maximum(first[:, 1], second[:, 1])
-    rows: list[npt.NDArray[np.int64]] = []
-    top, bottom = max(0, math.floor(low.min())), min(height, math.ceil(high.max()))
-    for y in range(top, bottom):
-        centre = y + 0.5
-        cut = (low <= centre) & (centre < high)  # half-open, so that a corner counts once
-        a, b = first[cut], second[cut]
-        at = np.sort(a[:, 0] + (centre - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0]))
-        starts, stops = (np.clip(np.ceil(side - 0.5), 0, width).astype(np.int64) for side in (at[::2], at[1::2]))
-        rows += [_row(y, start, stop) for start, stop in zip(starts, stops, strict=True) if start < stop]
-    return np.unique(np.vstack(rows), axis=0) if rows else np.empty((0, 2), np.int64)
+    top, bottom = (np.clip(np.ceil(end - 0.5), 0, height).astype(np.int64) for end in (low, high))
+    counts = bottom - top  # of the rows whose centres an edge crosses, half-open, so that a corner counts once
+    if counts.sum() > _MOST_CROSSINGS:
+        raise ValueError(f"its outline crosses {counts.sum():,} rows; at most {_MOST_CROSSINGS:,} are drawn")
+    edge = np.repeat(np.arange(len(counts)), counts)
+    y = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + top[edge]
+    a, b = first[edge], second[edge]
+    at = a[:, 0] + (y + 0.5 - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
+    order = np.lexsort((at, y))
+    sides = np.clip(np.ceil(at[order] - 0.5), 0, width).astype(np.int64)
+    return _runs(y[order][::2], sides[::2], sides[1::2])
 
 
-def _row(y: int, start: int, stop: int) -> npt.NDArray[np.int64]:
-    x = np.arange(start, stop, dtype=np.int64)
-    return np.column_stack([np.full_like(x, y), x])
+def _runs(
+    y: npt.NDArray[np.int64], start: npt.NDArray[np.int64], stop: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The pixels (n, 2), y, x, of runs along rows."""
+    counts = np.maximum(stop - start, 0)
+    x = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(start, counts)
+    return np.column_stack([np.repeat(y, counts), x]).astype(np.int64)
 
 
 def _points(roi: Any) -> Any:
@@ -137,17 +143,16 @@ def _oval(x: float, y: float, a: float, b: float) -> Path2:
 
 
 def _oval_pixels(x: float, y: float, w: float, h: float, height: int, width: int) -> npt.NDArray[np.int64]:
-    """The pixels whose centres lie inside of an upright ellipse."""
+    """The pixels whose centres lie inside of an upright ellipse, or on it, as ImageJ's ``OvalRoi`` has it."""
     if not all(map(math.isfinite, (x, y, w, h))) or w <= 0 or h <= 0:
         raise ValueError("the oval has no area")
-    rows: list[npt.NDArray[np.int64]] = []
-    for row in range(max(0, math.floor(y)), min(height, math.ceil(y + h))):
-        inside = 1 - ((row + 0.5 - y - h / 2) / (h / 2)) ** 2
-        if inside > 0:
-            half = w / 2 * math.sqrt(inside)
-            start, stop = (min(max(math.ceil(x + w / 2 + side - 0.5), 0), width) for side in (-half, half))
-            rows += [_row(row, start, stop)] if start < stop else []
-    return np.vstack(rows) if rows else np.empty((0, 2), np.int64)
+    rows = np.arange(max(0, math.floor(y)), max(0, min(height, math.ceil(y + h))), dtype=np.int64)
+    inside = 1 - ((rows + 0.5 - y - h / 2) / (h / 2)) ** 2
+    rows, inside = rows[inside >= 0], inside[inside >= 0]
+    middle, half = x + w / 2 - 0.5, w / 2 * np.sqrt(inside)
+    start = np.clip(np.ceil(middle - half), 0, width).astype(np.int64)
+    stop = np.clip(np.floor(middle + half) + 1, 0, width).astype(np.int64)
+    return _runs(rows, start, stop)
 
 
 def _ratio(roi: Any) -> float:
