@@ -159,7 +159,7 @@ class _Sums:
 
     def _add(self, values: Floats, ids: npt.NDArray[np.int64]) -> None:
         """Voxels (c, n) and their labels (n,). With a row of ones on top, products are numbers and sums too."""
-        good: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=0, keepdims=True)
+        good = np.asarray(np.isfinite(values).all(axis=0, keepdims=True))
         found, inverse = np.unique(ids, return_inverse=True)
         rows = np.array([self.row_of.setdefault(one, len(self.row_of)) for one in found.tolist()], np.int64)
         if len(self.row_of) > len(self.moments):
