@@ -246,3 +246,24 @@ def test_traces_beside_the_stack_are_told(tmp_path: Path) -> None:
     (study / "annotations" / "n1.swc").write_text(voxels, encoding="utf-8")
     notes = build(study, tmp_path / "release").notes[FIRST]
     assert any("n1.swc" in note and "voxel" in note for note in notes)
+
+
+def test_areas_of_imagej_keep_their_overlaps(tmp_path: Path) -> None:
+    """The label image can show one of them at a voxel; the masks in the NWB file hold both."""
+    import roifile
+
+    study = write_study(tmp_path / "study", STUDY.replace("labels: annotations/labels.tif", "labels: a/rois.zip"))
+    edit(study, "value: 7, name: the seventh", "value: 1, name: the first")
+    (study / "a").mkdir()
+    for number, left in enumerate((4, 8)):
+        corners = np.array([[left, 2], [left + 8, 2], [left + 8, 6], [left, 6]])
+        roi = roifile.ImagejRoi.frompoints(corners, name=f"r{number}", z=2, position=2)
+        roi.tofile(study / "a" / "rois.zip")
+    build(study, tmp_path / "release")
+    with neuropack.open_release(tmp_path / "release") as release:
+        one = release.stacks[FIRST]
+        assert np.bincount(np.asarray(one.labels)[0, 1].ravel())[1:].tolist() == [32, 16]
+        masks = read_nwb_annotations(one.nwb).masks
+    assert [len(masks.of_object(label)) for label in (1, 2)] == [32, 32]
+    assert [row["n_voxels"] for row in read_tsv(tmp_path / "release" / f"{MARKS}_objects.tsv")] == ["32", "32"]
+    assert check(tmp_path / "release").clean

@@ -147,7 +147,10 @@ def test_points_too_near_to_be_seen_are_left_out() -> None:
     assert found.begins.tolist() == [True] + [False] * (len(found.points) - 1)
     seen_end_on = lines(skeleton.xyz, in_chains(skeleton), (VIEWS["side"].across, VIEWS["side"].down), 50.0)
     assert len(seen_end_on.points) == 0
-    assert len(lines(skeleton.xyz[:1], np.empty((0, 2), int), (VIEWS["top"].across, VIEWS["top"].down), 50.0).points) == 0
+    assert (
+        len(lines(skeleton.xyz[:1], np.empty((0, 2), int), (VIEWS["top"].across, VIEWS["top"].down), 50.0).points)
+        == 0
+    )
 
 
 def test_branches_stay_lines_of_their_own_in_any_order_of_the_file() -> None:

@@ -34,7 +34,8 @@ def test_the_study_has_no_mistake_and_says_that_all_is_simulated(demo: DemoInput
     study = load_study(demo.study)
     assert [s.file for s in study.stacks] == list(demo.raw)
     assert [s.labels for s in study.stacks] == list(demo.labels)
-    assert [s.skeletons for s in study.stacks] == list(demo.skeletons)
+    for kind, files in (("skeletons", demo.skeletons), ("classes", [(path,) for path in demo.classes])):
+        assert [s.annotations[kind][0].files for s in study.stacks] == list(files)  # type: ignore[index]
     assert "SIMULATED" in study.dataset["abstract"] and study.dataset["title"].startswith("Simulated")
     for stack in study.stacks:
         assert "no animal" in stack.subject["description"]
@@ -67,7 +68,7 @@ def test_the_two_mice_differ(demo: DemoInputs) -> None:
 
 def test_a_second_call_only_writes_what_is_missing(demo: DemoInputs) -> None:
     everything = [demo.study, *demo.raw, *demo.labels, *(p for mouse in demo.skeletons for p in mouse)]
-    everything += [*demo.landmarks, *demo.atlas]
+    everything += [*demo.classes, *demo.landmarks, *demo.atlas]
     victim = demo.labels[1]
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in everything}
     victim.unlink()

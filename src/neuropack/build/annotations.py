@@ -15,7 +15,7 @@ from neuropack.build.bids import tsv_text
 from neuropack.build.ledger import Ledger
 from neuropack.build.marking import Derived, boxes_table, objects_bytes, objects_of, table_bytes
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, label_neurons, opened_by_all, opened_labels
+from neuropack.build.plan import Planned, label_neurons, listed_labels, opened_by_all, opened_labels
 from neuropack.errors import InputError
 from neuropack.evaluate.compared import COLUMNS, as_row, compare_labels
 from neuropack.labels import LabelVolume
@@ -71,12 +71,14 @@ class Annotations:
 
     def _objects_of_labels(self) -> LabelBoxes:
         """Box and size of every object, worked out once for each label image."""
-        from neuropack.process.label_boxes import boxes_of_labels
+        from neuropack.process.label_boxes import LabelBoxes, boxes_of_labels
 
         one, name = self._one, self._one.stack.marks("objects")
         kept = self._known(name, self._digests(one.stack.label_image))
         if kept is not None:
             found = objects_of(kept, name)
+        elif (listed := listed_labels(one)) is not None:
+            found = LabelBoxes(listed.ids, listed.boxes(), np.diff(listed.offsets))
         else:
             with opened_labels(one) as labels:
                 found = boxes_of_labels(labels, self._tell)
@@ -140,6 +142,9 @@ class Annotations:
         """The voxels of every label."""
         from neuropack.process.sparse import sparse_labels
 
+        listed = listed_labels(self._one)
+        if listed is not None:
+            return listed
         with opened_labels(self._one) as labels:
             return sparse_labels(labels, progress=self._tell)
 

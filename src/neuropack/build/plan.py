@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from neuropack import schema
+from neuropack.annotations.imagej import read_roi_labels
+from neuropack.annotations.imagej_files import holds_rois
 from neuropack.build import registration
 from neuropack.build.annotated import Annotated, Reading, unknown_neurons
 from neuropack.build.placing import Placement, outside, place_stack
 from neuropack.build.registration import UsedAtlas
 from neuropack.errors import NeuropackError, UsageError
+from neuropack.labels import LabelVolume
 from neuropack.readers import choose_scene, open_volumes
+from neuropack.readers.voxel_lists import VOXEL_LISTS, as_volume, read_voxel_lists
 from neuropack.skeleton import Skeleton
 from neuropack.study import Stack, Study, StudyError
 from neuropack.study.annotations import Source
@@ -137,6 +141,16 @@ def opened_labels(one: Planned) -> Volume:
     if labels is None or problems:
         raise StudyError(one.stack.labels or one.stack.file, problems)
     return labels
+
+
+def listed_labels(one: Planned) -> LabelVolume | None:
+    """The labels of a stack as lists of voxels, which may overlap, where their file has them so; else None."""
+    file = one.stack.labels
+    if file is None:
+        return None
+    if holds_rois(file):
+        return read_roi_labels(file, one.volume.size_zyx, one.volume.voxel_size_um).labels
+    return read_voxel_lists(file) if one.labels is not None and one.labels.format == VOXEL_LISTS else None
 
 
 @contextmanager
@@ -399,6 +413,9 @@ def open_labels(source: Source | None, volume: Volume, complete: bool, problems:
 
 
 def _opened_labels(file: Path, volume: Volume, complete: bool) -> Volume:
+    if holds_rois(file):
+        areas = read_roi_labels(file, volume.size_zyx, volume.voxel_size_um).labels
+        return as_volume(areas, file, format="ImageJ ROI", made_by={"rois": len(areas)})
     labels = choose_scene(open_volumes(file, complete=complete), None)
     if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
         labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else

@@ -90,6 +90,8 @@ class Stacks:
         if stack.labels is None:
             return (), {}
         with opened_labels(one) as labels:
+            if labels.made_by:  # other processes could not draw it
+                options = {k: v for k, v in options.items() if k not in ("processes", "cluster")}
             run = partial(convert, labels, labels=True, **options)
             result, digest = self._convert(stack.labels, [stack.label_image], run)
         one.notes += _holes(stack.labels.name, labels.axes, result.missing)

@@ -21,6 +21,7 @@ from neuropack.volume import Volume
 MARK = "neuropack_voxel_lists"
 """The array by which a NPZ file of lists is known; it holds the version of the format."""
 ARRAYS = (MARK, "shape", "voxel_size_um", "ids", "offsets", "voxels")
+VOXEL_LISTS = "voxel lists"
 _PLANE_BYTES = 8 << 20  # of a native block
 
 
@@ -101,7 +102,7 @@ def _checked(arrays: dict[str, Array]) -> LabelVolume:
     return LabelVolume((depth, height, width), (z, y, x), ids, offsets, voxels)
 
 
-def as_volume(labels: LabelVolume, path: Path, *, format: str = "voxel lists", **fields: Any) -> Volume:
+def as_volume(labels: LabelVolume, path: Path, *, format: str = VOXEL_LISTS, **fields: Any) -> Volume:
     """A label volume as an image that is drawn box by box: of a voxel of several objects, the lowest id.
 
     Args:
