@@ -257,12 +257,12 @@ def test_areas_of_imagej_keep_their_overlaps(tmp_path: Path) -> None:
     (study / "a").mkdir()
     for number, left in enumerate((4, 8)):
         corners = np.array([[left, 2], [left + 8, 2], [left + 8, 6], [left, 6]])
-        roi = roifile.ImagejRoi.frompoints(corners, name=f"r{number}", z=2, position=2)
+        roi = roifile.ImagejRoi.frompoints(corners, name=f"r{number}", z=2, position=2)  # counted from 0 here
         roi.tofile(study / "a" / "rois.zip")
     build(study, tmp_path / "release")
     with neuropack.open_release(tmp_path / "release") as release:
         one = release.stacks[FIRST]
-        assert np.bincount(np.asarray(one.labels)[0, 1].ravel())[1:].tolist() == [32, 16]
+        assert np.bincount(np.asarray(one.labels)[0, 2].ravel())[1:].tolist() == [32, 16]
         masks = read_nwb_annotations(one.nwb).masks
     assert [len(masks.of_object(label)) for label in (1, 2)] == [32, 32]
     assert [row["n_voxels"] for row in read_tsv(tmp_path / "release" / f"{MARKS}_objects.tsv")] == ["32", "32"]
