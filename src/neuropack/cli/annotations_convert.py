@@ -88,7 +88,7 @@ def convert(
 ) -> int:
     """Convert skeletons (SWC, NPY, NPZ, MouseLight, neuroglancer), or boxes, points and classes.
 
-    What a file leaves open of its coordinates has to be stated: nothing is guessed, nor repaired unasked.
+    What a file leaves open of its coordinates has to be stated: nothing is guessed, nothing is repaired unasked.
     """
     size = common.voxel_size(voxel_size)
     if source.exists() and source.resolve() == out.resolve():
