@@ -191,7 +191,9 @@ def _decoded(path: Path, attributes: list[_Attribute], matrix: npt.NDArray[np.fl
             found=f"{len(data)} bytes",
             fix="copy it again, and its info with it",
         )
-    xyz = np.frombuffer(data, "<f4", 3 * vertices, 8).reshape(-1, 3).astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told with its vertex, below
+        xyz = np.frombuffer(data, "<f4", 3 * vertices, 8).reshape(-1, 3).astype(np.float64)
+        xyz = xyz @ matrix[:, :3].T + matrix[:, 3]
     pairs = np.frombuffer(data, "<u4", 2 * edges, 8 + 12 * vertices).reshape(-1, 2).astype(np.int64)
     offset, columns = 8 + 12 * vertices + 8 * edges, dict[str, npt.NDArray[Any]]()
     for one in attributes:
@@ -209,11 +211,12 @@ def _decoded(path: Path, attributes: list[_Attribute], matrix: npt.NDArray[np.fl
     made: dict[str, npt.NDArray[Any]] = {
         "id": np.arange(1, vertices + 1),
         "parent": np.where(parent < 0, -1, parent + 1),
-        "xyz": xyz @ matrix[:, :3].T + matrix[:, 3],
+        "xyz": xyz,
     }
     if "radius" in columns:
         scale = abs(float(np.linalg.det(matrix[:, :3]))) ** (1 / 3)
-        made["radius"] = columns["radius"].astype(np.float64) * scale
+        with np.errstate(invalid="ignore", over="ignore"):
+            made["radius"] = columns["radius"].astype(np.float64) * scale
     if types is not None:
         made["type"] = types.astype(np.int64)
     return skeleton_of(made, said, Place(path, lambda row: f"vertex {row}"))
