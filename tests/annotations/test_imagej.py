@@ -309,6 +309,15 @@ def test_a_bomb_is_not_inflated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         read_marks(archive(tmp_path, *(rect(1, 1, 2, 2) for _ in range(5))), None, SIZE, ME)
 
 
+def test_a_member_without_a_name(tmp_path: Path) -> None:
+    data = bytearray(archive(tmp_path, rect(1, 1, 2, 2)).read_bytes())
+    central, name = data.rindex(b"PK\x01\x02"), len("0-r.roi")
+    data[central + 28 : central + 34] = struct.pack("<HHH", 0, 0, name)  # found by fuzzing: its name is a comment
+    (tmp_path / "a.zip").write_bytes(data)
+    with pytest.raises(InputError):
+        read_marks(tmp_path / "a.zip", None, SIZE, ME)
+
+
 def test_names_that_come_twice_and_members_that_are_none(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
         made.writestr("../../a.roi", rect(1, 1, 2, 2).tobytes())

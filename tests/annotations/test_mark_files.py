@@ -44,7 +44,7 @@ def tables(draw: st.DrawFn, kind: MarkKind) -> pa.Table:
     columns: dict[str, list[Any]] = {name: column(values) for name, values in credit.items()}
     if kind == "boxes":
         for axis in "zyx":
-            columns[f"{axis}0"] = column(st.integers(0, 2**62))
+            columns[f"{axis}0"] = column(st.integers(0, 2**62 - 1))
             columns[f"{axis}1"] = [low + draw(st.integers(1, 2**62)) for low in columns[f"{axis}0"]]
         columns |= {"box_id": column(plain, unique=True), "label": column(st.none() | st.integers(1, 2**63 - 1))}
         columns |= {"class": column(st.none() | plain), "neuron_id": column(st.none() | plain)}

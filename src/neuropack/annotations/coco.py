@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.annotations.box_voxels import Number, voxel_boxes
 from neuropack.annotations.json_files import Places, Record, read_json
+from neuropack.annotations.mark_fields import confidence, label, unique
 from neuropack.annotations.mark_rows import NOBODY, UNSTATED, Ends, Marks, whole
-from neuropack.annotations.mark_tables import confidence, label, unique
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.marks import PROVENANCES, Credit, marks_table

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from neuropack.annotations.box_voxels import Number, voxel_boxes
 from neuropack.annotations.imagej_files import NamedRoi, read_rois
 from neuropack.annotations.json_files import Places
+from neuropack.annotations.mark_fields import unique
 from neuropack.annotations.mark_rows import NOBODY, UNSTATED, Ends, Marks
-from neuropack.annotations.mark_tables import points_um, unique
+from neuropack.annotations.mark_tables import points_um
 from neuropack.annotations.roi_shapes import POINT, extent, is_area, pixels, points, word
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError

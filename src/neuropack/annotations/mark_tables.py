@@ -6,10 +6,9 @@ what a table of marks has no column for is named in the notes.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from neuropack.annotations.box_voxels import Number, require_stack, voxel_boxes
 from neuropack.annotations.mark_columns import OBJECTS, ROLES, Coordinates, box_columns, point_columns
+from neuropack.annotations.mark_fields import Fields, known_word, label
 from neuropack.annotations.mark_rows import (
     NOBODY,
     UNSTATED,
@@ -28,14 +28,10 @@ from neuropack.annotations.mark_rows import (
     normal,
     number,
     read_rows,
-    whole,
 )
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
-from neuropack.marks import OBJECT_KINDS, PROVENANCES, Credit, MarkKind, marks_table
-
-_WHOLE_TEXT = re.compile(r"[+-]?\d+(\.0*)?")
-_FEW = 8
+from neuropack.marks import OBJECT_KINDS, Credit, marks_table
 
 
 def read_boxes(
@@ -76,7 +72,7 @@ def read_classes(path: Path, credit: Credit = NOBODY) -> Marks:
 
 def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> Marks:
     """Boxes from the rows of a table, see `read_boxes`."""
-    made = _Columns(rows, "boxes")
+    made = Fields(rows, "boxes")
     where = _the_one(
         rows, box_columns(rows.names), stated, "boxes", "z0, y0, x0, z1, y1, x1 or xmin, ymin, zmin, ..."
     )
@@ -94,7 +90,7 @@ def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> M
     if where.style == "napari shapes":
         left = [name for i, name in enumerate(rows.names) if i not in where.columns]
         rows, corners = _of_shapes(rows, where)
-        made = _Columns(rows, "boxes", told=[f"the smallest box around each shape; left out: {', '.join(left)}"])
+        made = Fields(rows, "boxes", told=[f"the smallest box around each shape; left out: {', '.join(left)}"])
     elif where.style == "vectors":
         corners = [axis for column in where.columns for axis in _vectors(rows, column, where.order)]
     else:
@@ -107,7 +103,7 @@ def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> M
 
 def points_of(rows: Rows, stated: Stated, credit: Credit) -> Marks:
     """Points from the rows of a table, see `read_points`."""
-    made = _Columns(rows, "points")
+    made = Fields(rows, "points")
     where = _the_one(rows, point_columns(rows.names), stated, "points", "x, y and z, or x_um, y_um, z_um")
     said = _said(where, stated, rows)
     zyx = [rows.numbers(column) for column in where.columns]
@@ -119,11 +115,11 @@ def points_of(rows: Rows, stated: Stated, credit: Credit) -> Marks:
 
 def classes_of(rows: Rows, credit: Credit) -> Marks:
     """Class labels from the rows of a table, see `read_classes`."""
-    made = _Columns(rows, "classes")
+    made = Fields(rows, "classes")
     words = [normal(name) for name in rows.names]
     if "object_id" in words and "object_kind" in words:
         ids, at = made.take("object_id"), made.at("object_kind")
-        kinds = [_word(rows, row, at, kind, OBJECT_KINDS) for row, kind in enumerate(made.take("object_kind"))]
+        kinds = [known_word(rows, row, at, kind, OBJECT_KINDS) for row, kind in enumerate(made.take("object_kind"))]
     else:
         kind = next((k for k, names in OBJECTS.items() if set(names) & set(words)), None)
         if kind is None:
@@ -179,150 +175,6 @@ def points_um(
     return {f"{axis}_um": found[:, i] for i, axis in enumerate("xyz")}
 
 
-@dataclass
-class _Columns:
-    """The columns of a table that are not coordinates, by what they are; and those that nothing was made of."""
-
-    rows: Rows
-    kind: MarkKind
-    used: set[int] = field(default_factory=set)
-    told: list[str] = field(default_factory=list)
-
-    def at(self, *names: str) -> int | None:
-        """The first column of one of these names that is not taken yet."""
-        words = [normal(name) for name in self.rows.names]
-        return next((words.index(name) for name in names if name in words), None)
-
-    def take(self, *names: str) -> list[str | None]:
-        """The text of the first column of one of these names; nothing where there is none."""
-        column = self.at(*names)
-        if column is None:
-            return [None] * len(self.rows)
-        self.used.add(column)
-        return self.rows.texts(column)
-
-    def ids(self) -> list[str]:
-        """A name of its own for every mark; numbers from 1 where the table has none.
-
-        Raises:
-            InputError: one has none, or one comes twice.
-        """
-        names = ROLES["id"] if self.kind == "boxes" else tuple(n for n in ROLES["id"] if n != "box_id")
-        column = self.at(*names)
-        if column is None:
-            self.told.append(f"no column names the {self.kind}: they are numbered from 1")
-            return [str(i + 1) for i in range(len(self.rows))]
-        self.used.add(column)
-        return unique(self.rows.texts(column), self.rows, self.rows.names[column])
-
-    def common(self) -> dict[str, list[Any]]:
-        """Class and credit, and the neuron of a mark."""
-        found: dict[str, list[Any]] = {"class": self.take(*ROLES["class"])}
-        if self.kind != "classes":
-            found["neuron_id"] = self.take(*ROLES["neuron_id"])
-        for name in ("annotator", "guideline_version"):
-            found[name] = self.take(*ROLES[name])
-        at = self.at(*ROLES["provenance"])
-        found["provenance"] = [
-            None if word is None else _word(self.rows, row, at, word, PROVENANCES)
-            for row, word in enumerate(self.take(*ROLES["provenance"]))
-        ]
-        found["confidence"] = self._confidence()
-        if self.at(*ROLES["class"]) is None and self._texts_in_label():
-            self.told.append("the column label holds words: they are classes")
-            found["class"] = self.take("label")
-        return found
-
-    def _confidence(self) -> list[float | None]:
-        column = self.at(*ROLES["confidence"])
-        if column is None:
-            return [None] * len(self.rows)
-        self.used.add(column)
-        found: list[float | None] = []
-        for row, cell in enumerate(self.rows.columns[column]):
-            try:
-                found.append(None if cell is None else confidence(cell))
-            except ValueError:
-                raise self.rows.wrong("a confidence is out of range", row, column, "a number from 0 to 1") from None
-        return found
-
-    def _texts_in_label(self) -> bool:
-        """Whether a column ``label`` holds words: then they are classes."""
-        column = self.at("label")
-        cells = [] if column is None or column in self.used else self.rows.columns[column]
-        return any(isinstance(cell, str) and not _WHOLE_TEXT.fullmatch(cell) for cell in cells)
-
-    def labels(self) -> list[int | None]:
-        """The values that boxes have in a label image, exact.
-
-        Raises:
-            InputError: one is no such value.
-        """
-        column = self.at(*ROLES["label"])
-        if column is None or column in self.used:
-            return [None] * len(self.rows)
-        self.used.add(column)
-        found: list[int | None] = []
-        for row, cell in enumerate(self.rows.columns[column]):
-            try:
-                found.append(None if cell is None else label(cell))
-            except ValueError as error:
-                raise self.rows.wrong("is no value of a label image", row, column, str(error)) from None
-        return found
-
-    def notes(self) -> tuple[str, ...]:
-        """What was numbered, and which columns were left out."""
-        out = [name for i, name in enumerate(self.rows.names) if i not in self.used]
-        if out:
-            more = f" and {len(out) - _FEW} more" if len(out) > _FEW else ""
-            self.told.append(f"left out: the column(s) {', '.join(out[:_FEW])}{more}")
-        return tuple(self.told)
-
-
-def confidence(cell: object) -> float:
-    """A confidence from 0 to 1.
-
-    Raises:
-        ValueError: it is none.
-    """
-    value = float(number(cell))
-    if not 0 <= value <= 1:
-        raise ValueError("a number from 0 to 1")
-    return value
-
-
-def label(cell: object) -> int:
-    """A value of a label image, 1 to 2^63 - 1.
-
-    Raises:
-        ValueError: it is none; says what was expected.
-    """
-    value = whole(cell)
-    if value < 1:
-        raise ValueError("a whole number above 0, which is the background")
-    return value
-
-
-def unique(names: Iterable[str | None], rows: HasPlaces, column: str) -> list[str]:
-    """Names, each of which is there and comes once.
-
-    Raises:
-        InputError: one does not.
-    """
-    seen: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if name is None or name in seen:
-            raise InputError(
-                "a name comes twice" if name is not None else "a row needs a name of its own",
-                file=rows.path,
-                where=f"{rows.place(row)}, column {column}",
-                expected="a name of its own for every row",
-                found="nothing" if name is None else f"{name}, as in {rows.place(seen[name])}",
-            )
-        seen[name] = row
-    return list(seen)
-
-
 def _value(rows: Rows, row: int, text: str) -> str:
     try:
         return str(label(text))
@@ -334,15 +186,6 @@ def _value(rows: Rows, row: int, text: str) -> str:
             expected=str(error),
             found=text[:80],
         ) from None
-
-
-def _word(rows: Rows, row: int, column: int | None, word: str | None, known: Sequence[str]) -> str:
-    if word in known:
-        return str(word)
-    near = difflib.get_close_matches(str(word).lower(), known, 1)
-    raise rows.wrong(
-        "is no known word", row, column or 0, ", ".join(known), f"did you mean {near[0]}?" if near else None
-    )
 
 
 def _the_one(rows: Rows, found: Sequence[Coordinates], stated: Stated, kind: str, needed: str) -> Coordinates:

@@ -15,9 +15,10 @@ from typing import Any
 
 from neuropack.annotations.box_voxels import Number, voxel_boxes
 from neuropack.annotations.json_files import Places, Record, read_json
+from neuropack.annotations.mark_fields import confidence, unique
+from neuropack.annotations.mark_fields import label as label_of
 from neuropack.annotations.mark_rows import NOBODY, UNSTATED, Ends, Marks, Rows, as_text, normal, number, read_rows
-from neuropack.annotations.mark_tables import confidence, points_um, unique
-from neuropack.annotations.mark_tables import label as label_of
+from neuropack.annotations.mark_tables import points_um
 from neuropack.annotations.neuroglancer_layers import ViewerMark, around, is_viewer_state, marks_of_layers
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, NeuropackError, UsageError
