@@ -348,7 +348,17 @@ def test_shapes_that_are_none(kind: Any, numbers: Any, tmp_path: Path) -> None:
         read_marks(single(tmp_path, roi), None, SIZE, ME)
 
 
-@pytest.mark.parametrize("path", [[1, 2, 2], [0, 1], [9, 1, 1], [0, 1, 1, 3, 2, 2]])
+def test_a_signalling_nan_is_no_number(tmp_path: Path) -> None:
+    data = shape(np.array([[1.0, 1], [2, 2], [3, 1]])).tobytes()
+    assert data.count(struct.pack(">f", 3)) == 1
+    (tmp_path / "a.roi").write_bytes(data.replace(struct.pack(">f", 3), b"\x7f\x80\x00\x01"))
+    with pytest.raises(InputError, match="no finite number"):
+        read_marks(tmp_path / "a.roi", None, SIZE, ME)
+
+
+@pytest.mark.parametrize(
+    "path", [[1, 2, 2], [0, 1], [9, 1, 1], [0, 1, 1, 3, 2, 2], [0, 1, 1, 2, np.inf, 2, 3, 3, 4]]
+)
 def test_paths_that_are_none(path: list[float], tmp_path: Path) -> None:
     numbers = np.array(path, "f4")
     roi = rect(2, 2, 10, 10, shape_roi_size=len(numbers), multi_coordinates=numbers)

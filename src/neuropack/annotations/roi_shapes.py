@@ -39,7 +39,7 @@ def word(roi: Any) -> str:
 
 def points(roi: Any) -> Path2:
     """The points (n, 2), x, y, in pixels that count their centres."""
-    return np.asarray(_points(roi), np.float64).reshape(-1, 2)
+    return _doubles(_points(roi)).reshape(-1, 2)
 
 
 def outlines(roi: Any) -> list[Path2]:
@@ -50,9 +50,10 @@ def outlines(roi: Any) -> list[Path2]:
     """
     kind, subtype = int(roi.roitype), int(roi.subtype)
     if kind == RECT and roi.multi_coordinates is not None:
-        found = [np.asarray(path, np.float64).reshape(-1, 2) for path in _composite(roi.multi_coordinates)]
+        found = _composite(roi.multi_coordinates)
     elif kind == FREEHAND and subtype in (_ELLIPSE, _ROTATED_RECT):
         ends = np.array([[roi.x1, roi.y1], [roi.x2, roi.y2]], np.float64)
+        _check_finite(ends, _ratio(roi))
         found = [_ellipse_between(ends, _ratio(roi)) if subtype == _ELLIPSE else _strip(ends, _ratio(roi))]
     elif kind == RECT:
         x, y, w, h = _bounds(roi)
@@ -61,12 +62,11 @@ def outlines(roi: Any) -> list[Path2]:
         x, y, w, h = _bounds(roi)
         found = [_oval(x + w / 2, y + h / 2, w / 2, h / 2)]
     else:
-        found = [np.asarray(_points(roi), np.float64).reshape(-1, 2)]
+        found = [_doubles(_points(roi)).reshape(-1, 2)]
     found = [path for path in found if len(path) > 2]
     if not found:
         raise ValueError("the area has no outline")
-    if not all(np.isfinite(path).all() for path in found):
-        raise ValueError("a coordinate is no finite number")
+    _check_finite(*found)
     return found
 
 
@@ -130,6 +130,17 @@ def _points(roi: Any) -> Any:
     return np.add(roi.integer_coordinates, (roi.left, roi.top))
 
 
+def _doubles(numbers: Any) -> npt.NDArray[np.float64]:
+    """Numbers as they are; among them may be a NaN of the kind that processors signal, which is no news here."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(numbers, np.float64)
+
+
+def _check_finite(*numbers: Any) -> None:
+    if not all(np.isfinite(one).all() for one in numbers):
+        raise ValueError("a coordinate is no finite number")
+
+
 def _bounds(roi: Any) -> tuple[float, float, float, float]:
     """x, y, width and height."""
     if roi.subpixelrect and (roi.widthd or roi.heightd):
@@ -191,7 +202,8 @@ def _composite(numbers: Sequence[float]) -> list[Path2]:
     """
     counts = {0: 1, 1: 1, 2: 2, 3: 3, 4: 0}
     found: list[list[npt.NDArray[np.float64]]] = []
-    values, at = np.asarray(numbers, np.float64), 0
+    values, at = _doubles(numbers), 0
+    _check_finite(values)
     while at < len(values):
         kind = values[at]
         if kind not in counts:
