@@ -1,1 +1,1 @@
-"""Scores against ground truth. Empty so far: its issue is open."""
+"""Scores: agreement of annotators. Those against ground truth are an open issue."""
