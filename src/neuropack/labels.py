@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -111,6 +112,13 @@ class LabelVolume:
             return np.empty((0, 3), np.uint32)
         return self.voxels[self.offsets[row] : self.offsets[row + 1]]
 
+    def planes(self, row: int, start: int, stop: int) -> slice:
+        """Where in `voxels` those of an object, by its row in `ids`, lie in the planes start to stop - 1."""
+        first, end = int(self.offsets[row]), int(self.offsets[row + 1])
+        z = self.voxels[:, 0]  # ascends within an object; bisect, since numpy would copy a column of a mapped file
+        low = bisect_left(z, start, first, end)
+        return slice(low, bisect_left(z, stop, low, end))
+
     def boxes(self) -> npt.NDArray[np.int64]:
         """Half-open boxes (k, 6) in voxels: z0, y0, x0, z1, y1, x1, in the order of `ids`; 0 where it is empty."""
         return self._boxes.copy()
@@ -130,9 +138,7 @@ class LabelVolume:
         low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
         touched = ((self._boxes[:, :3] < high) & (self._boxes[:, 3:] > low)).all(axis=1)
         for row in np.flatnonzero(touched)[::-1]:
-            voxels = self.voxels[self.offsets[row] : self.offsets[row + 1]]
-            rows = slice(*np.searchsorted(voxels[:, 0], [low[0], high[0]]))  # in C order: z ascends
-            part = voxels[rows].astype(np.int64)
+            part = self.voxels[self.planes(int(row), int(low[0]), int(high[0]))].astype(np.int64)
             part = part[((part >= low) & (part < high)).all(axis=1)] - low
             out[tuple(part.T)] = self.ids[row]
         return out

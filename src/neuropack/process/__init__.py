@@ -1,1 +1,4 @@
-"""Work on images: a channel at the voxel size of an atlas. Preprocessing and segmentation are open issues."""
+"""Work on images and labels: a channel at the voxel size of an atlas, and annotations derived from each other.
+
+Preprocessing and segmentation are open issues.
+"""

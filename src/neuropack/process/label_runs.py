@@ -87,15 +87,19 @@ def pieces(volume: Volume, limit: int = PIECE) -> Iterator[tuple[Box, Array]]:
         yield from volume.stream(full_box(volume.shape), limit)
         return
     for block in volume.native_blocks():  # nothing needs decoding: a large block is read by parts
-        shape = box_shape(block)
-        row = math.prod(shape[-1:]) * volume.dtype.itemsize
-        high = min(shape[-2], max(1, limit // row))
-        deep = max(1, limit // (row * high))
-        front, (z, y, x) = block[:-3], block[-3:]
-        for z0 in range(z.start, z.stop, deep):
-            for y0 in range(y.start, y.stop, high):
-                part = (*front, slice(z0, min(z0 + deep, z.stop)), slice(y0, min(y0 + high, y.stop)), x)
-                yield part, volume.read(part)
+        for part in parts(block, limit // volume.dtype.itemsize):
+            yield part, volume.read(part)
+
+
+def parts(box: Box, limit: int) -> Iterator[Box]:
+    """Boxes of whole rows that tile a box, of about `limit` voxels."""
+    row = math.prod(box_shape(box[:-3])) * (box[-1].stop - box[-1].start)
+    *front, z, y, x = box
+    high = min(y.stop - y.start, max(1, limit // row))
+    deep = max(1, limit // (row * high))
+    for z0 in range(z.start, z.stop, deep):
+        for y0 in range(y.start, y.stop, high):
+            yield (*front, slice(z0, min(z0 + deep, z.stop)), slice(y0, min(y0 + high, y.stop)), x)
 
 
 def _runs(block: Array, box: Box, volume: Volume) -> Runs:
