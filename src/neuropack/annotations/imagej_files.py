@@ -22,18 +22,12 @@ _ZIP = b"PK\x03\x04"
 _MOST = 100_000  # ROIs of an archive
 _LARGEST = 64 << 20  # bytes of one
 _ALL = 256 << 20  # bytes of all
-<<<<<<< HEAD
-_DAMAGE = (  # that the standard library meets damaged archives with
-=======
 _CENTRAL = b"PK\x01\x02"  # begins the entry of each member
 _HEADER, _SECOND = 64, 52
 _ZIP_ERRORS = (  # that the standard library meets damaged archives with
->>>>>>> in3
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError),
     *(RuntimeError, ValueError, IndexError, KeyError, OverflowError),
 )
-_CENTRAL = b"PK\x01\x02"  # begins the entry of each member
-_HEADER, _SECOND = 64, 52
 
 
 @dataclass(frozen=True)
@@ -106,11 +100,7 @@ def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
             return _members(archive, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
-<<<<<<< HEAD
-    except _DAMAGE as error:
-=======
     except _ZIP_ERRORS as error:
->>>>>>> in3
         raise _damaged(path, None, error) from error
 
 
@@ -120,11 +110,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> tuple[list[NamedRoi], list
     others = 0
     for info in archive.infolist():
         if not _is_roi(info.filename):
-<<<<<<< HEAD
-            others += not info.is_dir()
-=======
             others += not info.filename.endswith("/")
->>>>>>> in3
             continue
         name = info.filename[:-4]
         where = f"member {info.filename!r}"[:100]
@@ -149,11 +135,7 @@ def _data(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, where: st
                 total += len(piece)
                 _fits(total, _LARGEST, path, where)
                 yield piece
-<<<<<<< HEAD
-    except _DAMAGE as error:
-=======
     except _ZIP_ERRORS as error:
->>>>>>> in3
         raise _damaged(path, where, error) from error
 
 
