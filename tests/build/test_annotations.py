@@ -152,6 +152,16 @@ def test_what_is_derived_says_from_what(annotated: tuple[Path, Path]) -> None:
     assert len(neuron["color_vector"]) == 2 and max(neuron["color_vector"]) <= 1
 
 
+def test_viewers_get_the_names_of_labels(annotated: tuple[Path, Path]) -> None:
+    node = json.loads((annotated[1] / f"{MARKS}_CONF.ome.zarr/zarr.json").read_text(encoding="utf-8"))
+    found = node["attributes"]["ome"]["image-label"]
+    assert found["properties"] == [
+        {"label-value": 7, "name": "the seventh", "neuron": f"{NAME}_desc-n1"},
+        {"label-value": 9, "name": "neuron 9"},
+    ]
+    assert [one["label-value"] for one in found["colors"]] == [7, 9]
+
+
 def test_annotators_are_compared(annotated: tuple[Path, Path]) -> None:
     full = document(annotated[1])
     records = {r["id"]: r for r in full["annotations"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
 from neuropack.build.place import Place
-from neuropack.build.plan import label_neurons
+from neuropack.build.plan import Planned, label_neurons
 from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
 from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
@@ -25,6 +26,31 @@ def label_values(place: Place, image: str, named: Iterable[int], notes: list[str
         notes.append(f"the label image has {len(values)} values: only those that the study names are listed")
         values = values[np.isin(values, list(named))]
     return tuple(int(v) for v in values)
+
+
+def named_labels(place: Place, one: Planned, values: Iterable[int]) -> tuple[str, bytes]:
+    """The root metadata of a label image with the name and the neuron of each value, as viewers show them.
+
+    They are put there after the conversion: a name that changes is no reason to convert the voxels again.
+    """
+    name = f"{one.stack.label_image}/zarr.json"
+    data = place.read(name) or b"{}"
+    typed = {entry["value"]: entry["name"] for entry in one.stack.annotation.get("label_map", ())}
+    neurons = label_neurons(one)
+    properties = [
+        {
+            "label-value": value,
+            "name": typed.get(value, f"neuron {value}"),
+            **({"neuron": neurons[value]} if value in neurons else {}),
+        }
+        for value in values
+    ]
+    node = json.loads(data)
+    image_label = node.get("attributes", {}).get("ome", {}).get("image-label", {})
+    if image_label.get("properties", []) == properties:
+        return name, data
+    image_label["properties"] = properties
+    return name, (json.dumps(node, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def neuron_rows(made: Iterable[Made]) -> list[Row]:

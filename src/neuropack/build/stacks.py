@@ -89,6 +89,7 @@ class Stacks:
         stack = one.stack
         if stack.labels is None:
             return (), {}
+        touched = last_touched(stack.labels)
         with opened_labels(one) as labels:
             if labels.made_by:  # other processes could not draw it
                 options = {k: v for k, v in options.items() if k not in ("processes", "cluster")}
@@ -96,7 +97,12 @@ class Stacks:
             result, digest = self._convert(stack.labels, [stack.label_image], run)
         one.notes += _holes(stack.labels.name, labels.axes, result.missing)
         named = [entry["value"] for entry in stack.annotation.get("label_map", ())]
-        return derivatives.label_values(self.place, stack.label_image, named, one.notes), {stack.labels: digest}
+        values = derivatives.label_values(self.place, stack.label_image, named, one.notes)
+        name, data = derivatives.named_labels(self.place, one, values)
+        self.place.put(name, data)
+        self.ledger.note({name: entry_of(data)}, self.place.files(name))
+        self.ledger.note_raw(stack.label_image, digest, touched)  # whose digest is another one now
+        return values, {stack.labels: digest}
 
     def _in_ccf(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> None:
         """The stack resampled into the CCF, and its sidecar."""
