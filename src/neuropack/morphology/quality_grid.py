@@ -1,0 +1,131 @@
+"""What a skeleton is compared with: voxels of an image or of labels, read in small boxes around its nodes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Array, Box
+from neuropack.errors import InputError
+from neuropack.labels import LabelVolume
+from neuropack.morphology.quality import Points, Rows
+from neuropack.volume import Volume
+
+_BLOCK = (32, 128, 128)
+_KEPT_BYTES = 64 * 2**20
+
+
+@dataclass(eq=False)
+class Grid:
+    """Voxels that are read block by block; the last ones are kept.
+
+    Attributes:
+        read: decodes a box (z, y, x) to an array (c, z, y, x).
+        shape: z, y, x.
+        voxel_um: z, y, x, micrometre.
+        block: lengths z, y, x of what is cheap to read at once.
+        channels: names.
+        name: what messages call it.
+    """
+
+    read: Callable[[Box], Array]
+    shape: tuple[int, int, int]
+    voxel_um: tuple[float, float, float]
+    block: tuple[int, int, int] = _BLOCK
+    channels: tuple[str, ...] = ()
+    name: str = "the image"
+    _blocks: OrderedDict[tuple[int, ...], Array] = field(default_factory=OrderedDict)
+    _kept: int = 0
+
+    @property
+    def extent_um(self) -> Points:
+        """Lengths along x, y, z."""
+        return np.array(self.shape[::-1], np.float64) * np.array(self.voxel_um[::-1])
+
+    def voxels(self, xyz_um: Points) -> tuple[Rows, npt.NDArray[np.bool_]]:
+        """The voxel (z, y, x) of each position, and which of them lie in the grid."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            at = np.floor(xyz_um[:, ::-1] / np.array(self.voxel_um))
+            inside = ((at >= 0) & (at < np.array(self.shape))).all(axis=1)
+        return np.where(inside[:, None], at, 0).astype(np.int64), inside
+
+    def order(self, voxels: Rows) -> Rows:
+        """The rows of voxels, block by block: in this order none is decoded twice."""
+        z, y, x = (voxels // np.array(self.block)).T
+        return np.lexsort((x, y, z))
+
+    def patches(self, voxels: Rows, half: tuple[int, int, int]) -> Iterator[tuple[Array, Box]]:
+        """The box around each voxel, ``2 * half + 1`` voxels long: its part inside, and where in the box that lies."""
+        reach, shape = np.array(half), np.array(self.shape)
+        for at in voxels:
+            low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, shape)
+            first = low - (at - reach)
+            place = tuple(slice(int(f), int(f + n)) for f, n in zip(first, high - low, strict=True))
+            yield self._box(low, high), place
+
+    def _box(self, low: Rows, high: Rows) -> Array:
+        size = np.array(self.block)
+        first, last = low // size, (high - 1) // size
+        out: Array | None = None
+        for z in range(int(first[0]), int(last[0]) + 1):
+            for y in range(int(first[1]), int(last[1]) + 1):
+                for x in range(int(first[2]), int(last[2]) + 1):
+                    start = np.array([z, y, x]) * size
+                    block = self._at((z, y, x))
+                    a = np.maximum(low, start)
+                    b = np.minimum(high, start + np.array(block.shape[1:]))
+                    if out is None:
+                        out = np.empty((len(block), *(high - low)), block.dtype)
+                    there = tuple(slice(int(i), int(j)) for i, j in zip(a - low, b - low, strict=True))
+                    here = tuple(slice(int(i), int(j)) for i, j in zip(a - start, b - start, strict=True))
+                    out[(slice(None), *there)] = block[(slice(None), *here)]
+        assert out is not None  # noqa: S101 - a box inside the grid touches a block
+        return out
+
+    def _at(self, place: tuple[int, int, int]) -> Array:
+        if place in self._blocks:
+            self._blocks.move_to_end(place)
+            return self._blocks[place]
+        ends = zip(place, self.block, self.shape, strict=True)
+        found = self.read(tuple(slice(i * n, min((i + 1) * n, length)) for i, n, length in ends))
+        self._blocks[place] = found
+        self._kept += found.nbytes
+        while self._kept > _KEPT_BYTES and len(self._blocks) > 8:
+            _, gone = self._blocks.popitem(last=False)
+            self._kept -= gone.nbytes
+        return found
+
+
+def grid_of_volume(volume: Volume) -> Grid:
+    """The first time point of an image.
+
+    Raises:
+        InputError: it does not state its voxel size.
+    """
+    z, y, x = volume.voxel_size_um
+    if z is None and volume.size_zyx[0] == 1:
+        z = 1.0  # one plane: nothing along z is compared with
+    if z is None or y is None or x is None:
+        raise InputError(
+            "states no voxel size",
+            file=volume.path,
+            expected="z, y and x in micrometre",
+            fix="say it with --voxel-size",
+        )
+    first = (slice(0, 1),) * (volume.ndim - 4)
+
+    def read(box: Box) -> Array:
+        found = volume.read((*first, slice(0, volume.n_channels), *box))
+        return found.reshape(found.shape[-4:])
+
+    names = tuple(c.name or f"channel {i}" for i, c in enumerate(volume.channels))
+    return Grid(read, volume.size_zyx, (z, y, x), channels=names, name=volume.path.name)
+
+
+def grid_of_labels(labels: LabelVolume, voxel_um: tuple[float, float, float], name: str = "the labels") -> Grid:
+    """Labels that are lists of voxels; of a voxel of several objects the lowest counts."""
+    return Grid(lambda box: labels.read(box)[None], labels.shape, voxel_um, name=name)
