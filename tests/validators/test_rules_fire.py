@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from defects import DEFECTS, Defect, number_channels, ome, project
+from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
 from small_release import IMAGE, SIDECAR, seal
 from space_defects import SPACE_DEFECTS
 
@@ -37,7 +38,8 @@ def test_projections_of_the_image_are_no_defect(release: Path) -> None:
 
 
 def test_every_rule_has_a_defect() -> None:
-    assert {d.rule for d in DEFECTS} | {d.rule for d in SPACE_DEFECTS} == set(RULES)
+    planted = [*DEFECTS, *SPACE_DEFECTS, *NWB_ANNOTATION_DEFECTS]
+    assert {d.rule for d in planted} == set(RULES)
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda r: r.id)

@@ -178,10 +178,20 @@ def _check(nodes: Table, name: str, one: Skeleton) -> None:
 def _arrow(found: Table, schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
+    _check_owners(found)
     corners = _corners(found) if "z0" in schema.names else {}
     return pa.Table.from_arrays(
         [pa.array(corners[f.name]) if f.name in corners else _column(found, f) for f in schema], schema=schema
     )
+
+
+def _check_owners(found: Table) -> None:
+    """Where a table names neurons and refers to them, both say the same."""
+    if found.has("neuron") and found.has("neuron_id") and found.kind("neuron") != "text":
+        rows, names = _owners(found)
+        for at, (row, text) in enumerate(zip(rows, found.texts("neuron_id"), strict=True)):
+            if names[row] != text:
+                raise found.wrong("neuron", f"{text}, as neuron_id has it in row {at}", names[row])
 
 
 def _corners(found: Table) -> dict[str, npt.NDArray[np.int64]]:

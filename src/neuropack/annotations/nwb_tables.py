@@ -15,6 +15,7 @@ from neuropack.errors import InputError
 
 _FAILURES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 """What h5py raises for a damaged file: which one depends on the place of the damage."""
+_MOST_ROWS, _MOST_TEXTS = 10**9, 10**8  # a file of kilobytes may promise any number
 
 
 @contextmanager
@@ -82,6 +83,8 @@ class Table:
         if data.dtype.kind not in kinds:
             raise self.wrong(column, "numbers", str(data.dtype))
         self._check_length(column, data)
+        if len(data) > _MOST_ROWS:
+            raise self.wrong(column, f"at most {_MOST_ROWS} rows", str(len(data)))
         return np.asarray(data[()])
 
     def texts(self, column: str) -> list[str]:
@@ -94,6 +97,8 @@ class Table:
         if self.kind(column) != "text":
             raise self.wrong(column, "text", str(data.dtype))
         self._check_length(column, data)
+        if len(data) > _MOST_TEXTS:
+            raise self.wrong(column, f"at most {_MOST_TEXTS} rows", str(len(data)))
         return [str(text) for text in data.asstr(errors="replace")[()]]
 
     def rows_of(self, column: str) -> tuple[npt.NDArray[np.int64], Table]:
@@ -137,6 +142,8 @@ class Table:
         found = item(self.path, self.group, column)
         if not isinstance(found, h5py.Dataset):
             raise self.wrong(column, "a column of this name", "none")
+        if not found.shape:
+            raise self.wrong(column, "a column with rows", "a single value" if found.shape == () else "none")
         if found.external or found.is_virtual:
             raise outside(self.path, f"{self.name}/{column}")
         return found

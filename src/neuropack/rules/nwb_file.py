@@ -208,7 +208,7 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
         nwb.subject = {k: v for k, v in values.items() if v is not None}
     if RECORD in datasets and datasets[RECORD].shape == ():
         nwb.record = _record(_text(datasets[RECORD][()]) or "")
-    described = {p: _dataset(p, d) for p, d in datasets.items() if d.dtype.kind in "uifb" and d.shape is not None}
+    described = {p: _dataset(p, d) for p, d in datasets.items() if _plain(d.dtype) and d.shape is not None}
     nwb.datasets = list(described.values())
     for path, group in groups.items():
         kind = _text(group.attrs.get("neurodata_type")) or ""
@@ -220,6 +220,11 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
             points = _coordinates(group, path, described)
             if points is not None:
                 nwb.ccf_tables.append((path, points))
+
+
+def _plain(dtype: np.dtype[Any]) -> bool:
+    """Numbers, or records of numbers, such as the voxels of masks."""
+    return all(dtype[name].kind in "uifb" for name in dtype.names) if dtype.names else dtype.kind in "uifb"
 
 
 def _coordinates(group: h5py.Group, path: str, datasets: dict[str, Dataset]) -> Array | None:

@@ -1,0 +1,157 @@
+"""Annotations in NWB: each planted defect is told once, by the rule that is there for it, and by no other."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import annotated_release
+import h5py
+import numpy as np
+import pytest
+from defects import edited
+from nwb_annotation_defects import BOXES, MASKS, NODES, NWB_ANNOTATION_DEFECTS, NwbAnnotationDefect, nwb
+from small_release import METADATA, seal
+
+from neuropack.annotations.nwb import read_nwb_annotations
+from neuropack.rules import check, load_rules
+
+LEVELS = {rule.id: rule.level for rule in load_rules()}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("annotated") / "release"
+    annotated_release.write(root)
+    return root
+
+
+@pytest.fixture
+def annotated(good: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(good, tmp_path / "release"))
+
+
+def test_an_annotated_release_is_clean_and_was_looked_at(annotated: Path) -> None:
+    report = check(annotated)
+    assert report.issues == []
+    contents = read_nwb_annotations(next(annotated.rglob("*.nwb")))
+    assert [len(one) for one in contents.skeletons.values()] == [3, 2]
+    assert (contents.boxes.num_rows, contents.points.num_rows, contents.classes.num_rows) == (2, 1, 2)
+    assert contents.masks is not None and contents.masks.ids.tolist() == [7, 9]
+
+
+@pytest.mark.parametrize("defect", NWB_ANNOTATION_DEFECTS, ids=lambda d: d.plant.__name__)
+def test_one_finding_of_one_rule(defect: NwbAnnotationDefect, annotated: Path) -> None:
+    defect.plant(annotated)
+    seal(annotated, digests=False)
+    issues = check(annotated).issues
+    assert [i.rule for i in issues] == [defect.rule], issues
+    (issue,) = issues
+    assert (issue.rule, issue.level) == (defect.rule, LEVELS[defect.rule])
+    assert defect.word in issue.found
+    assert issue.where.file and issue.where.path and issue.expected and issue.fix
+
+
+def clean(root: Path) -> bool:
+    """Nothing is found, once the metadata have the digest of the file as it is."""
+    path = next(root.rglob("*.nwb"))
+    with edited(root / METADATA) as data:
+        for output in (one for done in data["processings"] for one in done["outputs"]):
+            if output["path"].endswith(".nwb"):
+                output["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    seal(root, digests=False)
+    issues = check(root).issues
+    assert issues == []
+    return not issues
+
+
+def test_the_order_of_nodes_is_no_defect(annotated: Path) -> None:
+    with nwb(annotated) as file:
+        for name, column in file[NODES].items():
+            if name != "id":
+                column[...] = column[()][[4, 2, 0, 3, 1]]
+    assert clean(annotated)
+
+
+def test_three_decimals_are_no_defect(annotated: Path) -> None:
+    with nwb(annotated) as file:
+        file[f"{NODES}/x"][...] = file[f"{NODES}/x"][()] + 0.0005
+    assert clean(annotated)
+
+
+def test_masks_that_overlap_are_no_defect(annotated: Path) -> None:
+    """The label image shows one of the objects of a voxel."""
+    with nwb(annotated) as file:
+        table = file[MASKS]
+        whole, ends = table["voxel_mask"][()], table["voxel_mask_index"][()].astype(int)
+        both = np.concatenate([whole, np.sort(whole[:30], order=("z", "y", "x"))])
+        table["voxel_mask"].resize((len(both),))
+        first = both[ends[0] :]
+        table["voxel_mask"][ends[0] :] = np.sort(first, order=("z", "y", "x"))
+        del table["voxel_mask_index"]
+        table.create_dataset("voxel_mask_index", data=np.add(ends, [0, 30]))
+    assert clean(annotated)
+
+
+def test_a_box_as_large_as_the_image_is_no_defect(annotated: Path) -> None:
+    with nwb(annotated) as file:
+        file[f"{BOXES}/bbox_min_zyx"][0], file[f"{BOXES}/bbox_max_zyx"][0] = [0, 0, 0], [12, 20, 24]
+    assert clean(annotated)
+
+
+def test_a_file_without_annotations_is_no_defect(annotated: Path) -> None:
+    with nwb(annotated) as file:
+        for name in ("skeleton_nodes", "boxes", "points", "class_labels", "segmentation", "neurons"):
+            del file["processing/ophys"][name]
+    assert clean(annotated)
+
+
+@pytest.mark.parametrize("column", [f"{NODES}/x", f"{MASKS}/voxel_mask"])
+def test_a_damaged_chunk_is_told_by_the_rule_of_chunks(annotated: Path, column: str) -> None:
+    path = next(annotated.rglob("*.nwb"))
+    with h5py.File(path) as file:
+        chunk = file[column].id.get_chunk_info(0)
+    data = bytearray(path.read_bytes())
+    data[chunk.byte_offset : chunk.byte_offset + chunk.size] = bytes(chunk.size)
+    path.write_bytes(data)
+    seal(annotated, digests=False)
+    assert [i.rule for i in check(annotated).issues] == ["nwb.chunk-damaged"]
+
+
+def test_rows_that_were_never_written_are_told_by_the_rule_of_chunks(annotated: Path) -> None:
+    with nwb(annotated) as file:
+        old = file[f"{MASKS}/voxel_mask"]
+        rows, dtype, attributes = old.shape, old.dtype, dict(old.attrs)
+        del file[f"{MASKS}/voxel_mask"]
+        made = file[MASKS].create_dataset("voxel_mask", shape=rows, dtype=dtype, chunks=(100,))
+        made.attrs.update(attributes)
+    seal(annotated, digests=False)
+    assert "nwb.chunk-missing" in {i.rule for i in check(annotated).issues}
+
+
+@pytest.mark.parametrize("table", [NODES, BOXES, MASKS, "processing/ophys/neurons", "processing/ophys/points"])
+def test_no_table_crashes_a_rule(annotated: Path, table: str) -> None:
+    """Every column in turn gone, of another type, of another shape."""
+    path = next(annotated.rglob("*.nwb"))
+    before = path.read_bytes()
+    with h5py.File(path) as file:
+        columns = [name for name, item in file[table].items() if isinstance(item, h5py.Dataset)]
+    for column in columns:
+        for junk in (
+            None,
+            "text",
+            3.5,
+            [[1, 2]],
+            np.zeros((2, 2, 2)),
+            np.full(5, 2**64 - 1, np.uint64),
+            h5py.Empty("f8"),
+        ):
+            path.write_bytes(before)
+            with h5py.File(path, "r+") as file:
+                attributes = dict(file[table][column].attrs)
+                del file[table][column]
+                if junk is not None:
+                    file[table].create_dataset(column, data=junk).attrs.update(attributes)
+            found = check(annotated).issues
+            assert not [i for i in found if "crashed" in i.found], (column, junk)
