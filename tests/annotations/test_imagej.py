@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 
-from neuropack.annotations import imagej, imagej_files
+from neuropack.annotations import imagej, imagej_files, roi_shapes
 from neuropack.annotations.imagej import read_roi_labels
+from neuropack.annotations.imagej_files import holds_rois
 from neuropack.annotations.mark_files import holds_marks, read_marks
 from neuropack.annotations.stated import Stated
 from neuropack.convert import convert
@@ -179,6 +180,77 @@ def test_polygons_are_those_of_another_library(tmp_path: Path, seed: int) -> Non
     centres = np.column_stack([x.ravel(), y.ravel()]) + 0.5
     inside = Outline(np.vstack([points, points[:1]]), closed=True).contains_points(centres)
     np.testing.assert_array_equal(image.ravel() > 0, inside)
+
+
+def test_centres_on_an_edge_are_inside_on_the_right(tmp_path: Path) -> None:
+    """ImageJ's ``PolygonFiller``: on a left edge outside, on a right edge inside; so that halves do not overlap."""
+    low = shape([[0, 0], [8, 0], [0, 8]], name="low")
+    high = shape([[8, 0], [8, 8], [0, 8]], name="high")
+    labels = read_roi_labels(archive(tmp_path, low, high), SHAPE, (2, 0.5, 0.5)).labels
+    inside = {tuple(voxel) for voxel in labels.of_object(1).tolist()}
+    assert inside == {(2, y, x) for y in range(8) for x in range(8) if x + y <= 7}
+    assert {tuple(v) for v in labels.of_object(2).tolist()} == {
+        (2, y, x) for y in range(8) for x in range(8) if x + y > 7
+    }
+
+
+def test_an_outline_of_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roi_shapes, "_MOST_CROSSINGS", 9)
+    with pytest.raises(InputError, match=r"no usable shape\n  found: its outline crosses 10 rows"):
+        read_roi_labels(single(tmp_path, rect(1, 1, 5, 5)), SHAPE, (2, 0.5, 0.5))
+
+
+def test_what_holds_rois(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        made.writestr("__MACOSX/._a.roi", b"not a ROI")
+        made.writestr("notes.txt", b"hello")
+    assert not holds_rois(tmp_path / "a.zip")
+    with zipfile.ZipFile(tmp_path / "a.zip", "a") as made:
+        made.writestr("a.roi", rect(1, 1, 2, 2).tobytes())
+    assert holds_rois(tmp_path / "a.zip")
+    assert read_marks(tmp_path / "a.zip", None, SIZE, ME).notes == (
+        "left out: 2 member(s) of the archive that are no ROI",
+    )
+    assert holds_rois(single(tmp_path, rect(1, 1, 2, 2)))
+    (tmp_path / "a").write_bytes(b"PK\x03\x04 and no more")
+    assert not holds_rois(tmp_path / "a")
+    assert not holds_rois(tmp_path / "b")
+
+
+def test_an_encrypted_archive(tmp_path: Path) -> None:
+    path = archive(tmp_path, rect(1, 1, 2, 2))
+    data = bytearray(path.read_bytes())
+    for magic, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(magic) + at] |= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"member '0-r.roi'.*cannot be read(.|\n)*password"):
+        read_marks(path, None, SIZE, ME)
+
+
+def test_points_are_those_of_the_library(tmp_path: Path) -> None:
+    rois = [
+        shape(np.array([[1.25, 2.5], [60.0, 7.0]]), POINT, name="fine"),
+        shape([[60_000, 3], [9, 40_000]], POINT, name="far"),
+    ]
+    path = archive(tmp_path, *rois)
+    table = read_marks(path, None, SIZE, ME).table
+    found = np.column_stack([table["x_um"], table["y_um"]]) / (0.25, 0.5) - 0.5
+    with zipfile.ZipFile(path) as made:
+        theirs = [roifile.ImagejRoi.frombytes(made.read(name)).coordinates() for name in made.namelist()]
+    np.testing.assert_array_equal(found, np.vstack(theirs))
+
+
+def test_a_flat_image_needs_no_slices(tmp_path: Path) -> None:
+    path = archive(tmp_path, rect(1, 2, 3, 4, position=0))
+    assert corners(imagej.read_roi_marks(path, credit=ME, planar=True).table) == [(0, 2, 1, 1, 6, 4)]
+    path = archive(tmp_path, shape([[1, 2]], POINT, position=0))
+    assert imagej.read_roi_marks(path, None, SIZE, ME, planar=True).table["z_um"].to_pylist() == [1]
+
+
+def test_an_area_that_the_image_does_not_have(tmp_path: Path) -> None:
+    for far in (rect(60, 1, 4, 4), rect(1, 40, 4, 4), rect(-9, 1, 9, 4), rect(1, -9, 4, 9, OVAL)):
+        with pytest.raises(InputError, match=r"member '1-r.roi': a ROI lies outside of the image"):
+            read_roi_labels(archive(tmp_path, rect(1, 1, 2, 2, name="a"), far), SHAPE, (2, 0.5, 0.5))
 
 
 def test_ovals_hold_the_centres_inside(tmp_path: Path) -> None:

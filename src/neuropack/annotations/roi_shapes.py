@@ -1,8 +1,9 @@
 """The shapes of ImageJ's ROIs: their outlines, bounds and pixels.
 
 Outlines of areas count the corners of pixels, points and lines count their centres (ImageJ's ``Roi.java``,
-``useLineSubpixelConvention``). A pixel belongs to an area where its centre lies inside; of overlapping parts of an
-outline, as in a ring, an even number cancels.
+``useLineSubpixelConvention``). A pixel belongs to an area where its centre lies inside, by the rules of ImageJ's
+``PolygonFiller`` and ``OvalRoi`` for centres that lie on an edge; of overlapping parts of an outline, as in a ring,
+an even number cancels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ Path2 = npt.NDArray[np.float64]
 POLYGON, RECT, OVAL, FREEHAND, TRACED, POINT = 0, 1, 2, 7, 8, 10
 _ELLIPSE, _ROTATED_RECT = 3, 5  # subtypes
 _TEXT, _IMAGE = 1, 4
+_NUDGE = 1e-8  # pixels to the right: a centre on a left edge is outside, on a right edge inside
 _MOST_CROSSINGS = 1 << 24  # of the edges of an outline with rows
 _ALONG = 256  # corners of an outline that is an ellipse
 WORDS = {3: "line", 4: "free line", 5: "polyline", 6: "empty ROI", 9: "angle", 10: "point"}
@@ -108,7 +110,7 @@ def pixels(roi: Any, height: int, width: int) -> npt.NDArray[np.int64]:
     a, b = first[edge], second[edge]
     at = a[:, 0] + (y + 0.5 - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
     order = np.lexsort((at, y))
-    sides = np.clip(np.ceil(at[order] - 0.5), 0, width).astype(np.int64)
+    sides = np.clip(np.floor(at[order] + 0.5 + _NUDGE), 0, width).astype(np.int64)
     return _runs(y[order][::2], sides[::2], sides[1::2])
 
 
