@@ -109,9 +109,11 @@ def shared_path(a: Skeleton, b: Skeleton, voxel_um: float, name: str = "another 
     thin = np.minimum(radius[reached], their_radius[nearest[reached]])
     inside[reached] = distance[reached] <= np.maximum(np.clip(thin, _CLOSEST_UM, _WIDEST_UM), voxel_um)
     length = inside.mean() * a.length_um()
-    back, _ = cKDTree(points[inside]).query(others, distance_upper_bound=max(_WIDEST_UM, voxel_um)) if (
-        inside.any()
-    ) else (np.full(len(others), np.inf), None)
+    back, _ = (
+        cKDTree(points[inside]).query(others, distance_upper_bound=max(_WIDEST_UM, voxel_um))
+        if (inside.any())
+        else (np.full(len(others), np.inf), None)
+    )
     of_b = float(np.isfinite(back).mean())
     whole = min(float(inside.mean()), of_b)
     if whole >= DUPLICATE:
@@ -125,7 +127,14 @@ def shared_path(a: Skeleton, b: Skeleton, voxel_um: float, name: str = "another 
     child = a.edges()[edge[at], 0]
     found = f"{longest:.1f} um in one piece, {length:.1f} um in all, run inside {name}, from {x:.1f}, {y:.1f}, {z:.1f} on"
     fix = "look at the two there: give the path to the neuron that it belongs to"
-    return Flaw("shared-path", (int(a.id[child]),), (x, y, z), "neurites of two neurons that only touch or cross", found, fix)
+    return Flaw(
+        "shared-path",
+        (int(a.id[child]),),
+        (x, y, z),
+        "neurites of two neurons that only touch or cross",
+        found,
+        fix,
+    )
 
 
 def _along(skeleton: Skeleton, step_um: float) -> tuple[Points, npt.NDArray[np.int64], Points]:
@@ -184,7 +193,9 @@ def _longest(a: Skeleton, edge: npt.NDArray[np.int64], inside: npt.NDArray[np.bo
     return float(total[best]), int(rows[group[rows] == best][0])
 
 
-def overlaps(skeletons: Sequence[Skeleton], voxel_um: float, names: Sequence[str] = ()) -> list[tuple[int, int, Flaw]]:
+def overlaps(
+    skeletons: Sequence[Skeleton], voxel_um: float, names: Sequence[str] = ()
+) -> list[tuple[int, int, Flaw]]:
     """The pairs of skeletons of one stack that share a path: their positions in the list, and what is shared."""
     told = list(names) or [f"skeleton {i + 1}" for i in range(len(skeletons))]
     rows = {name: i for i, name in enumerate(told)}
