@@ -83,7 +83,13 @@ class Flaw:
         """The JSON form."""
         where = None if self.where_um is None else [round(v, 3) for v in self.where_um]
         told = {"expected": self.expected, "found": self.found, "fix": self.fix}
-        return {"kind": self.kind, "level": self.level, "line": self.line, "ids": list(self.ids), "xyz_um": where} | told
+        return {
+            "kind": self.kind,
+            "level": self.level,
+            "line": self.line,
+            "ids": list(self.ids),
+            "xyz_um": where,
+        } | told
 
 
 def skeleton_flaws(skeleton: Skeleton) -> Iterator[Flaw]:

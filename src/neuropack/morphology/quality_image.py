@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array
-from neuropack.morphology.quality import SOMA, Flaw, Points, Rows
+from neuropack.morphology.quality import SOMA, Flaw, Points
 from neuropack.morphology.quality_grid import Grid
 from neuropack.skeleton import Skeleton
 
@@ -148,7 +148,9 @@ def off_centre(found: Centring, name: str = "the image") -> Flaw | None:
     if found.other is not None:
         meaning, contrast = found.other
         expected = f"nodes on the neuron, as it shows in {name}"
-        told = f"contrast {found.contrast:.2f} at the nodes, {contrast:.2f} if the coordinates are {meaning} ({where})"
+        told = (
+            f"contrast {found.contrast:.2f} at the nodes, {contrast:.2f} if the coordinates are {meaning} ({where})"
+        )
         return Flaw("image", (), None, expected, told, fix)
     if found.shifted:
         shift = ", ".join(f"{a} {v:+.2f}" for a, v in zip("xyz", found.offset_um, strict=True))
@@ -208,7 +210,7 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
 
 
 def _normal(patch: Array) -> Iterator[npt.NDArray[np.float32] | None]:
-    """Each channel of a box, smoothed, as a part of the way from its median to its brightest; None where it is flat."""
+    """Each channel of a box, smoothed: 0 is its median, 1 its brightest; None where it is flat."""
     from scipy.ndimage import uniform_filter
 
     for plane in patch:
@@ -275,9 +277,7 @@ def _meanings(image: Grid, xyz: Points) -> Iterator[tuple[str, Points]]:
     yield "voxels", xyz * size
 
 
-def _other_meaning(
-    image: Grid, xyz: Points, half: tuple[int, int, int], least: float
-) -> tuple[str, float] | None:
+def _other_meaning(image: Grid, xyz: Points, half: tuple[int, int, int], least: float) -> tuple[str, float] | None:
     """The meaning that puts the nodes clearly onto something bright, the best of them."""
     found = []
     for name, points in _meanings(image, xyz):
