@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from neuropack.annotations.plausible import contradiction
 from neuropack.errors import InputError
-from neuropack.rules import Finding, ReleaseFiles, Where, rule
+from neuropack.morphology.quality import outside
+from neuropack.rules import Finding, ReleaseFiles, rule
 
 UNIT = {"micrometer"}
 REBUILD = "correct the file in the study and build the release again"
@@ -16,24 +18,23 @@ REBUILD = "correct the file in the study and build the release again"
 
 @rule(id="annotations.skeleton", level="error", reads="text")
 def skeleton(release: ReleaseFiles) -> Iterator[Finding]:
-    """Every SWC file can be read: rows of seven numbers, each id once, and every parent there.
+    """Every SWC file can be read: each row is seven finite numbers, in micrometre.
 
-    BIDS does not look at skeletons, and every tracing program stumbles over another mistake in them.
+    BIDS does not look at skeletons, and every tracing program stumbles over another mistake in them. What the rows
+    make, a tree or none, the rules morphology.* tell.
 
     Correct the file at the line named, and build the release again.
     """
-    for name in release.files:
-        if name.endswith(".swc") and isinstance(found := release.skeleton(name), InputError):
-            line = int(found.where.split()[-1]) if found.where and found.where[-1].isdigit() else None
-            seen = ", ".join(t for t in (found.what, found.found) if t)
-            yield Finding(Where(name, line=line), found.expected or "a skeleton as SWC has it", seen, REBUILD)
+    for where, flaw in release.skeleton_flaws.of("row"):
+        yield Finding(where, flaw.expected, flaw.found, REBUILD)
 
 
 @rule(id="annotations.inside", level="warning", reads="text")
 def inside(release: ReleaseFiles) -> Iterator[Finding]:
     """The nodes of a skeleton lie in its image: in micrometre, counted from the corner of the first voxel.
 
-    A skeleton in voxels or millimetres, or of another tile, lies beside its neuron, and no program can know.
+    A skeleton in voxels or millimetres, or of another tile, lies beside its neuron, and no program can know. Where
+    another unit or order of the axes would put it inside, the finding says so.
 
     Correct unit and origin of the SWC file in the study and build the release again.
     """
@@ -46,13 +47,11 @@ def inside(release: ReleaseFiles) -> Iterator[Finding]:
         found = release.skeleton(name)
         if isinstance(found, InputError):
             continue
-        outside = ((found.xyz < 0) | (found.xyz > extent)).any(axis=1)
-        if outside.any():
-            low, high = found.xyz.min(axis=0), found.xyz.max(axis=0)
-            spans = ", ".join(f"{a} {lo:g} to {hi:g}" for a, lo, hi in zip("xyz", low, high, strict=True))
-            expected = ", ".join(f"{a} 0 to {e:g}" for a, e in zip("xyz", extent, strict=True) if np.isfinite(e))
-            seen = f"{spans}; {int(outside.sum())} of {len(found)} nodes outside"
-            yield Finding(name, f"{expected} um, as {record.get('image_stack')} has it", seen, REBUILD)
+        length, voxel = extent
+        for flaw in outside(found, length, str(record.get("image_stack"))):
+            other = contradiction(found.xyz, length, voxel) if np.isfinite(voxel).all() else None
+            hint = f"; {other.partition('; ')[2]}" if other and "; " in other else ""
+            yield Finding(name, flaw.expected, flaw.found + hint, REBUILD)
 
 
 @rule(id="annotations.labels", level="error", reads="text")
@@ -88,18 +87,15 @@ def labels(release: ReleaseFiles) -> Iterator[Finding]:
             yield Finding(where, f"{_grid(wanted)}, as {theirs.folder} has", _grid(here), REBUILD)
 
 
-def _extent(stack: dict[str, Any]) -> np.ndarray[Any, Any] | None:
-    """Lengths of a stack along x, y, z in micrometre; endless along z where a plane has no thickness."""
+def _extent(stack: dict[str, Any]) -> tuple[np.ndarray[Any, Any], tuple[float, float, float]] | None:
+    """Lengths of a stack along x, y, z in micrometre, and its voxels; endless where a plane has no thickness."""
     try:
         length = dict(zip(stack["axes"].lower(), stack["shape"], strict=True))
-        return np.array([_length(length, stack, axis) for axis in "xyz"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+        sizes = {a: float(stack[f"voxel_size_{a}_um"]) if a in length else np.inf for a in "zyx"}
+        extent = np.array([float(length.get(a, 1) * sizes[a]) for a in "xyz"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return None
-
-
-def _length(length: dict[str, int], stack: dict[str, Any], axis: str) -> float:
-    size = stack[f"voxel_size_{axis}_um"] if axis in length else np.inf
-    return float(length.get(axis, 1) * size)
+    return extent, (sizes["z"], sizes["y"], sizes["x"])
 
 
 def _grid(axes: dict[str, tuple[int, float]]) -> str:

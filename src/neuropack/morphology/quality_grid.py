@@ -44,7 +44,7 @@ class Grid:
     @property
     def extent_um(self) -> Points:
         """Lengths along x, y, z."""
-        return np.array(self.shape[::-1], np.float64) * np.array(self.voxel_um[::-1])
+        return np.array([n * s for n, s in zip(self.shape[::-1], self.voxel_um[::-1], strict=True)], np.float64)
 
     def voxels(self, xyz_um: Points) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """The voxel (z, y, x) of each position, and which of them lie in the grid."""
@@ -59,7 +59,7 @@ class Grid:
         return np.lexsort((x, y, z))
 
     def patches(self, voxels: Rows, half: tuple[int, int, int]) -> Iterator[tuple[Array, Box]]:
-        """The box around each voxel, ``2 * half + 1`` voxels long: its part inside, and where in the box that lies."""
+        """The box around each voxel, ``2 * half + 1`` long: its part inside, and where in the box that lies."""
         reach, shape = np.array(half), np.array(self.shape)
         for at in voxels:
             low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, shape)

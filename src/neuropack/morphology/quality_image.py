@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array
-from neuropack.morphology.quality import SOMA, Flaw, Points, Rows
+from neuropack.morphology.quality import SOMA, Flaw, Points
 from neuropack.morphology.quality_grid import Grid
 from neuropack.skeleton import Skeleton
 
@@ -210,7 +210,7 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
 
 
 def _normal(patch: Array) -> Iterator[npt.NDArray[np.float32] | None]:
-    """Each channel of a box, smoothed, as a part of the way from its median to its brightest; None where it is flat."""
+    """Each channel of a box, smoothed: 0 is its median, 1 its brightest; None where it is flat."""
     from scipy.ndimage import uniform_filter
 
     for plane in patch:

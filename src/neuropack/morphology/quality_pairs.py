@@ -102,38 +102,31 @@ def shared_path(a: Skeleton, b: Skeleton, voxel_um: float, name: str = "another 
     others, _, their_radius = _along(b, _STEP_UM)
     if not len(points) or not len(others):
         return None
-    tree = cKDTree(others)
-    distance, nearest = tree.query(points, distance_upper_bound=max(_WIDEST_UM, voxel_um))
-    reached = np.isfinite(distance)
-    inside = np.zeros(len(points), bool)
-    thin = np.minimum(radius[reached], their_radius[nearest[reached]])
-    inside[reached] = distance[reached] <= np.maximum(np.clip(thin, _CLOSEST_UM, _WIDEST_UM), voxel_um)
-    length = inside.mean() * a.length_um()
-    back, _ = (
-        cKDTree(points[inside]).query(others, distance_upper_bound=max(_WIDEST_UM, voxel_um))
-        if (inside.any())
-        else (np.full(len(others), np.inf), None)
-    )
-    of_b = float(np.isfinite(back).mean())
-    whole = min(float(inside.mean()), of_b)
+    reach = max(_WIDEST_UM, voxel_um)
+    distance, nearest = cKDTree(others).query(points, distance_upper_bound=reach)
+    inside = np.isfinite(distance)
+    thin = np.minimum(radius[inside], their_radius[nearest[inside]])
+    inside[inside] = distance[inside] <= np.maximum(np.clip(thin, _CLOSEST_UM, _WIDEST_UM), voxel_um)
+    if not inside.any():
+        return None
+    back, _ = cKDTree(points[inside]).query(others, distance_upper_bound=reach)
+    whole = min(float(inside.mean()), float(np.isfinite(back).mean()))
     if whole >= DUPLICATE:
-        expected, found = "each neuron once", f"{whole:.0%} of its length runs inside {name}"
+        found = f"{whole:.0%} of its length runs inside {name}"
         fix = "keep one of the two, unless both are tracings of one neuron that are meant to be compared"
-        return Flaw("duplicate", (), None, expected, found, fix)
+        return Flaw("duplicate", (), None, "each neuron once", found, fix)
     longest, at = _longest(a, edge, inside)
     if longest < SHARED_UM:
         return None
     x, y, z = points[at].tolist()
-    child = a.edges()[edge[at], 0]
-    found = f"{longest:.1f} um in one piece, {length:.1f} um in all, run inside {name}, from {x:.1f}, {y:.1f}, {z:.1f} on"
-    fix = "look at the two there: give the path to the neuron that it belongs to"
+    found = f"{longest:.1f} um in one piece run inside {name}, from x {x:.1f}, y {y:.1f}, z {z:.1f} um on"
     return Flaw(
-        "shared-path",
-        (int(a.id[child]),),
-        (x, y, z),
-        "neurites of two neurons that only touch or cross",
-        found,
-        fix,
+        kind="shared-path",
+        ids=(int(a.id[a.edges()[edge[at], 0]]),),
+        where_um=(x, y, z),
+        expected="neurites of two neurons that only touch or cross",
+        found=found,
+        fix="look at the two there: give the path to the neuron that it belongs to",
     )
 
 

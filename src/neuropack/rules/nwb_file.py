@@ -29,6 +29,7 @@ IMAGE_TYPES = {
 RECORD = "/general/source_script"
 _BLOCK = 64 * 2**20
 _MOST_ROWS = 10**7
+_MOST_NEURONS = 10**6
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ class NwbFile:
         spaces: path, type and space_name of each space of ndx-anatomical-localization.
         datasets: every dataset of plain numbers.
         ccf_tables: path and points (n, 3) of each AnatomicalCoordinatesTable in the CCF.
+        neurons: path, and for each row the name of the neuron and its SWC file, of the table of neurons.
     """
 
     name: str
@@ -114,6 +116,7 @@ class NwbFile:
     spaces: list[tuple[str, str, str]] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
     ccf_tables: list[tuple[str, Array]] = field(default_factory=list)
+    neurons: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:
@@ -220,6 +223,8 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
             points = _coordinates(group, path, described)
             if points is not None:
                 nwb.ccf_tables.append((path, points))
+        elif kind == "DynamicTable" and f"{path}/neuron_id" in datasets:
+            nwb.neurons.append((path, _neurons(path, datasets)))
 
 
 def _plain(dtype: np.dtype[Any]) -> bool:
@@ -237,6 +242,17 @@ def _coordinates(group: h5py.Group, path: str, datasets: dict[str, Dataset]) -> 
         return None
     values = [np.asarray(group[axis][()], np.float64) for axis in "xyz"]
     return np.column_stack(values) if len({len(v) for v in values}) == 1 else None
+
+
+def _neurons(path: str, datasets: dict[str, h5py.Dataset]) -> list[tuple[str, str]]:
+    """Name and SWC file of each neuron of a table; an empty text for what is not there."""
+    columns = []
+    for name in ("neuron_id", "morphology"):
+        data = datasets.get(f"{path}/{name}")
+        whole = data is not None and data.ndim == 1 and len(data) <= _MOST_NEURONS and data.dtype.kind == "O"
+        columns.append([_text(v) or "" for v in data[()]] if data is not None and whole else [])
+    names, files = columns
+    return list(zip(names, files + [""] * (len(names) - len(files)), strict=False))
 
 
 def _dataset(path: str, data: h5py.Dataset) -> Dataset:

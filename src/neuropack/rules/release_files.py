@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from neuropack.rules.nwb_file import NwbFile
     from neuropack.rules.ome_zarr import OmeZarr
     from neuropack.rules.pixels import PixelScan
+    from neuropack.rules.skeletons import SkeletonScan
     from neuropack.rules.space_causes import SpaceScan
     from neuropack.rules.spaces import AtHand
     from neuropack.space.atlas import Atlas
@@ -271,6 +272,20 @@ class ReleaseFiles:
         from neuropack.rules.space_causes import scan
 
         return scan(self)
+
+    @cached_property
+    def skeleton_flaws(self) -> SkeletonScan:
+        """What is wrong with the skeletons by themselves and beside each other."""
+        from neuropack.rules.skeletons import scan
+
+        return scan(self)
+
+    @cached_property
+    def skeleton_pixels(self) -> SkeletonScan:
+        """What is wrong between the skeletons and the images and labels that they were traced in."""
+        from neuropack.rules.skeletons import scan_pixels
+
+        return scan_pixels(self)
 
     @cached_property
     def pixels(self) -> PixelScan:
