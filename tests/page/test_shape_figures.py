@@ -35,6 +35,27 @@ def test_no_text_lies_over_another_or_off_the_paper(count: int) -> None:
             assert_legible(figure)
 
 
+def test_the_label_of_a_peak_at_the_edge_stays_on_its_axes() -> None:
+    # a fan: the most crossings are at the outermost sphere
+    count = 40
+    angles = np.linspace(0, 6, count)
+    tips = 1e5 * np.column_stack([np.cos(angles), np.sin(angles), 0 * angles])
+    middles = np.tile([5e4, 0, 0], (1, 1))
+    fan = Skeleton(
+        np.arange(1, count + 3),
+        np.array([1, *[3] * (count + 1)]),
+        np.vstack([[0, 0, 0], middles, tips]),
+        np.ones(count + 2),
+        np.array([-1, 1, *[2] * count]),
+    )
+    (found,) = shapes(0, fan)
+    with paper.look():
+        figure = neuron_figure(found)
+        assert_legible(figure)
+        (label,) = figure.axes[0].texts
+        assert label.get_window_extent().x1 < figure.axes[0].bbox.x1
+
+
 def test_axes_name_quantities_and_units() -> None:
     found = shapes(2)
     with paper.look():

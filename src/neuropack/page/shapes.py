@@ -84,11 +84,13 @@ def neuron_figure(shape: Shape) -> Figure:
     colour = _COLOURS[0]
     _sholl_axes(sholl, [shape])
     sholl.plot(shape.sholl.radii_um, shape.sholl.crossings, color=colour, linewidth=1.2)
-    most, radius = shape.features["sholl_max_crossings"], shape.features["sholl_radius_of_max_um"]
+    radius = shape.features["sholl_radius_of_max_um"]
     if radius is not None:
+        most = float(shape.features["sholl_max_crossings"] or 0)
         sholl.plot([radius], [most], "o", color=_COLOURS[1], markersize=3.5)
-        label = f"{most} at {radius:g} \N{MICRO SIGN}m"
-        sholl.annotate(label, (radius, float(most or 0)), (4, 3), textcoords="offset points", size=6)
+        side, shift = ("left", 4) if radius < 0.5 * shape.sholl.radii_um[-1] else ("right", -4)
+        label = f"{most:g} at {radius:g} \N{MICRO SIGN}m"
+        sholl.annotate(label, (radius, most), (shift, 3), textcoords="offset points", size=6, ha=side)
     _barcode(barcode, shape.persistence, colour)
     _diagram_axes(diagram, [shape])
     diagram.plot(*shape.persistence.T, "o", color=colour, markersize=2.2, alpha=0.7, markeredgewidth=0)
@@ -182,7 +184,14 @@ def _sholl_axes(axes: Axes, shapes: Sequence[Shape]) -> None:
     axes.set_ylim(0, 1.12 * max(most, 1))
     if not any(one.sholl.crossings.any() for one in shapes):
         axes.text(0.5, 0.5, "no sphere is reached", transform=axes.transAxes, ha="center", color=paper.SOFT)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    _whole(axes)
+
+
+def _whole(axes: Axes) -> None:
+    """Ticks of counts are whole."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def _barcode(axes: Axes, bars: npt.NDArray[np.float64], colour: str) -> None:
@@ -197,7 +206,7 @@ def _barcode(axes: Axes, bars: npt.NDArray[np.float64], colour: str) -> None:
     far = float(bars.max()) if bars.size else 1.0
     axes.set(xlabel=_um("path distance"), ylabel="bars, longest on top", ylim=(0, len(bars) + 1))
     axes.set_xlim(0, 1.03 * (far or 1.0))
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    _whole(axes)
 
 
 def _diagram_axes(axes: Axes, shapes: Sequence[Shape]) -> None:
