@@ -66,13 +66,14 @@ def profile(walked: Arbor, distance: Floats, step_um: float) -> Profile:
     Raises:
         UsageError: as `sholl_profile`.
     """
+    checked_step(step_um)
     child = walked.neurite
     ends = distance[np.stack([child, walked.up[child]])]
     far = float(ends.max()) if ends.size else 0.0
-    if not (math.isfinite(step_um) and step_um > 0) or far / step_um > _MOST_SPHERES:
+    if far / step_um > _MOST_SPHERES:
         raise UsageError(
-            "the step of the Sholl analysis does not fit",
-            expected=f"a positive number of micrometre, at least {far / _MOST_SPHERES:g}",
+            "the step of the Sholl analysis makes too many spheres",
+            expected=f"at least {far / _MOST_SPHERES:g} um",
             found=f"{step_um:g}",
         )
     inner, outer = np.floor(ends.min(axis=0) / step_um), np.floor(ends.max(axis=0) / step_um)
@@ -81,3 +82,18 @@ def profile(walked: Arbor, distance: Floats, step_um: float) -> Profile:
     np.add.at(change, inner.astype(np.int64), 1)
     np.add.at(change, outer.astype(np.int64), -1)
     return Profile(step_um * np.arange(1, spheres + 1, dtype=np.float64), np.cumsum(change)[:spheres])
+
+
+def checked_step(step_um: float) -> float:
+    """The distance of two spheres, where it can be one.
+
+    Raises:
+        UsageError: it is not a positive number.
+    """
+    if not (math.isfinite(step_um) and step_um > 0):
+        raise UsageError(
+            "the step of the Sholl analysis is no distance",
+            expected="a positive number of micrometre",
+            found=f"{step_um:g}",
+        )
+    return step_um

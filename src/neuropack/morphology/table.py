@@ -15,7 +15,7 @@ from neuropack.errors import NeuropackError
 from neuropack.morphology.arbor import Floats
 from neuropack.morphology.definitions import DEFINITIONS
 from neuropack.morphology.features import Value, Values, measured
-from neuropack.morphology.sholl import STEP_UM, Profile
+from neuropack.morphology.sholl import STEP_UM, Profile, checked_step
 from neuropack.progress import Progress
 from neuropack.skeleton import Skeleton, read_swc
 
@@ -104,7 +104,7 @@ def feature_table(
 
     Raises:
         InputError: a neuron cannot be measured, and there is no `problems`.
-        UsageError: the step of the Sholl analysis does not fit.
+        UsageError: the step of the Sholl analysis is not a positive number.
     """
     found = measure(named(sources), workers=workers, sholl_step_um=sholl_step_um, progress=progress)
     errors = [one for one in found if isinstance(one, NeuropackError)]
@@ -145,8 +145,10 @@ def measure(
         progress: told a name, bytes done, bytes in all.
 
     Raises:
+        UsageError: the step of the Sholl analysis is not a positive number.
         NeuropackError: a process ended before its work was done.
     """
+    checked_step(sholl_step_um)
     sizes, done = [one.size for one in neurons], 0
     found: dict[int, Shape | NeuropackError] = {}
     for number, one in _each(neurons, min(workers, len(neurons)), sholl_step_um):
