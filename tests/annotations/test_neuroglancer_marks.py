@@ -261,7 +261,7 @@ def tables(draw: st.DrawFn, kind: MarkKind) -> pa.Table:
     columns["neuron_id"] = column(st.none() | (segments if draw(st.booleans()) else text))
     if kind == "boxes":
         for axis in "zyx":
-            columns[f"{axis}0"] = column(st.integers(0, 2**62))
+            columns[f"{axis}0"] = column(st.integers(0, 2**61))
             columns[f"{axis}1"] = [low + draw(st.integers(1, 2**62)) for low in columns[f"{axis}0"]]
         columns |= {"box_id": column(text, unique=True), "label": column(st.none() | st.integers(1, 2**63 - 1))}
     else:
@@ -320,6 +320,16 @@ def test_a_layer_is_one_that_the_viewer_reads(tmp_path: Path) -> None:
             "props": [1, 1, 1],
         }
     ]
+
+
+@pytest.mark.parametrize("neuron", [str(2**64), "007", "0", "n1"])
+def test_a_neuron_that_is_no_segment(neuron: str) -> None:
+    table = marks_table(
+        "points", {"point_id": ["p"], "x_um": [1], "y_um": [1], "z_um": [1], "neuron_id": [neuron]}, ME
+    )
+    made = viewer_layer(table, VOXEL)
+    assert made["annotationProperties"][-1]["enum_labels"] == ["n/a", neuron]
+    assert "segments" not in made["annotations"][0]
 
 
 def test_what_is_no_layer(tmp_path: Path) -> None:
