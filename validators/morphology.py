@@ -241,12 +241,17 @@ def _files(
 
 
 def _nwb(release: ReleaseFiles, known: dict[str, object]) -> Iterator[Finding]:
+    """The tables of NWB files that name neurons; of a mark an empty name means that it is of none."""
     for nwb in release.nwb_files:
         for path, rows in nwb.neurons:
+            unknown: dict[str, list[int]] = {}
             for i, (neuron, file) in enumerate(rows):
-                if neuron not in known:
-                    where = Where(nwb.name, f"{path}/neuron_id")
-                    yield Finding(where, "a neuron of the metadata", f"row {i}: {neuron!r}", RENAME)
+                if neuron not in known and (neuron or path.endswith("/neurons")):
+                    unknown.setdefault(neuron, []).append(i)
                 elif file and file not in release.files and file not in release.manifest_paths:
                     where = Where(nwb.name, f"{path}/morphology")
                     yield Finding(where, "a skeleton of the release", f"row {i}: {file} is not there", RENAME)
+            for neuron, at in unknown.items():
+                more = f" and {len(at) - 1} more rows" if len(at) > 1 else ""
+                where = Where(nwb.name, f"{path}/neuron_id")
+                yield Finding(where, "a neuron of the metadata", f"row {at[0]}{more}: {neuron!r}", RENAME)
