@@ -27,7 +27,11 @@ _LONGEST = 300  # characters of a comment that says what was repaired
 
 
 def holds_skeletons(path: Path) -> bool:
-    """Whether a file or folder is one that `read_skeletons` takes; told by its content, for SWC by its name."""
+    """Whether a file or folder is one that `read_skeletons` takes; told by its content, for SWC by its name.
+
+    Raises:
+        InputError: it cannot be read, or begins as JSON and is none.
+    """
     if path.is_dir():
         return holds_precomputed(path) or bool(_swc_files(path))
     head = _head(path)

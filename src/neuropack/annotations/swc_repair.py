@@ -58,7 +58,7 @@ class _Work:
         """Leave out all other rows; what hung on them has no parent that exists."""
         if len(self.above):
             moved = np.where(mask, np.cumsum(mask) - 1, ORPHAN)
-            self.above = np.where(self.above >= 0, moved[self.above], self.above)[mask]
+            self.above = np.where(self.above >= 0, moved[np.maximum(self.above, 0)], self.above)[mask]
         for name in ("id", "type", "xyz", "radius", "parent", "line"):
             setattr(self, name, getattr(self, name)[mask])
 

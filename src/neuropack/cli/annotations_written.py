@@ -119,7 +119,10 @@ def write(
 
 def _with_source(skeleton: Skeleton, source: Path) -> Skeleton:
     line = f"converted by neuropack from {source.name}"
-    if source.suffix.lower() == ".swc" or line in skeleton.comments:
+    from neuropack.annotations.precomputed import holds_precomputed
+
+    is_swc = not holds_precomputed(source) if source.is_dir() else source.suffix.lower() == ".swc"
+    if is_swc or line in skeleton.comments:
         return skeleton
     return replace(skeleton, comments=(line, *skeleton.comments))
 
