@@ -6,7 +6,9 @@ import typer
 
 from neuropack.cli.annotations_compare import compare
 from neuropack.cli.annotations_convert import convert
+from neuropack.cli.annotations_derive import derive
 
 group = typer.Typer(name="annotations", help="Skeletons, masks, boxes and labels: convert, derive, compare, check.")
-for command in (convert, compare):
-    group.command()(command)
+group.command()(convert)
+group.add_typer(derive, name="derive")
+group.command()(compare)
