@@ -46,10 +46,16 @@ class Verdict:
 Gate = Callable[[Path, Path], Iterator[Verdict]]
 
 
-def call(*command: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a program and take what it prints."""
+def call(*command: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, with `more` in its environment, and take what it prints."""
     return subprocess.run(
-        [str(c) for c in command], capture_output=True, text=True, encoding="utf-8", errors="replace", check=False
+        [str(c) for c in command],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        env={**os.environ, **more},
     )
 
 
@@ -114,6 +120,32 @@ def nwbinspector(release: Path, work: Path) -> Iterator[Verdict]:
         yield Verdict(relative(path, release), len(bad), warned, text)
 
 
+def dandi(release: Path, work: Path) -> Iterator[Verdict]:
+    """The validator of the DANDI archive on the release as a Dandiset: what an upload of it would be told.
+
+    A Dandiset has a dandiset.yaml at its root, which BIDS has to ignore; a release is given both in a copy. Nothing
+    that is found is left out. It needs no network: all schemas are in the program.
+    """
+    folder, programs = work / "dandiset", environment("dandi")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(release, folder)
+    (folder / "dandiset.yaml").write_text("identifier: DANDI:000000\nname: a release\n", encoding="utf-8")
+    with (folder / ".bidsignore").open("a", encoding="utf-8") as ignored:
+        ignored.write("dandiset.yaml\n")
+    found = {"PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")])}  # of bids-validator-deno
+    quiet = {"DANDI_NO_ET": "1", "HOME": str(work)}  # it asks nobody for news, and keeps its log with our work
+    done = call(programs / "dandi", "validate", "--format", "json_lines", folder, **found, **quiet)
+    try:
+        results = [json.loads(line) for line in done.stdout.splitlines()]
+        bad = [r for r in results if r["severity"] in ("ERROR", "CRITICAL")]
+        text = "\n".join(f"{r['id']} {relative(Path(r['path']), folder)}: {r['message']}" for r in bad)
+        warned = sum(r["severity"] == "WARNING" for r in results)
+        yield Verdict(".", len(bad) or int(done.returncode != 0), warned, text or done.stderr)
+    except (ValueError, KeyError, TypeError):
+        yield Verdict(".", 1, 0, done.stdout + done.stderr)
+    shutil.rmtree(folder)
+
+
 def ome_zarr(release: Path, work: Path) -> Iterator[Verdict]:
     """ome-zarr-models on every image and label image."""
     program = environment("ome-zarr") / "ome-zarr-models"
@@ -128,6 +160,7 @@ GATES: dict[str, Gate] = {
     "bids-validator": bids,
     "pynwb-validate": pynwb,
     "nwbinspector": nwbinspector,
+    "dandi": dandi,
     "ome-zarr-models": ome_zarr,
 }
 
@@ -170,6 +203,15 @@ def break_nwbinspector(release: Path) -> None:
             del file["general/subject/species"]
 
 
+def break_dandi(release: Path) -> None:
+    """A file without an animal."""
+    import h5py
+
+    for path in release.rglob("*.nwb"):
+        with h5py.File(path, "r+") as file:
+            del file["general/subject"]
+
+
 def break_ome_zarr(release: Path) -> None:
     """A multiscale image without its list of levels."""
     for path in release.rglob("*.ome.zarr/zarr.json"):
@@ -182,6 +224,7 @@ BREAKERS: dict[str, Callable[[Path], None]] = {
     "bids-validator": break_bids,
     "pynwb-validate": break_pynwb,
     "nwbinspector": break_nwbinspector,
+    "dandi": break_dandi,
     "ome-zarr-models": break_ome_zarr,
 }
 
