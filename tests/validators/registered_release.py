@@ -12,6 +12,7 @@ import tifffile
 
 from neuropack.build import build
 from neuropack.simulate.atlas import simulated_atlas
+from neuropack.process.skeleton_masks import masks_of_skeletons
 from neuropack.skeleton import Skeleton, write_swc
 from neuropack.space.atlas_files import annotation_bytes, structures_text
 from neuropack.space.frames import CCF
@@ -75,11 +76,14 @@ def write_study(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     random = np.random.default_rng(3)
     size = {f"PhysicalSize{a}": VOXEL_UM for a in "XYZ"} | {f"PhysicalSize{a}Unit": "µm" for a in "XYZ"}
-    pixels = random.integers(0, 4000, SHAPE).astype(np.uint16)
-    tifffile.imwrite(folder / "raw" / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX", **size})
+    pixels = random.integers(0, 400, SHAPE).astype(np.uint16)
     extent = np.array(SHAPE[::-1]) * VOXEL_UM
-    for number in range(6):
-        write_swc(folder / "annotations" / f"n{number + 1}.swc", _neuron(random, extent))
+    neurons = {number: _neuron(random, extent) for number in range(1, 7)}
+    for number, neuron in neurons.items():
+        write_swc(folder / "annotations" / f"n{number}.swc", neuron)
+    z, y, x = masks_of_skeletons(neurons, SHAPE, (VOXEL_UM,) * 3).voxels.T
+    pixels[z, y, x] += 3000
+    tifffile.imwrite(folder / "raw" / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX", **size})
     here = random.uniform(0.05, 0.95, (8, 3)) * extent
     there = TRANSFORM(here) + random.normal(0, 1, here.shape)
     rows = [
@@ -126,10 +130,13 @@ def _neuron(random: np.random.Generator, extent: np.ndarray) -> Skeleton:
         heading = random.normal(0, 1, 3)
         for _ in range(40):
             heading = heading + random.normal(0, 0.3, 3)
-            at = np.clip(at + 80 * heading / np.linalg.norm(heading), 1, extent - 1)
+            step = 80 * heading / np.linalg.norm(heading)
+            out = (at + step < 1) | (at + step > extent - 1)
+            heading, step = np.where(out, -heading, heading), np.where(out, -step, step)
+            at = at + step
             xyz.append(at)
             parent.append(last)
             types.append(kind)
             last = len(xyz)
     ids = np.arange(1, len(xyz) + 1)
-    return Skeleton(ids, np.array(types), np.array(xyz).round(), np.ones(len(ids)), np.array(parent))
+    return Skeleton(ids, np.array(types), np.array(xyz).round(), random.uniform(0.5, 2, len(ids)), np.array(parent))

@@ -184,6 +184,8 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     """The finest level of an image; None where other rules tell what is wrong with it."""
     import zarr
 
+    if not image.levels:
+        return None
     array, (z, y, x) = image.levels[0].array, image.voxel_size_um
     units = {u for a, u in zip(image.axes, image.units, strict=True) if a in "zyx"}
     if array is None or z is None or y is None or x is None or units != _UNIT:
