@@ -246,3 +246,16 @@ def test_how_rows_hang_together(ids: list[int], data: st.DataObject) -> None:
             at = above[at] if at >= 0 else at
         endless += [row] if at >= 0 else []
     assert rootless(found).tolist() == endless
+
+
+def test_identifiers_at_both_ends_of_64_bits_are_no_neighbours() -> None:
+    ids = np.array([2**63 - 1, -(2**63)])
+    assert parent_rows(ids, np.array([-1, 2**63 - 1])).tolist() == [-1, 0]
+
+
+def test_a_line_without_an_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BLOCK", 4)
+    monkeypatch.setattr(module, "_LONGEST", 20)
+    (tmp_path / "n.swc").write_text("1 1 0 0 0 1 -1\n# " + "x" * 50 + "\n")
+    with pytest.raises(InputError, match="line 2: is not a text file"):
+        read_swc(tmp_path / "n.swc")
