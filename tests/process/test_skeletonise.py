@@ -12,6 +12,7 @@ from scipy.spatial import KDTree
 from neuropack.axes import full_box
 from neuropack.errors import UsageError
 from neuropack.labels import LabelVolume
+from neuropack.process import thinning
 from neuropack.process.skeleton_masks import masks_of_skeletons
 from neuropack.process.skeletonise import skeletons_of_masks
 from neuropack.process.thinning import thinned
@@ -67,6 +68,15 @@ def test_every_part_has_one_tree(seed: int) -> None:
     assert len(skeleton.edges()) == len(skeleton) - n
 
 
+def test_pieces_of_a_line_are_joined_through_the_middle() -> None:
+    part = np.zeros((7, 9, 32), bool)
+    part[1:6, 1:8, 1:31] = True
+    pieces = np.zeros(part.shape, np.int32)
+    pieces[3, 4, 3:8], pieces[3, 4, 14:16], pieces[3, 4, 24:28] = 4, 9, 2
+    line = thinning._joined(part, pieces, ndimage.distance_transform_edt(part))
+    assert np.argwhere(line).tolist() == [[3, 4, x] for x in range(3, 28)]
+
+
 def test_a_ring_is_cut_where_it_is_thinnest() -> None:
     z, y, x = np.meshgrid(np.arange(9), np.arange(50), np.arange(50), indexing="ij")
     angle = np.arctan2(y - 25, x - 25)
@@ -82,7 +92,7 @@ def test_a_ring_is_cut_where_it_is_thinnest() -> None:
 def test_bumps_make_no_twigs() -> None:
     mask = np.zeros((15, 15, 60), bool)
     mask[4:11, 4:11, 3:57] = True
-    mask[11, 7, 20] = mask[7, 11, 40] = True
+    mask[11:13, 7, 20] = mask[7, 11:13, 40] = True
     found = skeleton_of(mask)
     assert len(np.setdiff1d(found.id, found.parent)) <= 2
     assert found.radius.max() == pytest.approx(3.5)
@@ -106,9 +116,13 @@ def test_simulated_neurons_come_back() -> None:
     shape, size = (40, 180, 180), (1.0, 0.5, 0.5)
     made = stack(4, shape, size, neurons=3)
     truth = {n + 1: s for n, s in enumerate(made.skeletons)}
-    found = skeletons_of_masks(masks_of_skeletons(truth, shape, size)).skeletons
+    masks = masks_of_skeletons(truth, shape, size)
+    found, unmoved = skeletons_of_masks(masks).skeletons, skeletons_of_masks(masks, smooth=False).skeletons
     for label, one in truth.items():
         derived = found[label]
+        centres = unmoved[label].xyz
+        np.testing.assert_array_equal(np.floor(derived.xyz / size[::-1]), np.floor(centres / size[::-1]))
+        assert np.abs(derived.xyz - centres).max() > 0.1
         assert parts(derived) == 1
         assert derived.length_um() == pytest.approx(one.length_um(), rel=0.08)
         away = KDTree(derived.xyz).query(one.xyz)[0]

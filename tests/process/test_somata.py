@@ -49,6 +49,14 @@ def test_axons_have_none(neurons: dict[int, Skeleton]) -> None:
     assert [soma_of_skeleton(without_types(s)) for s in axons.values()] == [None] * 5
 
 
+def test_a_thick_dendrite_is_no_soma() -> None:
+    xyz = np.column_stack([np.linspace(10, 90, 30), np.full(30, 50.0), np.full(30, 48.0)])
+    dendrite = Skeleton(np.arange(1, 31), np.full(30, 3), xyz, np.linspace(3.5, 2.2, 30), np.arange(30))
+    dendrite.parent[0] = -1
+    assert somata_of_masks(masks_of_skeletons({1: dendrite}, SHAPE, SIZE))[0] == []
+    assert soma_of_skeleton(dendrite) is None
+
+
 def test_two_neurons_in_one_object_are_seen(neurons: dict[int, Skeleton]) -> None:
     masks = masks_of_skeletons(neurons, SHAPE, SIZE)
     merged = LabelVolume.of(SHAPE, SIZE, [(9, np.concatenate([masks.of_object(1), masks.of_object(2)]))])

@@ -112,6 +112,12 @@ def test_boxes_are_those_of_the_voxels(block: tuple[int, ...]) -> None:
     assert label_counts(volume)[LARGEST] == int((image() == LARGEST).sum())
 
 
+def test_the_box_of_a_bar_is_as_long_as_the_bar() -> None:
+    array = np.zeros((3, 4, 9), np.uint8)
+    array[1, 2, 3:8] = 5
+    assert boxes_of_labels(blocked(array, (3, 4, 9))).boxes.tolist() == [[1, 2, 3, 2, 3, 8]]
+
+
 def test_boxes_as_a_table() -> None:
     ids, boxes, _ = boxes_of_labels(blocked(image(), (4, 8, 8)))
     table = table_of_boxes(ids, boxes, Credit("AB", "model"))
