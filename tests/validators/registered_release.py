@@ -1,6 +1,7 @@
 """A release whose stack is registered to the simulated atlas, built by neuropack from a study of six neurons.
 
-The stack is as large as a light-sheet image, so that neurons cross regions; its pixels are noise.
+The stack is as large as a light-sheet image, so that neurons cross regions; its pixels are noise, and brighter
+where the neurons run.
 """
 
 from __future__ import annotations
@@ -76,10 +77,12 @@ def write_study(folder: Path) -> Path:
     random = np.random.default_rng(3)
     size = {f"PhysicalSize{a}": VOXEL_UM for a in "XYZ"} | {f"PhysicalSize{a}Unit": "µm" for a in "XYZ"}
     pixels = random.integers(0, 4000, SHAPE).astype(np.uint16)
-    tifffile.imwrite(folder / "raw" / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX", **size})
     extent = np.array(SHAPE[::-1]) * VOXEL_UM
     for number in range(6):
-        write_swc(folder / "annotations" / f"n{number + 1}.swc", _neuron(random, extent))
+        neuron = _neuron(random, extent)
+        write_swc(folder / "annotations" / f"n{number + 1}.swc", neuron)
+        pixels[tuple((neuron.xyz[:, ::-1] // VOXEL_UM).astype(int).T)] += 20_000
+    tifffile.imwrite(folder / "raw" / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX", **size})
     here = random.uniform(0.05, 0.95, (8, 3)) * extent
     there = TRANSFORM(here) + random.normal(0, 1, here.shape)
     rows = [
@@ -132,4 +135,5 @@ def _neuron(random: np.random.Generator, extent: np.ndarray) -> Skeleton:
             types.append(kind)
             last = len(xyz)
     ids = np.arange(1, len(xyz) + 1)
-    return Skeleton(ids, np.array(types), np.array(xyz).round(), np.ones(len(ids)), np.array(parent))
+    radius = 1 + ids / 1000  # not the same everywhere: it was measured
+    return Skeleton(ids, np.array(types), np.array(xyz).round(), radius, np.array(parent))

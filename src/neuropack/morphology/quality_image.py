@@ -204,7 +204,8 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
             if values is not None:
                 total[channel][place] += values
                 count[channel][place] += 1
-    maps = [np.where(n > 0, t / np.maximum(n, 1), 0.0) for t, n in zip(total, count, strict=True)]
+    least = max(1, int(inside.sum()) // 3)  # at the border of a thin image few nodes have their say
+    maps = [np.where(n >= least, t / np.maximum(n, 1), 0.0) for t, n in zip(total, count, strict=True)]
     centre = ((voxels + 0.5) * np.array(image.voxel_um))[:, ::-1] - xyz
     return maps, int(inside.sum()), centre.mean(axis=0)
 

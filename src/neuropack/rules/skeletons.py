@@ -30,7 +30,6 @@ _ALL_NODES = 40_000
 """Nodes that are looked at in the images of a release; of very many neurons, fewer of each."""
 _IN_A_SPACE = re.compile(r"_space-[A-Za-z0-9]+")
 _INSIDE = 0.95
-_UNIT = {"micrometer"}
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,8 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     import zarr
 
     array, (z, y, x) = image.levels[0].array, image.voxel_size_um
-    units = {u for a, u in zip(image.axes, image.units, strict=True) if a in "zyx"}
-    if array is None or z is None or y is None or x is None or units != _UNIT:
+    um = all(u == "micrometer" for a, u in zip(image.axes, image.units, strict=True) if a in "zyx")
+    if array is None or z is None or y is None or x is None or not um:
         return None
     if image.scale_conflicts or [a for a in image.axes if a in "zyx"] != list("zyx"):
         return None
