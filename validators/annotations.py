@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from neuropack.annotations.plausible import contradiction
 from neuropack.errors import InputError
 from neuropack.morphology.quality import outside
 from neuropack.rules import Finding, ReleaseFiles, rule
@@ -48,10 +47,8 @@ def inside(release: ReleaseFiles) -> Iterator[Finding]:
         if isinstance(found, InputError):
             continue
         length, voxel = extent
-        for flaw in outside(found, length, str(record.get("image_stack"))):
-            other = contradiction(found.xyz, length, voxel) if np.isfinite(voxel).all() else None
-            hint = f"; {other.partition('; ')[2]}" if other and "; " in other else ""
-            yield Finding(name, flaw.expected, flaw.found + hint, REBUILD)
+        for flaw in outside(found, length, str(record.get("image_stack")), voxel):
+            yield Finding(name, flaw.expected, flaw.found, REBUILD)
 
 
 @rule(id="annotations.labels", level="error", reads="text")

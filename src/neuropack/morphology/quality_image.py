@@ -164,7 +164,7 @@ def off_centre(found: Centring, name: str = "the image") -> Flaw | None:
     if found.half_voxel:
         less = found.offset_um[0] > 0
         told = f"all nodes lie half a voxel too {'low' if less else 'high'} along x, y and z ({where})"
-        fix = "say origin: centre where the tracing was made, and build or convert again" if less else fix
+        fix = "say origin: centre in the study, or neuropack annotations convert --origin centre" if less else fix
         return Flaw("half-voxel", (), None, "positions from the corner of the first voxel", told, fix)
     return None
 
