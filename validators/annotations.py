@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from neuropack.annotations.plausible import contradiction
 from neuropack.errors import InputError
 from neuropack.morphology.quality import outside
 from neuropack.rules import Finding, ReleaseFiles, rule
 
-UNIT = {"micrometer"}
+UNIT = "micrometer"
 REBUILD = "correct the file in the study and build the release again"
 
 
@@ -48,10 +47,8 @@ def inside(release: ReleaseFiles) -> Iterator[Finding]:
         if isinstance(found, InputError):
             continue
         length, voxel = extent
-        for flaw in outside(found, length, str(record.get("image_stack"))):
-            other = contradiction(found.xyz, length, voxel) if np.isfinite(voxel).all() else None
-            hint = f"; {other.partition('; ')[2]}" if other and "; " in other else ""
-            yield Finding(name, flaw.expected, flaw.found + hint, REBUILD)
+        for flaw in outside(found, length, str(record.get("image_stack")), voxel):
+            yield Finding(name, flaw.expected, flaw.found, REBUILD)
 
 
 @rule(id="annotations.labels", level="error", reads="text")
@@ -75,7 +72,8 @@ def labels(release: ReleaseFiles) -> Iterator[Finding]:
         theirs = next((v for v in image.levels if v.number == record.get("target_level", 0)), None)
         if mine.array is None or theirs is None or theirs.array is None:
             continue
-        if image.scale_conflicts or {u for a, u in zip(image.axes, image.units, strict=True) if a in "zyx"} != UNIT:
+        um = all(u == UNIT for a, u in zip(image.axes, image.units, strict=True) if a in "zyx")
+        if image.scale_conflicts or not um:
             continue  # ome-zarr.levels and ome-zarr.units tell
         if mine.array.dtype.kind not in "ui":
             yield Finding(drawn.meta.name, "whole numbers", mine.array.dtype.name, REBUILD)

@@ -627,11 +627,6 @@ def bytes_flipped_in_an_hdf5_chunk(root: Path) -> None:
 # ------------------------------------------------------------------------------------------ annotations
 
 
-@defect("annotations.skeleton")
-def skeleton_without_its_root(root: Path) -> None:
-    (root / SWC).write_text("2 2 5 5 5 1 1\n")
-
-
 @defect("annotations.inside", as_is=False)
 def skeleton_in_nanometer(root: Path) -> None:
     (root / SWC).write_text("1 1 4000 4000 4000 1 -1\n")

@@ -1,6 +1,7 @@
 """A release whose stack is registered to the simulated atlas, built by neuropack from a study of six neurons.
 
-The stack is as large as a light-sheet image, so that neurons cross regions; its pixels are noise.
+The stack is as large as a light-sheet image, so that neurons cross regions; its pixels are noise, and brighter
+where the neurons run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import tifffile
 
 from neuropack.build import build
 from neuropack.simulate.atlas import simulated_atlas
-from neuropack.process.skeleton_masks import masks_of_skeletons
 from neuropack.skeleton import Skeleton, write_swc
 from neuropack.space.atlas_files import annotation_bytes, structures_text
 from neuropack.space.frames import CCF
@@ -76,13 +76,12 @@ def write_study(folder: Path) -> Path:
         (folder / name).mkdir(parents=True)
     random = np.random.default_rng(3)
     size = {f"PhysicalSize{a}": VOXEL_UM for a in "XYZ"} | {f"PhysicalSize{a}Unit": "µm" for a in "XYZ"}
-    pixels = random.integers(0, 400, SHAPE).astype(np.uint16)
+    pixels = random.integers(0, 4000, SHAPE).astype(np.uint16)
     extent = np.array(SHAPE[::-1]) * VOXEL_UM
-    neurons = {number: _neuron(random, extent) for number in range(1, 7)}
-    for number, neuron in neurons.items():
-        write_swc(folder / "annotations" / f"n{number}.swc", neuron)
-    z, y, x = masks_of_skeletons(neurons, SHAPE, (VOXEL_UM,) * 3).voxels.T
-    pixels[z, y, x] += 3000
+    for number in range(6):
+        neuron = _neuron(random, extent)
+        write_swc(folder / "annotations" / f"n{number + 1}.swc", neuron)
+        pixels[tuple((neuron.xyz[:, ::-1] // VOXEL_UM).astype(int).T)] += 20_000
     tifffile.imwrite(folder / "raw" / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX", **size})
     here = random.uniform(0.05, 0.95, (8, 3)) * extent
     there = TRANSFORM(here) + random.normal(0, 1, here.shape)
@@ -130,13 +129,11 @@ def _neuron(random: np.random.Generator, extent: np.ndarray) -> Skeleton:
         heading = random.normal(0, 1, 3)
         for _ in range(40):
             heading = heading + random.normal(0, 0.3, 3)
-            step = 80 * heading / np.linalg.norm(heading)
-            out = (at + step < 1) | (at + step > extent - 1)
-            heading, step = np.where(out, -heading, heading), np.where(out, -step, step)
-            at = at + step
+            at = np.clip(at + 80 * heading / np.linalg.norm(heading), 1, extent - 1)
             xyz.append(at)
             parent.append(last)
             types.append(kind)
             last = len(xyz)
     ids = np.arange(1, len(xyz) + 1)
-    return Skeleton(ids, np.array(types), np.array(xyz).round(), random.uniform(0.5, 2, len(ids)), np.array(parent))
+    radius = 1 + ids / 1000  # not the same everywhere: it was measured
+    return Skeleton(ids, np.array(types), np.array(xyz).round(), radius, np.array(parent))

@@ -30,14 +30,52 @@ START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DESCRIPTION = {"Name": "Small release", "BIDSVersion": "1.11.1", "License": "ODC-By-1.0", "Authors": ["A", "B"]}
 
 
+Row = tuple[int, int, float, float, float, float, int]
+
+
+def _neuron() -> list[Row]:
+    """A soma, and two neurites that wind through the stack: id, type, x, y, z, radius, parent."""
+    rows: list[Row] = [(1, 1, 12.0, 12.0, 8.0, 2.0, -1)]
+    for type, turn in ((3, 1.0), (2, -1.0)):
+        for i in range(40):
+            angle = turn * (0.4 + i / 12)
+            along = 2.0 + i / 5
+            x, y = 12 + turn * along * np.cos(angle), 12 + along * np.sin(angle)
+            z = 8 + turn * 3 * np.sin(i / 13)
+            rows.append((len(rows) + 1, type, x, y, z, 0.8 - i / 100, len(rows) if i else 1))
+    return [(n, t, *(round(float(v), 3) for v in (x, y, z, r)), p) for n, t, x, y, z, r, p in rows]
+
+
+NEURON = _neuron()
+
+
+def swc(rows: list[Row]) -> str:
+    """The text of a skeleton."""
+    return "".join(" ".join(map(str, row)) + "\n" for row in rows)
+
+
+def paint(pixels: np.ndarray[Any, Any], rows: list[Row]) -> None:
+    """Show a skeleton in an image (z, y, x), blurred as a microscope does."""
+    z, y, x = ((np.arange(n) + 0.5) * VOXEL[a] for n, a in zip(pixels.shape, "zyx", strict=True))
+    light = np.zeros(pixels.shape)
+    for _, _, at_x, at_y, at_z, radius, _ in rows:
+        wide = max(radius, 0.6)
+        planes = [
+            np.exp(-((c - at) ** 2) / (2 * s**2)) for c, at, s in ((z, at_z, 1.2), (y, at_y, wide), (x, at_x, wide))
+        ]
+        np.maximum(light, np.einsum("z,y,x->zyx", *planes), out=light)
+    pixels += (400 * light).astype(pixels.dtype)
+
+
 def write(root: Path) -> None:
     """Write the release into an empty folder."""
     pixels = np.random.default_rng(0).poisson(20, SHAPE).astype("u2")
+    paint(pixels[0], NEURON)
     pixels[:, :, 48:, 48:] = 0  # a shard of zeros, that only write_empty_chunks stores
     _bids(root)
     _image(root / IMAGE, pixels)
     _nwb(root / NWB, pixels)
-    _put(root / SWC, "1 1 4 4 4 1 -1\n2 2 5 5 5 1 1\n")
+    _put(root / SWC, swc(NEURON))
     _put(root / METADATA, _document())
     seal(root)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from defects import DEFECTS, Defect, number_channels, ome, project
 from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
+from skeleton_defects import CLEAN, Plant
 from small_release import IMAGE, SIDECAR, seal
 from space_defects import SPACE_DEFECTS
 
@@ -65,6 +66,13 @@ def test_the_rule_fires_alone(defect: Defect, sealed: bool, release: Path) -> No
     for issue in report.issues:
         assert issue.level == RULES[defect.rule].level
         assert issue.where.file and issue.expected and issue.found and issue.fix
+
+
+@pytest.mark.parametrize("plant", CLEAN, ids=lambda p: p.__name__)
+def test_a_clean_twin_is_silent(plant: Plant, release: Path) -> None:
+    plant(release)
+    seal(release)
+    assert check(release).issues == []
 
 
 def test_the_defects_that_no_other_tool_sees_are_planted() -> None:

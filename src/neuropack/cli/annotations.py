@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from neuropack.cli.annotations_check import check
 from neuropack.cli.annotations_compare import compare
 from neuropack.cli.annotations_convert import convert
 from neuropack.cli.annotations_derive import derive
@@ -12,3 +13,4 @@ group = typer.Typer(name="annotations", help="Skeletons, masks, boxes and labels
 group.command()(convert)
 group.add_typer(derive, name="derive")
 group.command()(compare)
+group.command()(check)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.annotations.plausible import contradiction
 from neuropack.issue import Level
 from neuropack.skeleton import Skeleton
 
@@ -99,23 +100,34 @@ def skeleton_flaws(skeleton: Skeleton) -> Iterator[Flaw]:
             yield from look(skeleton)
 
 
-def outside(skeleton: Skeleton, extent_um: npt.ArrayLike, what: str = "the image") -> Iterator[Flaw]:
-    """Nodes outside of the image.
+def outside(
+    skeleton: Skeleton,
+    extent_um: npt.ArrayLike,
+    what: str = "the image",
+    voxel_um: tuple[float, float, float] | None = None,
+) -> Iterator[Flaw]:
+    """Nodes outside of the image, and what else the coordinates could be.
 
     Args:
         skeleton: in the frame of the image.
         extent_um: its lengths along x, y, z; infinite where it has none.
         what: the image is called.
+        voxel_um: its voxels, z, y, x.
     """
     extent = np.asarray(extent_um, np.float64)
     out = np.flatnonzero(((skeleton.xyz < 0) | (skeleton.xyz > extent)).any(axis=1))
-    if len(out):
-        low, high = skeleton.xyz.min(axis=0), skeleton.xyz.max(axis=0)
-        spans = ", ".join(f"{a} {lo:g} to {hi:g}" for a, lo, hi in zip("xyz", low, high, strict=True))
-        expected = ", ".join(f"{a} 0 to {e:g}" for a, e in zip("xyz", extent, strict=True) if np.isfinite(e))
-        found = f"{spans}; {len(out)} of {len(skeleton)} nodes outside"
-        fix = "correct unit, origin or the order of the axes"
-        yield _flaw("outside", skeleton, out, f"{expected} um, as {what} has it", found, fix)
+    if not len(out):
+        return
+    low, high = skeleton.xyz.min(axis=0), skeleton.xyz.max(axis=0)
+    spans = ", ".join(f"{a} {lo:g} to {hi:g}" for a, lo, hi in zip("xyz", low, high, strict=True))
+    expected = ", ".join(f"{a} 0 to {e:g}" for a, e in zip("xyz", extent, strict=True) if np.isfinite(e))
+    found = f"{spans}; {len(out)} of {len(skeleton)} nodes outside"
+    if voxel_um is not None and np.isfinite(voxel_um).all():
+        with np.errstate(over="ignore"):
+            other = contradiction(skeleton.xyz, extent, voxel_um) or ""
+        found += "".join(other.partition("; ")[1:])
+    fix = "correct unit, origin or the order of the axes"
+    yield _flaw("outside", skeleton, out, f"{expected} um, as {what} has it", found, fix)
 
 
 def jumps(skeleton: Skeleton) -> Iterator[Flaw]:
@@ -164,7 +176,7 @@ def several_somata(skeleton: Skeleton) -> Iterator[Flaw]:
     somata = _somata(skeleton)
     if len(somata) > 1:
         places = "; ".join(", ".join(f"{v:.1f}" for v in skeleton.xyz[s].mean(axis=0)) for s in somata[:_SHOWN])
-        found = f"{len(somata)}, at x, y, z {places}{'; ...' if len(somata) > _SHOWN else ''} um"
+        found = f"{len(somata)} somata, at x, y, z {places}{'; ...' if len(somata) > _SHOWN else ''} um"
         fix = "split the file into one for each neuron, or correct the type of the nodes that are no soma"
         yield _flaw("several-somata", skeleton, np.array([s[0] for s in somata[1:]]), "one soma", found, fix)
 

@@ -16,6 +16,7 @@ from neuropack.morphology.quality import Points, Rows
 from neuropack.volume import Volume
 
 _BLOCK = (32, 128, 128)
+_INSIDE = 0.95
 _KEPT_BYTES = 64 * 2**20
 
 
@@ -52,6 +53,10 @@ class Grid:
             at = np.floor(xyz_um[:, ::-1] / np.array(self.voxel_um))
             inside = ((at >= 0) & (at < np.array(self.shape))).all(axis=1)
         return np.where(inside[:, None], at, 0).astype(np.int64), inside
+
+    def holds(self, xyz_um: Points) -> bool:
+        """Whether positions lie in it, but for a few: what leaves it at the border does so in every stack."""
+        return float(self.voxels(xyz_um)[1].mean()) >= _INSIDE
 
     def order(self, voxels: Rows) -> Rows:
         """The rows of voxels, block by block: in this order none is decoded twice."""

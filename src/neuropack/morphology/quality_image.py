@@ -164,7 +164,7 @@ def off_centre(found: Centring, name: str = "the image") -> Flaw | None:
     if found.half_voxel:
         less = found.offset_um[0] > 0
         told = f"all nodes lie half a voxel too {'low' if less else 'high'} along x, y and z ({where})"
-        fix = "say origin: centre where the tracing was made, and build or convert again" if less else fix
+        fix = "say origin: centre in the study, or neuropack annotations convert --origin centre" if less else fix
         return Flaw("half-voxel", (), None, "positions from the corner of the first voxel", told, fix)
     return None
 
@@ -204,7 +204,8 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
             if values is not None:
                 total[channel][place] += values
                 count[channel][place] += 1
-    maps = [np.where(n > 0, t / np.maximum(n, 1), 0.0) for t, n in zip(total, count, strict=True)]
+    least = max(1, int(inside.sum()) // 3)  # at the border of a thin image few nodes have their say
+    maps = [np.where(n >= least, t / np.maximum(n, 1), 0.0) for t, n in zip(total, count, strict=True)]
     centre = ((voxels + 0.5) * np.array(image.voxel_um))[:, ::-1] - xyz
     return maps, int(inside.sum()), centre.mean(axis=0)
 

@@ -16,7 +16,7 @@ from neuropack.morphology.quality import SOMA, Flaw, Points
 from neuropack.skeleton import Skeleton
 
 SHARED_UM = 15.0
-"""Two neurites that run inside each other for longer share a path."""
+"""Two neurites that run inside each other for longer share a path; in coarse voxels, for ten of them."""
 DUPLICATE = 0.8
 """The part of both lengths that makes two neurons one."""
 _CLOSEST_UM, _WIDEST_UM = 0.1, 1.0
@@ -84,7 +84,7 @@ class Overlaps:
             same = np.flatnonzero(cells[apart:] == cells[:-apart])
             found.append(owner[same] * len(self._names) + owner[same + apart])
         pair, count = np.unique(np.concatenate(found), return_counts=True)
-        least = max(2, int(_CELLS_SHARED / self._tolerance))
+        least = max(2, int(_CELLS_SHARED * _shared_um(self.voxel_um) / (SHARED_UM * self._tolerance)))
         return [divmod(int(p), len(self._names)) for p in pair[count >= least]]
 
 
@@ -116,7 +116,7 @@ def shared_path(a: Skeleton, b: Skeleton, voxel_um: float, name: str = "another 
         fix = "keep one of the two, unless both are tracings of one neuron that are meant to be compared"
         return Flaw("duplicate", (), None, "each neuron once", found, fix)
     longest, at = _longest(a, edge, inside)
-    if longest < SHARED_UM:
+    if longest < _shared_um(voxel_um):
         return None
     x, y, z = points[at].tolist()
     found = f"{longest:.1f} um in one piece run inside {name}, from x {x:.1f}, y {y:.1f}, z {z:.1f} um on"
@@ -128,6 +128,10 @@ def shared_path(a: Skeleton, b: Skeleton, voxel_um: float, name: str = "another 
         found=found,
         fix="look at the two there: give the path to the neuron that it belongs to",
     )
+
+
+def _shared_um(voxel_um: float) -> float:
+    return max(SHARED_UM, 10 * voxel_um)
 
 
 def _along(skeleton: Skeleton, step_um: float) -> tuple[Points, npt.NDArray[np.int64], Points]:

@@ -13,8 +13,8 @@ from neuropack.skeleton import Skeleton, parse_swc, read_swc
 
 _ROWS: tuple[ProblemKind, ...] = ("no-rows", "not-a-row", "not-finite")
 _TREE: tuple[tuple[str, tuple[ProblemKind, ...], str], ...] = (
-    ("repeated-id", ("repeated-id",), "ids=drop or ids=renumber"),
-    ("parent", ("missing-parent",), "parents=root or parents=drop"),
+    ("repeated-id", ("repeated-id",), "ids=drop (or ids=renumber)"),
+    ("parent", ("missing-parent",), "parents=root (or parents=drop)"),
     ("cycle", ("self-parent", "cycle"), "cycles"),
 )
 

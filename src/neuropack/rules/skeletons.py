@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 _ALL_NODES = 40_000
 """Nodes that are looked at in the images of a release; of very many neurons, fewer of each."""
 _IN_A_SPACE = re.compile(r"_space-[A-Za-z0-9]+")
-_INSIDE = 0.95
-_UNIT = {"micrometer"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def scan_pixels(release: ReleaseFiles) -> SkeletonScan:
         if folder not in grids:
             grids = {folder: _grid(release, image)}  # those of another stack are done
         grid = grids[folder]
-        if grid is None or _mostly_outside(skeleton, grid):
+        if grid is None or not grid.holds(skeleton.xyz):
             continue  # annotations.inside tells
         flaw = _seen(skeleton, grid, nodes)
         if flaw is not None:
@@ -187,8 +184,8 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     if not image.levels:
         return None
     array, (z, y, x) = image.levels[0].array, image.voxel_size_um
-    units = {u for a, u in zip(image.axes, image.units, strict=True) if a in "zyx"}
-    if array is None or z is None or y is None or x is None or units != _UNIT:
+    um = all(u == "micrometer" for a, u in zip(image.axes, image.units, strict=True) if a in "zyx")
+    if array is None or z is None or y is None or x is None or not um:
         return None
     if image.scale_conflicts or [a for a in image.axes if a in "zyx"] != list("zyx"):
         return None
@@ -210,11 +207,6 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     name = image.folder.rsplit("/", 1)[-1]
     size = (block[0], block[1], block[2])
     return Grid(read, (depth, height, width), (z, y, x), size, labels, name)
-
-
-def _mostly_outside(skeleton: Skeleton, grid: Grid) -> bool:
-    inside: npt.NDArray[np.bool_] = grid.voxels(skeleton.xyz)[1]
-    return float(inside.mean()) < _INSIDE
 
 
 def _seen(skeleton: Skeleton, grid: Grid, nodes: int) -> Flaw | None:
