@@ -85,12 +85,12 @@ def test_masks_that_overlap_are_no_defect(annotated: Path) -> None:
     with nwb(annotated) as file:
         table = file[MASKS]
         whole, ends = table["voxel_mask"][()], table["voxel_mask_index"][()].astype(int)
-        both = np.concatenate([whole, np.sort(whole[:30], order=("z", "y", "x"))])
-        table["voxel_mask"].resize((len(both),))
-        first = both[ends[0] :]
-        table["voxel_mask"][ends[0] :] = np.sort(first, order=("z", "y", "x"))
+        more = whole[ends[0] : ends[0] + 30]  # of the other object, whose label the image has there
+        first = np.sort(np.concatenate([whole[: ends[0]], more]), order=("z", "y", "x"))
+        table["voxel_mask"].resize((len(whole) + 30,))
+        table["voxel_mask"][...] = np.concatenate([first, whole[ends[0] :]])
         del table["voxel_mask_index"]
-        table.create_dataset("voxel_mask_index", data=np.add(ends, [0, 30]))
+        table.create_dataset("voxel_mask_index", data=np.add(ends, [30, 30]))
     assert clean(annotated)
 
 

@@ -250,6 +250,7 @@ def test_a_conversion_knows_annotations_by_digests_and_computes_no_mask() -> Non
     for change in (
         {"skeletons": moved},
         {"boxes": BOXES.set_column(7, "neuron_id", pa.array(["a", None]))},
+        {"boxes": BOXES.set_column(9, "class", pa.array(["soma", ""]))},  # no class is not an empty one
         {"classes": None},
         {"masks_identity": "y"},
         {"mask_neurons": {}},
