@@ -161,4 +161,12 @@ GOALS = (
         False,
         lambda s: s.times("lookup-brainglobe-100", "lookup-100"),
     ),
+    Goal("shapes", "seconds for all features of 30,000 samples", 0.5, True, lambda s: s.seconds("ours")),
+    Goal(
+        "shapes",
+        "NeuroM's features, times all of ours",
+        20,
+        False,
+        lambda s: s.seconds("neurom") / s.seconds("ours"),
+    ),
 )

@@ -26,7 +26,7 @@ _LIBRARIES = (
     "pynwb",
     "distributed",
 )
-_PEERS = ("ngff-zarr", "bioio", "neuroconv", "brainglobe-atlasapi")
+_PEERS = ("ngff-zarr", "bioio", "neuroconv", "brainglobe-atlasapi", "neurom")
 
 
 def machine(folder: Path) -> dict[str, Any]:

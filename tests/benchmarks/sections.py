@@ -12,6 +12,7 @@ from bench import CHANNELS, OURS, PYTHON, SMALL_ZYX, Bench
 from machine import cores
 from measure import HERE, Row, environment, knows
 from points import space
+from shapes import shapes
 
 START = ("--session-start", "2026-01-02T03:04:05Z")
 NOT_THERE = "not there yet"
@@ -191,4 +192,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "flat": flat,
     "small": small,
     "space": space,
+    "shapes": shapes,
 }

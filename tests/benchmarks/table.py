@@ -16,6 +16,7 @@ ABOUT = {
     "flat": "Stacks of more and more planes, to OME-Zarr.",
     "small": "A small stack from the shell, a new process each time.",
     "space": "Points through an affine and a displacement field, and regions and distances of points, on one core.",
+    "shapes": "All features of one neuron's shape, on one core; its points are samples.",
 }
 _FULL = 2_000_000_000  # bytes; the goals are about stacks of this size, but for `small`
 _COLUMNS = (

@@ -118,6 +118,9 @@ def test_a_release_has_the_names_of_its_neurons(
     (one,) = json.loads(capsys.readouterr().out)
     assert one["neuron"] == "sub-M01_desc-one"
     assert one["file"] == str(release / path)
+    assert run(release, "--out", release / "t.csv") == 2
+    assert "lies in the release" in capsys.readouterr().err
+    assert not (release / "t.csv").exists()
 
 
 def test_plots_are_figures_and_their_numbers(folder: Path, tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ Builds the demo's release and one from real OIB, ND2, CZI and LSM files, runs ev
 and ends with 1 when a gate found an error. Then the demo's release is broken on purpose, once for each gate: a
 gate that lets its broken copy pass is an error too, for its green would mean nothing.
 
-Beside them stands AllenSDK as a witness: its tree and its look-up of every voxel of the real annotation of 100 um
-have to be ours.
+Beside them stand two witnesses. AllenSDK: its tree and its look-up of every voxel of the real annotation of 100 um
+have to be ours. NeuroM: what it measures of real and simulated neurons has to be what we measure.
 
     python tests/gates/run.py [--release DIR ...] [--work DIR]
 """
@@ -303,6 +303,41 @@ def allensdk(work: Path) -> Iterator[Verdict]:
     )
 
 
+NEURONS = (
+    *("swc/Neuron.swc", "swc/simple.swc"),
+    *("neuron/mapmanager-rr30a-s0-full.swc", "neuron/mapmanager-rr30a-s0-crop320.swc"),
+)
+
+
+def neurom(work: Path) -> Iterator[Verdict]:
+    """NeuroM's features of neurons against ours; then against trees of which one has lost a micrometre."""
+    absent = [name for name in NEURONS if not (DATA / name).exists()]
+    if absent:
+        print(f"\n!!! SKIPPED: NeuroM on real neurons; not in {DATA}: {', '.join(absent)}\n", flush=True)
+    trees, said = work / "trees", work / "neurom.json"
+    files = [DATA / name for name in NEURONS if name not in absent]
+    for command in (
+        (sys.executable, HERE / "neurom_trees.py", trees, *files),
+        (environment("neurom") / "python", HERE / "neurom_witness.py", trees, said),
+    ):
+        done = call(*command)
+        if done.returncode:
+            yield Verdict("features", 1, 0, done.stdout + done.stderr)
+            return
+    done = call(sys.executable, HERE / "neurom_compare.py", trees, said)
+    print(done.stdout, flush=True)
+    last = done.stdout.strip().splitlines()[-1] if done.stdout else "features"
+    yield Verdict(last, done.returncode, 0, done.stdout + done.stderr)
+
+    path = trees / "simulated-0.swc"
+    *rows, end = path.read_text(encoding="utf-8").splitlines()
+    number, kind, x, *rest = end.split()
+    end = " ".join([number, kind, str(float(x) + 1), *rest])
+    path.write_text("\n".join([*rows, end]) + "\n", encoding="utf-8")
+    refused = call(sys.executable, HERE / "neurom_compare.py", trees, said).returncode == 1
+    yield Verdict(BROKEN[refused], int(not refused), 0, "neurom let a tree pass that was changed on purpose")
+
+
 def main() -> int:
     """Run the gates; 0 when all of them are content."""
     parser = argparse.ArgumentParser(description="outside validators on releases")
@@ -322,9 +357,10 @@ def main() -> int:
             rows += [(name, gate, verdict) for verdict in judge(release, gate, work)]
             print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
     if not given:
-        start = time.monotonic()
-        rows += [("atlas", "allensdk", verdict) for verdict in allensdk(work)]
-        print(f"atlas: allensdk, {time.monotonic() - start:.0f} s", flush=True)
+        for name, gate, witness in (("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom)):
+            start = time.monotonic()
+            rows += [(name, gate, verdict) for verdict in witness(work)]
+            print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
     first = next(iter(releases))
     rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neuropack.errors import InputError, UsageError
-from neuropack.morphology.definitions import DEFINITIONS, FEATURES, SUMMARY_COLUMNS
+from neuropack.morphology.definitions import DEFINITIONS, FEATURES, SUMMARY_COLUMNS, markdown
 from neuropack.morphology.features import features
 from neuropack.morphology.persistence import persistence_diagram
 from neuropack.morphology.sholl import sholl_profile
@@ -328,3 +328,9 @@ def test_real_neuron(data_file: Callable[[str], Path]) -> None:
     assert found["total_length_um"] == pytest.approx(840.68521, abs=1e-4)
     soma = np.linalg.norm(np.diff(skeleton.xyz[:3], axis=0), axis=1).sum()
     assert found["total_length_um"] == pytest.approx(skeleton.length_um() - soma)
+
+
+def test_the_manual_has_the_table_of_the_code() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "features.md"
+    # python -c "from neuropack.morphology.definitions import markdown; print(markdown())"
+    assert f"\n{markdown()}\n" in page.read_text(encoding="utf-8")

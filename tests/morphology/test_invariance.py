@@ -117,6 +117,32 @@ def test_samples_in_the_middle_of_straight_edges_add_nothing(neuron: Skeleton) -
     assert features(finer)["total_length_um"] == pytest.approx(neuron.length_um())
 
 
+@given(neurons(), st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_a_sample_that_is_there_twice_changes_nothing(neuron: Skeleton, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    twice = np.flatnonzero((neuron.parent > 0) & (rng.random(len(neuron)) < 0.5))
+    count = rng.integers(1, 4, len(twice))  # so many more of each, a chain
+    rows = np.repeat(twice, count)
+    fresh = len(neuron) + 1 + np.arange(len(rows))
+    first = np.cumsum(count) - count
+    before = fresh - 1
+    before[first] = neuron.id[twice]
+    ends = neuron.id.copy()  # whose children hang on the last of the chain
+    ends[twice] = fresh[first + count - 1]
+    parent = np.where(neuron.parent < 0, -1, ends[neuron.parent - 1])
+    double = Skeleton(
+        id=np.append(neuron.id, fresh),
+        type=np.append(neuron.type, neuron.type[rows]),
+        xyz=np.vstack([neuron.xyz, neuron.xyz[rows]]),
+        radius=np.append(neuron.radius, neuron.radius[rows]),
+        parent=np.append(parent, before),
+    )
+    same(features(double), features(neuron), {"n_nodes", *(n for n in ALONG_AXES if "95" in n)})
+    bars = persistence_diagram(double)
+    assert (bars[:, 0] <= bars[:, 1]).all()
+
+
 @given(neurons())
 @settings(deadline=None)
 def test_bars_cover_the_cable_once_and_branches_agree_with_a_walk_by_hand(neuron: Skeleton) -> None:

@@ -72,6 +72,7 @@ def features(
     Ends with status 3 where a file cannot be read, after all others are measured and written.
     """
     _outputs_are_free(out, plots, overwrite=overwrite)
+    _releases_stay(sources, out, plots)
     neurons = neurons_of(sources)
     from neuropack.morphology.table import Shape, measure
 
@@ -143,6 +144,17 @@ def _outputs_are_free(out: Path | None, plots: Path | None, *, overwrite: bool) 
             raise UsageError(
                 "is no folder of figures, and would be replaced", file=plots, fix="name another folder for --plots"
             )
+
+
+def _releases_stay(sources: Sequence[Path], *outputs: Path | None) -> None:
+    """See that nothing is written into a release, whose manifest seals it."""
+    from neuropack.release import METADATA
+
+    for source in sources:
+        release = source.resolve()
+        for path in outputs:
+            if path is not None and (source / METADATA).is_file() and path.resolve().is_relative_to(release):
+                raise UsageError("lies in the release, which stays as it is", file=path, fix="name another place")
 
 
 def _is_ours(folder: Path) -> bool:

@@ -333,3 +333,14 @@ SUMMARY_COLUMNS: Final = (
     "soma_surface_um2",
 )
 """What a table of neurons shows of each."""
+
+
+def markdown() -> str:
+    """The table of all features, as it stands in the reference of the manual."""
+    lines = ["| feature | unit | definition | source | null where |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{one.name}` | {one.unit or 'whole number' * one.whole} | {one.text.replace('|', chr(92) + '|')} "
+        f"| {one.source} | {one.undefined} |"
+        for one in DEFINITIONS
+    ]
+    return "\n".join(lines) + "\n"

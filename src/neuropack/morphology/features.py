@@ -209,7 +209,7 @@ def _fractal_dimensions(found: Branches) -> Floats:
     """Slope of log(way) on log(straight distance) of the branches where there is one."""
     walked, at = found.arbor, found.base[found.of]
     straight = np.linalg.norm(walked.xyz[found.samples] - walked.xyz[at], axis=1)
-    away = straight > 0
+    away = (straight > 0) & (walked.length[found.samples] > 0)  # a place counts once
     of = found.of[away]
     x, y = np.log(straight[away]), np.log(walked.path[found.samples][away] - walked.path[at][away])
     count = np.maximum(np.bincount(of, minlength=len(found)), 1)

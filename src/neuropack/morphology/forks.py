@@ -66,7 +66,9 @@ def _angles(found: Branches, pairs: Ints, ends: Ints) -> Floats:
 def _taper(found: Branches) -> dict[str, float | None]:
     """Burke's and Hillman's taper, of branches whose first and last own sample are apart."""
     walked = found.arbor
-    way = found.path_foot - walked.path[found.head]
+    after = walked.length[found.samples]  # summed, not taken from two ways, whose rounding would be a length
+    after[found.begin] = 0.0
+    way = found.sums(after)
     first, last = 2 * walked.radius[found.head], 2 * walked.radius[found.foot]
     apart, thick = way > 0, (way > 0) & (first > 0)
     return {

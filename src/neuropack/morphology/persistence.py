@@ -37,7 +37,10 @@ def bars(found: Branches) -> Floats:
     lives = np.append(True, found.base[order][1:] != found.base[order][:-1])
     ends = order[~lives | found.stem[order]]
     ends.sort()
-    return np.column_stack([found.path_base[ends], far[ends]])
+    start = found.path_base[ends]
+    return np.column_stack(
+        [start, np.maximum(start, far[ends])]
+    )  # a bar without length is none below 0 by rounding
 
 
 def _farthest(found: Branches) -> Floats:
