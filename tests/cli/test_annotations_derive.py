@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from neuropack.cli import main
+from neuropack.cli import derived, main
 from neuropack.readers import open_volume
 from neuropack.simulate.stack import SimulatedStack, stack
 from neuropack.skeleton import Skeleton, read_swc, write_swc
@@ -84,6 +84,41 @@ def test_masks(folder: Path, made: SimulatedStack, capsys: pytest.CaptureFixture
     assert told(capsys, *words)["status"] == "up to date"
     write_swc(folder / "traces" / "n3.swc", made.skeletons[0])
     assert derive(*words) == 2
+
+
+def test_a_table_of_labels_that_says_something_else_is_kept(folder: Path) -> None:
+    (folder / "masks_labels.tsv").write_text("label\tneuron\n1\tmine\n")
+    assert derive("masks", "traces", "masks.ome.zarr", "--image", "stack.ome.tif") == 2
+    assert not (folder / "masks.ome.zarr").exists()
+    assert derive("masks", "traces", "masks.ome.zarr", "--image", "stack.ome.tif", "--overwrite") == 0
+    assert "mine" not in (folder / "masks_labels.tsv").read_text()
+
+
+def test_numbers_in_names_are_labels_where_all_have_one() -> None:
+    assert derived.labels_of_names(dict.fromkeys(["label-8", "label-3"])) == {"label-8": 8, "label-3": 3}
+    assert derived.labels_of_names(dict.fromkeys(["12", "7"])) == {"12": 12, "7": 7}
+    for names in (["label-8", "n3"], ["8", "label-8"], ["0", "1"], ["n008", "n003"]):
+        assert list(derived.labels_of_names(dict.fromkeys(names)).values()) == [1, 2]
+
+
+def test_two_somata_in_one_object_have_names_of_their_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tifffile.TiffFile("labels.ome.tif") as file:
+        dense, said = file.asarray(), file.ome_metadata
+    dense[dense == 2] = 1
+    tifffile.imwrite("merged.ome.tif", dense, description=said.encode(), metadata=None)
+    record = told(capsys, "somata", "merged.ome.tif", "somata.tsv")
+    names = [one["point_id"] for one in record["somata"]]
+    assert names == ["soma-label-1", "soma-label-1-2", "soma-label-3"]
+
+
+def test_what_does_not_glow_has_no_colour(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tifffile.TiffFile("stack.ome.tif") as file:
+        pixels, said = file.asarray(), file.ome_metadata
+    pixels[:] = np.random.default_rng(0).normal(200, 5, pixels.shape)
+    tifffile.imwrite("dark.ome.tif", pixels, description=said.encode(), metadata=None)
+    assert derive("colors", "labels.ome.tif", "colors.tsv", "--image", "dark.ome.tif") == 1
+    assert "label-1: no signal" in capsys.readouterr().err
+    assert [row["color_1"] for row in rows(folder / "colors.tsv")] == ["n/a"] * 3
 
 
 def test_a_neuron_outside_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
