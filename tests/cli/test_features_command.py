@@ -48,7 +48,7 @@ def test_text_shows_a_few_columns(folder: Path, capsys: pytest.CaptureFixture[st
     assert run(folder) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[0].startswith("neuron  stems  forks  tips  length um")
+    assert lines[0].startswith("neuron  stems  tips  length um")
     length = features(read_swc(folder / "a.swc"))["total_length_um"]
     assert f" {length:.1f} " in lines[1]
     assert len({len(line) for line in lines}) == 1
@@ -190,6 +190,11 @@ def test_progress_counts_bytes(folder: Path, capsys: pytest.CaptureFixture[str])
     last = json.loads(capsys.readouterr().err.splitlines()[-1])
     total = sum(path.stat().st_size for path in folder.rglob("*.*"))
     assert (last["stage"], last["done"], last["total"]) == ("features", total, total)
+
+
+def test_help_names_what_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--help") == 0
+    assert "SWC files, folders of them" in " ".join(capsys.readouterr().out.replace("│", " ").split())
 
 
 def test_real_neuron(data_file: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,14 +24,12 @@ _MANY = 20  # neurons that are worth the start of more processes
 _SHOWN = 40  # neurons that the text lists
 _COLUMNS = {  # of the text, each with its heading
     "n_stems": "stems",
-    "n_bifurcations": "forks",
     "n_tips": "tips",
     "total_length_um": "length um",
     "axon_length_um": "axon um",
     "dendrite_length_um": "dendrite um",
-    "max_path_distance_um": "longest path um",
+    "max_path_distance_um": "path um",
     "max_branch_order": "order",
-    "sholl_max_crossings": "crossings",
 }
 
 
