@@ -13,7 +13,8 @@ JOBS ?= 2
 DEMO ?= demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test slow lint format types schema docs bench gates tools wheel-smoke clean distclean
+FUZZ_SECONDS ?= 60
+.PHONY: help setup demo test slow lint format types schema docs bench gates fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -63,6 +64,12 @@ bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (two hours; BENCH_
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
 	"$(PY)" tests/gates/run.py
+
+fuzz: ## hostile bytes for the parsers of annotations, FUZZ_SECONDS for each of them
+	@test -x .gates/fuzz/bin/python || "$(PYTHON)" -m venv .gates/fuzz
+	.gates/fuzz/bin/python -m pip install --quiet -r tests/fuzz/requirements.txt
+	for one in tests/fuzz/fuzz_*.py; do \
+	  PYTHONPATH=src .gates/fuzz/bin/python "$$one" -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 tools: ## programs that tests ask for a second opinion, where apt can install them
 	@command -v h5dump > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
