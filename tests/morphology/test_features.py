@@ -273,6 +273,55 @@ def test_soma_that_is_an_outline_is_a_sphere() -> None:
     assert features(tree(*stack))["soma_surface_um2"] == pytest.approx(6 * PI * 5)
 
 
+def test_a_soma_of_cylinders_needs_all_its_radii() -> None:
+    found = features(tree((1, 1, 0, 0, 0, 2, -1), (2, 1, 0, 4, 0, 0, 1), (3, 3, 0, 10, 0, 1, 2)))
+    assert (found["soma_surface_um2"], found["soma_volume_um3"]) == (None, None)
+
+
+def test_a_daughter_without_length_makes_no_angle() -> None:
+    found = features(
+        tree(
+            (1, 1, 0, 0, 0, 2, -1),
+            (2, 3, 0, 10, 0, 1, 1),
+            (3, 3, 0, 10, 0, 1, 2),  # at the fork
+            (4, 3, 10, 10, 0, 1, 2),
+            (5, 3, 20, 10, 0, 1, 4),
+            (6, 3, 10, 20, 0, 1, 4),
+        )
+    )
+    assert found["n_bifurcations"] == 2
+    assert found["mean_bifurcation_angle_local_deg"] == pytest.approx(90)
+    assert found["mean_bifurcation_angle_remote_deg"] == pytest.approx(90)
+
+
+@pytest.mark.parametrize(("radius", "power"), [(0.5, 1.0), (0.99, None), (1.5, None), (0.0, None)])
+def test_rall_power_of_daughters_with_half_the_diameter_and_with_almost_all(
+    radius: float, power: float | None
+) -> None:
+    daughters = [(3, 3, 5, 20, 0, radius, 2), (4, 3, -5, 20, 0, radius, 2)]
+    found = features(tree((1, 1, 0, 0, 0, 5, -1), (2, 3, 0, 10, 0, 1, 1), *daughters))
+    assert found["mean_rall_power"] == (power if power is None else pytest.approx(power))
+    assert found["mean_rall_ratio"] == (pytest.approx(2 * radius**1.5) if radius else None)
+
+
+def test_twigs_without_length_make_bars_without_length() -> None:
+    rng = np.random.default_rng(0)
+    spine = np.cumsum(rng.uniform(0, 1, (200, 3)), axis=0)
+    rows = [(n + 1, 3, *at, 1, n or -1) for n, at in enumerate(spine)]
+    twigs = [(n + 500, 3, *spine[n], 1, n + 1) for n in range(1, 199)]
+    bars = persistence_diagram(tree(*rows, *twigs))
+    assert len(bars) == 199
+    assert (bars[:, 1] >= bars[:, 0]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_lies_in_a_plane_has_no_hull_however_it_is_turned(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    plane = rng.normal(0, 100, (60, 2)) @ rng.normal(0, 1, (2, 3)) + 1e5  # so far out its numbers are rounded
+    rows = [(n + 1, 3, *at, 1, n or -1) for n, at in enumerate(plane)]
+    assert features(tree(*rows))["convex_hull_volume_um3"] is None
+
+
 @pytest.mark.parametrize("radii", [(0, 0), (-1, 2)])
 def test_radii_that_say_nothing_give_none(radii: tuple[float, float]) -> None:
     found = features(tree((1, 1, 0, 0, 0, 0, -1), (2, 3, 0, 10, 0, radii[0], 1), (3, 3, 0, 20, 0, radii[1], 2)))

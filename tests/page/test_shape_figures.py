@@ -39,8 +39,8 @@ def test_the_label_of_a_peak_at_the_edge_stays_on_its_axes() -> None:
     # a fan: the most crossings are at the outermost sphere
     count = 40
     angles = np.linspace(0, 6, count)
-    tips = 1e5 * np.column_stack([np.cos(angles), np.sin(angles), 0 * angles])
-    middles = np.tile([5e4, 0, 0], (1, 1))
+    tips = np.column_stack([np.full(count, 1e5), 100 * angles, 0 * angles])
+    middles = np.array([[9e4, 0, 0]])
     fan = Skeleton(
         np.arange(1, count + 3),
         np.array([1, *[3] * (count + 1)]),

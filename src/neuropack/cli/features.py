@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuropack.progress import Progress
 
 _SUFFIXES = (".csv", ".tsv", ".parquet", ".json")
-_MANY = 20  # neurons that are worth the start of more processes
+_MUCH = 8 << 20  # bytes of SWC, a second or so: worth the start of more processes
 _SHOWN = 40  # neurons that the text lists
 _COLUMNS = {  # of the text, each with its heading
     "n_stems": "stems",
@@ -58,7 +58,7 @@ def features(
     ] = 10.0,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Measure in N processes (default: one a core for many neurons)."),
+        typer.Option(min=1, metavar="N", help="Measure in N processes (default: one a core, where there is much)."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     show: Annotated[
@@ -167,7 +167,7 @@ def _is_ours(folder: Path) -> bool:
 def _cores(neurons: Sequence[Neuron]) -> int:
     import os
 
-    if len(neurons) < _MANY:
+    if sum(one.size for one in neurons) < _MUCH:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 STAGE = "features"
+_BATCH = 16  # neurons that a process gets at once: small ones take less than to hand them over
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +166,14 @@ def _each(neurons: Sequence[Neuron], workers: int, step_um: float) -> Iterator[t
         yield from ((number, _one(neuron, step_um)) for number, neuron in enumerate(neurons))
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    batch = max(1, min(_BATCH, len(neurons) // (4 * workers)))
     try:
-        tasks: dict[Future[Any], int] = {pool.submit(_one, one, step_um): n for n, one in enumerate(neurons)}
+        tasks: dict[Future[Any], int] = {
+            pool.submit(_several, neurons[first : first + batch], step_um): first
+            for first in range(0, len(neurons), batch)
+        }
         for task in as_completed(tasks):
-            yield tasks[task], task.result()
+            yield from enumerate(task.result(), tasks[task])
     except BrokenProcessPool as error:
         raise NeuropackError(
             "a process that measures neurons has ended before its work was done",
@@ -181,6 +186,10 @@ def _each(neurons: Sequence[Neuron], workers: int, step_um: float) -> Iterator[t
 def _leave_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; the one that began the others ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _several(neurons: Sequence[Neuron], step_um: float) -> list[Shape | NeuropackError]:
+    return [_one(neuron, step_um) for neuron in neurons]
 
 
 def _one(neuron: Neuron, step_um: float) -> Shape | NeuropackError:
