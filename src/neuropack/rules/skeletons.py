@@ -58,17 +58,29 @@ def scan(release: ReleaseFiles) -> SkeletonScan:
     """Look at every SWC file by itself, and at those of each stack together."""
     found = SkeletonScan()
     names = [name for name in release.files if name.endswith(".swc")]
+    beside = _by_stack(release)
     for n, name in enumerate(names):
         release.note("skeletons", n, len(names))
         skeleton = release.skeleton(name)
         if isinstance(skeleton, InputError):
             for flaw in _rows(release, name, skeleton):
                 found.add(name, flaw)
-        elif not _copy(release, name):
+            continue
+        if not _copy(release, name):
             for flaw in with_lines(release.path(name), skeleton, skeleton_flaws(skeleton)):
                 found.add(name, flaw)
-    for group in _by_stack(release).values():
-        _together(release, group, found)
+        if name in beside:
+            with np.errstate(over="ignore", invalid="ignore"):
+                beside[name].add(name, skeleton)
+
+    def read(name: str) -> Skeleton | None:
+        again = release.skeleton(name)
+        return again if isinstance(again, Skeleton) else None
+
+    for overlaps in {id(one): one for one in beside.values()}.values():
+        for a, _, flaw in overlaps.pairs(read):
+            if (skeleton_of_a := read(a)) is not None:
+                found.add(a, *with_lines(release.path(a), skeleton_of_a, [flaw]))
     return found
 
 
@@ -132,31 +144,16 @@ def _copy(release: ReleaseFiles, name: str) -> bool:
     return original != name and original in release.files and name.startswith(f"{MORPHOLOGY}/")
 
 
-def _by_stack(release: ReleaseFiles) -> dict[str, list[InStack]]:
-    """The neurons of each stack, without what a second annotator traced of them: that lies where they do."""
-    groups: dict[str, list[InStack]] = {}
+def _by_stack(release: ReleaseFiles) -> dict[str, Overlaps]:
+    """For each skeleton the neurons of its stack, without what a second annotator traced of them."""
+    stacks: dict[str, Overlaps] = {}
+    found = {}
     for one in in_stacks(release):
         if one.neuron is not None:
-            groups.setdefault(str(one.stack.get("id")), []).append(one)
-    return groups
-
-
-def _together(release: ReleaseFiles, group: list[InStack], found: SkeletonScan) -> None:
-    sizes = [one for a in "zyx" if (one := group[0].stack.get(f"voxel_size_{a}_um")) is not None]
-    voxels = [float(s) for s in sizes if isinstance(s, int | float) and 0 < s < 1e6]
-    overlaps = Overlaps(min(voxels, default=0.0))
-    files = {str(one.neuron): one.file for one in group}
-
-    def read(name: str) -> Skeleton | None:
-        skeleton = release.skeleton(files[name])
-        return skeleton if isinstance(skeleton, Skeleton) else None
-
-    for n, (name, _) in enumerate(files.items()):
-        release.note("neurons beside each other", n, len(files))
-        if (skeleton := read(name)) is not None:
-            overlaps.add(name, skeleton)
-    for a, _, flaw in overlaps.pairs(read):
-        found.add(files[a], flaw)
+            sizes = [one.stack.get(f"voxel_size_{a}_um") for a in "zyx"]
+            voxels = [float(s) for s in sizes if isinstance(s, int | float) and 0 < s < 1e6]
+            found[one.file] = stacks.setdefault(str(one.stack.get("id")), Overlaps(min(voxels, default=0.0)))
+    return found
 
 
 def _labelled(release: ReleaseFiles) -> dict[str, list[tuple[str, int, dict[int, str]]]]:
