@@ -39,6 +39,10 @@ def check(
         str | None,
         typer.Option(metavar="Z,Y,X", help="Of STACK and FILE, in micrometre, where these do not say."),
     ] = None,
+    axes: Annotated[
+        str | None,
+        typer.Option(metavar="AXES", help="Of STACK, or of FILE alone, where it does not say: ZYX."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", readable=False, help="A label image with the neuron of one SWC.")
     ] = None,
@@ -64,7 +68,7 @@ def check(
     if label is not None and len(found_files) > 1:
         raise UsageError("--label is of one neuron", expected="one SWC file", found=f"{len(found_files)} files")
     with progress(show) as tell:
-        found = _check(found_files, image, common.voxel_size(voxel_size), labels, label, tell)
+        found = _check(found_files, image, common.voxel_size(voxel_size), axes, labels, label, tell)
     if as_json:
         typer.echo(json.dumps(_summary(found), indent=2, ensure_ascii=False))
     else:
@@ -98,6 +102,7 @@ def _check(
     files: Sequence[Path],
     image: Path | None,
     voxel_size: tuple[float, float, float] | None,
+    axes: str | None,
     labels: Path | None,
     label: int | None,
     tell: Progress | None,
@@ -105,18 +110,30 @@ def _check(
     from neuropack.morphology.quality_files import check_files
 
     with ExitStack() as opened:
-        grid = _grid(opened, image, voxel_size) if image is not None else None
+        grid = _grid(opened, image, voxel_size, axes) if image is not None else None
         drawn = None
         if labels is not None and label is not None:
-            drawn = _grid(opened, labels, voxel_size or (grid.voxel_um if grid is not None else None)), label
+            size = voxel_size or (grid.voxel_um if grid is not None else None)
+            drawn = _grid(opened, labels, size, "ZYX" if grid is not None else axes, grid), label
         return check_files(files, grid, drawn, tell)
 
 
-def _grid(opened: ExitStack, path: Path, voxel_size: tuple[float, float, float] | None) -> Grid:
+def _grid(
+    opened: ExitStack,
+    path: Path,
+    voxel_size: tuple[float, float, float] | None,
+    axes: str | None,
+    like: Grid | None = None,
+) -> Grid:
+    """An image; labels of the shape of their image have its axes where they state none."""
     from neuropack.morphology.quality_grid import grid_of_volume
     from neuropack.readers import open_volume
 
-    return grid_of_volume(opened.enter_context(open_volume(path, voxel_size_um=voxel_size)))
+    volume = opened.enter_context(open_volume(path, voxel_size_um=voxel_size))
+    unknown = volume.axis_map.unknown and (like is None or volume.native_shape == like.shape)
+    if axes is not None and (unknown or like is None):
+        volume = opened.enter_context(open_volume(path, axes=axes, voxel_size_um=voxel_size))
+    return grid_of_volume(volume)
 
 
 def _told(one: CheckedFile) -> list[str]:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box
-from neuropack.errors import InputError
 from neuropack.labels import LabelVolume
 from neuropack.morphology.quality import Points, Rows
 from neuropack.volume import Volume
@@ -109,18 +108,13 @@ def grid_of_volume(volume: Volume) -> Grid:
     """The first time point of an image.
 
     Raises:
-        InputError: it does not state its voxel size.
+        UsageError: it does not state its axes or its voxel size.
     """
-    z, y, x = volume.voxel_size_um
-    if z is None and volume.size_zyx[0] == 1:
-        z = 1.0  # one plane: nothing along z is compared with
-    if z is None or y is None or x is None:
-        raise InputError(
-            "states no voxel size",
-            file=volume.path,
-            expected="z, y and x in micrometre",
-            fix="say it with --voxel-size",
-        )
+    volume.require_axes()
+    volume.require_voxel_size()
+    z, y, x = (
+        1.0 if v is None else v for v in volume.voxel_size_um
+    )  # of a plane: nothing along z is compared with
     first = (slice(0, 1),) * (volume.ndim - 4)
 
     def read(box: Box) -> Array:

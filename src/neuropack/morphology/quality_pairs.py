@@ -90,6 +90,8 @@ class Overlaps:
         pair, cell = np.concatenate(pairs), np.concatenate(shared)
         order = np.argsort(pair, kind="stable")
         pair, cell = pair[order], cell[order]
+        if not len(pair):
+            return []
         first = np.flatnonzero(np.diff(pair, prepend=-1))
         last = np.append(first[1:], len(pair))
         least = max(2, int(_CELLS_SHARED * _shared_um(self.voxel_um) / (SHARED_UM * self._tolerance)))
