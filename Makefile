@@ -69,7 +69,7 @@ fuzz: ## hostile bytes for the parsers of annotations, FUZZ_SECONDS for each of 
 	@test -x .gates/fuzz/bin/python || "$(PYTHON)" -m venv .gates/fuzz
 	.gates/fuzz/bin/python -m pip install --quiet -r tests/fuzz/requirements.txt
 	for one in tests/fuzz/fuzz_*.py; do \
-	  PYTHONPATH=src .gates/fuzz/bin/python "$$one" -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	  PYTHONPATH=src .gates/fuzz/bin/python "$$one" -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.gates/fuzz/ || exit 1; done
 
 tools: ## programs that tests ask for a second opinion, where apt can install them
 	@command -v h5dump > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \

@@ -23,7 +23,7 @@ from neuropack.issue import Checked, Issue, Report, Where
 from neuropack.page import MOST_ISSUES, write_page
 from neuropack.page.projections import label_colour
 from neuropack.readers import open_volume
-from neuropack.skeleton import write_swc
+from neuropack.swc import write_swc
 from neuropack.table import tsv_text
 from neuropack.writers.ome_tiff import write_ome_tiff
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuropack import skeleton as module
+from neuropack import swc as module
 from neuropack.errors import InputError
-from neuropack.skeleton import Skeleton, parent_rows, read_swc, repeated, rootless, swc_text, write_swc
+from neuropack.skeleton import Skeleton, parent_rows, repeated, rootless
+from neuropack.swc import read_swc, swc_text, write_swc
 
 COLUMNS = ("id", "type", "xyz", "radius", "parent")
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box
+from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
 from neuropack.volume import VoxelSize
 
@@ -132,9 +132,10 @@ class LabelVolume:
                 found[row] = [*inside.min(axis=0), *(inside.max(axis=0).astype(np.int64) + 1)]
         return found
 
-    def read(self, box: Box) -> npt.NDArray[np.int64]:
-        """The labels of a box (z, y, x) as an array; of a voxel of several objects, the lowest."""
-        out = np.zeros([s.stop - s.start for s in box], np.int64)
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """The labels of a box (z, y, x), int64 without an `out`; of a voxel of several objects, the lowest."""
+        out = np.empty(box_shape(box), np.int64) if out is None else out
+        out[...] = 0
         low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
         touched = ((self._boxes[:, :3] < high) & (self._boxes[:, 3:] > low)).all(axis=1)
         for row in np.flatnonzero(touched)[::-1]:

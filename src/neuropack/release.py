@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Self
 from neuropack.axes import Array
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.marks import MarkKind, marks_of_rows
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.frames import CCF
 from neuropack.space.transforms import Transform
+from neuropack.swc import read_swc
 from neuropack.table import MISSING, parse_tsv, read_tsv, tsv_text
 from neuropack.volume import Channel, Volume, VoxelSize
 

@@ -34,6 +34,15 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], missing: str = "") -> str:
+    """The text of a table with commas, quoted where that is needed; None and absent values become `missing`."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([missing if row.get(c) is None else row[c] for c in columns] for row in rows)
+    return out.getvalue()
+
+
 def read_tsv(path: Path) -> list[dict[str, str]]:
     """Rows of a TSV file as dictionaries of text; row i stands in line i + 2.
 

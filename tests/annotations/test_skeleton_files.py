@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuropack.annotations import holds_skeletons, read_skeletons
@@ -20,8 +20,9 @@ from neuropack.annotations.plausible import contradiction
 from neuropack.annotations.precomputed import read_precomputed_skeletons, write_precomputed_skeletons
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, NeuropackError, UsageError
-from neuropack.skeleton import Skeleton, read_swc, write_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.frames import CCF, between
+from neuropack.swc import read_swc, write_swc
 
 
 def sample(number: int, parent: int, kind: int, *xyz: float) -> dict[str, Any]:
@@ -122,7 +123,8 @@ def test_neuroglancer_reads_back_within_its_32_bits(tmp_path: Path, data_file: C
 
 def stored(folder: Path, data: bytes, **info: Any) -> Path:
     folder.mkdir(exist_ok=True)
-    (folder / "info").write_text(json.dumps({"@type": "neuroglancer_skeletons", **info}))
+    text = json.dumps({"@type": "neuroglancer_skeletons", **info})
+    (folder / "info").write_text(text.replace("Infinity", "1e999"))  # which is JSON
     (folder / "1").write_bytes(data)
     return folder
 
@@ -279,6 +281,8 @@ KEYS = ["transform", "vertex_attributes", "segment_properties", "sharding"]
 
 
 @settings(deadline=None)
+@example(data=b"", info={"transform": [10**400] * 12})
+@example(data=b"", info={"vertex_attributes": [{"id": "a", "data_type": "uint8", "num_components": 1e400}]})
 @given(
     data=st.binary(max_size=80)
     | st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=4).map(lambda edges: vertices(edges, 4)),

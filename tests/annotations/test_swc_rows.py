@@ -15,7 +15,8 @@ from neuropack.annotations import swc_repair
 from neuropack.annotations.swc import read_swc_rows, ring_starts
 from neuropack.annotations.swc_repair import REPAIRS, repair
 from neuropack.errors import InputError, NeuropackError, UsageError
-from neuropack.skeleton import ORPHAN, Skeleton, parent_rows, read_swc, rootless
+from neuropack.skeleton import ORPHAN, Skeleton, parent_rows, rootless
+from neuropack.swc import read_swc
 
 
 def rows_of(folder: Path, *lines: str) -> Path:

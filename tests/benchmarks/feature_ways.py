@@ -35,7 +35,7 @@ ASKED = (
 def make(file: Path) -> None:
     """Grow a neuron of some 30,000 samples."""
     from neuropack.simulate.trees import Habit, grow
-    from neuropack.skeleton import write_swc
+    from neuropack.swc import write_swc
 
     habit = Habit(dendrite_length_um=170, axon_length_um=900)
     sizes = ((400.0, 400.0, 400.0), 30_000)
@@ -52,7 +52,7 @@ def ours(file: Path) -> Callable[[], Found]:
     import scipy.spatial  # noqa: F401 - loaded before the clock runs, as NeuroM has loaded it
 
     from neuropack.morphology.features import features
-    from neuropack.skeleton import read_swc
+    from neuropack.swc import read_swc
 
     neuron = read_swc(file)
 

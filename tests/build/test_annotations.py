@@ -19,8 +19,8 @@ from neuropack.annotations.precomputed import read_precomputed_skeletons
 from neuropack.build import annotations as of_a_build
 from neuropack.build import build
 from neuropack.rules import check
-from neuropack.skeleton import read_swc
 from neuropack.study import StudyError
+from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 NAME = FIRST.removesuffix("_CONF")
@@ -207,6 +207,39 @@ def test_other_labels_are_derived_from_anew(tmp_path: Path) -> None:
     build(study, release)
     assert read_tsv(release / f"{MARKS}_objects.tsv")[0]["neuron_id"] == f"{NAME}_desc-n2"
     assert check(release).clean
+
+
+def test_an_annotator_who_has_another_name_now_has_it_everywhere(tmp_path: Path) -> None:
+    study = write_annotated(tmp_path / "study")
+    release = tmp_path / "release"
+    build(study, release)
+    edit(study, "Josiah Carberry", "Josiah S. Carberry")
+    build(study, release)
+    rows = read_tsv(release / f"{MARKS}_agreement.tsv")
+    assert {row["annotator_a"] for row in rows} == {"Josiah S. Carberry"}
+    assert {row["kind"] for row in rows} == {"skeletons", "labels", "classes"}
+    (made,) = [p for p in document(release)["processings"] if p["id"].endswith("-agreement")]
+    assert made["activity"] == "evaluation"
+    assert [i["path"] for i in made["inputs"]] == [f"{MARKS}_CONF.ome.zarr", "JaneDoe/labels.tif"]
+
+
+def test_annotators_who_share_no_object_are_compared_in_an_empty_table(tmp_path: Path) -> None:
+    others = "            other_annotators: [{annotator: B, provenance: manual, skeletons: second/m.swc}]\n"
+    study = write_study(tmp_path / "study", STUDY.replace(AT, AT + others))
+    (study / "second").mkdir()
+    (study / "second" / "m.swc").write_text("1 1 1 2 3 1 -1\n2 2 4 6.5 3 1 1\n", encoding="utf-8")
+    release = tmp_path / "release"
+    build(study, release)
+    assert read_tsv(release / f"{MARKS}_agreement.tsv") == []
+    assert check(release).clean
+
+
+def test_a_file_that_is_not_copied_keeps_its_comments_once(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "study")
+    edit(study, "skeletons: [annotations/*.swc]", "skeletons: [{files: annotations/*.swc, origin: corner}]")
+    build(study, tmp_path / "release")
+    text = (tmp_path / "release" / f"{SWC}-n2.swc").read_text(encoding="utf-8")
+    assert text.count("no soma") == 1 and text.count("from n2.swc") == 1
 
 
 def test_what_the_study_no_longer_has_goes(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from neuropack.readers import open_volume
 from neuropack.release import files_below, open_release
 from neuropack.rules import check
 from neuropack.simulate.atlas import simulated_atlas
-from neuropack.skeleton import read_swc
 from neuropack.space.annotation import Annotation
 from neuropack.space.atlas import Atlas, Version, open_atlas
 from neuropack.space.atlas_files import annotation_bytes, structures_text
@@ -29,6 +28,7 @@ from neuropack.space.grids import Grid
 from neuropack.space.structure_files import read_structures
 from neuropack.space.transforms import Affine, Transform
 from neuropack.study import StudyError, load_study
+from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 ATLAS = """\

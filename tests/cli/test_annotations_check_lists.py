@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from neuropack.cli import main
-from neuropack.skeleton import Skeleton, write_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import write_swc
 
 IMAGE, TRACE = "neuron/mapmanager-rr30a-tp0-ch2-crop320.tif", "neuron/mapmanager-rr30a-s0-crop320.swc"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neuropack.cli import main
-from neuropack.skeleton import read_swc
+from neuropack.swc import read_swc
 
 GOOD = "# by hand\n1 1 1 2 3 4 -1\n2 3 5 6 7 1 1\n"
 

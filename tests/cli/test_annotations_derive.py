@@ -13,7 +13,8 @@ import tifffile
 from neuropack.cli import derived, main
 from neuropack.readers import open_volume
 from neuropack.simulate.stack import SimulatedStack, stack
-from neuropack.skeleton import Skeleton, read_swc, write_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc, write_swc
 
 SHAPE, SIZE = (24, 120, 120), (2.0, 0.5, 0.5)
 

@@ -16,7 +16,7 @@ from neuropack.cli import main
 from neuropack.morphology.definitions import FEATURES
 from neuropack.morphology.features import features
 from neuropack.simulate.trees import grow
-from neuropack.skeleton import read_swc, write_swc
+from neuropack.swc import read_swc, write_swc
 from neuropack.table import read_tsv
 
 

@@ -27,7 +27,7 @@ with atheris.instrument_imports(include=["neuropack", "numpy.lib"]):
     from neuropack.annotations.precomputed import read_precomputed_skeletons
     from neuropack.annotations.stated import Stated
     from neuropack.errors import NeuropackError
-    from neuropack.skeleton import read_swc
+    from neuropack.swc import read_swc
 
 MEMORY = 4 << 30  # bytes of address space; a header that claims more must be refused, not believed
 FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-annotations-"))

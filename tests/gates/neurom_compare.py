@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from neuropack.morphology.features import Value, features
-from neuropack.skeleton import read_swc
+from neuropack.swc import read_swc
 
 MOST = 1e-6
 """Of the value. NeuroM reads single precision, and so do the trees that both are given; it computes in double."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from neuropack.simulate.trees import Habit, grow
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 SOMA = 1
 SIMULATED = 6

@@ -13,7 +13,8 @@ from neuropack.morphology.definitions import DEFINITIONS, FEATURES
 from neuropack.morphology.features import features
 from neuropack.morphology.table import Neuron, feature_table, measure
 from neuropack.simulate.trees import grow
-from neuropack.skeleton import Skeleton, read_swc, write_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc, write_swc
 
 
 @pytest.fixture(scope="module")

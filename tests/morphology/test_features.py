@@ -14,7 +14,8 @@ from neuropack.morphology.definitions import DEFINITIONS, FEATURES, SUMMARY_COLU
 from neuropack.morphology.features import features
 from neuropack.morphology.persistence import persistence_diagram
 from neuropack.morphology.sholl import sholl_profile
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 
 def tree(*rows: Sequence[float]) -> Skeleton:

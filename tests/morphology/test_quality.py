@@ -15,7 +15,8 @@ from neuropack.morphology.quality import LEVELS, outside, skeleton_flaws
 from neuropack.morphology.quality_rows import swc_flaws
 from neuropack.rules import load_rules
 from neuropack.simulate.trees import grow
-from neuropack.skeleton import Skeleton, read_swc, write_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc, write_swc
 
 REAL = ("swc/Neuron.swc", "swc/simple.swc", "swc/custom_type.swc", "swc/undefined_type.swc")
 DENDRITES = ("neuron/mapmanager-rr30a-s0-crop320.swc", "neuron/mapmanager-rr30a-s0-full.swc")

@@ -15,7 +15,8 @@ from neuropack.morphology.quality_image import centring, off_centre
 from neuropack.morphology.quality_labels import on_labels
 from neuropack.readers import open_volume
 from neuropack.simulate.stack import SimulatedStack, stack
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 IMAGE, TRACE = "neuron/mapmanager-rr30a-tp0-ch2-crop320.tif", "neuron/mapmanager-rr30a-s0-crop320.swc"
 VOXEL = (1.0, 0.12, 0.12)

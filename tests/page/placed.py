@@ -13,12 +13,13 @@ import numpy as np
 
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.simulate.trees import Habit, grow
-from neuropack.skeleton import Skeleton, write_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import Annotation, hemisphere
 from neuropack.space.atlas import Atlas, Version
 from neuropack.space.frames import CCF, EXTENT_UM, MIDLINE_UM
 from neuropack.space.mapping import AXON, DENDRITES, lengths_by_region
 from neuropack.space.structures import Structure, Structures
+from neuropack.swc import write_swc
 from neuropack.table import tsv_text
 
 LONG = Habit(

@@ -10,8 +10,8 @@ import pytest
 from neuropack.errors import UsageError
 from neuropack.readers import open_volume
 from neuropack.simulate.demo import DemoInputs, write_raw
-from neuropack.skeleton import read_swc
 from neuropack.study import load_study
+from neuropack.swc import read_swc
 
 
 @pytest.fixture(scope="module")

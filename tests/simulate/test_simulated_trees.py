@@ -9,7 +9,7 @@ import pytest
 
 from neuropack.errors import UsageError
 from neuropack.simulate.trees import AXON, DENDRITE, SOMA, Habit, grow
-from neuropack.skeleton import read_swc, write_swc
+from neuropack.swc import read_swc, write_swc
 
 SIZE = (90.0, 80.0, 60.0)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from neuropack.cli import main
 from neuropack.convert import convert
 from neuropack.readers import open_volume
-from neuropack.skeleton import Skeleton, write_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.boxes import from_voxels, map_boxes
 from neuropack.space.formats.bigwarp import Landmarks, write_bigwarp
 from neuropack.space.formats.itk_text import write_itk_text
@@ -23,6 +23,7 @@ from neuropack.space.formats.registration import read_registration, write_regist
 from neuropack.space.frames import CCF
 from neuropack.space.thin_plate import ThinPlate
 from neuropack.space.transforms import Affine
+from neuropack.swc import write_swc
 
 WAY = Affine("stack", CCF, np.array([[0, 0, 1, 1000.0], [0, 1, 0, 500], [1, 0, 0, 2000]]))
 SIZE = {"PhysicalSizeZ": 25, "PhysicalSizeY": 25, "PhysicalSizeX": 25}

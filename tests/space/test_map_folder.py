@@ -10,11 +10,11 @@ import pytest
 
 from neuropack.cli import main
 from neuropack.simulate.atlas import simulated_atlas
-from neuropack.skeleton import read_swc
 from neuropack.space.annotation import Annotation
 from neuropack.space.atlas_files import annotation_bytes
 from neuropack.space.formats.registration import write_registration
 from neuropack.space.transforms import Affine
+from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 WAY = Affine("stack", "AllenCCFv3", np.array([[0, 1, 0, 5000.0], [0, 0, 1, 1500], [1, 0, 0, 3300]]))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from neuropack.cli import main
-from neuropack.skeleton import Skeleton, read_swc, write_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.formats.registration import read_registration
 from neuropack.space.transforms import Points
+from neuropack.swc import read_swc, write_swc
 
 STACK_UM = np.array([4000.0, 4000.0, 2000.0])  # x, y, z
 COLUMNS = ("name", "x", "y", "z", "fixed_x", "fixed_y", "fixed_z")

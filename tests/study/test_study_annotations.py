@@ -57,6 +57,15 @@ WRONG = [
     ("other_annotators: {annotator: B}", "other_annotators is a list"),
     ("other_annotators: [{annotator: B, provenance: manual}]", "another annotator has no files"),
     ("other_annotators: [{provenance: manual, points: raw/a.tif}]", "another annotator needs annotator"),
+    (
+        "other_annotators: [{annotator: A, provenance: manual, points: raw/a.tif}]",
+        "would get one name\n  expected: names that differ in a letter or digit\n  found: 'A' and 'A'",
+    ),
+    (
+        "other_annotators: [{annotator: J. Doe, provenance: manual, points: raw/a.tif},"
+        " {annotator: J Doe, provenance: manual, points: raw/a.tif}]",
+        "found: 'J. Doe' and 'J Doe'",
+    ),
     ("other_annotators: [{annotater: B, provenance: manual, points: raw/a.tif}]", "did you mean 'annotator'?"),
 ]
 

@@ -13,11 +13,12 @@ import tifffile
 
 from neuropack.build import build
 from neuropack.simulate.atlas import simulated_atlas
-from neuropack.skeleton import Skeleton, write_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.atlas_files import annotation_bytes, structures_text
 from neuropack.space.frames import CCF
 from neuropack.space.structures import Structure, Structures
 from neuropack.space.transforms import Affine
+from neuropack.swc import write_swc
 
 VOXEL_UM = 100.0
 SHAPE = (30, 40, 48)

@@ -16,13 +16,13 @@ import numpy.typing as npt
 from defects import edited
 from small_release import METADATA
 
-from neuropack.skeleton import read_swc, write_swc
 from neuropack.space.fields import DisplacementField
 from neuropack.space.formats.registration import read_registration, write_registration
 from neuropack.space.frames import CCF
 from neuropack.space.grids import Grid
 from neuropack.space.orders import Order
 from neuropack.space.transforms import Affine, Points
+from neuropack.swc import read_swc, write_swc
 
 MORPHOLOGY = "derivatives/morphology"
 ATLAS = "derivatives/registration/atlas"

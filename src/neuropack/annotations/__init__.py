@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from neuropack.annotations.archives import ZIP, names_in
 from neuropack.annotations.json_files import read_json
 from neuropack.annotations.mouselight import is_mouselight, read_mouselight
-from neuropack.annotations.nodes import read_nodes
+from neuropack.annotations.nodes import holds_nodes, read_nodes
 from neuropack.annotations.precomputed import holds_precomputed, read_precomputed_skeletons
 from neuropack.annotations.stated import Stated
 from neuropack.annotations.swc import read_swc_rows
 from neuropack.annotations.swc_repair import repair as repaired
 from neuropack.errors import InputError, UsageError
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.npy_header import MAGIC
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 __all__ = ["holds_skeletons", "read_skeletons"]
 
-_NPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _LONGEST = 300  # characters of a comment that says what was repaired
 
 
@@ -37,20 +35,11 @@ def holds_skeletons(path: Path) -> bool:
     head = _head(path)
     if path.suffix.lower() == ".swc":
         return True
-    if head.startswith(_NPY):
-        return _is_nodes(path)
-    if head.startswith(_ZIP):
-        return path.suffix.lower() == ".npz" and any(name.endswith(".npy") for name in _members(path))
-    return head.lstrip().startswith(b"{") and is_mouselight(_json(path))
-
-
-def _members(path: Path) -> list[str]:
-    """Names of the files in an archive; none where it is damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return []
+    if head.startswith(MAGIC):
+        return holds_nodes(path)
+    if head.startswith(ZIP):
+        return path.suffix.lower() == ".npz" and any(name.endswith(".npy") for name in names_in(path))
+    return head.lstrip().startswith(b"{") and is_mouselight(read_json(path))
 
 
 def read_skeletons(
@@ -91,11 +80,11 @@ def read_skeletons(
             raise InputError("holds no skeletons", file=path, expected="SWC files, or a folder of neuroglancer")
         return {file.stem: _swc(file, said, words, told) for file in files}
     head = _head(path)
-    if head.startswith((_NPY, _ZIP)):
+    if head.startswith((MAGIC, ZIP)):
         _see_options(path, repair=words)
         return read_nodes(path, said, columns=columns, path_order=path_order)
     if head.lstrip().startswith(b"{"):
-        content = _json(path)
+        content = read_json(path)
         if is_mouselight(content):
             _see_options(path, repair=words, columns=columns, path_order=path_order)
             return read_mouselight(path, said, content)
@@ -156,16 +145,3 @@ def _head(path: Path) -> bytes:
     except OSError as error:
         fix = "check the path" if isinstance(error, FileNotFoundError) else None
         raise InputError(f"cannot be read: {error.strerror}", file=path, fix=fix) from error
-
-
-def _json(path: Path) -> Any:
-    return read_json(path)
-
-
-def _is_nodes(path: Path) -> bool:
-    """Whether an array could be nodes: structured, or (n, 3 to 7) numbers."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, UsageError):
-        return False
-    return array.dtype.names is not None or (array.ndim == 2 and 3 <= array.shape[1] <= 7)

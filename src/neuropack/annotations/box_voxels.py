@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.annotations.mark_rows import LARGEST, Ends, HasPlaces, whole
-from neuropack.annotations.stated import Stated
+from neuropack.annotations.stated import UM, Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.space.boxes import VOXELS
 
 Number = int | float
-_UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3}
 _SNAP = 1e-6  # of a voxel: a face so near to the border of a voxel lies on it, and floats have missed it
 
 
@@ -61,7 +60,7 @@ def voxel_boxes(
     stated.require(rows.path, "origin", *(["voxel_size_um"] if stated.unit != "voxel" else []))
     found = np.array(corners, np.float64).reshape(6, -1)
     if stated.unit != "voxel" and stated.voxel_size_um is not None:
-        found = found * _UM[str(stated.unit)] / np.array(stated.voxel_size_um * 2)[:, None]
+        found = found * UM[str(stated.unit)] / np.array(stated.voxel_size_um * 2)[:, None]
     found += 0.5 if stated.origin == "centre" else 0.0
     if on_slice:
         found[[0, 3]] = corners[0], corners[3]

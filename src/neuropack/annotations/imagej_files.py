@@ -5,29 +5,23 @@ Sizes are bounded before anything is decoded: an archive of a few kilobytes can 
 
 from __future__ import annotations
 
-import lzma
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neuropack.annotations.archives import ZIP, ZIP_ERRORS
 from neuropack.annotations.roi_shapes import WORDS
 from neuropack.errors import InputError
 
 MAGIC = b"Iout"
-_ZIP = b"PK\x03\x04"
 _MOST = 100_000  # ROIs of an archive
 _LARGEST = 64 << 20  # bytes of one
 _ALL = 256 << 20  # bytes of all
 _CENTRAL = b"PK\x01\x02"  # begins the entry of each member
 _HEADER, _SECOND = 64, 52
-_ZIP_ERRORS = (  # that the standard library meets damaged archives with
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError),
-    *(RuntimeError, ValueError, IndexError, KeyError, OverflowError),
-)
 
 
 @dataclass(frozen=True)
@@ -52,14 +46,14 @@ def holds_rois(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(512)
-        if not head.startswith(_ZIP):
+        if not head.startswith(ZIP):
             return head.startswith(MAGIC)
         if _is_roi(head[30 : 30 + int.from_bytes(head[26:28], "little")].decode("latin-1")):
             return True  # of a damaged archive too, so that its error is that of ROIs
         _bounded(path)
         with zipfile.ZipFile(path) as archive:
             return any(_is_roi(info.filename) for info in archive.infolist())
-    except (OSError, InputError, *_ZIP_ERRORS):
+    except (OSError, InputError, *ZIP_ERRORS):
         return False
 
 
@@ -89,7 +83,7 @@ def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
     try:
         with path.open("rb") as file:
             head = file.read(4)
-        if head != _ZIP:
+        if head != ZIP:
             size = path.stat().st_size
             _fits(size, _LARGEST, path, None)
             roi = _decoded(path.read_bytes(), path, None)
@@ -100,7 +94,7 @@ def read_rois(path: Path) -> tuple[list[NamedRoi], list[str]]:
             return _members(archive, path)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise _damaged(path, None, error) from error
 
 
@@ -135,7 +129,7 @@ def _data(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, where: st
                 total += len(piece)
                 _fits(total, _LARGEST, path, where)
                 yield piece
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise _damaged(path, where, error) from error
 
 

@@ -8,17 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neuropack.annotations.mark_rows import Ends, normal
-from neuropack.annotations.stated import Origin, Unit
+from neuropack.annotations.stated import UNIT_WORDS, Origin, Unit
 from neuropack.marks import MarkKind
 from neuropack.space.boxes import MICROMETRES, VOXELS
 
-_UNITS: dict[str, Unit] = {
-    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"), "um"),
-    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
-    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), "mm"),
-    **dict.fromkeys(("px", "pixel", "pixels", "voxel", "voxels", "vx", "vox"), "voxel"),
-}
-_UNIT = rf"(?:_(?P<unit>{'|'.join(_UNITS)}))?"
+_UNIT = rf"(?:_(?P<unit>{'|'.join(UNIT_WORDS)}))?"
 _LOW, _HIGH = "0|min|start|begin|low|lo", "1|max|stop|end|high|hi"
 _WORD = r"(?:pos|position|coord|coordinate|centroid|center|centre|point|location)"
 _POINT = re.compile(rf"(?:{_WORD}_?)?(?P<axis>[xyz])(?:_?{_WORD})?{_UNIT}")
@@ -148,7 +142,7 @@ def kind_of(names: Iterable[str]) -> MarkKind | None:
 
 
 def _unit(word: str | None) -> Unit | None:
-    return None if word is None else _UNITS[word]
+    return None if word is None else UNIT_WORDS[word]
 
 
 def _end(word: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from neuropack.annotations.neuroglancer_marks import CSV_COLUMNS, marks_of_state
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.marks import Credit, MarkKind, marks_schema
-from neuropack.table import MISSING, tsv_text
+from neuropack.table import MISSING, csv_text, tsv_text
 from neuropack.whole import published
 
 if TYPE_CHECKING:
@@ -174,12 +173,8 @@ def _tsv(path: Path, table: pa.Table) -> None:
 
 
 def _csv(path: Path, table: pa.Table) -> None:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(table.column_names)
-    for row in table.to_pylist():
-        writer.writerow([MISSING if value is None else value for value in row.values()])
-    path.write_text(out.getvalue(), encoding="utf-8", newline="\n")
+    text = csv_text(table.column_names, table.to_pylist(), MISSING)
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _parquet(path: Path, table: pa.Table) -> None:

@@ -7,26 +7,27 @@ neuron in each of its arrays.
 
 from __future__ import annotations
 
+import io
 import math
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.annotations.stated import Stated, Unit
+from neuropack.annotations.archives import ZIP_ERRORS
+from neuropack.annotations.stated import UNIT_WORDS, Stated, Unit
 from neuropack.annotations.tree import COLUMNS, Place, skeleton_of
 from neuropack.errors import InputError, UsageError
+from neuropack.npy_header import ArrayHeader, ReadAt, read_header
 from neuropack.skeleton import Skeleton
 
 Columns = Mapping[str, npt.NDArray[Any]]
 _BY_WIDTH = {3: ("x", "y", "z"), 4: ("x", "y", "z", "radius"), 7: COLUMNS}
-_SUFFIXES: dict[str, Unit] = {"um": "um", "nm": "nm", "mm": "mm", "voxel": "voxel", "vx": "voxel", "px": "voxel"}
 _OURS = ("id", "type", "x_um", "y_um", "z_um", "radius_um", "parent")
 _SKIP = "_"
 # No columns of numbers are packed this tightly; what claims to be would fill the memory.
@@ -149,7 +150,7 @@ def _by_name(path: Path, where: str | None, found: Columns) -> _Named:
     units: set[Unit | None] = set()
     for name, values in found.items():
         word, _, suffix = name.partition("_")
-        unit = _SUFFIXES.get(suffix)
+        unit = UNIT_WORDS.get(suffix)
         if word not in COLUMNS or word in columns or (suffix and unit is None) or values.ndim != 1:
             raise InputError(
                 "has a column that no node has",
@@ -191,16 +192,33 @@ def _of_arrays(path: Path, arrays: Columns) -> _Named:
     return _by_name(path, None, arrays)
 
 
-def _npy(path: Path) -> npt.NDArray[Any]:
-    """The array of an NPY file, mapped into memory."""
+def holds_nodes(path: Path) -> bool:
+    """Whether the array of an NPY file could be nodes: one with named columns, or (n, 3 to 7) numbers."""
+    try:
+        header, _ = _npy_header(path)
+    except InputError:
+        return False
+    return header.stored.names is not None or (len(header.shape) == 2 and 3 <= header.shape[1] <= 7)
+
+
+def _npy_header(path: Path) -> tuple[ArrayHeader, int]:
+    """The header of an NPY file, and the size of the file in bytes."""
     try:
         with path.open("rb") as file:
-            shape, fortran, dtype = _header(file, path, None)
-            start, size = file.tell(), path.stat().st_size
-        _see_size(path, None, dtype, shape, size - start)
-        if not math.prod(shape):
-            return np.empty(shape, dtype)
-        return np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+            size = path.stat().st_size
+            return read_header(_at(file), size, path, columns=True), size
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
+
+
+def _npy(path: Path) -> npt.NDArray[Any]:
+    """The array of an NPY file, mapped into memory."""
+    header, size = _npy_header(path)
+    _see_size(path, None, header, size)
+    if not header.nbytes:
+        return np.empty(header.shape, header.stored)
+    try:
+        return np.memmap(path, header.stored, "r", header.start, header.shape, "F" if header.fortran else "C")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path) from error
 
@@ -214,48 +232,31 @@ def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:
                 if info.file_size > max(_SMALL, _PACKED * info.compress_size):
                     size = f"{info.file_size} bytes out of {info.compress_size}"
                     raise InputError("is packed more tightly than numbers are", file=path, where=name, found=size)
-                with archive.open(info) as file:
-                    shape, fortran, dtype = _header(file, path, name)
-                    data = file.read(info.file_size)
-                _see_size(path, name, dtype, shape, len(data))
-                flat = np.frombuffer(data, dtype, math.prod(shape))
-                found[name] = flat.reshape(shape, order="F" if fortran else "C")
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
+                data = archive.read(info)
+                header = read_header(_at(io.BytesIO(data)), len(data), path, f"array {name}", columns=True)
+                _see_size(path, f"array {name}", header, len(data))
+                flat = np.frombuffer(data, header.stored, math.prod(header.shape), header.start)
+                found[name] = flat.reshape(header.shape, order="F" if header.fortran else "C")
+    except (OSError, *ZIP_ERRORS) as error:
         raise InputError("is a broken NPZ file", file=path, found=str(error)) from error
     return found
 
 
-def _header(file: IO[bytes], path: Path, name: str | None) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and type of an array, from the header that stands in front of it."""
-    where = f"array {name}" if name else None
-    try:
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # that Python 2 wrote it, which is no fault
-            shape, fortran, dtype = read(file)
-    except Exception as error:  # NumPy parses it as Python, which fails in ten ways: tokens, keys, recursion, ...
-        raise InputError("is not an NPY file", file=path, where=where, found=str(error)[:200]) from error
-    if dtype.hasobject:
-        raise InputError(
-            "holds Python objects, which are never loaded: a file could run any program with them",
-            file=path,
-            where=where,
-            expected="numbers",
-            found=f"an array of {dtype}",
-            fix="save the nodes as an array of numbers: a row for each, or named columns",
-        )
-    return shape, fortran, dtype
+def _at(file: io.BufferedIOBase) -> ReadAt:
+    def read(view: memoryview, offset: int) -> int:
+        file.seek(offset)
+        return file.readinto(view)
+
+    return read
 
 
-def _see_size(path: Path, name: str | None, dtype: np.dtype[Any], shape: tuple[int, ...], there: int) -> None:
+def _see_size(path: Path, where: str | None, header: ArrayHeader, size: int) -> None:
     """See that the numbers that the header promises are there, before anything is allocated for them."""
-    needed = math.prod(shape) * dtype.itemsize
-    if needed > there or min(shape, default=0) < 0:
+    if header.start + header.nbytes > size:
         raise InputError(
             "is cut off, or its header is wrong",
             file=path,
-            where=f"array {name}" if name else None,
-            expected=f"{needed} bytes: {dtype} of the shape {shape}",
-            found=f"{there} bytes",
+            where=where,
+            expected=f"{header.nbytes} bytes: {header.stored} of the shape {header.shape}",
+            found=f"{size - header.start} bytes",
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,22 +34,31 @@ _MOST_JSON = 64 << 20
 def holds_precomputed(path: Path) -> bool:
     """Whether a folder holds such skeletons."""
     try:
-        return path.is_dir() and TYPE in (path / "info").read_text(encoding="utf-8", errors="replace")[:_MOST_JSON]
-    except OSError:
+        with (path / "info").open("rb") as file:
+            return TYPE.encode() in file.read(_MOST_JSON)
+    except OSError:  # no folder, or none with an info
         return False
 
 
 def write_precomputed_skeletons(
     folder: Path, skeletons: Mapping[int, Skeleton], names: Mapping[int, str] | None = None
 ) -> None:
-    """Write skeletons; each has its radius and the SWC type of its nodes.
+    """Write the files of `precomputed_skeletons` into a folder, new or empty."""
+    for name, data in precomputed_skeletons(skeletons, names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def precomputed_skeletons(
+    skeletons: Mapping[int, Skeleton], names: Mapping[int, str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The path and content of each file of such a folder; skeletons have their radius and the SWC type of nodes.
 
     Args:
-        folder: new or empty.
         skeletons: by their segment, a number above 0; in micrometre.
         names: of the segments, shown in the viewer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     info: dict[str, Any] = {
         "@type": TYPE,
         "transform": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0],
@@ -67,15 +76,14 @@ def write_precomputed_skeletons(
                 "properties": [{"id": "label", "type": "label", "values": [names[s] for s in skeletons]}],
             },
         }
-        (folder / "segment_properties").mkdir(exist_ok=True)
-        _write_json(folder / "segment_properties" / "info", properties)
-    _write_json(folder / "info", info)
+        yield "segment_properties/info", _json(properties)
+    yield "info", _json(info)
     for segment, skeleton in skeletons.items():
-        (folder / str(segment)).write_bytes(_encoded(skeleton))
+        yield str(segment), _encoded(skeleton)
 
 
-def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8", newline="\n")
+def _json(data: Any) -> bytes:
+    return (json.dumps(data, indent=1) + "\n").encode()
 
 
 def _encoded(skeleton: Skeleton) -> bytes:
@@ -137,7 +145,7 @@ def _attribute(said: Any, file: Path) -> _Attribute:
         dtype = np.dtype(_TYPES[said["data_type"]])
         if not 1 <= components <= 64:
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InputError(
             "describes an attribute in another way",
             file=file,
@@ -153,7 +161,7 @@ def _matrix(said: Any, file: Path) -> npt.NDArray[np.float64]:
         matrix = np.array([1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] if said is None else said, np.float64).reshape(3, 4)
         if not np.isfinite(matrix).all() or np.linalg.det(matrix[:, :3]) == 0:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             "has no usable transform", file=file, where="/transform", expected="12 numbers", found=str(said)[:80]
         ) from None

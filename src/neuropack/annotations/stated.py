@@ -14,7 +14,15 @@ from neuropack.errors import UsageError
 Unit = Literal["voxel", "nm", "um", "mm"]
 Order = Literal["xyz", "zyx"]
 Origin = Literal["corner", "centre"]
-_UM: dict[str, float] = {"nm": 1e-3, "um": 1.0, "mm": 1e3}
+UM: dict[str, float] = {"nm": 1e-3, "um": 1.0, "mm": 1e3}
+"""Micrometre in a unit."""
+UNIT_WORDS: dict[str, Unit] = {
+    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"), "um"),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), "nm"),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), "mm"),
+    **dict.fromkeys(("px", "pixel", "pixels", "voxel", "voxels", "vx", "vox"), "voxel"),
+}
+"""The words for units that names of columns end in."""
 _WHAT = {
     "unit": "what its coordinates count: voxel, nm, um or mm",
     "order": "the order of its coordinates: xyz or zyx",
@@ -72,7 +80,7 @@ class Stated:
         self.require(file, "unit", "order", "origin", *(["voxel_size_um"] if self._needs_voxels else []))
         xyz = coordinates if self.order == "xyz" else coordinates[:, ::-1]
         size = np.array(self.voxel_size_um[::-1]) if self.voxel_size_um is not None else np.zeros(3)
-        scaled = xyz * (size if self.unit == "voxel" else _UM[str(self.unit)])
+        scaled = xyz * (size if self.unit == "voxel" else UM[str(self.unit)])
         return np.ascontiguousarray(scaled + (size / 2 if self.origin == "centre" else 0.0))
 
     def radius_um(self, radius: npt.NDArray[np.float64], file: Path) -> npt.NDArray[np.float64]:
@@ -80,7 +88,7 @@ class Stated:
         self.require(file, "unit", *(["voxel_size_um"] if self.unit == "voxel" else []))
         if self.unit == "voxel" and self.voxel_size_um is not None:
             return radius * float(np.sqrt(self.voxel_size_um[1] * self.voxel_size_um[2]))
-        return radius * _UM[str(self.unit)]
+        return radius * UM[str(self.unit)]
 
     @property
     def _needs_voxels(self) -> bool:

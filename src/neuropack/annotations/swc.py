@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.skeleton import ORPHAN, ROOT, SwcTable, parent_rows, parse_swc, repeated, rootless
+from neuropack.skeleton import ORPHAN, ROOT, parent_rows, repeated, rootless
+from neuropack.swc import SwcTable, parse_swc
 
 ProblemKind = Literal[
     "no-rows",

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from neuropack.annotations.swc import SwcRows, ring_starts
 from neuropack.errors import InputError, UsageError
-from neuropack.skeleton import MICROMETRE, ORPHAN, ROOT, Skeleton, parent_rows, repeated
+from neuropack.skeleton import ORPHAN, ROOT, Skeleton, parent_rows, repeated
+from neuropack.swc import MICROMETRE
 
 Repair = Literal[
     "rows",

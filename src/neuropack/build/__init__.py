@@ -224,7 +224,8 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     full = document(study, made)
     texts = bids.dataset_texts(study, planned, full, readme(study, planned))
     used = ["nwb"]
-    tables = derivatives.tables(made)
+    neurons = derivatives.neuron_rows(made)
+    tables = derivatives.tables(made, neurons)
     written = [*tables, *(path for one in made for path in annotation_outputs(one.planned))]
     for name in ("segmentation", "morphology"):
         if any(path.startswith(f"derivatives/{name}/") for path in written):
@@ -245,7 +246,7 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
-    files |= derivatives.parquet(made)
+    files |= derivatives.parquet(neurons)
     used_atlas = next((one.atlas for one in planned if one.atlas is not None), None)
     files |= used_atlas.copy if used_atlas is not None else {}
     for path, data in files.items():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from neuropack.marks import Credit, MarkKind
 from neuropack.skeleton import Skeleton
 from neuropack.study import Stack
 from neuropack.study.annotations import Source, Sources
+from neuropack.study.records import suggestion
 from neuropack.study.yaml import Place, Problem
 from neuropack.volume import Volume
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MARKS: tuple[MarkKind, ...] = ("boxes", "points", "classes")
 STACK = "stack"
-_LEAST_LIKE = 0.6
+_FIX = "name its file under skeletons:"
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,12 @@ class Annotated:
         neurons: the traced ones.
         marks: boxes, points and classes, whose neurons have the identifiers of the release.
         labels: the label image; closed.
-        label_source: its file.
     """
 
     credit: Credit
     neurons: list[Traced] = field(default_factory=list)
     marks: dict[MarkKind, pa.Table] = field(default_factory=dict)
     labels: Volume | None = None
-    label_source: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -79,14 +77,12 @@ class Reading:
         volume: the image.
         problems: where mistakes are noted.
         notes: what a person should know.
-        tell: makes a problem of a message about a file.
     """
 
     stack: Stack
     volume: Volume
     problems: list[Problem]
     notes: list[str]
-    tell: Callable[[NeuropackError, Place], Problem]
 
     def __call__(self, sources: Sources, *, known: Iterable[str] = ()) -> Annotated:
         """All but the label image.
@@ -119,7 +115,7 @@ class Reading:
                 path, stated, repair=source.repair, columns=source.columns, path_order=source.path
             )
         except NeuropackError as error:
-            self.problems.append(self.tell(error, source.at))
+            self.problems.append(Problem.of(error, source.at))
             return
         plain = path.suffix.lower() == ".swc" and source.repair is None
         plain = (
@@ -151,7 +147,7 @@ class Reading:
         try:
             table, _, notes = read_marks(path, kind, stated, source.credit, ends=source.ends)
         except NeuropackError as error:
-            self.problems.append(self.tell(error, source.at))
+            self.problems.append(Problem.of(error, source.at))
             return None
         self.notes.extend(f"{path.name}: {note}" for note in notes)
         column = "object_id" if kind == "classes" else "neuron_id"
@@ -166,7 +162,7 @@ class Reading:
                 values[row] = self.stack.id
         for value, row in unknown.items():
             what, where = f"{path}: row {row}: no skeleton of the stack has this name", ", ".join(names) or "none"
-            self.problems.append(Problem(source.at, what, where, repr(value), nearest(value, names)))
+            self.problems.append(Problem(source.at, what, where, repr(value), suggestion(value, names, _FIX)))
         import pyarrow as pa
 
         at = table.schema.get_field_index(column)
@@ -195,16 +191,10 @@ class Reading:
         return contradiction(xyz, size, voxel)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to do about a name that is not known."""
-    near = difflib.get_close_matches(word, list(known), 1, _LEAST_LIKE)
-    return f"did you mean {near[0]!r}?" if near else "name its file under skeletons:"
-
-
 def unknown_neurons(made: Annotated, named: Mapping[str, Place]) -> Iterable[Problem]:
     """Entries of the label map that name a neuron without a skeleton."""
     names = [one.name for one in made.neurons]
     for name, at in named.items():
         if name not in names:
-            what = "no skeleton of the stack has this name"
-            yield Problem(at, what, ", ".join(names) or "the name of a skeleton", repr(name), nearest(name, names))
+            what, expected = "no skeleton of the stack has this name", ", ".join(names) or "the name of a skeleton"
+            yield Problem(at, what, expected, repr(name), suggestion(name, names, _FIX))

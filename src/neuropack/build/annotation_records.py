@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from neuropack.build.labels import label_map
 from neuropack.marks import Credit, MarkKind
 from neuropack.skeleton import Skeleton
 from neuropack.study.records import Record
@@ -28,7 +29,7 @@ def annotation_records(made: Made) -> Iterable[Record]:
     if (labels := stack.annotations.labels) is not None:
         yield {
             **_base(made, f"{stack.id}-labels", "labels", stack.label_image, labels.credit),
-            "label_map": _label_map(made) or [{"value": 0, "name": "background"}],
+            "label_map": label_map(made.planned, made.label_values) or [{"value": 0, "name": "background"}],
             "coordinate_convention": "voxel_grid",
             **made.agreements.of("labels"),
         }
@@ -39,7 +40,7 @@ def annotation_records(made: Made) -> Iterable[Record]:
         }
     for other in made.planned.others:
         for traced in other.neurons:
-            path = stack.morphology_by(traced.id, str(traced.credit.annotator))
+            path = stack.morphology_by(traced.id, str(other.credit.annotator))
             name = path.rsplit("/", 1)[-1].removesuffix(".swc")
             yield _skeleton(made, f"{name}-skeleton", path, traced.skeleton, traced.credit)
     for kind, table in made.marks.items():
@@ -65,17 +66,3 @@ def _skeleton(made: Made, name: str, path: str, skeleton: Skeleton, credit: Cred
         "label_map": [{"value": t, "name": _NODE_TYPES.get(t, "custom")} for t in types],
         "coordinate_convention": "stack_um_xyz_corner",
     }
-
-
-def _label_map(made: Made) -> list[Record]:
-    """What each value of the label image means."""
-    stack = made.planned.stack
-    neurons = {traced.name: traced.id for traced in made.planned.annotated.neurons}
-    typed = {entry["value"]: entry for entry in stack.annotation.get("label_map", ())}
-    entries = []
-    for value in made.label_values:
-        entry = {"value": value, "name": f"neuron {value}", **typed.get(value, {})}
-        if "neuron" in entry:
-            entry["neuron"] = neurons.get(entry["neuron"], entry["neuron"])
-        entries.append(entry)
-    return entries

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +11,20 @@ import numpy as np
 from neuropack.build.agreements import Agreements, small_agreements
 from neuropack.build.annotated import MARKS, Traced
 from neuropack.build.bids import tsv_text
+from neuropack.build.labels import label_neurons, listed_labels, opened_by_all, opened_labels
 from neuropack.build.ledger import Ledger
 from neuropack.build.marking import Derived, boxes_table, objects_bytes, objects_of, table_bytes
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, label_neurons, listed_labels, opened_by_all, opened_labels
+from neuropack.build.plan import Planned
 from neuropack.errors import InputError
 from neuropack.evaluate.compared import COLUMNS, as_row, compare_labels
 from neuropack.labels import LabelVolume
 from neuropack.marks import MarkKind
 from neuropack.progress import Progress
 from neuropack.release import digest_of
-from neuropack.skeleton import swc_text
+from neuropack.study.annotations import Sources
+from neuropack.study.stack import label_of
+from neuropack.swc import swc_text
 from neuropack.table import parse_tsv
 from neuropack.volume import Volume
 
@@ -46,8 +48,8 @@ class Annotations:
         masked: whether the NWB file gets the voxels of each label.
     """
 
-    def __init__(self, place: Place, ledger: Ledger, one: Planned, tell: Progress) -> None:
-        self._place, self._ledger, self._one, self._tell = place, ledger, one, tell
+    def __init__(self, place: Place, ledger: Ledger, earlier: Derived, one: Planned, tell: Progress) -> None:
+        self._place, self._ledger, self._earlier, self._one, self._tell = place, ledger, earlier, one, tell
         self.marks: dict[MarkKind, pa.Table] = dict(one.annotated.marks)
         self.colors: dict[str, list[float]] = {}
         self.agreements = Agreements()
@@ -59,13 +61,13 @@ class Annotations:
         """Work out what needs no image: the objects of the labels, boxes around them, and how annotators agree."""
         one = self._one
         if one.stack.labels is not None:
-            self._objects = self._objects_of_labels()
-            count = int(self._objects.counts.sum())
+            objects = self._objects_of_labels()
+            count = int(objects.counts.sum())
             self.masked = count <= MOST_MASKED
             if not self.masked:
                 one.notes.append(f"the NWB file holds no masks: {count} voxels are labelled; see the label image")
             if "boxes" in one.stack.derive and "boxes" not in self.marks:
-                self.marks["boxes"] = boxes_table(one, self._objects)
+                self.marks["boxes"] = boxes_table(one, objects)
         if one.others:
             self._compare()
 
@@ -87,21 +89,31 @@ class Annotations:
 
     def _compare(self) -> None:
         """How well the annotators agree; label images are decoded for it only where one of them has changed."""
-        one, name = self._one, self._one.stack.marks("agreement")
-        others = [made for made in one.others if made.label_source is not None]
-        rows: list[Mapping[str, Any]] = [found.row() for found in small_agreements(one)]
-        if one.stack.labels is not None and others:
-            inputs = self._digests(one.stack.label_image)
-            inputs |= {
-                f"{p.parent.name}/{p.name}": digest_of(p) for made in others if (p := made.label_source) is not None
-            }
-            kept = self._known(name, inputs)
-            if kept is not None:
-                rows += [as_row(row) for row in parse_tsv(kept, name) if row["kind"] == "labels"]
-            else:
-                with opened_by_all(one) as said:
-                    rows += [found.row() for found in compare_labels(said, self._tell)]
+        stack = self._one.stack
+        rows: list[Mapping[str, Any]] = [found.row() for found in small_agreements(self._one)]
+        labelled = [sources for sources in (stack.annotations, *stack.others) if sources.labels is not None]
+        if len(labelled) > 1:
+            rows += self._compared_labels(labelled)
         self.agreements = Agreements(rows)
+
+    def _compared_labels(self, labelled: Sequence[Sources]) -> Sequence[Mapping[str, Any]]:
+        """The rows about label images."""
+        stack, name = self._one.stack, self._one.stack.marks("agreement")
+        inputs: dict[str, str] = {}
+        for sources in labelled:
+            if sources is stack.annotations:
+                inputs |= self._digests(stack.label_image)
+            elif sources.labels is not None:
+                file = sources.labels.files[0]
+                inputs[f"{label_of(str(sources.credit.annotator))}/{file.name}"] = digest_of(file)
+        kept = self._known(name, inputs)
+        if kept is not None:
+            rows = [as_row(row) for row in parse_tsv(kept, name) if row["kind"] == "labels"]
+            pairs = set(combinations([str(sources.credit.annotator) for sources in labelled], 2))
+            if {(row["annotator_a"], row["annotator_b"]) for row in rows} <= pairs:  # else one has another name now
+                return rows
+        with opened_by_all(self._one) as said:
+            return [found.row() for found in compare_labels(said, self._tell)]
 
     def after_the_image(self, volume: Volume) -> None:
         """Work out the colours of labels in the image."""
@@ -155,11 +167,11 @@ class Annotations:
             yield one.stack.morphology(traced.id), _swc(traced)
         for other in one.others:
             for traced in other.neurons:
-                yield one.stack.morphology_by(traced.id, str(traced.credit.annotator)), _swc(traced)
+                yield one.stack.morphology_by(traced.id, str(other.credit.annotator)), _swc(traced)
         for kind, table in self.marks.items():
             yield one.stack.marks(kind), table_bytes(table)
         yield from self._texts.items()
-        if self.agreements.rows:
+        if one.others:
             yield one.stack.marks("agreement"), tsv_text(COLUMNS, self.agreements.rows).encode()
         if one.annotated.neurons:
             folder = one.stack.viewer_skeletons
@@ -174,7 +186,7 @@ class Annotations:
 
     def _known(self, name: str, inputs: dict[str, str]) -> bytes | None:
         self.derived[name] = inputs
-        return Derived(self._place).kept(name, inputs)
+        return self._earlier.kept(name, inputs)
 
 
 def annotation_outputs(one: Planned) -> Iterator[str]:
@@ -184,7 +196,7 @@ def annotation_outputs(one: Planned) -> Iterator[str]:
         yield stack.morphology(traced.id)
     for other in one.others:
         for traced in other.neurons:
-            yield stack.morphology_by(traced.id, str(traced.credit.annotator))
+            yield stack.morphology_by(traced.id, str(other.credit.annotator))
     if one.annotated.neurons:
         yield stack.viewer_skeletons
     for kind in MARKS:
@@ -203,7 +215,7 @@ def annotation_outputs(one: Planned) -> Iterator[str]:
 def _swc(traced: Traced) -> bytes:
     """The SWC file of a neuron: that of the study byte for byte, where it is one as a release has it."""
     if not traced.as_it_is:
-        return swc_text(traced.skeleton, [*traced.skeleton.comments, f"from {traced.source.name}"]).encode()
+        return swc_text(traced.skeleton, [f"from {traced.source.name}"]).encode()
     try:
         return traced.source.read_bytes()
     except OSError as error:
@@ -212,15 +224,10 @@ def _swc(traced: Traced) -> bytes:
 
 def _for_viewers(one: Planned) -> Iterator[tuple[str, bytes]]:
     """The skeletons as neuroglancer reads them, by name in their folder; one with a label has its value."""
-    from neuropack.annotations.precomputed import write_precomputed_skeletons
+    from neuropack.annotations.precomputed import precomputed_skeletons
 
     values = {neuron: value for value, neuron in label_neurons(one).items()}
     free = iter(np.setdiff1d(np.arange(1, 2 * len(one.annotated.neurons) + 1), list(values.values())).tolist())
     numbers = {values.get(t.id) or next(free): t for t in one.annotated.neurons}
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "skeletons"
-        skeletons = {number: traced.skeleton for number, traced in numbers.items()}
-        names: Mapping[int, str] = {number: traced.name for number, traced in numbers.items()}
-        write_precomputed_skeletons(made, skeletons, names)
-        for path in sorted(p for p in made.rglob("*") if p.is_file()):
-            yield path.relative_to(made).as_posix(), path.read_bytes()
+    skeletons = {number: traced.skeleton for number, traced in numbers.items()}
+    yield from precomputed_skeletons(skeletons, {number: traced.name for number, traced in numbers.items()})

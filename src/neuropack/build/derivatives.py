@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from neuropack.build.bids import Texts, tsv_text
 from neuropack.build.document import Made
+from neuropack.build.labels import label_map, label_neurons
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, label_neurons
+from neuropack.build.plan import Planned
 from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
 from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
@@ -35,15 +36,9 @@ def named_labels(place: Place, one: Planned, values: Iterable[int]) -> tuple[str
     """
     name = f"{one.stack.label_image}/zarr.json"
     data = place.read(name) or b"{}"
-    typed = {entry["value"]: entry["name"] for entry in one.stack.annotation.get("label_map", ())}
-    neurons = label_neurons(one)
     properties = [
-        {
-            "label-value": value,
-            "name": typed.get(value, f"neuron {value}"),
-            **({"neuron": neurons[value]} if value in neurons else {}),
-        }
-        for value in values
+        {"label-value": entry["value"]} | {key: entry[key] for key in ("name", "neuron") if key in entry}
+        for entry in label_map(one, values)
     ]
     node = json.loads(data)
     image_label = node.get("attributes", {}).get("ome", {}).get("image-label", {})
@@ -80,12 +75,11 @@ def neuron_rows(made: Iterable[Made]) -> list[Row]:
     return rows
 
 
-def parquet(made: Iterable[Made]) -> dict[str, bytes]:
+def parquet(rows: Sequence[Row]) -> dict[str, bytes]:
     """The table of neurons with types: numbers are numbers, and what is not known is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = neuron_rows(made)
     if not rows:
         return {}
     columns = {name: [row[name] for row in rows] for name in rows[0]}
@@ -105,10 +99,8 @@ def parquet(made: Iterable[Made]) -> dict[str, bytes]:
     return {NEURONS_PARQUET: out.getvalue().to_pybytes()}
 
 
-def tables(made: Iterable[Made]) -> Texts:
+def tables(made: Iterable[Made], neurons: Sequence[Row]) -> Texts:
     """neurons.tsv, regions.tsv and classes.tsv, each only where there is something to list."""
-    made = list(made)
-    neurons = neuron_rows(made)
     regions: list[Row] = []
     classes: list[Row] = []
     for one in made:
@@ -116,10 +108,9 @@ def tables(made: Iterable[Made]) -> Texts:
         for traced in one.planned.annotated.neurons:
             regions += _by_region(one, traced.id)
         if stack.labels is not None:
-            typed = {e["value"]: e["name"] for e in stack.annotation.get("label_map", ())}
             image = stack.label_image.removeprefix("derivatives/segmentation/")
-            rows = [{"value": v, "name": typed.get(v, f"neuron {v}"), "image": image} for v in one.label_values]
-            classes += rows or [{"value": 0, "name": "background", "image": image}]
+            entries = label_map(one.planned, one.label_values) or [{"value": 0, "name": "background"}]
+            classes += [{"value": e["value"], "name": e["name"], "image": image} for e in entries]
     texts: Texts = {}
     if neurons:
         texts[NEURONS] = tsv_text(list(neurons[0]), neurons)

@@ -189,7 +189,7 @@ def _processings(made: Made) -> Iterable[Record]:
     for path, inputs in made.derived.items():
         yield {
             "id": f"{stack.id}-{path.rsplit('_', 1)[-1].removesuffix('.tsv')}",
-            "activity": "feature_extraction",
+            "activity": "evaluation" if path == stack.marks("agreement") else "feature_extraction",
             "software": "neuropack",
             "software_version": neuropack.__version__,
             "parameters": "{}",

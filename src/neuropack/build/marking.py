@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.build.bids import tsv_text
+from neuropack.build.labels import label_neurons
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, label_neurons
+from neuropack.build.plan import Planned
 from neuropack.marks import Credit
 from neuropack.release import METADATA, entry_of
 from neuropack.table import parse_tsv

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from neuropack.build import registration
-from neuropack.build.plan import Planned, label_neurons
+from neuropack.build.labels import label_neurons
+from neuropack.build.plan import Planned
 from neuropack.study import Study
 from neuropack.study.records import Record
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from neuropack import schema
-from neuropack.annotations.imagej import read_roi_labels
-from neuropack.annotations.imagej_files import holds_rois
 from neuropack.build import registration
 from neuropack.build.annotated import Annotated, Reading, unknown_neurons
+from neuropack.build.labels import open_labels
 from neuropack.build.placing import Placement, outside, place_stack
 from neuropack.build.registration import UsedAtlas
 from neuropack.errors import NeuropackError, UsageError
-from neuropack.labels import LabelVolume
 from neuropack.readers import choose_scene, open_volumes
-from neuropack.readers.voxel_lists import VOXEL_LISTS, as_volume, read_voxel_lists
 from neuropack.skeleton import Skeleton
 from neuropack.study import Stack, Study, StudyError
-from neuropack.study.annotations import Source
 from neuropack.study.records import Record
-from neuropack.study.yaml import Place, Problem
+from neuropack.study.yaml import Problem
 from neuropack.volume import Channel, Instrument, Volume
 
 # What a technique's BIDS name means in the Biological Imaging Methods ontology, where it means one method.
@@ -36,9 +30,6 @@ _METHOD = {
     "FLUO": "FBbi:00000246",
     "BF": "FBbi:00000243",
 }
-_SAME_LENGTH = 0.01  # two statements of one voxel size may differ by the rounding of a file format
-
-
 _NOBODY = "neither the file nor the study states it"
 
 
@@ -108,13 +99,6 @@ def plan(study: Study, *, complete: bool = True) -> list[Planned]:
     return planned
 
 
-def label_neurons(one: Planned) -> dict[int, str]:
-    """The neuron that a value of the label image stands for, where the study says it."""
-    neurons = {traced.name: traced.id for traced in one.annotated.neurons}
-    entries = one.stack.annotation.get("label_map", ())
-    return {e["value"]: neurons.get(e["neuron"], e["neuron"]) for e in entries if "neuron" in e}
-
-
 def opened(one: Planned) -> Volume:
     """The image of a stack, open again.
 
@@ -130,48 +114,6 @@ def opened(one: Planned) -> Volume:
     return volume
 
 
-def opened_labels(one: Planned) -> Volume:
-    """The label image of a stack, open again.
-
-    Raises:
-        StudyError: the file is no longer what it was when the plan was made.
-    """
-    problems: list[Problem] = []
-    labels = open_labels(one.stack.annotations.labels, one.volume, one.complete, problems)
-    if labels is None or problems:
-        raise StudyError(one.stack.labels or one.stack.file, problems)
-    return labels
-
-
-def listed_labels(one: Planned) -> LabelVolume | None:
-    """The labels of a stack as lists of voxels, which may overlap, where their file has them so; else None."""
-    file = one.stack.labels
-    if file is None:
-        return None
-    if holds_rois(file):
-        return read_roi_labels(file, one.volume.size_zyx, one.volume.voxel_size_um).labels
-    return read_voxel_lists(file) if one.labels is not None and one.labels.format == VOXEL_LISTS else None
-
-
-@contextmanager
-def opened_by_all(one: Planned) -> Iterator[dict[str, Volume]]:
-    """The label images of all annotators of a stack, open again, by annotator.
-
-    Raises:
-        StudyError: a file is no longer what it was when the plan was made.
-    """
-    problems: list[Problem] = []
-    with ExitStack() as opened_ones:
-        said = {}
-        for sources in (one.stack.annotations, *one.stack.others):
-            labels = open_labels(sources.labels, one.volume, one.complete, problems)
-            if labels is not None:
-                said[str(sources.credit.annotator)] = opened_ones.enter_context(labels)
-        if problems:
-            raise StudyError(one.stack.file, problems)
-        yield said
-
-
 def _atlas(study: Study, problems: list[Problem]) -> UsedAtlas | None:
     """The atlas, where a stack is registered to it."""
     if all(stack.registration is None for stack in study.stacks):
@@ -179,7 +121,7 @@ def _atlas(study: Study, problems: list[Problem]) -> UsedAtlas | None:
     try:
         return registration.used_atlas(study)
     except NeuropackError as error:
-        problems.append(_problem(error, study.atlas.at if study.atlas else study.stacks[0].at))
+        problems.append(Problem.of(error, study.atlas.at if study.atlas else study.stacks[0].at))
         return None
 
 
@@ -201,9 +143,8 @@ def _stack(stack: Stack, atlas: UsedAtlas | None, complete: bool, problems: list
     planned.notes, planned.complete = notes, complete
     names = [one.name for one in planned.annotated.neurons]
     for sources in stack.others:
-        other = Reading(stack, volume, problems, notes, _problem)(sources, known=names)
+        other = Reading(stack, volume, problems, notes)(sources, known=names)
         other.labels = open_labels(sources.labels, volume, complete, problems)
-        other.label_source = sources.labels.files[0] if sources.labels is not None else None
         planned.others.append(other)
     _register(planned, atlas, problems)
     return planned
@@ -212,7 +153,7 @@ def _stack(stack: Stack, atlas: UsedAtlas | None, complete: bool, problems: list
 def _annotated(
     stack: Stack, volume: Volume, complete: bool, problems: list[Problem], notes: list[str]
 ) -> Annotated:
-    made = Reading(stack, volume, problems, notes, _problem)(stack.annotations)
+    made = Reading(stack, volume, problems, notes)(stack.annotations)
     made.labels = open_labels(stack.annotations.labels, volume, complete, problems)
     problems += unknown_neurons(made, stack.annotations.named)
     return made
@@ -228,28 +169,22 @@ def _register(one: Planned, used: UsedAtlas | None, problems: list[Problem]) -> 
         voxel = (z, y, x) if z and y and x else None
         one.placement = place_stack(how, one.skeletons, used.atlas if used else None, voxel)
     except NeuropackError as error:
-        problems.append(_problem(error, how.at))
+        problems.append(Problem.of(error, how.at))
         return
     one.atlas = used
     one.notes += [*registration.notes(one.placement, used), *outside(one.placement)]
-
-
-def _problem(error: NeuropackError, at: Place, fix: str | None = None) -> Problem:
-    """A message about a file as a problem of the study that names the file."""
-    where = (f"{error.file}: " if error.file else "") + (f"{error.where}: " if error.where else "")
-    return Problem(at, where + error.what, error.expected, error.found, fix or error.fix)
 
 
 def _open(stack: Stack, complete: bool, problems: list[Problem]) -> Volume | None:
     try:
         volumes = open_volumes(stack.file, complete=complete)
     except NeuropackError as error:
-        problems.append(_problem(error, stack.at))
+        problems.append(Problem.of(error, stack.at))
         return None
     try:
         volume = choose_scene(volumes, stack.scene)
     except UsageError as error:
-        problems.append(_problem(error, stack.at, "write scene: and one of these names at this stack"))
+        problems.append(Problem.of(error, stack.at, "write scene: and one of these names at this stack"))
         return None
     try:
         if stack.axes:
@@ -257,7 +192,7 @@ def _open(stack: Stack, complete: bool, problems: list[Problem]) -> Volume | Non
         volume.require_axes()
     except UsageError as error:
         fix = "write axes: and one letter of T C Z Y X S for each dimension, in the file's order"
-        problems.append(_problem(error, stack.at, fix))
+        problems.append(Problem.of(error, stack.at, fix))
         return None
     return volume
 
@@ -271,13 +206,13 @@ def _told(stack: Stack, volume: Volume, problems: list[Problem]) -> Volume:
         fix = (
             "write voxel_size_um: {z: , y: , x: } at this stack or in the defaults, as the microscope's log has it"
         )
-        problems.append(_problem(error, stack.at, fix))
+        problems.append(Problem.of(error, stack.at, fix))
     channels = stack.acquisition.get("channels")
     if channels:
         try:
             volume = volume.with_channels(tuple(_channel(c) for c in channels))
         except UsageError as error:
-            problems.append(_problem(error, stack.at))
+            problems.append(Problem.of(error, stack.at))
     said = dict(stack.instrument.get("objective", {}))
     said = {"objective": said.get("name"), **{k: said.get(k) for k in ("magnification", "numerical_aperture")}}
     said |= {k: stack.instrument.get(k) for k in ("manufacturer", "model")}
@@ -385,39 +320,3 @@ def _lacking(name: str, data: Record) -> list[str]:
         f"{name.lower()}{p.pointer.replace('/', '.')}: {p.found} in the file or the study; {p.fix}"
         for p in schema.validate(data, name)
     ]
-
-
-def open_labels(source: Source | None, volume: Volume, complete: bool, problems: list[Problem]) -> Volume | None:
-    """The label image on the grid of the stack."""
-    if source is None:
-        return None
-    file = source.files[0]
-    try:
-        labels = _opened_labels(file, volume, complete)
-    except NeuropackError as error:
-        problems.append(_problem(error, source.at, "store the labels with axes Z, Y, X"))
-        return None
-    wanted = (1, *volume.size_zyx)
-    if labels.shape != wanted or labels.dtype.kind not in "iu":
-        expected = f"integers, C, Z, Y, X = {' x '.join(map(str, wanted))}"
-        found = f"{labels.dtype}, {', '.join(labels.axes)} = {' x '.join(map(str, labels.shape))}"
-        what = f"{file}: does not fit the stack"
-        problems.append(Problem(source.at, what, expected, found, "store one label for each voxel of the image"))
-        return None
-    for axis, mine, other in zip("zyx", labels.voxel_size_um, volume.voxel_size_um, strict=True):
-        if mine is not None and other is not None and abs(mine - other) > _SAME_LENGTH * other:
-            what = f"{file}: has another voxel size along {axis} than its image"
-            fix = "correct the one that is wrong, or state voxel_size_um: at the stack"
-            problems.append(Problem(source.at, what, f"{other:g} um", f"{mine:g} um", fix))
-    return labels.with_voxel_size(volume.voxel_size_um)
-
-
-def _opened_labels(file: Path, volume: Volume, complete: bool) -> Volume:
-    if holds_rois(file):
-        areas = read_roi_labels(file, volume.size_zyx, volume.voxel_size_um).labels
-        return as_volume(areas, file, format="ImageJ ROI", made_by={"rois": len(areas)})
-    labels = choose_scene(open_volumes(file, complete=complete), None)
-    if labels.axis_map.unknown and labels.native_shape == volume.size_zyx:
-        labels = labels.with_axes("ZYX")  # a plain stack of the image's own shape can mean nothing else
-    labels.require_axes()
-    return labels

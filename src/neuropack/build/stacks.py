@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from neuropack.build import bids, derivatives, registration
 from neuropack.build.annotations import Annotations, annotation_outputs
 from neuropack.build.document import Made
+from neuropack.build.labels import opened_labels
 from neuropack.build.ledger import Ledger, last_touched
+from neuropack.build.marking import Derived
 from neuropack.build.nwb import nwb_metadata
 from neuropack.build.place import Place
-from neuropack.build.plan import Planned, opened, opened_labels
+from neuropack.build.plan import Planned, opened
 from neuropack.convert import Result, convert
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
-from neuropack.skeleton import swc_text
 from neuropack.source import fingerprint
 from neuropack.study import Study
+from neuropack.swc import swc_text
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
 
@@ -50,6 +52,11 @@ class Stacks:
     options: Mapping[str, Any]
     restored: list[str] = field(default_factory=list)
 
+    @cached_property
+    def _derived(self) -> Derived:
+        """The tables that earlier builds worked out."""
+        return Derived(self.place)
+
     def make(self, one: Planned) -> Made:
         """Convert a stack and its labels, and write its other annotations."""
         stack = one.stack
@@ -60,7 +67,7 @@ class Stacks:
 
         options: dict[str, Any] = {**self.options, "progress": tell, "keep_going": self.keep_going}
         options["digests"] = True
-        annotations = Annotations(self.place, self.ledger, one, tell)
+        annotations = Annotations(self.place, self.ledger, self._derived, one, tell)
         values, raw_digests = self._labels(one, options)
         annotations.before_the_image()
         with opened(one) as volume:

@@ -99,7 +99,8 @@ def masks(
 
     Ends with status 1 where a neuron lies outside of the image.
     """
-    size, budget, voxels = common.voxel_size(voxel_size), common.size(memory), _shape(shape)
+    size, budget = common.voxel_size(voxel_size), common.size(memory)
+    voxels = common.lengths(shape, "--shape does not name a number of voxels", "three whole numbers z,y,x")
     if (image is None) == (voxels is None) or (image is None and size is None):
         raise UsageError(
             "the size of the image is not known",
@@ -208,20 +209,6 @@ def colors(
             tell=tell,
         )
     return _told(source, out, made, as_json=as_json)
-
-
-def _shape(text: str | None) -> tuple[int, int, int] | None:
-    if text is None:
-        return None
-    try:
-        z, y, x = (int(part) for part in text.split(","))
-        if min(z, y, x) < 1:
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            "--shape does not name a number of voxels", expected="three whole numbers z,y,x", found=text
-        ) from None
-    return z, y, x
 
 
 def _told(source: Path, out: Path, made: Derived, *, as_json: bool) -> int:

@@ -83,7 +83,7 @@ def write(
     """
     from neuropack.annotations.nodes import write_nodes
     from neuropack.annotations.precomputed import write_precomputed_skeletons
-    from neuropack.skeleton import write_swc
+    from neuropack.swc import write_swc
 
     noted = {name: _with_source(skeleton, source) for name, skeleton in neurons.items()}
     if way in ("swc", "npy"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -127,10 +127,22 @@ def options(codec: str | None, chunk: str | None) -> Options | None:
         except (ValueError, UsageError) as error:
             known = getattr(error, "expected", None) or "a name and a level, such as zstd:1"
             raise UsageError("--codec does not name a codec", expected=known, found=codec) from None
-    return Options(made, _chunk(chunk))
+    return Options(
+        made,
+        lengths(
+            chunk,
+            "--chunk does not name the lengths of a chunk",
+            "three numbers of voxels z,y,x, such as 64,64,64",
+        ),
+    )
 
 
-def _chunk(text: str | None) -> tuple[int, int, int] | None:
+def lengths(text: str | None, wrong: str, expected: str) -> tuple[int, int, int] | None:
+    """Parse three numbers of voxels, ``z,y,x``.
+
+    Raises:
+        UsageError: they are none above 0; says what is `wrong` and `expected`.
+    """
     if text is None:
         return None
     try:
@@ -138,11 +150,7 @@ def _chunk(text: str | None) -> tuple[int, int, int] | None:
         if min(z, y, x) < 1:
             raise ValueError
     except ValueError:
-        raise UsageError(
-            "--chunk does not name the lengths of a chunk",
-            expected="three numbers of voxels z,y,x, such as 64,64,64",
-            found=text,
-        ) from None
+        raise UsageError(wrong, expected=expected, found=text) from None
     return z, y, x
 
 
@@ -212,3 +220,21 @@ def free(out: Path, *, overwrite: bool) -> None:
         raise OutputError(
             "cannot be written: there is no such folder", file=out, fix="make the folder, or name another file"
         )
+
+
+def table_text(out: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a table of the kind that its name says, .csv or .tsv.
+
+    Raises:
+        UsageError: a value cannot stand in it.
+    """
+    from neuropack.table import csv_text, tsv_text
+
+    if out.suffix.lower() == ".csv":
+        return csv_text(columns, rows)
+    try:
+        return tsv_text(columns, rows)
+    except ValueError as error:  # a file's name may hold a tab
+        raise UsageError(
+            "a name cannot stand in a TSV file", file=out, found=str(error), fix="name a table in .csv"
+        ) from error

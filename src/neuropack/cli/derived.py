@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import neuropack
+from neuropack.cli import common
 from neuropack.errors import UsageError
 from neuropack.whole import published
 
@@ -253,7 +252,6 @@ def _numbered(names: list[str]) -> list[str]:
 def colors(source: Image, out: Path, image: Image, *, overwrite: bool, tell: Progress | None) -> Derived:
     """A table with the colour of each neuron."""
     from neuropack.process.colours import colour_along, colours_of_labels
-    from neuropack.table import tsv_text
 
     _see_table(out, *_TABLES[:2])
     neurons = source.skeletons()
@@ -269,8 +267,7 @@ def colors(source: Image, out: Path, image: Image, *, overwrite: bool, tell: Pro
     columns = ["neuron", "label", *channels, "confidence", "voxels"]
     rows = [_colour_row(name, one, channels) for name, one in found]
     with published(out, overwrite=overwrite) as part:
-        text = tsv_text(columns, rows) if out.suffix.lower() == ".tsv" else _csv_text(columns, rows)
-        part.write_text(text, encoding="utf-8", newline="\n")
+        part.write_text(common.table_text(out, columns, rows), encoding="utf-8", newline="\n")
     dark = {name: "no signal above the background" for name, one in found if not any(one.color)}
     record = {
         "kind": "colors",
@@ -287,14 +284,6 @@ def _colour_row(name: str, one: LabelColour, channels: list[str]) -> dict[str, A
     weights = [f"{weight:.4f}" if any(one.color) else None for weight in one.color]
     told = {"confidence": f"{one.confidence:.4f}", "voxels": one.voxels}
     return {"neuron": name, "label": one.label, **dict(zip(channels, weights, strict=True)), **told}
-
-
-def _csv_text(columns: list[str], rows: list[dict[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
 
 
 def _sparse(volume: Volume, tell: Progress | None) -> LabelVolume:

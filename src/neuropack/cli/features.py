@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,22 +186,9 @@ def _write(out: Path, shapes: Sequence[Shape], *, overwrite: bool) -> None:
 
 
 def _table_text(out: Path, records: Sequence[dict[str, Any]]) -> str:
-    from neuropack.table import tsv_text
-
-    columns = list(records[0])
-    match out.suffix.lower():
-        case ".json":
-            return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
-        case ".tsv":
-            try:
-                return tsv_text(columns, records)
-            except ValueError as error:  # a file's name may hold a tab
-                raise UsageError("a name cannot stand in a TSV file", file=out, found=str(error)) from error
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")  # None becomes an empty cell
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    if out.suffix.lower() == ".json":
+        return json.dumps(records, indent=2, ensure_ascii=False) + "\n"
+    return common.table_text(out, list(records[0]), records)
 
 
 def _draw(plots: Path, shapes: Sequence[Shape], tell: Progress | None) -> None:

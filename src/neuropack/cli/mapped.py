@@ -51,8 +51,8 @@ class Grid:
 
 def skeleton(source: Path, out: Path, way: Transform, *, overwrite: bool) -> Mapped:
     """Map an SWC file."""
-    from neuropack.skeleton import read_swc, write_swc
     from neuropack.space.mapping import map_skeleton, outside_ccf
+    from neuropack.swc import read_swc, write_swc
 
     common.free(out, overwrite=overwrite)
     tree = read_swc(source, otherwise=way.source)
@@ -71,10 +71,10 @@ def folder(
 
     The folder appears when it is complete.
     """
-    from neuropack.skeleton import read_swc, write_swc
     from neuropack.space.frames import CCF
     from neuropack.space.mapping import map_skeleton, outside_ccf
     from neuropack.space.neurons import ccf_columns, place_neuron, region_rows
+    from neuropack.swc import read_swc, write_swc
     from neuropack.table import tsv_text
 
     files = sorted(path for path in source.iterdir() if path.suffix.lower() == ".swc")

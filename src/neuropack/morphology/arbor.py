@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import SOMA, Skeleton
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-SOMA = 1
 _FAR_UM = 1e9  # a kilometre; squares and cubes of what is below stay numbers
 
 

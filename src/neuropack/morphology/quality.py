@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from neuropack.annotations.plausible import contradiction
 from neuropack.issue import Level
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import SOMA, Skeleton
 
 Rows = npt.NDArray[np.int64]
 Points = npt.NDArray[np.float64]
@@ -41,7 +41,6 @@ LEVELS: dict[str, Level] = {
 }
 """How bad each kind of flaw is: an error makes a skeleton unfit to publish."""
 
-SOMA = 1
 JUMP_RADII, JUMP_STEPS, JUMP_GAP = 10.0, 10.0, 3.0
 """A jump is longer than this many radii and usual steps, and than this many times the longest step that is none."""
 FEWEST_STEPS = 20
@@ -227,10 +226,14 @@ def radii(skeleton: Skeleton) -> Iterator[Flaw]:
 
 def roots(skeleton: Skeleton) -> Rows:
     """The row of the root above each node (n,)."""
-    above = np.arange(len(skeleton))
-    edges = skeleton.edges()
+    return _tops(len(skeleton), skeleton.edges())
+
+
+def _tops(n: int, edges: Rows) -> Rows:
+    """The row at the top of each of n rows, over some edges from child to parent."""
+    above = np.arange(n)
     above[edges[:, 0]] = edges[:, 1]
-    for _ in range(len(skeleton).bit_length()):  # each round doubles how far up a row points
+    for _ in range(n.bit_length()):  # each round doubles how far up a row points
         above = above[above]
     return above
 
@@ -249,10 +252,7 @@ def _somata(skeleton: Skeleton) -> list[Rows]:
     top = soma.copy()  # a node of a soma whose parent is none begins one
     inner = edges[soma[edges].all(axis=1)]
     top[inner[:, 0]] = False
-    above = np.arange(len(skeleton))
-    above[inner[:, 0]] = inner[:, 1]
-    for _ in range(len(skeleton).bit_length()):
-        above = above[above]
+    above = _tops(len(skeleton), inner)
     groups = [np.flatnonzero(soma & (above == t)) for t in np.flatnonzero(top)[:_MOST_SOMATA]]
     found = [g for g in groups if len(g) < 3]
     contours: list[Rows] = []

@@ -18,7 +18,8 @@ from neuropack.morphology.quality_labels import on_labels
 from neuropack.morphology.quality_pairs import Overlaps
 from neuropack.morphology.quality_rows import swc_flaws, with_lines
 from neuropack.progress import Progress
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 
 @dataclass

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array
-from neuropack.morphology.quality import SOMA, Flaw, Points
+from neuropack.morphology.quality import Flaw, Points
 from neuropack.morphology.quality_grid import Grid
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import SOMA, Skeleton
 
 NODES = 200
 """Nodes that are looked at, drawn with a seed."""

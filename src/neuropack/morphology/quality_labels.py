@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from neuropack.morphology.quality import SOMA, Flaw
+from neuropack.morphology.quality import Flaw
 from neuropack.morphology.quality_grid import Grid
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import SOMA, Skeleton
 
 SAMPLE = 500
 """Nodes that are looked up, drawn with a seed."""

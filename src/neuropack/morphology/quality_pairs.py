@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.morphology.quality import SOMA, Flaw, Points
-from neuropack.skeleton import Skeleton
+from neuropack.morphology.quality import Flaw, Points
+from neuropack.skeleton import SOMA, Skeleton
 
 SHARED_UM = 15.0
 """Two neurites that run inside each other for longer share a path; in coarse voxels, for ten of them."""

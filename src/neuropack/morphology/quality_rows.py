@@ -9,7 +9,8 @@ from pathlib import Path
 from neuropack.annotations.swc import ProblemKind, SwcRows, read_swc_rows
 from neuropack.errors import InputError
 from neuropack.morphology.quality import Flaw, skeleton_flaws
-from neuropack.skeleton import Skeleton, parse_swc, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import parse_swc, read_swc
 
 _ROWS: tuple[ProblemKind, ...] = ("no-rows", "not-a-row", "not-finite")
 _TREE: tuple[tuple[str, tuple[ProblemKind, ...], str], ...] = (

@@ -17,7 +17,8 @@ from neuropack.morphology.definitions import DEFINITIONS
 from neuropack.morphology.features import Value, Values, measured
 from neuropack.morphology.sholl import STEP_UM, Profile, checked_step
 from neuropack.progress import Progress
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 
 if TYPE_CHECKING:
     import pyarrow as pa

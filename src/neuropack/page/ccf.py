@@ -12,11 +12,12 @@ import numpy.typing as npt
 from neuropack.errors import InputError
 from neuropack.page.atlas.neurites import in_chains, lines
 from neuropack.page.projections import scale_bar
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import Annotation
 from neuropack.space.frames import CCF, EXTENT_UM
 from neuropack.space.outlines import VIEWS, Plane, Ring, View, cut, outlines, surface
 from neuropack.space.structures import Structures
+from neuropack.swc import read_swc
 
 _STEP_UM = 50.0  # edge of a cell where the whole brain is shown
 _FEWEST_UM = 150.0  # the near view shows so much at least, or a few voxels

@@ -10,7 +10,8 @@ from typing import Final, Literal
 import numpy as np
 
 from neuropack.page.atlas.neurites import Points, in_chains, lines
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 from neuropack.table import read_table
 
 Side = Literal["main", "side", "below"]

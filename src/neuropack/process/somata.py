@@ -10,9 +10,8 @@ import numpy.typing as npt
 from neuropack.labels import LabelVolume
 from neuropack.process.objects import LARGEST_BOX, Object, TooLargeError, object_of
 from neuropack.progress import Progress
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import SOMA, Skeleton
 
-SOMA = 1  # of the types of SWC
 THICKER = 1.8
 """A soma is so many times thicker than the thickest neurite."""
 _AROUND = 1.5  # radii of a soma in which nothing counts as a neurite: where dendrites widen into it

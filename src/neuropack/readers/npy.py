@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neuropack.errors import InputError
-from neuropack.readers.npy_header import MAGIC, ArrayHeader, read_header, require_image
+from neuropack.npy_header import MAGIC, ArrayHeader, read_header, require_image
 from neuropack.readers.npy_pixels import NpyPixels, Values
 from neuropack.readers.npz_members import InflatedBytes, Member, StoredBytes, members_of
 from neuropack.readers.problems import Original, reading

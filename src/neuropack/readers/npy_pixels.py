@@ -11,7 +11,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import InputError
-from neuropack.readers.npy_header import ArrayHeader
+from neuropack.npy_header import ArrayHeader
 from neuropack.readers.problems import Original, reading
 
 _BAND_BYTES = 4 << 20  # read at a time where more lies in the file than is wanted

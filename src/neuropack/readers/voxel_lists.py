@@ -13,7 +13,7 @@ import numpy as np
 from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import InputError
 from neuropack.labels import LabelVolume
-from neuropack.readers.npy_header import read_header
+from neuropack.npy_header import read_header
 from neuropack.readers.npz_members import InflatedBytes, Member, StoredBytes, members_of
 from neuropack.readers.problems import reading
 from neuropack.volume import Volume
@@ -76,19 +76,14 @@ def _checked(arrays: dict[str, Array]) -> LabelVolume:
     shape = tuple(arrays["shape"].tolist())
     ids, offsets, voxels = arrays["ids"], arrays["offsets"], arrays["voxels"]
     types = ids.dtype == np.int64 and offsets.dtype == np.int64 and voxels.dtype == np.uint32
-    if not types or len(shape) != 3 or arrays["voxel_size_um"].shape != (3,) or ids.ndim != 1:
+    if not types or len(shape) != 3 or arrays["voxel_size_um"].shape != (3,) or ids.ndim != 1 or offsets.ndim != 1:
         raise ValueError("The arrays have other types or lengths.")
     if min(shape) < 1 or math.prod(shape) >= 2**63 or voxels.ndim != 2 or voxels.shape[1:] != (3,):
         raise ValueError("The shape is none of an image.")
-    if (
-        offsets.shape != (len(ids) + 1,)
-        or offsets[0] != 0
-        or offsets[-1] != len(voxels)
-        or (np.diff(offsets) < 0).any()
-    ):
-        raise ValueError("The offsets do not fit the voxels.")
-    if len(ids) and (ids[0] < 1 or (np.diff(ids) <= 0).any()):
-        raise ValueError("The ids do not ascend from 1.")
+    sizes = arrays["voxel_size_um"].tolist()
+    z, y, x = (None if math.isnan(size) else float(size) for size in sizes)
+    depth, height, width = shape
+    made = LabelVolume((depth, height, width), (z, y, x), ids, offsets, voxels)
     if len(voxels) and (voxels >= np.array(shape)).any():
         raise ValueError("A voxel lies outside of the image.")
     flat = np.ravel_multi_index(tuple(voxels.T.astype(np.int64)), shape) if len(voxels) else np.empty(0, np.int64)
@@ -96,10 +91,7 @@ def _checked(arrays: dict[str, Array]) -> LabelVolume:
     behind[offsets[1:-1][(offsets[1:-1] > 0) & (offsets[1:-1] < len(flat))] - 1] = False  # a new object begins
     if behind.any():
         raise ValueError("The voxels of an object are not in order.")
-    sizes = arrays["voxel_size_um"].tolist()
-    z, y, x = (None if math.isnan(size) else float(size) for size in sizes)
-    depth, height, width = shape
-    return LabelVolume((depth, height, width), (z, y, x), ids, offsets, voxels)
+    return made
 
 
 def as_volume(labels: LabelVolume, path: Path, *, format: str = VOXEL_LISTS, **fields: Any) -> Volume:
@@ -133,10 +125,6 @@ class _Drawn:
 
     def __init__(self, labels: LabelVolume, dtype: np.dtype[Any]) -> None:
         self._labels, self._dtype = labels, dtype
-        lengths = np.diff(labels.offsets)
-        self._rows = np.flatnonzero(lengths)  # voxels are in C order, so that z ascends in an object
-        self._first = labels.voxels[labels.offsets[:-1][self._rows], 0]
-        self._last = labels.voxels[labels.offsets[1:][self._rows] - 1, 0]
 
     @property
     def overhead_bytes(self) -> int:
@@ -144,18 +132,8 @@ class _Drawn:
         return self._labels.voxels.nbytes
 
     def read(self, box: Box, out: Array | None = None) -> Array:
-        """Draw a box, the lowest ids last."""
-        if out is None:
-            out = np.empty(box_shape(box), self._dtype)
-        out[...] = 0
-        low, high = (np.array([getattr(s, end) for s in box]) for end in ("start", "stop"))
-        near = self._rows[(self._first < high[0]) & (self._last >= low[0])]
-        for row in near[::-1].tolist():
-            voxels = self._labels.voxels[self._labels.offsets[row] : self._labels.offsets[row + 1]]
-            part = voxels[slice(*np.searchsorted(voxels[:, 0], [low[0], high[0]]))].astype(np.int64)
-            part = part[((part >= low) & (part < high)).all(axis=1)] - low
-            out[tuple(part.T)] = self._labels.ids[row]
-        return out
+        """Draw a box."""
+        return self._labels.read(box, np.empty(box_shape(box), self._dtype) if out is None else out)
 
     def native_blocks(self) -> Iterator[Box]:
         """Some planes at a time."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -201,18 +201,25 @@ class OmeZarr:
 
     def read(self, release: ReleaseFiles, level: Level, boxes: Iterator[Box]) -> Iterator[Array | Exception]:
         """Decode boxes of a level; what cannot be decoded comes as the exception it caused."""
+        return map(self.reader(release, level), boxes)
+
+    def reader(self, release: ReleaseFiles, level: Level) -> Callable[[Box], Array | Exception]:
+        """Decodes a box of a level, or gives the exception that this caused."""
         import zarr
 
         try:
-            array = zarr.open_array(str(release.root / level.folder), mode="r")
+            array: Any = zarr.open_array(str(release.root / level.folder), mode="r")
         except Exception as error:  # whatever the library makes of broken metadata
-            yield from (error for _ in boxes)
-            return
-        for box in boxes:
+            broken = error
+            return lambda _: broken
+
+        def decoded(box: Box) -> Array | Exception:
             try:
-                yield np.asarray(array[box])
+                return np.asarray(array[box])
             except Exception as error:  # the codecs raise RuntimeError, ValueError, zlib.error and more
-                yield error
+                return error
+
+        return decoded
 
 
 def _same_extent(a: tuple[Level, float, float], b: tuple[Level, float, float]) -> bool:

@@ -22,7 +22,8 @@ from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.rule import Finding
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
+from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 if TYPE_CHECKING:

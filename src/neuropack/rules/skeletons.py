@@ -89,6 +89,12 @@ def scan_pixels(release: ReleaseFiles) -> SkeletonScan:
     found = SkeletonScan()
     images = {image.folder: image for image in release.images}
     grids: dict[str, Grid | None] = {}
+
+    def grid_of(folder: str) -> Grid | None:
+        if folder not in grids and folder in images:
+            grids[folder] = _grid(release, images[folder])
+        return grids.get(folder)
+
     traced = in_stacks(release)
     labels = _labelled(release)
     nodes = max(2 * FEWEST_NODES, min(NODES, _ALL_NODES // max(len(traced), 1)))
@@ -96,24 +102,23 @@ def scan_pixels(release: ReleaseFiles) -> SkeletonScan:
         release.note("skeletons in their images", n, len(traced))
         skeleton = release.skeleton(one.file)
         folder = str(one.stack.get("path"))
-        image = images.get(folder)
-        if isinstance(skeleton, InputError) or image is None:
-            continue
         if folder not in grids:
-            grids = {folder: _grid(release, image)}  # those of another stack are done
-        grid = grids[folder]
-        if grid is None or not grid.holds(skeleton.xyz):
+            grids.clear()  # those of another stack are done
+        grid = grid_of(folder)
+        if isinstance(skeleton, InputError) or grid is None or not grid.holds(skeleton.xyz):
             continue  # annotations.inside tells
-        flaw = _seen(skeleton, grid, nodes)
-        if flaw is not None:
-            found.add(one.file, flaw)
-        if flaw is None or flaw.level == "info":
-            for drawn, value, names in labels.get(one.neuron or "", ()):
-                drawn_on = images.get(drawn)
-                on = _grid(release, drawn_on) if drawn_on is not None else None
-                told = _on_labels(skeleton, on, value, names) if on is not None else None
-                if told is not None:
-                    found.add(one.file, told)
+        try:
+            flaw = _seen(skeleton, grid, nodes)
+            if flaw is not None:
+                found.add(one.file, flaw)
+            if flaw is None or flaw.level == "info":
+                for drawn, value, names in labels.get(one.neuron or "", ()):
+                    on = grid_of(drawn)
+                    told = on_labels(skeleton, on, value, names) if on is not None else None
+                    if told is not None:
+                        found.add(one.file, told)
+        except _UndecodedError:
+            continue  # ome-zarr.chunks tells
     return found
 
 
@@ -174,10 +179,12 @@ def _labelled(release: ReleaseFiles) -> dict[str, list[tuple[str, int, dict[int,
     return found
 
 
+class _UndecodedError(Exception):
+    """A block of an image does not decode."""
+
+
 def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     """The finest level of an image; None where other rules tell what is wrong with it."""
-    import zarr
-
     if not image.levels:
         return None
     array, (z, y, x) = image.levels[0].array, image.voxel_size_um
@@ -186,15 +193,14 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
         return None
     if image.scale_conflicts or [a for a in image.axes if a in "zyx"] != list("zyx"):
         return None
-    try:
-        opened: Any = zarr.open_array(str(release.root / array.folder), mode="r")
-    except Exception:  # whatever the library makes of broken metadata: ome-zarr.metadata tells
-        return None
+    decoded = image.reader(release, image.levels[0])
     lead = image.axes[: image.axes.index("z")]
     first = tuple(slice(0, 1) if a == "t" else slice(None) for a in lead)
 
     def read(box: Box) -> Array:
-        found = np.asarray(opened[(*first, *box)])
+        found = decoded((*first, *box))
+        if isinstance(found, Exception):
+            raise _UndecodedError from found
         return found.reshape(-1, *found.shape[-3:])
 
     depth, height, width = array.shape[-3:]
@@ -207,16 +213,6 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
 
 
 def _seen(skeleton: Skeleton, grid: Grid, nodes: int) -> Flaw | None:
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            lies = centring(skeleton, grid, nodes=nodes)
-    except Exception:  # a chunk that does not decode: ome-zarr.chunks tells
-        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        lies = centring(skeleton, grid, nodes=nodes)
     return off_centre(lies, grid.name) if lies is not None else None
-
-
-def _on_labels(skeleton: Skeleton, grid: Grid, value: int, names: dict[int, str]) -> Flaw | None:
-    try:
-        return on_labels(skeleton, grid, value, names)
-    except Exception:  # as above
-        return None

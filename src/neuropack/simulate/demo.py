@@ -14,7 +14,7 @@ from neuropack.simulate import registration
 from neuropack.simulate.colours import BRAINBOW
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.stack import SimulatedStack, stack
-from neuropack.skeleton import write_swc
+from neuropack.swc import write_swc
 from neuropack.table import tsv_text
 from neuropack.whole import published
 from neuropack.writers.czi import write_czi

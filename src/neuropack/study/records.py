@@ -13,11 +13,11 @@ from neuropack.study.yaml import Node, Place, Problem
 Record = dict[str, Any]
 
 
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """What to do about a key or value that is not known: the nearest one that is, or all of them."""
+def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """What to do about an unknown key or value: the nearest known one, else `otherwise`, else all of them."""
     known = list(known)
     near = difflib.get_close_matches(word, known, 1)
-    return f"did you mean {near[0]!r}?" if near else "one of: " + ", ".join(known)
+    return f"did you mean {near[0]!r}?" if near else otherwise or "one of: " + ", ".join(known)
 
 
 def unknown_keys(node: Node, known: Iterable[str], what: str, problems: list[Problem]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,7 +220,23 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         registration=registering_of(found.settings, folder, problems),
         at=at,
     )
+    _alike(stack.annotations, stack.others, problems)
     return stack if named else None
+
+
+def _alike(own: Sources, others: Iterable[Sources], problems: list[Problem]) -> None:
+    """Note other annotators who cannot be told apart, in the table of agreement or by the names of their files."""
+    known: dict[str, str] = {}
+    for one in others:
+        name = one.credit.annotator
+        if name is None:
+            continue
+        same = name if name == own.credit.annotator else known.get(label_of(name))
+        if same is not None:
+            what, expected = "two annotators would get one name", "names that differ in a letter or digit"
+            fix = "name this one another way, such as with a number behind"
+            problems.append(Problem(one.at, what, expected, f"{same!r} and {name!r}", fix))
+        known.setdefault(label_of(name), name)
 
 
 def _derived(settings: Node, problems: list[Problem]) -> tuple[str, ...]:

@@ -82,6 +82,12 @@ class Problem:
     found: str | None = None
     fix: str | None = None
 
+    @classmethod
+    def of(cls, error: NeuropackError, at: Place, fix: str | None = None) -> Problem:
+        """A message about another file, which is named in it, as a problem of the study."""
+        where = (f"{error.file}: " if error.file else "") + (f"{error.where}: " if error.where else "")
+        return cls(at, where + error.what, error.expected, error.found, fix or error.fix)
+
     def told(self, file: str) -> str:
         """The message with ``file:line:column`` in front."""
         place = f"{file}:{self.at[0]}:{self.at[1]}"

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.page.atlas.records import Neuron
-from neuropack.skeleton import Skeleton, read_swc
+from neuropack.skeleton import Skeleton
 from neuropack.space.frames import CCF, EXTENT_UM
 from neuropack.space.mapping import AXON
 from neuropack.space.outlines import VIEWS, ViewName
+from neuropack.swc import read_swc
 
 MOST_POINTS: Final = 1_500_000
 """Points of all lines in one view: what a picture may keep in memory."""

@@ -22,9 +22,10 @@ _LONGEST = 10_000  # of a header, as NumPy itself has it: longer ones can stall 
 _MOST_AXES = 6
 _LETTERS = "IJKLMN"  # of axes that mean nothing until the user says what they are
 _PLAIN = re.compile(r"[<>|](?:b1|[iu][1248]|f[248])")
+_GAP = re.compile(r"\|V\d{1,4}")  # between named columns, as a C compiler lays them out
 _PYTHON_2 = re.compile(r"(\d)L\b")  # long integers in the shape, of files that Python 2 wrote
 _KEYS = {"descr", "fortran_order", "shape"}
-_SAVE = "save the numbers again as an array of integers or floats: np.save(path, np.asarray(labels, 'uint32'))"
+_SAVE = "save the numbers again with np.save, as an array of integers or floats"
 
 ReadAt = Callable[[memoryview, int], int]
 """Fills a view from an offset and tells how many bytes there were."""
@@ -35,7 +36,7 @@ class ArrayHeader:
     """How an array lies in its file.
 
     Attributes:
-        stored: the data type, in the byte order of the file.
+        stored: the data type, in the byte order of the file; with names where there are columns.
         shape: of the array as NumPy shows it.
         fortran: the first axis varies fastest.
         start: where the values begin, in bytes.
@@ -72,7 +73,9 @@ class ArrayHeader:
         return len(self.shape) > 1
 
 
-def read_header(read_at: ReadAt, size: int, path: Path, where: str | None = None) -> ArrayHeader:
+def read_header(
+    read_at: ReadAt, size: int, path: Path, where: str | None = None, *, columns: bool = False
+) -> ArrayHeader:
     """Read the header of an array.
 
     Args:
@@ -80,6 +83,7 @@ def read_header(read_at: ReadAt, size: int, path: Path, where: str | None = None
         size: how many there are.
         path: of the file, for messages.
         where: the array in it, for messages.
+        columns: whether it may have named columns of plain numbers (a structured array).
 
     Raises:
         InputError: it is damaged, or the array holds no plain numbers.
@@ -100,11 +104,14 @@ def read_header(read_at: ReadAt, size: int, path: Path, where: str | None = None
     if length > _LONGEST:
         raise _damaged(path, where, f"a header of at most {_LONGEST:,} bytes", f"{length:,}")
     text = take(length, 8 + width).decode("latin-1" if head[6] < 3 else "utf-8", "replace")
-    stored, shape, fortran = _parsed(text, path, where)
+    descr, shape, fortran = _parsed(text, path, where)
+    stored = _columns(descr) if columns and isinstance(descr, list) else _plain(descr)
+    if stored is None:
+        raise _no_numbers(descr, path, where)
     return ArrayHeader(stored, shape, fortran, 8 + width + length)
 
 
-def _parsed(text: str, path: Path, where: str | None) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+def _parsed(text: str, path: Path, where: str | None) -> tuple[object, tuple[int, ...], bool]:
     expected = "a dictionary of descr, fortran_order and shape"
     try:
         found = ast.literal_eval(_PYTHON_2.sub(r"\1", text.strip()))
@@ -115,21 +122,43 @@ def _parsed(text: str, path: Path, where: str | None) -> tuple[np.dtype[Any], tu
     shape = found["shape"]
     if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
         raise _damaged(path, where, "a shape of whole numbers", str(shape)[:80])
-    return _type_of(found["descr"], path, where), shape, found["fortran_order"]
+    return found["descr"], shape, found["fortran_order"]
 
 
-def _type_of(descr: object, path: Path, where: str | None) -> np.dtype[Any]:
-    if isinstance(descr, str) and _PLAIN.fullmatch(descr):
-        return np.dtype(descr)
-    pickled = isinstance(descr, str) and descr.lstrip("<>|=").startswith("O")
-    raise InputError(
+def _plain(descr: object) -> np.dtype[Any] | None:
+    return np.dtype(descr) if isinstance(descr, str) and _PLAIN.fullmatch(descr) else None
+
+
+def _columns(descr: list[Any]) -> np.dtype[Any] | None:
+    """The type of an array with named columns; None where one of them holds no plain numbers."""
+    names = [_column(one) for one in descr]
+    named = [name for name in names if name]
+    if None in names or not named or len(set(named)) < len(named):
+        return None
+    return np.lib.format.descr_to_dtype(descr)
+
+
+def _column(said: object) -> str | None:
+    """The name of a column of plain numbers, "" of a gap between columns, None of anything else."""
+    if not (isinstance(said, tuple) and len(said) == 2 and all(isinstance(part, str) for part in said)):
+        return None
+    name, kind = said
+    return name if (_PLAIN if name else _GAP).fullmatch(kind) else None
+
+
+def _no_numbers(descr: object, path: Path, where: str | None) -> InputError:
+    odd = [one for one in descr if _column(one) is None] if isinstance(descr, list) else []
+    found = odd[0] if odd else descr
+    kind = found[1] if isinstance(found, tuple) and len(found) > 1 else found
+    pickled = isinstance(kind, str) and kind.lstrip("<>|=").startswith("O")
+    return InputError(
         "holds Python objects, which are never unpickled: a file could run any program that way"
         if pickled
         else "holds no plain numbers",
         file=path,
         where=where,
         expected="bool, integers of 1 to 8 bytes or floats of 2 to 8 bytes",
-        found=str(descr)[:80],
+        found=str(found)[:80],
         fix=_SAVE,
     )
 
