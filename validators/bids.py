@@ -12,6 +12,7 @@ from typing import Any
 
 from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, rule
+from neuropack.rules.bids_places import misplaced
 from neuropack.rules.json_text import JsonFile
 from neuropack.table import MISSING
 
@@ -28,6 +29,7 @@ DERIVED = re.compile(rf"{_FIRST}(_space-{_LABEL})?(_chunk-[0-9]+)?(_desc-{_LABEL
 Records = dict[tuple[str, ...], dict[str, Any]]
 EXAMPLE = "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF"
 IN_OTHER_WORDS = ("species", "age")  # BIDS writes the binomial, and years
+PLACE = "move it into code/ or sourcedata/, name it in .bidsignore, or remove it"
 REBUILD = "correct study.yaml and build the release again"
 
 
@@ -76,6 +78,34 @@ def names(release: ReleaseFiles) -> Iterator[Finding]:
         home = "/".join(p for p in (match["sub"], match["ses"], "micr") if p)
         if not PurePosixPath(path).parent.as_posix().endswith(home):
             yield Finding(path, f"the folder {home}", PurePosixPath(path).parent.as_posix(), "move the file")
+
+
+@rule(id="bids.places", level="error", reads="names", gives_way=True)
+def places(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every file outside of the images stands where BIDS knows one, or is named in .bidsignore.
+
+    BIDS tools refuse a data set with strange files, and whoever gets it cannot tell what they are for.
+
+    Move the file into code/ or sourcedata/, name it in .bidsignore, or remove it.
+    """
+    micr = {path for path, _ in _micr_entries(release)}
+    sets: dict[str, list[str]] = {}
+    for name in release.files:
+        if (
+            ".ome.zarr/" in name
+            or name in micr
+            or (release.manifest is not None and name not in release.manifest_paths)
+        ):
+            continue  # what no manifest lists is told by files.unlisted
+        parts = name.split("/", 2)
+        home = "/".join(parts[:2]) + "/" if parts[0] == "derivatives" and len(parts) == 3 else ""
+        sets.setdefault(home, []).append(name.removeprefix(home))
+    for home, names in sets.items():
+        if f"{home}.bidsignore" not in release.files:
+            continue  # which bids.derivatives and files.expected tell
+        for stray, count in misplaced(names, release.text(f"{home}.bidsignore") or ""):
+            found = "a file that BIDS does not know" if count == 1 else f"{count} files that BIDS does not know"
+            yield Finding(home + stray, "files of BIDS, and those that .bidsignore names", found, PLACE)
 
 
 @rule(id="bids.sidecar", level="error", reads="text")
@@ -141,9 +171,9 @@ def tables(release: ReleaseFiles) -> Iterator[Finding]:
         name = PurePosixPath(str(stack.get("path"))).name.removesuffix(".ome.zarr")
         if (match := RAW.fullmatch(name)) is not None and str(stack.get("specimen")) in specimens:
             tissue[match.group("sub", "sample")] = specimens[str(stack.get("specimen"))]
-    for file in release.named(r"(derivatives/[^/]+/)?participants\.tsv"):
+    for file in () if release.refuses("/subjects") else release.named(r"(derivatives/[^/]+/)?participants\.tsv"):
         yield from _agrees(release, file, ("participant_id",), animals, "Subject")
-    for file in release.named(r"(derivatives/[^/]+/)?samples\.tsv"):
+    for file in () if release.refuses("/specimens") else release.named(r"(derivatives/[^/]+/)?samples\.tsv"):
         yield from _agrees(release, file, ("participant_id", "sample_id"), tissue, "Specimen")
 
 

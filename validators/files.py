@@ -75,7 +75,7 @@ def manifest(release: ReleaseFiles) -> Iterator[Finding]:
             seen[row["path"]] = i + 2
 
 
-@rule(id="files.unlisted", level="error", reads="names")
+@rule(id="files.unlisted", level="error", reads="names", gives_way=True)
 def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
     """Every file of the release is listed in its manifest.
 
@@ -231,7 +231,7 @@ def names(release: ReleaseFiles) -> Iterator[Finding]:
             problem = f"differs from {twin} in case only"
         if problem is not None:
             expected = f"a portable name, and a path of at most {LONGEST} characters"
-            yield Finding(_escaped(name), expected, problem, "rename it and build the release again")
+            yield Finding(name, expected, problem, "rename it and build the release again")
 
 
 def _form_problem(data: bytes) -> str | None:
@@ -246,6 +246,8 @@ def _form_problem(data: bytes) -> str | None:
 
 def _encodable(name: str) -> bool:
     """False for a name that a manifest cannot hold; files.names tells it."""
+    if any(c in name for c in "\t\r\n"):
+        return False
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -263,10 +265,6 @@ def _name_problem(name: str) -> str | None:
     if name.split(".", maxsplit=1)[0].lower() in RESERVED:
         return "a name that Windows reserves"
     return None
-
-
-def _escaped(name: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _unfinished(name: str) -> bool:

@@ -26,7 +26,7 @@ def described(release: ReleaseFiles) -> Iterator[Finding]:
 
     Add the stack to study.yaml and build the release again.
     """
-    if release.metadata is None:
+    if release.metadata is None or release.refuses("/image_stacks"):
         return
     known = {str(r.get("path")) for _, r in release.records("image_stacks")}
     for folder in release.folders:

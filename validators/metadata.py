@@ -10,7 +10,7 @@ from typing import Any
 
 from neuropack.release import METADATA, Entry, digest_of_lines
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
-from neuropack.rules.release_files import unsafe
+from neuropack.rules.release_files import minor, unsafe
 
 # where a record of one list names a record of another: list, slot, list it names
 REFERENCES = (
@@ -66,15 +66,15 @@ def schema(release: ReleaseFiles) -> Iterator[Finding]:
 
     Correct the field in study.yaml and build the release again.
     """
-    from neuropack.schema import schema_version, validate
+    from neuropack.schema import schema_version
 
     if (document := release.metadata) is not None:
         ours, theirs = schema_version(), document.data.get("schema_version")
-        if isinstance(theirs, str) and _release(theirs) > _release(ours):
+        if isinstance(theirs, str) and minor(theirs) > minor(ours):
             fix = "update neuropack: this one does not know what the newer schema allows"
             yield Finding(document.where("schema_version"), f"{ours}, or an older schema", theirs, fix)
             return
-        for problem in validate(document.data):
+        for problem in release.schema_problems:
             yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix)
 
 
@@ -133,22 +133,23 @@ def references(release: ReleaseFiles) -> Iterator[Finding]:
     if (document := release.metadata) is None:
         return
     known = {c: {r["id"] for _, r in release.records(c) if isinstance(r.get("id"), str)} for c in LISTS}
+    incomplete = {c for c in LISTS if len(known[c]) < _length(document.data.get(c))}  # metadata.schema tells why
     for collection, slot, target in REFERENCES:
         for i, record in release.records(collection):
             name = record.get(slot)
-            if isinstance(name, str) and name not in known[target]:
+            if isinstance(name, str) and name not in known[target] and target not in incomplete:
                 yield _dangling(document.where(collection, i, slot), target, name, known[target])
     for i, annotation in release.records("annotations"):
         for j, entry in enumerate(_dicts(annotation.get("label_map"))):
             name = entry.get("neuron")
-            if isinstance(name, str) and name not in known["neurons"]:
+            if isinstance(name, str) and name not in known["neurons"] and "neurons" not in incomplete:
                 where = document.where("annotations", i, "label_map", j, "neuron")
                 yield _dangling(where, "neurons", name, known["neurons"])
     for i, benchmark in release.records("benchmarks"):
         for j, split in enumerate(_dicts(benchmark.get("splits"))):
             named = split.get("subjects")
             for k, name in enumerate(named if isinstance(named, list) else []):
-                if isinstance(name, str) and name not in known["subjects"]:
+                if isinstance(name, str) and name not in known["subjects"] and "subjects" not in incomplete:
                     where = document.where("benchmarks", i, "splits", j, "subjects", k)
                     yield _dangling(where, "subjects", name, known["subjects"])
 
@@ -272,9 +273,9 @@ def licence(release: ReleaseFiles) -> Iterator[Finding]:
         yield Finding(description.where("License"), f"{stated}, as {METADATA} says", shown, EDIT)
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """Major and minor number of a version; a patch adds no field."""
-    return tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+def _length(entries: Any) -> float:
+    """How many records a list of the metadata should have; more than any where it is no list."""
+    return len(entries) if isinstance(entries, list) else 0 if entries is None else float("inf")
 
 
 def _spdx_problem(spdx: str) -> str | None:

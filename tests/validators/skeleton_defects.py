@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from defects import defect, edited, hdf5, replace
 from small_release import FOLDER, IMAGE, METADATA, NEURON, SIDECAR, STEM, SWC, VOXEL, Row, swc
+
+from defects import defect, edited, hdf5, replace
 
 Plant = Callable[[Path], None]
 CLEAN: list[Plant] = []

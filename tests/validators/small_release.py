@@ -83,8 +83,7 @@ def write(root: Path) -> None:
 def seal(root: Path, digests: bool = True) -> None:
     """Write the manifest, and the digests that the metadata hold, for the files as they are now."""
     document = root / METADATA
-    if digests and document.exists():
-        data = json.loads(document.read_text(encoding="utf-8"))
+    if digests and (data := _readable(document)) is not None:
         image = _sha256("".join("\t".join(row) + "\n" for row in _rows(root / IMAGE)).encode())
         data["image_stacks"][0]["digest"] = image
         data["processings"][0]["outputs"] = [
@@ -94,6 +93,21 @@ def seal(root: Path, digests: bool = True) -> None:
         _put(document, data)
     rows = [r for r in _rows(root) if r[0] != "manifest.tsv"]
     _put(root / "manifest.tsv", _tsv(["path", "bytes", "sha256"], *rows))
+
+
+def _readable(document: Path) -> Any:
+    """The metadata, unless a defect made them something else."""
+    try:
+        data = json.loads(document.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a name twice")
+    return dict(pairs)
 
 
 def _rows(root: Path) -> list[list[str]]:
@@ -121,7 +135,7 @@ def _bids(root: Path) -> None:
     _put(root / "CHANGES", "1.0.0 2026-01-02\n  - First.\n")
     _put(root / "croissant.json", {})
     _put(root / "metadata/datacite.json", {})
-    _put(root / ".bidsignore", "manifest.tsv\nmetadata\nmetadata/**\n")
+    _put(root / ".bidsignore", "croissant.json\nmanifest.tsv\nmetadata\nmetadata/**\n")
     _put(root / "participants.tsv", _tsv(["participant_id", "species", "sex"], ["sub-M01", "mus musculus", "M"]))
     _put(
         root / "samples.tsv",
@@ -130,7 +144,7 @@ def _bids(root: Path) -> None:
             ["sample-LH", "sub-M01", "tissue", "left"],
         ),
     )
-    for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\n")):
+    for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\nneurons.*\n")):
         folder = root / "derivatives" / name
         generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "neuropack"}]}
         _put(folder / "dataset_description.json", {**DESCRIPTION, **generated})

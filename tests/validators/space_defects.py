@@ -13,9 +13,9 @@ import h5py
 import nrrd
 import numpy as np
 import numpy.typing as npt
-from defects import edited
 from small_release import METADATA
 
+from defects import edited
 from neuropack.space.fields import DisplacementField
 from neuropack.space.formats.registration import read_registration, write_registration
 from neuropack.space.frames import CCF

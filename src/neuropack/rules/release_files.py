@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from neuropack.rules.skeletons import SkeletonScan
     from neuropack.rules.space_causes import SpaceScan
     from neuropack.rules.spaces import AtHand
+    from neuropack.schema import SchemaProblem
     from neuropack.space.atlas import Atlas
     from neuropack.space.structures import Structures
 
@@ -143,6 +144,10 @@ class ReleaseFiles:
                     self._cannot_read(Where(name, line=line, column=column), "JSON", str(error))
         return self._json[name]
 
+    def text(self, name: str) -> str | None:
+        """A small text file; None where there is none or where it is no UTF-8 (see `problems`)."""
+        return self._text(name, JSON_LIMIT) if name in self.files else None
+
     def table(self, name: str) -> Table | None:
         """A TSV file; None where there is none or where it does not parse (see `problems`)."""
         if name not in self._tables:
@@ -205,9 +210,33 @@ class ReleaseFiles:
         return document if document is not None and isinstance(document.data, dict) else None
 
     def records(self, collection: str) -> list[tuple[int, dict[str, Any]]]:
-        """The records of one list of the metadata, such as ``image_stacks``, each with its index."""
+        """The records of one list of the metadata, such as ``image_stacks``, each with its index.
+
+        Fields whose value the schema refuses are left out: metadata.schema tells them, and nothing else need.
+        """
         entries = self.metadata.data.get(collection) if self.metadata else None
-        return [(i, r) for i, r in enumerate(entries if isinstance(entries, list) else []) if isinstance(r, dict)]
+        found = [(i, r) for i, r in enumerate(entries if isinstance(entries, list) else []) if isinstance(r, dict)]
+        if not self.refuses(f"/{collection}"):
+            return found
+        refused = {p.pointer for p in self.schema_problems}
+        return [(i, {k: v for k, v in r.items() if f"/{collection}/{i}/{k}" not in refused}) for i, r in found]
+
+    @cached_property
+    def schema_problems(self) -> list[SchemaProblem]:
+        """What the schema refuses in the metadata; nothing where they were made by a newer schema."""
+        from neuropack.schema import schema_version, validate
+
+        if self.metadata is None:
+            return []
+        theirs = self.metadata.data.get("schema_version")
+        if isinstance(theirs, str) and minor(theirs) > minor(schema_version()):
+            return []
+        return validate(self.metadata.data)
+
+    def refuses(self, json_pointer: str) -> bool:
+        """True where the schema refuses a value of the metadata, or one inside it."""
+        inside = json_pointer + "/"
+        return any(p.pointer == json_pointer or p.pointer.startswith(inside) for p in self.schema_problems)
 
     @cached_property
     def manifest(self) -> dict[str, ManifestRow] | None:
@@ -294,6 +323,11 @@ class ReleaseFiles:
         from neuropack.rules.pixels import scan
 
         return scan(self)
+
+
+def minor(version: str) -> tuple[int, ...]:
+    """Major and minor number of a version of the schema; a patch adds no field."""
+    return tuple(int(n) for n in re.findall(r"[0-9]{1,9}", version)[:2])
 
 
 def manifest_row_problem(row: dict[str, str]) -> tuple[str, str] | None:

@@ -1,0 +1,86 @@
+"""The defect corpus: ways in which a release goes wrong, each with the one rule that must tell.
+
+A mutation is made on a good release in two ways: as it is (the manifest still has the old digests, as after bit rot
+or a careless edit) and sealed (the manifest was written again, so that no digest gives it away). What is wrong with
+the manifest itself has no sealed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import annotated_release
+import registered_release
+import skeleton_defects  # noqa: F401 -- adds to DEFECTS
+import small_release
+from more_defects import AS_IS_ONLY, MORE
+from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
+from space_defects import SPACE_DEFECTS
+
+from defects import DEFECTS
+
+Plant = Callable[[Path], None]
+
+
+@dataclass(frozen=True)
+class Base:
+    """A kind of good release: how it is written into an empty folder, and how its manifest is written again."""
+
+    write: Plant
+    seal: Plant
+
+
+BASES = {
+    "small": Base(small_release.write, small_release.seal),
+    "annotated": Base(annotated_release.write, partial(small_release.seal, digests=False)),
+    "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
+}
+
+AS_IS = {"another_annotation_in_the_release": "files.size"}
+"""What the manifest tells first: the digest in the metadata is compared with the one in the manifest."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One defect.
+
+    Attributes:
+        rule: the one that must tell it.
+        base: the kind of release that it is made on.
+        plant: what is done.
+        word: what its finding says, among other things.
+        sealed: whether it is one still when the manifest was written again.
+    """
+
+    rule: str
+    base: str
+    plant: Plant
+    word: str = ""
+    sealed: bool = True
+
+    @property
+    def as_is(self) -> str:
+        """The rule that must tell it while the manifest is the old one."""
+        return "files.unlisted" if self.rule == "bids.places" else AS_IS.get(self.name, self.rule)
+
+    @property
+    def name(self) -> str:
+        """What was done, in words."""
+        return self.plant.__name__
+
+    def make(self, root: Path, sealed: bool) -> None:
+        """Break a good release of the kind."""
+        self.plant(root)
+        if sealed:
+            BASES[self.base].seal(root)
+
+
+MUTATIONS = [
+    *(Mutation(d.rule, "small", d.plant, sealed=d.sealed) for d in DEFECTS),
+    *(Mutation(d.rule, "registered", d.plant, d.word) for d in SPACE_DEFECTS),
+    *(Mutation(d.rule, "annotated", d.plant, d.word) for d in NWB_ANNOTATION_DEFECTS),
+    *(Mutation(rule, base, plant, word, plant not in AS_IS_ONLY) for rule, base, word, plant in MORE),
+]
