@@ -14,7 +14,7 @@ DEMO ?= demo
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help setup demo test slow lint format types schema docs bench gates fuzz tools wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema docs bench gates defects fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (two hours; BENCH_
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
 	"$(PY)" tests/gates/run.py
+
+defects: $(STAMP) ## the defect corpus before other validators, into docs/benchmarks/defects.md
+	PYTHONPATH=tests/gates:tests/validators "$(PY)" tests/defects/peers.py $(DEFECTS_ARGS)
 
 fuzz: ## hostile bytes for the parsers of annotations, FUZZ_SECONDS for each of them
 	@test -x .gates/fuzz/bin/python || "$(PYTHON)" -m venv .gates/fuzz

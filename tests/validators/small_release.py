@@ -166,6 +166,7 @@ def _image(path: Path, pixels: np.ndarray[Any, Any]) -> None:
             shards=(1, 8, 16, 16),
             compressors=[zarr.codecs.ZstdCodec(level=1), zarr.codecs.Crc32cCodec()],
             fill_value=0,
+            dimension_names=["c", "z", "y", "x"],
             config={"write_empty_chunks": True},
         )
         array[:] = pixels
