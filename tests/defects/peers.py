@@ -21,14 +21,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 from corpus import BASES, MUTATIONS, Mutation
 from run import call, environment
 
 from neuropack.release import digest_of, sha256_of
 from neuropack.rules import check
 
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "benchmarks" / "defects.md"
 Findings = dict[str, set[str]]
 """What a validator says, by the name of the mutation; that of a good release by the name of its kind."""
@@ -165,8 +165,8 @@ def page(mutations: list[Mutation], found: dict[str, Findings]) -> str:
     lines = [
         "# Planted defects, and who tells them\n",
         f"{len(mutations)} ways in which a release goes wrong, each planted in a good one and sealed into its",
-        "manifest where a manifest can hold it. A validator tells a defect when it reports an error that it does not",
-        "report of the good release; what it says need not name the cause. Most are beyond what a validator of one",
+        "manifest where a manifest can hold it. A validator tells a defect when it reports an error that it does",
+        "not report of the good release; what it says need not name the cause. Most are beyond what a validator of one",
         "format could see or promises to: the table says what is left to look for after it.\n",
         "Made by `make defects`; the versions are those of `tests/gates/requirements-*.txt`.\n",
         f"| topic of the rule | defects | neuropack | {' | '.join(peers)} | no other |",
