@@ -67,16 +67,16 @@ def paint(pixels: np.ndarray[Any, Any], rows: list[Row]) -> None:
     pixels += (400 * light).astype(pixels.dtype)
 
 
-def write(root: Path) -> None:
-    """Write the release into an empty folder."""
-    pixels = np.random.default_rng(0).poisson(20, SHAPE).astype("u2")
-    paint(pixels[0], NEURON)
-    pixels[:, :, 48:, 48:] = 0  # a shard of zeros, that only write_empty_chunks stores
+def write(root: Path, width: int = SHAPE[-1]) -> None:
+    """Write the release into an empty folder; the wider the image, the more files."""
+    pixels = np.random.default_rng(0).poisson(20, (*SHAPE[:2], width, width)).astype("u2")
+    paint(pixels[0, :, : SHAPE[2], : SHAPE[3]], NEURON)
+    pixels[:, :, 48:64, 48:64] = 0  # a shard of zeros, that only write_empty_chunks stores
     _bids(root)
     _image(root / IMAGE, pixels)
     _nwb(root / NWB, pixels)
     _put(root / SWC, swc(NEURON))
-    _put(root / METADATA, _document())
+    _put(root / METADATA, _document(pixels.shape))
     seal(root)
 
 
@@ -209,7 +209,7 @@ def _nwb(path: Path, pixels: np.ndarray[Any, Any]) -> None:
         description="grid",
         anatomical_target="root",
         voxel_size_in_um=[VOXEL[a] for a in "xyz"],
-        dimensions_in_voxels=np.array(SHAPE[:0:-1], "i4"),
+        dimensions_in_voxels=np.array(pixels.shape[:0:-1], "i4"),
         illumination_pattern=nm.LineScan(name="illumination_pattern"),
     )
     images = [
@@ -238,7 +238,7 @@ def _nwb(path: Path, pixels: np.ndarray[Any, Any]) -> None:
         io.write(file)
 
 
-def _document() -> dict[str, Any]:
+def _document(shape: tuple[int, ...]) -> dict[str, Any]:
     licence = {"spdx": "ODC-By-1.0", "uri": "https://opendatacommons.org/licenses/by/1-0/"}
     organisation = {"name": "Example Institute", "ror": "https://ror.org/05abcde12"}
     change = {"version": "1.0.0", "date": "2026-01-02", "changes": ["First."]}
@@ -320,7 +320,7 @@ def _document() -> dict[str, Any]:
                 "format": "OME-Zarr",
                 "format_version": "0.5",
                 "axes": "CZYX",
-                "shape": list(SHAPE),
+                "shape": list(shape),
                 "dtype": "uint16",
                 **{f"voxel_size_{a}_um": v for a, v in VOXEL.items()},
                 "unit": "micrometer",
