@@ -156,9 +156,9 @@ def _own_files(release: Sealed, number: str | None) -> dict[str, bytes]:
     from ruamel.yaml import YAML
 
     text, yaml = io.StringIO(), YAML(typ="safe")
-    yaml.default_flow_style = False  # type: ignore[assignment]  # ruamel gives it no type
+    yaml.default_flow_style = False
     yaml.allow_unicode, yaml.width = True, 1 << 20
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel's None means either
     yaml.dump(dandiset.metadata(document_of(release), number or dandiset.PLACEHOLDER), text)
     ignored = b"".join(release.pieces(IGNORE)) if IGNORE in release.entries else b""
     if DANDISET not in ignored.decode("utf-8", "replace").splitlines():
