@@ -2,7 +2,7 @@
 
 The manifest of the copy goes before the first change and the new one comes at the end, so that a copy with a
 manifest is complete. A run that was killed leaves what it has sent, each object with its digest, and the next run
-sends the rest. Memory is bounded: eight small files (16 MiB at most) at a time, and before them the large ones, one
+sends the rest. Memory is bounded: eight small files (8 MiB at most) at a time, and before them the large ones, one
 after the other, in four parts of 8 MiB.
 """
 

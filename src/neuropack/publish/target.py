@@ -26,7 +26,7 @@ from neuropack.writers.remote import reach
 from neuropack.writers.store import Stored, sync
 
 NOTE = "sha256"  # a name that S3, Google and Azure all take
-SMALL = 16 << 20
+SMALL = 8 << 20
 """Bytes up to which an object goes up whole, with one request."""
 _ASKED = 32  # objects that are asked for their digest at once
 _BATCH = 1_000  # objects that S3 deletes with one request
@@ -131,7 +131,7 @@ class Far:
     def send(self, name: str, pieces: Iterator[bytes], size: int, sha256: str) -> None:
         """One request for a small object; a large one in parts, which appears with the last of them."""
         if size <= SMALL:
-            self._objects.write(name, [b"".join(pieces)], {NOTE: sha256})
+            self._objects.write(name, list(pieces), {NOTE: sha256})
         else:
             self._objects.write_pieces(name, pieces, size, {NOTE: sha256})
 
