@@ -167,13 +167,13 @@ from pathlib import Path
 from neuropack.publish import sync, target
 from neuropack.publish.sealed import sealed
 release = Path(sys.argv[1])
-sync._AT_ONCE = 1
+sync._AT_ONCE = sync._LARGE_AT_ONCE = 1
 sync.sync(sealed(release), target.target_of(sys.argv[2], release))
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-@pytest.mark.parametrize("after", [1, 5])
+@pytest.mark.parametrize("after", [3, 9])
 def test_killed_in_the_middle_it_sends_the_rest(far: Bucket, release: Path, after: int) -> None:
     for i in range(100):
         (release / f"tables/more-{i}.tsv").write_bytes(b"x" * i)
@@ -187,8 +187,9 @@ def test_killed_in_the_middle_it_sends_the_rest(far: Bucket, release: Path, afte
     assert 0 < len(stored) < 117  # it was in the middle, and
     assert "manifest.tsv" not in stored  # no reader takes it for complete
     outcome = go(release, far.url)
-    assert outcome.sizes["same"][0] == len(stored)
-    assert outcome.sent[0] == 116 - len(stored)
+    same = outcome.sizes["same"][0]
+    assert len(stored) <= same <= len(stored) + 1  # the server may have stored one more after we looked
+    assert outcome.sent[0] == 116 - same
     assert far.stored() == on_disk(release)
 
 

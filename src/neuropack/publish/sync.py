@@ -2,8 +2,8 @@
 
 The manifest of the copy goes before the first change and the new one comes at the end, so that a copy with a
 manifest is complete. A run that was killed leaves what it has sent, each object with its digest, and the next run
-sends the rest. Memory is bounded: eight small files (8 MiB at most) at a time, and before them the large ones, one
-after the other, in four parts of 8 MiB.
+sends the rest. Memory is bounded: the large files go first, three at a time, each in four parts of 8 MiB; then the
+small ones (8 MiB at most), eight at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neuropack.publish.compare import Comparison, compare, refuse_to_delete
 from neuropack.publish.sealed import Sealed
 from neuropack.publish.target import SMALL, Target
 
-_AT_ONCE = 8
+_AT_ONCE, _LARGE_AT_ONCE = 8, 3
 
 
 @dataclass
@@ -146,15 +146,15 @@ def _send(release: Sealed, target: Target, names: list[str], progress: Progress 
             raise
 
     large = [name for name in names if release.entries[name].bytes > SMALL]
-    for name in large:
-        send(name)
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="send") as pool:
-        try:
-            for done in [pool.submit(send, name) for name in names if release.entries[name].bytes <= SMALL]:
-                done.result()
-        except BaseException:  # also Ctrl-C, which only this thread gets
-            stop.set()
-            raise
+    small = [name for name in names if release.entries[name].bytes <= SMALL]
+    for some, at_once in ((large, _LARGE_AT_ONCE), (small, _AT_ONCE)):
+        with ThreadPoolExecutor(at_once, thread_name_prefix="send") as pool:
+            try:
+                for done in [pool.submit(send, name) for name in some]:
+                    done.result()
+            except BaseException:  # also Ctrl-C, which only this thread gets
+                stop.set()
+                raise
 
 
 def _read_back(release: Sealed, target: Target, names: list[str], progress: Progress | None) -> None:
