@@ -241,13 +241,14 @@ def test_what_changed_since_is_not_staged(release: Path, tmp_path: Path, copy: b
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
 def test_no_link_is_staged_or_written_through(release: Path, tmp_path: Path) -> None:
-    files, secret = sealed(release), tmp_path / "secret"
-    secret.write_bytes((release / PIXELS).read_bytes())
-    (release / PIXELS).unlink()
-    (release / PIXELS).symlink_to(secret)
-    with pytest.raises(InputError):
+    files, name = sealed(release), "dataset_description.json"
+    (release / "ab").write_bytes((release / name).read_bytes())
+    (release / name).unlink()
+    (release / name).symlink_to("ab")  # a link has as many bytes as it has letters: as many as the file had
+    with pytest.raises(InputError, match="has changed") as caught:
         staging.stage(files, tmp_path / "staging")
-    assert not (tmp_path / "staging" / PIXELS).exists()
+    assert caught.value.found == "no regular file"
+    assert not (tmp_path / "staging" / name).is_symlink()
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "sub-M01").symlink_to(tmp_path / "release" / "sub-M01")

@@ -239,6 +239,15 @@ def test_what_is_missing_cut_and_extra_is_told(there: Bucket, release: Path) -> 
     ]
 
 
+def test_thousands_of_findings_stay_readable(release: Path, tmp_path: Path) -> None:
+    for i in range(300):
+        (release / f"tables/more-{i}.tsv").write_bytes(b"x")
+    write_manifest(release)
+    report = compare.verdict(sealed(release), plan(release, str(tmp_path / "nothing"), read=True))
+    assert len(report.issues) == 202  # the manifest, 200 of 316 files, and that there are more
+    assert report.issues[-1].found == "more than 200 such files"
+
+
 def test_extra_objects_stay_until_they_are_to_go_and_go_last(there: Bucket, release: Path) -> None:
     there.put("old/a.txt", b"1")
     there.put("old/b.txt", b"22")

@@ -105,8 +105,7 @@ def _to_dandi(
     from neuropack.publish.gate import judged
     from neuropack.publish.sealed import sealed
 
-    _dandi_options(staging, number, go=go)
-    assert staging is not None  # noqa: S101 - _dandi_options has seen to it
+    folder = _dandi_options(staging, number, go=go)
     found = dandi_program.find(program)
     if go and found is None:
         raise UsageError("there is no program dandi to upload with", fix="install dandi, and name it with --dandi")
@@ -117,23 +116,24 @@ def _to_dandi(
     if not report.clean:
         return _refused(report, as_json=as_json)
     files = sealed(release)
-    staged = stages.stage(files, staging, number=number, copy=copy, progress=tell)
+    staged = stages.stage(files, folder, number=number, copy=copy, progress=tell)
     if found is None:
         _print_staged(staged, None, number, as_json=as_json)
-        raise dandi_program.absent(staging)
+        raise dandi_program.absent(folder)
     if tell:
         tell("dandi validate", 0, 0)
-    told = dandi_program.validate(found, staging)
+    told = dandi_program.validate(found, folder)
     if not told.clean:
         _print_staged(staged, told, number, as_json=as_json)
         return 1
     if go:
-        dandi_program.upload(found, staging, instance)
+        dandi_program.upload(found, folder, instance)
     _print_staged(staged, told, number, as_json=as_json, uploaded=go)
     return 0
 
 
-def _dandi_options(staging: Path | None, number: str | None, *, go: bool) -> None:
+def _dandi_options(staging: Path | None, number: str | None, *, go: bool) -> Path:
+    """The staging folder, when all words fit."""
     import os
     import re
 
@@ -149,6 +149,7 @@ def _dandi_options(staging: Path | None, number: str | None, *, go: bool) -> Non
         )
     if go and not os.environ.get(KEY):
         raise UsageError("there is no key for the archive", fix=f"set {KEY} in the environment")
+    return staging
 
 
 def _to_place(

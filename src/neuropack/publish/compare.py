@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from neuropack.errors import InputError, UsageError
 from neuropack.issue import Checked, Issue, Report, Where
@@ -18,6 +19,7 @@ from neuropack.publish.sealed import Sealed
 from neuropack.publish.target import Target
 from neuropack.release import MANIFEST, Entry, parse_manifest
 from neuropack.rules.release_files import TABLE_LIMIT
+from neuropack.rules.run import LIMIT
 from neuropack.writers.store import Stored
 
 
@@ -126,25 +128,36 @@ def _changed(result: Comparison, name: str, found: str) -> None:
 
 
 def verdict(release: Sealed, result: Comparison) -> Report:
-    """What is wrong with a published copy that was read, as findings."""
+    """What is wrong with a published copy that was read, as findings; of each kind as many as somebody may read."""
     report = Report(checked=Checked(len(result.same) + len(result.changed), result.read, rules=4))
     again = "publish the release again, with --verify --go"
     if not result.complete:
         found = "another one" if result.manifest is not None else "none"
         where = Where(MANIFEST)
         report.add([Issue("publish.manifest", "error", where, "the manifest of the release", found, again)])
-    for name in result.new:
-        expected = f"{release.entries[name].bytes} bytes"
-        report.add([Issue("publish.missing", "error", Where(name), expected, "no such file", again)])
-    for name in result.changed:
-        entry = release.entries[name]
-        expected = f"{entry.bytes} bytes, SHA-256 {entry.sha256}"
-        report.add([Issue("publish.digest", "error", Where(name), expected, result.found[name], again)])
-    for name, size in result.extra.items():
-        fix = "remove it by publishing with --delete --go, or leave it"
-        found = f"{size} bytes"
-        report.add([Issue("publish.extra", "warning", Where(name), "only what the manifest lists", found, fix)])
+    missing = (
+        Issue("publish.missing", "error", Where(name), _expected(release, name), "no such file", again)
+        for name in result.new
+    )
+    changed = (
+        Issue("publish.digest", "error", Where(name), _expected(release, name), result.found[name], again)
+        for name in result.changed
+    )
+    fix, listed = "remove it by publishing with --delete --go, or leave it", "only what the manifest lists"
+    extra = (
+        Issue("publish.extra", "warning", Where(name), listed, f"{size} bytes", fix)
+        for name, size in result.extra.items()
+    )
+    for issues in (missing, changed, extra):
+        report.add(islice(issues, LIMIT))
+        if (more := next(issues, None)) is not None:
+            found = f"more than {LIMIT} such files"
+            report.add([Issue(more.rule, more.level, Where("."), more.expected, found, more.fix)])
     return report
+
+
+def _expected(release: Sealed, name: str) -> str:
+    return f"{release.entries[name].bytes} bytes, SHA-256 {release.entries[name].sha256}"
 
 
 def refuse_to_delete(target: Target, result: Comparison) -> None:

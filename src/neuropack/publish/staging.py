@@ -208,7 +208,9 @@ def _link(source: Path, target: Path, size: int) -> bool:
     partial = target.with_name(target.name + _PARTIAL)
     partial.unlink(missing_ok=True)
     try:
-        os.link(source, partial, follow_symlinks=False)
+        os.link(
+            source, partial, follow_symlinks=os.link not in os.supports_follow_symlinks
+        )  # never, where one may say
     except OSError:  # another disk, or one without links: a copy does, and says what else is wrong
         return False
     seen = partial.lstat()
