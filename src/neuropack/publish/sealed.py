@@ -93,9 +93,9 @@ def sealed(root: Path) -> Sealed:
     entries = {name: Entry(row.bytes, row.sha256) for name, row in sorted(rows.items()) if name != MANIFEST}
     with _opened(root, MANIFEST) as file:
         manifest = file.read()
-    if {
-        name: one for name, one in parse_manifest(manifest, root / MANIFEST).items() if name != MANIFEST
-    } != entries:
+    listed = parse_manifest(manifest, root / MANIFEST)
+    listed.pop(MANIFEST, None)
+    if listed != entries:
         raise InputError(
             "has rows that cannot be used, or has just changed",
             file=root / MANIFEST,
