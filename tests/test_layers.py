@@ -24,6 +24,7 @@ simulate | process | trace | evaluate | morphology
 study release source convert build
 learn
 rules report page
+publish
 catalogue web
 cli
 """

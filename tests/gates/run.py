@@ -5,7 +5,8 @@ and ends with 1 when a gate found an error. Then the demo's release is broken on
 gate that lets its broken copy pass is an error too, for its green would mean nothing.
 
 Beside them stand two witnesses. AllenSDK: its tree and its look-up of every voxel of the real annotation of 100 um
-have to be ours. NeuroM: what it measures of real and simulated neurons has to be what we measure.
+have to be ours. NeuroM: what it measures of real and simulated neurons has to be what we measure. And what
+``neuropack publish`` stages for DANDI has to pass dandi's own validator.
 
     python tests/gates/run.py [--release DIR ...] [--work DIR]
 """
@@ -338,6 +339,17 @@ def neurom(work: Path) -> Iterator[Verdict]:
     yield Verdict(BROKEN[refused], int(not refused), 0, "neurom let a tree pass that was changed on purpose")
 
 
+def publish(work: Path) -> Iterator[Verdict]:
+    """The demo as ``neuropack publish`` stages it for DANDI, judged by dandi; then broken."""
+    words = (sys.executable, HERE / "publish_demo.py", work / "demo", work / "publish", environment("dandi"))
+    done = call(*words)
+    yield Verdict("staged for DANDI", done.returncode, 0, done.stdout + done.stderr)
+    if done.returncode:
+        return
+    done = call(*words, "--broken")
+    yield Verdict(BROKEN[done.returncode == 0], done.returncode, 0, done.stdout + done.stderr)
+
+
 def main() -> int:
     """Run the gates; 0 when all of them are content."""
     parser = argparse.ArgumentParser(description="outside validators on releases")
@@ -357,7 +369,8 @@ def main() -> int:
             rows += [(name, gate, verdict) for verdict in judge(release, gate, work)]
             print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
     if not given:
-        for name, gate, witness in (("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom)):
+        witnesses = (("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom), ("demo", "publish", publish))
+        for name, gate, witness in witnesses:
             start = time.monotonic()
             rows += [(name, gate, verdict) for verdict in witness(work)]
             print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)

@@ -63,16 +63,58 @@ class ObjectStore:
         _process = os.getpid()
         return client
 
-    def write(self, key: str, parts: Sequence[bytes]) -> None:
-        """Store an object that consists of these parts, one after the other, in place of what has the key."""
+    def write(self, key: str, parts: Sequence[bytes], notes: Mapping[str, str] | None = None) -> None:
+        """Store an object that consists of these parts, one after the other, in place of what has the key.
+
+        Args:
+            key: of the object.
+            parts: its bytes.
+            notes: what the server keeps beside the bytes, see `notes`.
+        """
         import obstore
 
         size = sum(map(len, parts))
+        if size > _ONE_PUT:
+            self.write_pieces(key, iter(parts), size, notes)
+            return
         with told(self.url):
-            if size > _ONE_PUT:
-                self._put_in_parts(key, iter(parts), size)
-            else:
-                obstore.put(self.client, key, iter(parts), use_multipart=False)
+            obstore.put(self.client, key, iter(parts), use_multipart=False, attributes=dict(notes or {}))
+
+    def write_pieces(
+        self, key: str, pieces: Iterator[bytes], size: int, notes: Mapping[str, str] | None = None
+    ) -> None:
+        """Store a large object whose bytes come piece by piece. What `pieces` raises leaves no object behind.
+
+        Args:
+            key: of the object.
+            pieces: its bytes.
+            size: how many they are, about.
+            notes: what the server keeps beside the bytes, see `notes`.
+        """
+        import obstore
+
+        part = max(_PART, -(-size // _PARTS))
+        with told(self.url):
+            obstore.put(
+                self.client,
+                key,
+                pieces,
+                attributes=dict(notes or {}),
+                use_multipart=True,
+                chunk_size=part,
+                max_concurrency=max(1, _ON_THE_WAY // part),
+            )
+
+    def notes(self, key: str) -> dict[str, str]:
+        """What the writer of an object had the server keep beside its bytes; empty where there is no object."""
+        import obstore
+
+        with told(self.url):
+            try:
+                found = obstore.get(self.client, key, options={"head": True}).attributes
+            except FileNotFoundError:
+                return {}
+        return {str(name): str(value) for name, value in found.items()}
 
     def sync(self, keys: Iterable[str]) -> None:
         """Nothing to do: an object is durable when its PUT returns."""
@@ -206,22 +248,8 @@ class ObjectStore:
                     if progress:
                         progress(sent, size)
 
-        with told(self.url):
-            self._put_in_parts(key, pieces(), size)
+        self.write_pieces(key, pieces(), size)
         return size, digest.hexdigest()
-
-    def _put_in_parts(self, key: str, pieces: Iterator[bytes], size: int) -> None:
-        import obstore
-
-        part = max(_PART, -(-size // _PARTS))
-        obstore.put(
-            self.client,
-            key,
-            pieces,
-            use_multipart=True,
-            chunk_size=part,
-            max_concurrency=max(1, _ON_THE_WAY // part),
-        )
 
     def open(self, key: str) -> io.BufferedReader:
         """An object as a file to read from anywhere in it.

@@ -1,0 +1,1 @@
+"""A checked release goes out: to DANDI, to a bucket, to another folder."""

@@ -1,0 +1,18 @@
+"""The one place that says whether a release may go out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neuropack.issue import Report
+from neuropack.progress import Progress
+from neuropack.rules import check
+
+
+def judged(release: Path, progress: Progress | None = None) -> Report:
+    """What neuropack's rules find in a release; one that is not clean is not published.
+
+    Raises:
+        UsageError, InputError: it is not there, or no folder.
+    """
+    return check(release, progress=progress)
