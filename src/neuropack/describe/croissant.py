@@ -1,0 +1,192 @@
+"""How machines find and load a release: Croissant 1.1, https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from neuropack import resources
+from neuropack.describe.citation import bibtex
+from neuropack.describe.described import Described, Record
+from neuropack.describe.rai import CONFORMS_TO as RAI
+from neuropack.describe.rai import rai
+from neuropack.describe.tables import MARKS, RECORD_CLASSES, RECORDS, TEXT, Column, Table, tables
+from neuropack.release import METADATA, Entry
+from neuropack.schema import fields
+
+CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
+_FORMATS = {
+    ".json": "application/json",
+    ".tsv": "text/tab-separated-values",
+    ".csv": "text/csv",
+    ".parquet": "application/x-parquet",
+    ".md": "text/markdown",
+    ".nwb": "application/x-hdf5",
+    ".nrrd": "application/octet-stream",
+    ".npy": "application/octet-stream",
+}
+# Folders that are one thing, which nobody takes apart.
+_WHOLE = {
+    ".ome.zarr": ("An OME-Zarr image with its pyramid.", "application/vnd.zarr; version=3"),
+    "_skeletons": ("Skeletons for neuroglancer.", "application/octet-stream"),
+}
+
+
+def croissant(release: Described, entries: Mapping[str, Entry]) -> Record:
+    """The description.
+
+    Args:
+        release: what is described.
+        entries: size and digest of every file of it but the manifest, which lists this description too.
+    """
+    data = release.dataset
+    context = resources.folder("templates") / "release" / "croissant_context.json"
+    licences = list(dict.fromkeys([data["license"]["uri"], *(one["uri"] for _, one in release.licences())]))
+    found: Record = {
+        "@context": json.loads(context.read_text(encoding="utf-8")),
+        "@type": "sc:Dataset",
+        "name": re.sub(r"[^0-9A-Za-z._-]+", "-", data["id"]),
+        "alternateName": data["title"],
+        "description": data["abstract"],
+        "conformsTo": [CONFORMS_TO, RAI],
+        "license": licences[0] if len(licences) == 1 else licences,
+        "url": _address(data),
+        "sameAs": f"https://doi.org/{data['doi']}" if "doi" in data else None,
+        "version": data["version"],
+        "datePublished": data["date"],
+        "citeAs": bibtex(data),
+        "citation": [f"https://doi.org/{r['doi']}" for r in data.get("related", ())],
+        "creator": [_person(p) for p in data["creators"]],
+        "funder": [_organisation(f) for f in data.get("funders", ())],
+        "keywords": data["keywords"],
+        **rai(release),
+        "distribution": [*_files(entries), *_sets(entries)],
+        "recordSet": [*_record_sets(release, entries), *_marks(entries), *_lists(release)],
+    }
+    return {name: value for name, value in found.items() if value not in (None, [])}
+
+
+def _person(person: Record) -> Record:
+    """A creator; the name stays as it is printed, the ORCID is the address of the person."""
+    found: Record = {"@type": "sc:Person", "name": person["name"]}
+    found |= {
+        ours: person[k] for k, ours in (("given_name", "givenName"), ("family_name", "familyName")) if k in person
+    }
+    if "orcid" in person:
+        found |= dict.fromkeys(("url", "identifier"), f"https://orcid.org/{person['orcid']}")
+    if "affiliation" in person:
+        found["affiliation"] = _organisation(person["affiliation"])
+    return found
+
+
+def _organisation(one: Record) -> Record:
+    ror = dict.fromkeys(("url", "identifier"), one["ror"]) if "ror" in one else {}
+    return {"@type": "sc:Organization", "name": one["name"], **ror}
+
+
+def _address(data: Record) -> str:
+    """Where the dataset is, or can be asked for: Croissant wants an address before there is one."""
+    if "homepage" in data:
+        return str(data["homepage"])
+    return f"https://doi.org/{data['doi']}" if "doi" in data else f"mailto:{data['contact']['email']}"
+
+
+def _whole(path: str) -> str | None:
+    """The folder that a file belongs to and is nothing without."""
+    for parent in reversed(PurePosixPath(path).parents):
+        if parent.name.endswith(tuple(_WHOLE)):
+            return parent.as_posix()
+    return None
+
+
+def _files(entries: Mapping[str, Entry]) -> Iterator[Record]:
+    for path, entry in sorted(entries.items()):
+        if _whole(path) is None:
+            yield {
+                "@type": "cr:FileObject",
+                "@id": path,
+                "name": path.rsplit("/", 1)[-1],
+                "contentUrl": path,
+                "contentSize": f"{entry.bytes} B",
+                "encodingFormat": _FORMATS.get(PurePosixPath(path).suffix, "text/plain"),
+                "sha256": entry.sha256,
+            }
+
+
+def _sets(entries: Mapping[str, Entry]) -> Iterator[Record]:
+    """Folders that are one thing; and the tables of a kind, which are files as well."""
+    for folder in sorted({whole for path in entries if (whole := _whole(path)) is not None}):
+        what, kind = next(_WHOLE[end] for end in _WHOLE if folder.endswith(end))
+        yield _set(folder, what, f"{folder}/**", kind)
+    for end, table in MARKS.items():
+        if any(path.endswith(end) for path in entries):
+            pattern = f"derivatives/segmentation/**/*{end}"
+            yield _set(f"{table.name}-files", table.description, pattern, _FORMATS[".tsv"])
+
+
+def _set(name: str, what: str, pattern: str, kind: str) -> Record:
+    return {
+        "@type": "cr:FileSet",
+        "@id": name,
+        "name": name.rsplit("/", 1)[-1],
+        "description": what,
+        "includes": pattern,
+        "encodingFormat": kind,
+    }
+
+
+def _record_sets(release: Described, entries: Mapping[str, Entry]) -> Iterator[Record]:
+    """The tables of the release, which are one file each."""
+    for path, table in tables().items():
+        if path in release.tables:
+            columns = release.tables[path].split("\n", 1)[0].split("\t")
+            source = table.source if table.source in entries else path
+            yield _record_set(table, columns, {"fileObject": {"@id": source}}, "column")
+
+
+def _marks(entries: Mapping[str, Entry]) -> Iterator[Record]:
+    """The tables of a kind of all stacks together; only columns that each of them has."""
+    for end, table in MARKS.items():
+        if any(path.endswith(end) for path in entries):
+            columns = [c for c in table.columns if c != "confidence"]
+            yield _record_set(table, columns, {"fileSet": {"@id": f"{table.name}-files"}}, "column")
+
+
+def _lists(release: Described) -> Iterator[Record]:
+    """Lists of the metadata: the fields that all of their records have and that are one value each."""
+    for name, (what, references) in RECORDS.items():
+        records, known = release.records(name), fields(RECORD_CLASSES[name])
+        names = [f for f in known if all(isinstance(r.get(f), str) for r in records)]
+        columns = {f: Column(known[f]["description"], TEXT, references.get(f)) for f in names}
+        paths = {f: f"$.{name}[*].{f}" for f in names}
+        table = Table(name, what, columns, key="id")
+        yield _record_set(table, names, {"fileObject": {"@id": METADATA}}, "jsonPath", paths)
+
+
+def _record_set(
+    table: Table, columns: list[str], source: Record, how: str, paths: Mapping[str, str] | None = None
+) -> Record:
+    found: list[dict[str, Any]] = []
+    for name in columns:
+        column = table.column(name)
+        place = name if paths is None else paths[name]
+        one = {
+            "@type": "cr:Field",
+            "@id": f"{table.name}/{name}",
+            "name": name,
+            "description": column.description,
+            "dataType": column.type,
+            "source": {**source, "extract": {how: place}},
+        }
+        found.append(one | ({"references": {"field": {"@id": column.references}}} if column.references else {}))
+    return {
+        "@type": "cr:RecordSet",
+        "@id": table.name,
+        "name": table.name,
+        "description": table.description,
+        **({"key": {"@id": f"{table.name}/{table.key}"}} if table.key else {}),
+        "field": found,
+    }
