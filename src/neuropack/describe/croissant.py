@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,9 +13,8 @@ from neuropack.describe.citation import bibtex
 from neuropack.describe.described import Described, Record
 from neuropack.describe.rai import CONFORMS_TO as RAI
 from neuropack.describe.rai import rai
-from neuropack.describe.tables import MARKS, RECORD_CLASSES, RECORDS, TEXT, Column, Table, tables
-from neuropack.release import METADATA, Entry
-from neuropack.schema import fields
+from neuropack.describe.tables import MARKS, STACKS, Table, tables
+from neuropack.release import Entry
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 _FORMATS = {
@@ -64,7 +63,7 @@ def croissant(release: Described, entries: Mapping[str, Entry]) -> Record:
         "keywords": data["keywords"],
         **rai(release),
         "distribution": [*_files(entries), *_sets(entries)],
-        "recordSet": [*_record_sets(release, entries), *_marks(entries), *_lists(release)],
+        "recordSet": [*_record_sets(release, entries), *_marks(entries), *_stacks(release)],
     }
     return {name: value for name, value in found.items() if value not in (None, [])}
 
@@ -144,7 +143,7 @@ def _record_sets(release: Described, entries: Mapping[str, Entry]) -> Iterator[R
         if path in release.tables:
             columns = release.tables[path].split("\n", 1)[0].split("\t")
             source = table.source if table.source in entries else path
-            yield _record_set(table, columns, {"fileObject": {"@id": source}}, "column")
+            yield _record_set(table, columns, {"fileObject": {"@id": source}})
 
 
 def _marks(entries: Mapping[str, Entry]) -> Iterator[Record]:
@@ -152,36 +151,40 @@ def _marks(entries: Mapping[str, Entry]) -> Iterator[Record]:
     for end, table in MARKS.items():
         if any(path.endswith(end) for path in entries):
             columns = [c for c in table.columns if c != "confidence"]
-            yield _record_set(table, columns, {"fileSet": {"@id": f"{table.name}-files"}}, "column")
+            yield _record_set(table, columns, {"fileSet": {"@id": f"{table.name}-files"}})
 
 
-def _lists(release: Described) -> Iterator[Record]:
-    """Lists of the metadata: the fields that all of their records have and that are one value each."""
-    for name, (what, references) in RECORDS.items():
-        records, known = release.records(name), fields(RECORD_CLASSES[name])
-        names = [f for f in known if all(isinstance(r.get(f), str) for r in records)]
-        columns = {f: Column(known[f]["description"], TEXT, references.get(f)) for f in names}
-        paths = {f: f"$.{name}[*].{f}" for f in names}
-        table = Table(name, what, columns, key="id")
-        yield _record_set(table, names, {"fileObject": {"@id": METADATA}}, "jsonPath", paths)
+def _stacks(release: Described) -> Iterator[Record]:
+    """The stacks, with what all of them have."""
+    rows = [_stack(stack) for stack in release.records("image_stacks")]
+    names = [name for name in STACKS.columns if all(name in row for row in rows)]
+    found = _record_set(STACKS, names, None)
+    yield {**found, "data": [{f"{STACKS.name}/{name}": row[name] for name in names} for row in rows]}
 
 
-def _record_set(
-    table: Table, columns: list[str], source: Record, how: str, paths: Mapping[str, str] | None = None
-) -> Record:
+def _stack(record: Record) -> Record:
+    sample = re.search(r"_(sample-[0-9A-Za-z]+)_", record["path"])
+    found = {name: record[name] for name in STACKS.columns if name in record}
+    found["participant_id"] = f"sub-{record['subject']}"
+    return found | ({"sample_id": sample[1]} if sample else {})
+
+
+def _record_set(table: Table, columns: Sequence[str], source: Record | None) -> Record:
+    """A record set over columns of a source, or over none where the records stand in the description."""
     found: list[dict[str, Any]] = []
     for name in columns:
         column = table.column(name)
-        place = name if paths is None else paths[name]
-        one = {
-            "@type": "cr:Field",
-            "@id": f"{table.name}/{name}",
-            "name": name,
-            "description": column.description,
-            "dataType": column.type,
-            "source": {**source, "extract": {how: place}},
-        }
-        found.append(one | ({"references": {"field": {"@id": column.references}}} if column.references else {}))
+        found.append(
+            {
+                "@type": "cr:Field",
+                "@id": f"{table.name}/{name}",
+                "name": name,
+                "description": column.description,
+                "dataType": column.type,
+                **({"source": {**source, "extract": {"column": name}}} if source else {}),
+                **({"references": {"field": {"@id": column.references}}} if column.references else {}),
+            }
+        )
     return {
         "@type": "cr:RecordSet",
         "@id": table.name,

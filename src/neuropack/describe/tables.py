@@ -197,10 +197,21 @@ MARKS = {
 }
 """The tables that each stack may have, by the end of their names; columns that only some have are left out."""
 
-RECORDS = {
-    "image_stacks": ("The image stacks.", {"subject": "subjects/id", "specimen": "specimens/id"}),
-    "specimens": ("The pieces of tissue.", {}),  # of subjects, which mlcroissant 1.1 cannot join from one file
-    "subjects": ("The animals.", {}),
-}
-"""Lists of the metadata that are record sets, and which of their fields point at another one."""
-RECORD_CLASSES = {"image_stacks": "ImageStack", "specimens": "Specimen", "subjects": "Subject"}
+STACKS = Table(
+    "image_stacks",
+    "The image stacks.",
+    {
+        "id": Column("The stack."),
+        "participant_id": Column("The animal, a row of participants.tsv."),
+        "sample_id": Column("The piece of tissue; with participant_id, a row of samples.tsv."),
+        "path": Column("The OME-Zarr image."),
+        "nwb_path": Column("The NWB file with the same pixels."),
+        "axes": Column("Order of the axes."),
+        "dtype": Column("Type of a voxel's value."),
+    },
+    key="id",
+)
+"""The list of the stacks, which no table of the release is: it goes into the Croissant description itself.
+
+Its columns point at no table: mlcroissant 1.1 cannot join records that stand in the description with a file.
+"""
