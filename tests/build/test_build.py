@@ -24,6 +24,10 @@ AT_ROOT = ["dataset_description.json", "README.md", "participants.tsv", "partici
 AT_ROOT += ["samples.tsv", "samples.json", ".bidsignore"]
 
 
+# What is known of a release of another size, where its first three digits are others.
+TELL_THE_SIZE = {"README.md", "metadata/manual.md", "metadata/datasheet.md", "metadata/datacite.json"}
+
+
 def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
