@@ -21,7 +21,7 @@ space
 readers | annotations | writers
 engine
 simulate | process | trace | evaluate | morphology
-study release source convert build
+study release source convert describe build
 learn
 rules report page
 publish

@@ -115,6 +115,8 @@ class Dataset(ConfiguredBaseModel):
     id: RecordId = Field(description="Identifier of the record, unique among the records of its class in the release.")
     title: Title = Field(description="Title of the dataset, in one line.")
     version: SemVer = Field(description="Version of the dataset; a new one for every change that is published.")
+    doi: Doi | None = Field(default=None, description="DOI of this version, where one was reserved before the release was built.")
+    homepage: WebAddress | None = Field(default=None, description="Web page of the dataset.")
     abstract: Text = Field(description="What was done and why, in a paragraph that stands alone.")
     creators: list[Creator] = Field(min_length=1, description="The people to be cited, in this order.")
     contact: Contact = Field(description="The person who answers questions about the dataset.")
@@ -127,6 +129,7 @@ class Dataset(ConfiguredBaseModel):
     related: list[RelatedResource] = Field(default=[], description="Articles, protocols and other datasets that belong to this one.")
     ethics: list[Text] = Field(default=[], description="Approvals of the animal work, each with the committee and the number.")
     acknowledgements: Text | None = Field(default=None, description="Thanks to people and facilities that are not creators.")
+    datasheet: Datasheet | None = Field(default=None, description="Why the dataset was made, how, what it is good for and what it is not.")
 
 
 class Creator(ConfiguredBaseModel):
@@ -181,6 +184,7 @@ class Funder(ConfiguredBaseModel):
     name: Text = Field(description="Name of the funder.")
     ror: RorId | None = Field(default=None, description="ROR identifier of the funder.")
     awards: list[Text] = Field(default=[], description="Numbers of the awards.")
+    award_titles: list[Text] = Field(default=[], description="Titles of the awards, in the order of their numbers.")
 
 
 class RelatedResource(ConfiguredBaseModel):
@@ -188,6 +192,27 @@ class RelatedResource(ConfiguredBaseModel):
 
     doi: Doi = Field(description="DOI of the other resource.")
     relation: Relation = Field(description="What this dataset is to the other resource.")
+
+
+class Datasheet(ConfiguredBaseModel):
+    """What only a person can say of a dataset, for its card, its datasheet and its Croissant description."""
+
+    purpose: Text | None = Field(default=None, description="The question or task that the dataset was made for, and the gap that it fills.")
+    collection_types: list[Text] = Field(default=[], description="Ways in which the data were collected, such as direct measurement, simulation or secondary data analysis.")
+    collection: Text | None = Field(default=None, description="How animals, tissue and fields of view were chosen, and how they were recorded.")
+    missing_data: Text | None = Field(default=None, description="What was recorded or planned and is not in the dataset, and why.")
+    preprocessing: Text | None = Field(default=None, description="What was done to the images before the raw files that the release was built from.")
+    annotation_protocol: Text | None = Field(default=None, description="How neurons were marked, by which guideline, and how the marks were checked.")
+    annotators: Text | None = Field(default=None, description="Who marked the neurons - how many people, their training and experience.")
+    intended_uses: list[Text] = Field(default=[], description="What the dataset is meant to be used for.")
+    unsuitable_uses: list[Text] = Field(default=[], description="What the dataset should not be used for, and why.")
+    limitations: list[Text] = Field(default=[], description="What the data cannot show, and where they are weak.")
+    biases: list[Text] = Field(default=[], description="How what was chosen, labelled or traced differs from what it stands for.")
+    social_impact: Text | None = Field(default=None, description="What the dataset may do to people and animals, for better or worse.")
+    personal_information: Text | None = Field(default=None, description="Personal or sensitive information in the dataset; a sentence that there is none, where that was checked.")
+    known_issues: list[Text] = Field(default=[], description="Faults of the data that are known and have been left.")
+    maintenance: Text | None = Field(default=None, description="Who keeps the dataset, for how long, and when and how it is corrected.")
+    fault_reports: WebAddress | None = Field(default=None, description="Web address where a fault of the data is to be reported; without one, the contact is written to.")
 
 
 class Subject(ConfiguredBaseModel):

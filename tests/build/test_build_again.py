@@ -22,6 +22,7 @@ import neuropack.release as release_module
 from neuropack.build import MARKER, build, derivatives, stacks
 from neuropack.build.ledger import Ledger
 from neuropack.cli.build import build as command
+from neuropack.describe import DESCRIPTIONS
 from neuropack.errors import InputError, OutputError
 from neuropack.locks import only_one
 from neuropack.readers import open_volume
@@ -206,7 +207,7 @@ def test_one_stack_more_is_all_that_is_converted(fresh: Built, hashed: list[str]
     assert result.stacks == {FIRST: "up to date", third: "written", SECOND: "up to date", THIRD: "up to date"}
     assert sorted(hashed) == ["c.tif", f"{third}.nwb"]
     changed = {n for n, t in times(release).items() if before.get(n) != t and third not in n}
-    assert changed == {"manifest.tsv", "metadata/neuropack.json", "README.md"}
+    assert changed == {"manifest.tsv", "metadata/neuropack.json", *DESCRIPTIONS}
     assert read_manifest(release) == {
         n: sha256_of(release / n) for n in files_below(release) if n != "manifest.tsv"
     }
@@ -225,7 +226,8 @@ def test_a_field_of_the_sidecar_rewrites_the_sidecars(fresh: Built, hashed: list
     folders = ("", "derivatives/nwb/", "derivatives/segmentation/", "derivatives/morphology/")
     samples = {f"{f}samples.{kind}" for f in folders for kind in ("tsv", "json")}
     own = {f"{MICR}/{FIRST}.json", f"{MICR}/{SECOND}.json", labels}
-    assert changed == own | samples | {"manifest.tsv", "croissant.json", "metadata/neuropack.json"}
+    described = {"manifest.tsv", "croissant.json", "metadata/neuropack.json", "metadata/manual.md"}
+    assert own | samples | described <= changed <= own | samples | described | set(DESCRIPTIONS)
 
 
 def test_what_others_put_into_a_release_is_read_when_it_is_new(fresh: Built, hashed: list[str]) -> None:

@@ -155,6 +155,28 @@ def ome_zarr(release: Path, work: Path) -> Iterator[Verdict]:
         yield Verdict(relative(path, release), int(done.returncode != 0), 0, done.stdout + done.stderr)
 
 
+def mlcroissant(release: Path, work: Path) -> Iterator[Verdict]:
+    """mlcroissant on croissant.json, and every record set of it loaded through mlcroissant: none may be empty."""
+    programs, file = environment("mlcroissant"), release / "croissant.json"
+    if not file.exists():
+        return
+    here = {"CROISSANT_CACHE": str(work / "croissant")}
+    done = call(programs / "mlcroissant", "validate", "--jsonld", file, **here)
+    yield Verdict("croissant.json", int(done.returncode != 0), done.stderr.count("WARNING"), done.stderr)
+    if done.returncode:
+        return
+    done = call(programs / "python", HERE / "mlcroissant_records.py", file, **here)
+    try:
+        sets = [json.loads(line) for line in done.stdout.splitlines()]
+    except ValueError:
+        sets = []
+    for one in sets:
+        shown = f"croissant.json: {one['set']}, {one.get('records', 'no')} record(s)"
+        yield Verdict(shown, int(not one.get("values")), 0, one.get("error", "no value in any record"))
+    if not sets:
+        yield Verdict("croissant.json: record sets", 1, 0, done.stdout + done.stderr)
+
+
 BROKEN = {True: "broken copy: refused, as it must be", False: "broken copy: LET PASS"}
 
 GATES: dict[str, Gate] = {
@@ -163,6 +185,7 @@ GATES: dict[str, Gate] = {
     "nwbinspector": nwbinspector,
     "dandi": dandi,
     "ome-zarr-models": ome_zarr,
+    "mlcroissant": mlcroissant,
 }
 
 
@@ -221,12 +244,21 @@ def break_ome_zarr(release: Path) -> None:
         path.write_text(json.dumps(group), encoding="utf-8")
 
 
+def break_mlcroissant(release: Path) -> None:
+    """A field of a column that its table does not have: only who loads the records sees it."""
+    path = release / "croissant.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    description["recordSet"][0]["field"][0]["source"]["extract"]["column"] = "no such column"
+    path.write_text(json.dumps(description), encoding="utf-8")
+
+
 BREAKERS: dict[str, Callable[[Path], None]] = {
     "bids-validator": break_bids,
     "pynwb-validate": break_pynwb,
     "nwbinspector": break_nwbinspector,
     "dandi": break_dandi,
     "ome-zarr-models": break_ome_zarr,
+    "mlcroissant": break_mlcroissant,
 }
 
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuropack.build import bids, derivatives, discovery, registration
+from neuropack.build import bids, derivatives, registration
 from neuropack.build.annotations import annotation_outputs
 from neuropack.build.bucket import place_of
-from neuropack.build.card import readme
 from neuropack.build.document import Made, document
 from neuropack.build.ledger import Ledger
 from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
 from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.convert import Status
+from neuropack.describe import DESCRIPTIONS, Described, descriptions
+from neuropack.describe.tables import tables as known_tables
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
 from neuropack.release import (
@@ -31,10 +32,10 @@ from neuropack.release import (
     PARTIAL,
     QUALITY,
     REGIONS,
-    Entry,
     entry_of,
 )
 from neuropack.study import Study, load_study
+from neuropack.study.records import Record
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
@@ -140,9 +141,16 @@ def build(
 def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str]) -> BuildResult:
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
-    ledger.note(_write_texts(stacks.study, made, place))
-    files = {name: stored for name, stored in place.files().items() if name not in (MANIFEST, MARKER, PARTIAL)}
-    entries = ledger.entries(files)
+    full = document(stacks.study, made)
+    texts = _write_texts(stacks.study, made, full, place)
+    ledger.note({path: entry_of(data) for path, data in texts.items()})
+    aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
+    entries = ledger.entries({name: stored for name, stored in place.files().items() if name not in aside})
+    listed = {path: texts[path].decode() for path in known_tables() if path in texts}
+    described = descriptions(Described(full, entries, listed))
+    for path, data in described.items():
+        place.put(path, data)
+    entries |= {path: entry_of(data) for path, data in described.items()}
     place.put_manifest(entries)
     ledger.close()
     return BuildResult(
@@ -218,11 +226,10 @@ def _refuse(place: Place, stale: list[str]) -> None:
         )
 
 
-def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entry]:
-    """Write every text of the release but the manifest, each only where it changed; their sizes and digests."""
+def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> dict[str, bytes]:
+    """Write the texts of the release but its descriptions and the manifest, each only where it changed."""
     planned = [m.planned for m in made]
-    full = document(study, made)
-    texts = bids.dataset_texts(study, planned, full, readme(study, planned))
+    texts = bids.dataset_texts(study, planned, full)
     used = ["nwb"]
     neurons = derivatives.neuron_rows(made)
     tables = derivatives.tables(made, neurons)
@@ -241,10 +248,6 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
             texts[path] = bids.json_text(bids.label_sidecar(study, one))
     texts |= tables
     texts[METADATA] = bids.json_text(full)
-    texts["metadata/datacite.json"] = bids.json_text(discovery.datacite(study))
-    listed = {path: texts[path] for path in discovery.TABLES if path in texts}
-    sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
-    texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))
     files = {path: text.encode() for path, text in texts.items()}
     files |= derivatives.parquet(neurons)
     used_atlas = next((one.atlas for one in planned if one.atlas is not None), None)
@@ -258,4 +261,4 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
         ours = {*bids.derivative_texts(study, name)}
         if set(place.files(f"derivatives/{name}")) <= ours:
             place.remove(f"derivatives/{name}")  # what is left of annotations that the study no longer has
-    return {path: entry_of(data) for path, data in files.items()}
+    return files

@@ -9,8 +9,9 @@ from typing import Any
 
 import neuropack
 from neuropack import table
-from neuropack.build.nwb import TECHNIQUES, binomial
+from neuropack.build.nwb import TECHNIQUES
 from neuropack.build.plan import Planned
+from neuropack.describe.terms import binomial, purl
 from neuropack.schema import fields
 from neuropack.study import Study
 from neuropack.study.records import Record
@@ -56,12 +57,11 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return table.tsv_text(columns, tidy)
 
 
-def dataset_texts(study: Study, planned: Sequence[Planned], document: Record, readme: str) -> Texts:
-    """The text files at the root of the release."""
+def dataset_texts(study: Study, planned: Sequence[Planned], document: Record) -> Texts:
+    """The text files at the root of the release, but those that describe it."""
     license_ = study.dataset["license"]
     return {
         "dataset_description.json": json_text(_description(study)),
-        "README.md": readme,
         "CHANGES": _changes(document["release"]["changelog"]),
         "LICENSE": f"{license_['spdx']}\n\nThe data of this release are under this licence: {license_['uri']}\n",
         ".bidsignore": IGNORED,
@@ -192,7 +192,7 @@ def sidecar(study: Study, planned: Planned) -> Record:
         "Magnification": objective.get("magnification"),
         "BodyPart": "BRAIN",
         "BodyPartDetails": tissue.get("anatomical_entity_name", tissue["anatomical_entity"]),
-        "BodyPartDetailsOntology": _purl(tissue["anatomical_entity"]),
+        "BodyPartDetailsOntology": purl(tissue["anatomical_entity"]),
         "SampleEnvironment": "ex vivo",
         "SampleFixation": tissue["fixation"],
         "SampleStaining": ", ".join(dict.fromkeys(c["fluorophore"] for c in channels)),
@@ -228,10 +228,3 @@ def label_sidecar(study: Study, planned: Planned) -> Record:
     description = "Label image on the voxel grid of its source: 0 is background, every other value one neuron."
     source = {"Description": description, "Sources": [f"bids:raw:{planned.stack.image}"]}
     return {**sidecar(study, planned), **source}
-
-
-def _purl(curie: str) -> str:
-    prefix, number = curie.split(":", 1)
-    if prefix == "UBERON":
-        return f"http://purl.obolibrary.org/obo/UBERON_{number}"
-    return f"https://purl.brain-bican.org/ontology/mbao/MBA_{number}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from neuropack.build import registration
 from neuropack.build.labels import label_neurons
 from neuropack.build.plan import Planned
+from neuropack.describe.terms import binomial
 from neuropack.study import Study
 from neuropack.study.records import Record
 
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
 
 OUTSIDE = "outside of the brain"
 _NAMESPACE = uuid.UUID("4e2d2f0e-0f62-5b0b-8a5e-0b8f0a3f7c11")  # of the files' identifiers
-_BINOMIAL = {
-    "NCBITaxon:10090": "Mus musculus",
-    "NCBITaxon:10116": "Rattus norvegicus",
-    "NCBITaxon:9606": "Homo sapiens",
-    "NCBITaxon:9544": "Macaca mulatta",
-    "NCBITaxon:9483": "Callithrix jacchus",
-    "NCBITaxon:7955": "Danio rerio",
-    "NCBITaxon:7227": "Drosophila melanogaster",
-}
 TECHNIQUES = {
     "CONF": "confocal microscopy",
     "2PE": "two-photon excitation microscopy",
@@ -37,12 +29,6 @@ TECHNIQUES = {
     "FLUO": "fluorescence microscopy",
     "BF": "bright-field microscopy",
 }
-
-
-def binomial(species: str) -> str:
-    """The Latin name of a taxon, or the address of its entry, which NWB and DANDI take as well."""
-    number = species.removeprefix("NCBITaxon:")
-    return _BINOMIAL.get(species, f"http://purl.obolibrary.org/obo/NCBITaxon_{number}")
 
 
 def nwb_metadata(study: Study, planned: Planned, annotations: Annotations) -> NwbMetadata:

@@ -18,6 +18,7 @@ from neuropack.cli.atlas import atlas
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
+from neuropack.cli.export import export
 from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
@@ -36,6 +37,7 @@ for command in (demo, inspect, init, convert, build, validate, explain, publish,
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
+app.add_typer(export, name="export")
 app.add_typer(annotation_commands, name="annotations")
 
 
