@@ -1,4 +1,4 @@
-"""What takes part in the one pass over the pixels: each decoded block is shown to every look that wants its level."""
+"""What takes part in the one pass over the pixels: a block is shown to every look that wants its level."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Look(Protocol):
     """A consumer of decoded blocks. One object sees all images of a release, one after the other.
 
-    The pass calls it from one thread: `wants`, then `look` for the blocks of a level in C order, then `end`; level by
-    level, then `clean` once for the image.
+    The pass calls it from one thread: `wants`, then `look` for the blocks of a level in C order, then `end`; level
+    by level, then `clean` once for the image.
 
     Attributes:
         needs_whole: True where it can say something only of a level of which it saw every shard. It is then not

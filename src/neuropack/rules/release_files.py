@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,9 @@ from neuropack.progress import Progress
 from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
+from neuropack.rules.kept import Kept
 from neuropack.rules.rule import Finding
+from neuropack.rules.sampling import Sample
 from neuropack.skeleton import Skeleton
 from neuropack.swc import read_swc
 from neuropack.table import read_tsv
@@ -73,6 +76,8 @@ class ReleaseFiles:
         progress: called with what is being done, how much is done, and how much there is.
         atlas: the one to judge regions by, where the release carries none.
         structures: the tree that goes with it.
+        sample: how much of the pixels is read; everything where it is left out.
+        kept: results of earlier runs, where those may be used.
 
     Attributes:
         files: bytes of every regular file by its path relative to the release, sorted.
@@ -80,6 +85,7 @@ class ReleaseFiles:
         others: what is neither (links, sockets, folders that cannot be listed), with what it is. Not followed.
         problems: what could not be read, by file.
         checked: how much was looked at.
+        left_out: the rules that left something out at this level, in the order in which they ran.
     """
 
     def __init__(
@@ -89,8 +95,14 @@ class ReleaseFiles:
         *,
         atlas: Atlas | None = None,
         structures: Path | None = None,
+        sample: Sample | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.root = root
+        self.sample = sample or Sample()
+        self.kept = kept
+        self.left_out: dict[str, None] = {}
+        self._running = ""
         self._progress = progress
         self._named, self._structures = atlas, structures
         self._skeletons: dict[str, Skeleton | InputError] = {}
@@ -111,7 +123,24 @@ class ReleaseFiles:
         self.files = dict(sorted(files.items()))
         self.others = dict(sorted(others.items()))
         self.folders = sorted(folders)
-        self.checked = Checked(files=len(files), bytes=sum(files.values()))
+        self.checked = Checked(
+            files=len(files), bytes=sum(files.values()), level=self.sample.level, seed=self.sample.seed
+        )
+
+    def running(self, rule: str) -> None:
+        """Note which rule runs now."""
+        self._running = rule
+        self.note(rule)
+
+    def reads_whole(self, image: OmeZarr) -> bool:
+        """Whether every chunk of an image is read at this level.
+
+        Where it is not, the rule that asks is named in the report as one that left something out.
+        """
+        if self.sample.whole(image.bytes):
+            return True
+        self.left_out[self._running] = None
+        return False
 
     def note(self, what: str, done: int = 0, total: int = 0) -> None:
         """Tell whoever watches what is being done, and how far it is."""
@@ -128,6 +157,15 @@ class ReleaseFiles:
         """The files whose path relative to the release matches a regular expression as a whole."""
         wanted = re.compile(pattern)
         return [n for n in self.files if wanted.fullmatch(n)]
+
+    def below(self, folder: str) -> list[str]:
+        """The files below a folder, at any depth."""
+        names = self._names
+        return names[bisect_left(names, folder + "/") : bisect_left(names, folder + "0")]  # "0" comes after "/"
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self.files)
 
     def json(self, name: str) -> JsonFile | None:
         """A JSON file; None where there is none or where it does not parse (see `problems`)."""
@@ -290,8 +328,8 @@ class ReleaseFiles:
 
     @cached_property
     def pixels(self) -> PixelScan:
-        """The result of decoding every chunk of every image and NWB file, once for all the rules that ask."""
-        from neuropack.rules.pixels import scan
+        """The result of decoding images and NWB files, once for all the rules that ask."""
+        from neuropack.rules.pixel_pass import scan
 
         return scan(self)
 
