@@ -150,8 +150,9 @@ def chunk_missing(release: ReleaseFiles) -> Iterator[Finding]:
         for level in image.levels:
             if level.array is None:
                 continue
-            for name, box in level.array.shards():
+            for number, name in enumerate(level.array.files()):
                 if name not in release.files and name not in release.others:
+                    box = level.array.box_of(level.array.place(number))
                     at = ", ".join(f"{a} {s.start}:{s.stop}" for a, s in zip(image.axes, box, strict=True))
                     yield Finding(name, f"the chunk of {at}", "no such file; it would read as zeros", REWRITE)
 
@@ -168,11 +169,15 @@ def chunk_empty(release: ReleaseFiles) -> Iterator[Finding]:
         for level in image.levels:
             if level.array is None:
                 continue
-            for name, box in level.array.shards():
+            for number, name in enumerate(level.array.files()):
                 size = release.files.get(name)
                 if size == 0:
                     yield Finding(name, "a chunk", "an empty file; it would read as zeros", REWRITE)
-                elif size and (absent := level.array.chunks_left_out(release.path(name), box)):
+                    continue
+                if size is None or level.array.chunk is None:
+                    continue
+                box = level.array.box_of(level.array.place(number))
+                if absent := level.array.chunks_left_out(release.path(name), box):
                     yield Finding(name, "all chunks of the shard", f"{absent} are left out, read as zeros", REWRITE)
 
 

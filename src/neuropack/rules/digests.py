@@ -13,7 +13,8 @@ from neuropack.rules.kept import Stamp, stamp
 from neuropack.rules.sampling import SHARE, WHOLE
 
 if TYPE_CHECKING:
-    from neuropack.rules.release_files import ManifestRow, ReleaseFiles
+    from neuropack.rules.manifest import ManifestRow
+    from neuropack.rules.release_files import ReleaseFiles
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 SMALL = 2**20

@@ -83,6 +83,14 @@ class ZarrArray:
         names = itertools.product(*([str(i) for i in range(n)] for n in self.grid))
         return map(start.__add__, map(self.separator.join, names))
 
+    def place(self, number: int) -> tuple[int, ...]:
+        """The place in the grid of a shard, counted in C order."""
+        at = []
+        for n in reversed(self.grid):
+            number, i = divmod(number, n)
+            at.append(i)
+        return tuple(reversed(at))
+
     def file_of(self, at: tuple[int, ...]) -> str:
         """File of the shard at a place in the grid."""
         return f"{self.folder}/{self.separator.join([*filter(None, [self.prefix]), *map(str, at)])}"

@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from neuropack.axes import Array, Box
 from neuropack.release import METADATA
 from neuropack.rules.ahead import ahead
@@ -125,7 +123,7 @@ class _Pass:
                 continue
             count = math.prod(array.grid)
             for number in self.sample.choose(count, level.folder, whole=whole):
-                at = tuple(int(i) for i in np.unravel_index(number, array.grid))
+                at = array.place(number)
                 if self.release.files.get(name := array.file_of(at)):
                     yield level, array, name, array.box_of(at)
 

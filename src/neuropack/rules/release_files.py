@@ -10,10 +10,10 @@ import os
 import re
 import stat
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
@@ -23,6 +23,7 @@ from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.kept import Kept
+from neuropack.rules.manifest import ManifestFile, ManifestRow, read_manifest_file
 from neuropack.rules.rule import Finding
 from neuropack.rules.sampling import Sample
 from neuropack.skeleton import Skeleton
@@ -56,16 +57,6 @@ class Table:
     def where(self, row: int) -> Where:
         """The place of a row, counted from 0."""
         return Where(self.name, line=row + 2)
-
-
-@dataclass(frozen=True)
-class ManifestRow:
-    """What the manifest says of one file; `line` is its line in the manifest."""
-
-    path: str
-    bytes: int
-    sha256: str
-    line: int
 
 
 class ReleaseFiles:
@@ -191,10 +182,7 @@ class ReleaseFiles:
                     with (self.root / name).open(encoding="utf-8-sig") as lines:
                         columns = lines.readline().rstrip("\r\n").split("\t")
                 except InputError as error:
-                    line = int(error.where.split()[-1]) if error.where else None
-                    told = (error.expected and f"{error.expected} expected", error.found and f"{error.found} found")
-                    seen = ": ".join(t for t in (error.what, ", ".join(filter(None, told))) if t)
-                    self._cannot_read(Where(name, line=line), "a tab-separated table", seen)
+                    self._no_table(name, error)
                 else:
                     if len(set(columns)) < len(columns):
                         self._cannot_read(Where(name, line=1), "a name for each column", "a column name twice")
@@ -214,6 +202,12 @@ class ReleaseFiles:
             except InputError as error:
                 self._skeletons[name] = error
         return self._skeletons[name]
+
+    def _no_table(self, name: str, error: InputError) -> None:
+        numbers = re.findall(r"\d+", error.where or "")
+        told = (error.expected and f"{error.expected} expected", error.found and f"{error.found} found")
+        seen = ": ".join(t for t in (error.what, ", ".join(filter(None, told))) if t)
+        self._cannot_read(Where(name, line=int(numbers[-1]) if numbers else None), "a tab-separated table", seen)
 
     def _text(self, name: str, limit: int) -> str | None:
         if not self._small(name, limit):
@@ -247,23 +241,29 @@ class ReleaseFiles:
         entries = self.metadata.data.get(collection) if self.metadata else None
         return [(i, r) for i, r in enumerate(entries if isinstance(entries, list) else []) if isinstance(r, dict)]
 
-    @cached_property
+    @property
     def manifest(self) -> dict[str, ManifestRow] | None:
         """The usable rows of the manifest by path; None where it is absent, broken or lacks a column."""
-        table = self.table(MANIFEST)
-        if table is None or not {"path", "bytes", "sha256"} <= set(table.columns):
-            return None
-        rows: dict[str, ManifestRow] = {}
-        for i, row in enumerate(table.rows):
-            if manifest_row_problem(row) is None and row["path"] not in rows:
-                rows[row["path"]] = ManifestRow(row["path"], int(row["bytes"]), row["sha256"], i + 2)
-        return rows
+        return self.manifest_file.rows if self.manifest_file is not None else None
 
     @cached_property
-    def manifest_paths(self) -> set[str]:
+    def manifest_paths(self) -> Collection[str]:
         """Every path that the manifest names, also in a row that cannot be used otherwise."""
-        table = self.table(MANIFEST)
-        return {row["path"] for row in table.rows} if table is not None and "path" in table.columns else set()
+        file = self.manifest_file
+        if file is None:
+            return ()
+        return {*file.unusable, *(file.rows or ())} if file.unusable else file.rows or {}
+
+    @cached_property
+    def manifest_file(self) -> ManifestFile | None:
+        """The manifest, read line by line; None where it is absent or does not parse (see `problems`)."""
+        if MANIFEST not in self.files or not self._small(MANIFEST, TABLE_LIMIT):
+            return None
+        try:
+            return read_manifest_file(self.root / MANIFEST)
+        except InputError as error:
+            self._no_table(MANIFEST, error)
+            return None
 
     @cached_property
     def images(self) -> list[OmeZarr]:
@@ -334,22 +334,15 @@ class ReleaseFiles:
         return scan(self)
 
 
-def manifest_row_problem(row: dict[str, str]) -> tuple[str, str] | None:
-    """What was expected and found where a row of the manifest cannot be used, else None."""
-    path = row["path"]
-    if unsafe(path) or PurePosixPath(path).as_posix() != path:
-        return "a path inside the release, with forward slashes and no ./", repr(path)
-    if not (row["bytes"].isascii() and row["bytes"].isdigit() and len(row["bytes"]) < 20):
-        return "a number of bytes", repr(row["bytes"])
-    if not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
-        return "a SHA-256 digest: 64 digits of 0-9 and a-f", repr(row["sha256"])
-    return None
-
-
 def unsafe(path: str) -> bool:
     """True for a path that is empty, absolute, has backslashes, or steps out of the folder it is relative to."""
-    parts = PurePosixPath(path).parts
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in parts[0] or "\0" in path
+
+
+def folders_of(path: str) -> list[str]:
+    """The folders that a file lies in, the outermost first."""
+    return [path[:i] for i, letter in enumerate(path) if letter == "/"]
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int | str]]:
