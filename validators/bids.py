@@ -225,9 +225,10 @@ def _description(release: ReleaseFiles, name: str, *fields: str) -> Iterator[Fin
 
 def _micr_entries(release: ReleaseFiles) -> Iterator[tuple[str, str]]:
     """Path and stem of each image, and of each sidecar that BIDS would look at, in the folders called micr."""
-    for path in sorted([*release.folders, *release.files]):
+    here = [p for p in (*release.folders, *release.files) if "micr/" in p and ".ome.zarr/" not in p]
+    for path in sorted(here):
         parent, _, name = path.rpartition("/")
-        if PurePosixPath(parent).name != "micr" or ".ome.zarr/" in path:
+        if parent.rpartition("/")[2] != "micr":
             continue
         ending = next((e for e in (*ENDINGS, ".json") if name.endswith(e)), None)
         is_folder = path not in release.files

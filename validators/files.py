@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
 
-from neuropack.errors import InputError
-from neuropack.release import MANIFEST, sha256_of
+from neuropack.release import MANIFEST
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
-from neuropack.rules.release_files import manifest_row_problem
+from neuropack.rules.digests import digests
+from neuropack.rules.manifest import COLUMNS
+from neuropack.rules.release_files import folders_of
 
-COLUMNS = ("path", "bytes", "sha256")
 EXPECTED = ("README.md", "LICENSE", "CHANGES", ".bidsignore", "croissant.json", "metadata/datacite.json")
 UNFINISHED = (".neuropack-building", ".partial", ".journal", ".flushing", ".part", ".crdownload")
 JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "__MACOSX"}
@@ -35,6 +32,8 @@ def readable(release: ReleaseFiles) -> Iterator[Finding]:
     for name in release.files:
         if name.endswith(".json"):
             release.json(name)
+        elif name == MANIFEST:
+            _ = release.manifest_file
         elif name.endswith(".tsv"):
             release.table(name)
     yield from (release.problems[name] for name in sorted(release.problems))
@@ -52,27 +51,19 @@ def manifest(release: ReleaseFiles) -> Iterator[Finding]:
     if MANIFEST not in release.files:
         yield Finding(MANIFEST, "a manifest of all files", "no such file", "build the release again")
         return
-    table = release.table(MANIFEST)
-    if table is None:
+    file = release.manifest_file
+    if file is None:
         return
     if (form := _form_problem(release.path(MANIFEST).read_bytes())) is not None:
         fix = "restore the manifest from a complete copy, or build the release again"
         yield Finding(MANIFEST, "UTF-8 text whose lines each end with one line feed", form, fix)
-    if missing := [c for c in COLUMNS if c not in table.columns]:
+    if file.missing:
         expected = f"the columns {', '.join(COLUMNS)}"
-        yield Finding(Where(MANIFEST, line=1), expected, f"no {', '.join(missing)}", "build the release again")
+        found = f"no {', '.join(file.missing)}"
+        yield Finding(Where(MANIFEST, line=1), expected, found, "build the release again")
         return
-    seen: dict[str, int] = {}
-    for i, row in enumerate(table.rows):
-        if (problem := manifest_row_problem(row)) is not None:
-            yield Finding(table.where(i), *problem, "build the release again")
-        elif row["path"] == MANIFEST:
-            yield Finding(table.where(i), "files other than the manifest", MANIFEST, "delete the line")
-        elif row["path"] in seen:
-            found = f"{row['path']} stands in line {seen[row['path']]} too"
-            yield Finding(table.where(i), "each path once", found, "delete one of the two lines")
-        else:
-            seen[row["path"]] = i + 2
+    for flaw in file.flaws:
+        yield Finding(*flaw)
 
 
 @rule(id="files.unlisted", level="error", reads="names", gives_way=True)
@@ -86,13 +77,14 @@ def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
     if release.manifest is None:
         return
     listed = release.manifest_paths
-    known = {str(folder) for path in listed for folder in PurePosixPath(path).parents}
+    known = {
+        parent for folder in {path.rpartition("/")[0] for path in listed} for parent in folders_of(folder + "/")
+    }
     new: dict[str, list[str]] = {}
     for name in release.files:
         if name == MANIFEST or name in listed or _leftover(name) or not _encodable(name):
             continue
-        folders = map(str, reversed(PurePosixPath(name).parents))
-        new.setdefault(next((f for f in folders if f not in known and f != "."), name), []).append(name)
+        new.setdefault(next((f for f in folders_of(name) if f not in known), name), []).append(name)
     for top, names in new.items():
         found = "none" if names == [top] else f"none for the folder and the {len(names)} file(s) below it"
         fix = "remove it, or build the release again so that it is listed"
@@ -125,7 +117,7 @@ def missing(release: ReleaseFiles) -> Iterator[Finding]:
     lost: dict[str, list[str]] = {}
     for path, row in (release.manifest or {}).items():
         if path not in release.files and path not in release.others:
-            parents = [p for p in map(str, reversed(PurePosixPath(path).parents)) if p != "."]
+            parents = folders_of(path)
             top = next((p for p in parents if p not in folders), path)
             if not any(p in release.others for p in parents):
                 lost.setdefault(top, []).append(f"line {row.line}: {path}")
@@ -151,26 +143,14 @@ def size(release: ReleaseFiles) -> Iterator[Finding]:
 def digest(release: ReleaseFiles) -> Iterator[Finding]:
     """Every file has the SHA-256 digest that the manifest states.
 
-    Bits rot on disks and in transfers without a change of size or date; only the digest tells.
+    Bits rot on disks and in transfers without a change of size or date; only the digest tells. At --level sample,
+    small files, the chunks of the sample and a hundredth of the rest are compared.
 
     Restore the file from a complete copy, or build the release again if it was changed on purpose.
     """
-    listed = (release.manifest or {}).items()
-    rows = [r for p, r in listed if p != MANIFEST and release.files.get(p) == r.bytes]
-    done, total = 0, sum(r.bytes for r in rows)
-
-    def compute(path: str) -> str:
-        try:
-            return sha256_of(release.path(path)).sha256
-        except InputError as error:
-            return f"the file {error.what}"
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for row, found in zip(rows, pool.map(compute, [r.path for r in rows]), strict=True):
-            done += row.bytes
-            release.note("comparing digests", done, total)
-            if found != row.sha256:
-                yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, REBUILD)
+    for row, found in digests(release):
+        if found != row.sha256:
+            yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, REBUILD)
 
 
 @rule(id="files.plain", level="error", reads="names")
@@ -194,7 +174,7 @@ def unfinished(release: ReleaseFiles) -> Iterator[Finding]:
     Run the command that was interrupted again, or remove what it left.
     """
     for name in sorted([*release.files, *release.folders]):
-        if _unfinished(name) and not any(map(_unfinished, map(str, PurePosixPath(name).parents))):
+        if _unfinished(name) and not any(map(_unfinished, folders_of(name))):
             fix = "run the command that was interrupted again, or remove what it left"
             yield Finding(name, "only finished files", "a leftover of an interrupted run", fix)
 
@@ -223,10 +203,11 @@ def names(release: ReleaseFiles) -> Iterator[Finding]:
     """
     twins: dict[str, str] = {}
     for name in sorted([*release.files, *release.folders, *release.others]):
-        problem = _name_problem(PurePosixPath(name).name)
+        problem = _name_problem(name.rpartition("/")[2])
         if len(name) > LONGEST:
             problem = f"a path of {len(name)} characters"
-        twin = twins.setdefault(name.casefold(), name)
+        folded = name.casefold()
+        twin = twins.setdefault(name if folded == name else folded, name)
         if twin != name and problem is None:
             problem = f"differs from {twin} in case only"
         if problem is not None:
@@ -272,9 +253,9 @@ def _unfinished(name: str) -> bool:
 
 
 def _junk(name: str) -> bool:
-    parts = PurePosixPath(name).parts
+    parts = name.split("/")
     return bool(JUNK_NAMES & set(parts)) or parts[-1].startswith("._") or name.endswith(JUNK_ENDINGS)
 
 
 def _leftover(name: str) -> bool:
-    return _junk(name) or any(p.endswith(UNFINISHED) for p in PurePosixPath(name).parts)
+    return _junk(name) or any(p.endswith(UNFINISHED) for p in name.split("/"))

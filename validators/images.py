@@ -166,7 +166,7 @@ def nwb_pixels(release: ReleaseFiles) -> Iterator[Finding]:
     """The NWB file of a stack holds the same pixels as its OME-Zarr, every channel, voxel for voxel.
 
     Whichever of the two somebody loads, the result must be the same; a conversion that lost a channel, swapped axes
-    or was cut short shows here.
+    or was cut short shows here. At --level sample, the chunks of the sample are compared.
 
     Build the release again.
     """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
-from pathlib import PurePosixPath
 from typing import Any
 
 from neuropack.release import METADATA, Entry, digest_of_lines
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
-from neuropack.rules.release_files import minor, unsafe
+from neuropack.rules.release_files import folders_of, minor, unsafe
 
 # where a record of one list names a record of another: list, slot, list it names
 REFERENCES = (
@@ -195,14 +195,11 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
     if (document := release.metadata) is None:
         return
     there = {*release.files, *release.folders}
-    for listed in release.manifest or ():  # one that is listed and absent is told by files.missing
-        there |= {listed, *map(str, PurePosixPath(listed).parents)}
-    homes: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for path in sorted(there):
-        home, _, name = path.rpartition("/")
-        homes.setdefault(home, []).append(path)
-        names.setdefault(name, path)
+    listed = release.manifest or {}  # what is listed and absent is told by files.missing
+    there.update(listed)
+    for folder in {path.rpartition("/")[0] for path in listed}:
+        there.update(folders_of(folder + "/"))
+    likes: _Likes | None = None
     for collection, *slots in PATHS:
         for i, record in release.records(collection):
             for keys, path in _values(record, slots):
@@ -210,10 +207,8 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
                 if unsafe(path):
                     yield Finding(where, "a path inside the release, with forward slashes", repr(path), EDIT)
                 elif path.rstrip("/") not in there and path not in release.others:
-                    home, _, name = path.rpartition(
-                        "/"
-                    )  # meant is a like name beside it, or the same name elsewhere
-                    near = _near(path, homes.get(home, ()), 0.9) or names.get(name)
+                    likes = likes or _Likes(there)
+                    near = likes.of(path)
                     hint = f"; {near} is there" if near else ""
                     yield Finding(where, "a file or folder of the release", f"{path} is not there{hint}", EDIT)
 
@@ -238,8 +233,10 @@ def digests(release: ReleaseFiles) -> Iterator[Finding]:
             stated.setdefault((_text(output.get("path")), _text(output.get("sha256"))), where)
     wanted = {path for path, _ in stated}
     below: dict[str, dict[str, Entry]] = {path: {} for path in wanted}
-    for name, row in release.manifest.items():
-        for path in wanted.intersection(map(str, PurePosixPath(name).parents)):
+    names = sorted(release.manifest)
+    for path in wanted:
+        for name in names[bisect_left(names, path + "/") : bisect_left(names, path + "0")]:  # "0" comes after "/"
+            row = release.manifest[name]
             below[path][name.removeprefix(path + "/")] = Entry(row.bytes, row.sha256)
     for (path, sha256), where in stated.items():
         file = release.manifest.get(path)
@@ -286,6 +283,23 @@ def _spdx_problem(spdx: str) -> str | None:
     except InvalidLicenseExpression as error:
         return f"{spdx!r}: {error}"
     return None if written == spdx else f"{spdx!r}, which is written {written}"
+
+
+class _Likes:
+    """What an absent path may have been meant for: a like name beside it, or the same name elsewhere."""
+
+    def __init__(self, there: set[str]) -> None:
+        self._homes: dict[str, list[str]] = {}
+        self._names: dict[str, str] = {}
+        for path in sorted(there):
+            home, _, name = path.rpartition("/")
+            self._homes.setdefault(home, []).append(path)
+            self._names.setdefault(name, path)
+
+    def of(self, path: str) -> str | None:
+        """The path of a file or folder that is there; None where none is like it."""
+        home, _, name = path.rpartition("/")
+        return _near(path, self._homes.get(home, ()), 0.9) or self._names.get(name)
 
 
 def _near(word: str, words: Collection[str], cutoff: float = 0.6) -> str | None:

@@ -85,7 +85,7 @@ def masks(release: ReleaseFiles) -> Iterator[Finding]:
     """The masks in an NWB file lie in its image, and are those of the label image of the stack.
 
     ndx-microscopy lists voxels as x, y, z, the reverse of the data. In the wrong order, or shifted, masks are valid
-    NWB, and beside their neurons.
+    NWB, and beside their neurons. It takes all of the labels: at --level sample, only small ones are looked at.
 
     Build the release again from the labels of the study.
     """
@@ -98,7 +98,8 @@ def masks(release: ReleaseFiles) -> Iterator[Finding]:
                     yield _told(nwb.name, error)
                 continue
             image = label_image(release, nwb) if len(contents.segmentations) == 1 else None
-            seen = mismatch(release, found, image) if image is not None else None
+            whole = image is not None and release.reads_whole(image)
+            seen = mismatch(release, found, image) if image is not None and whole else None
             if seen and image is not None:
                 yield Finding(Where(nwb.name, place), f"the labels of {image.folder}", seen, REBUILD)
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 Level = Literal["error", "warning", "info"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+Depth = Literal["quick", "sample", "full"]
+"""How much of a release is read: names and text, a sample of the pixels too, or every byte."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,33 @@ class Issue:
 
 @dataclass
 class Checked:
-    """How much was looked at, so that a clean report can be told from an empty one."""
+    """How much was looked at, so that a clean report can be told from an empty one.
+
+    Attributes:
+        files, bytes: in the release.
+        decoded_bytes: of pixels and tables.
+        rules: that ran.
+        level, seed: how much was to be read, and which sample.
+        chunks, all_chunks: decoded, and how many there are. A level ``quick`` decodes none.
+        kept: of `chunks`, those that an earlier run decoded, whose files have not changed since.
+        digests, all_digests: files whose digest was compared, and how many the manifest lists.
+        left_out: rules that did not run at this level, or not on all that they are for.
+        notes: what else a reader must know of the run.
+    """
 
     files: int = 0
     bytes: int = 0
     decoded_bytes: int = 0
     rules: int = 0
+    level: Depth = "full"
+    seed: int = 0
+    chunks: int = 0
+    all_chunks: int = 0
+    kept: int = 0
+    digests: int = 0
+    all_digests: int = 0
+    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -6,7 +6,7 @@ import json
 import textwrap
 from itertools import groupby
 
-from neuropack.issue import LEVELS, Issue, Level, Report
+from neuropack.issue import LEVELS, Checked, Issue, Level, Report
 
 
 def to_json(report: Report) -> str:
@@ -27,7 +27,8 @@ def to_text(report: Report, width: int | None = None) -> str:
         found = list(issues)
         count = f"  ({len(found)})" if len(found) > 1 else ""
         paragraphs.append("\n".join([f"{level}  {rule}{count}", *(_issue(i, width) for i in found)]) + "\n")
-    return "\n".join([*paragraphs, _wrapped("", _summary(report), width)])
+    notes = [_wrapped("", _printable(f"note: {note}"), width) for note in report.checked.notes]
+    return "\n".join([*paragraphs, *notes, _wrapped("", _summary(report), width)])
 
 
 def fails(report: Report, level: Level) -> bool:
@@ -55,8 +56,24 @@ def _summary(report: Report) -> str:
     seen = report.checked
     return (
         f"{'clean' if report.clean else 'not clean'}: {counts}; checked {seen.files} files, {_size(seen.bytes)}, "
-        f"by {seen.rules} rules, {_size(seen.decoded_bytes)} of pixels decoded"
+        f"by {seen.rules} rules, {_size(seen.decoded_bytes)} of pixels decoded; {_depth(seen)}"
     )
+
+
+def _depth(seen: Checked) -> str:
+    """How much was read, and what was not: a check that was left out was not passed."""
+    seed = f", seed {seen.seed}" if seen.level == "sample" else ""
+    parts = [f"level {seen.level}{seed}: {seen.chunks:,} of {seen.all_chunks:,} chunks decoded"]
+    if seen.level == "quick":
+        parts = ["level quick: no chunk decoded"]
+    elif seen.kept:
+        parts.append(f"{seen.kept:,} of them in an earlier run")
+    if seen.level == "sample" and seen.digests < seen.all_digests:
+        parts.append(f"{seen.digests:,} of {seen.all_digests:,} digests compared")
+    if (n := len(seen.left_out)) > 0:
+        which = "sample or full" if seen.level == "quick" else "full"
+        parts.append(f"{n} rule{'s' * (n != 1)} need{'s' * (n == 1)} --level {which}")
+    return "; ".join(parts)
 
 
 def _size(count: int) -> str:

@@ -169,4 +169,11 @@ GOALS = (
         False,
         lambda s: s.seconds("neurom") / s.seconds("ours"),
     ),
+    Goal(
+        "validate",
+        "speed of a full check, times that of decoding alone",
+        0.8,
+        False,
+        lambda s: s.seconds("floor") / s.seconds("ours"),
+    ),
 )

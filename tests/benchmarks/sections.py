@@ -13,6 +13,7 @@ from machine import cores
 from measure import HERE, Row, environment, knows
 from points import space
 from shapes import shapes
+from validation import validate
 
 START = ("--session-start", "2026-01-02T03:04:05Z")
 NOT_THERE = "not there yet"
@@ -193,4 +194,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "small": small,
     "space": space,
     "shapes": shapes,
+    "validate": validate,
 }

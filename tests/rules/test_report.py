@@ -14,7 +14,12 @@ ISSUES = [
     Issue("files.digest", "error", Where("a/b.json", "/x/0", 3, 7), "sha256 0", "sha256 \x1b[31m1", "restore it"),
     Issue("files.digest", "error", Where("a/c.json"), "sha256 0", "sha256 2", "restore it"),
 ]
-REPORT = Report(ISSUES, Checked(files=12, bytes=3_200_000, decoded_bytes=0, rules=47))
+SAMPLED = Checked(
+    *(12, 3_200_000, 0, 47, "sample", 4, 512, 51_200, 0, 7, 9),
+    left_out=["a.b"],
+    notes=["the cache \x1b[31m"],
+)
+REPORT = Report(ISSUES, SAMPLED)
 
 
 def test_json_has_the_shape_that_programs_rely_on() -> None:
@@ -30,7 +35,11 @@ def test_json_has_the_shape_that_programs_rely_on() -> None:
         "found": "sha256 \x1b[31m1",
         "fix": "restore it",
     }
-    assert data["checked"] == {"files": 12, "bytes": 3_200_000, "decoded_bytes": 0, "rules": 47}
+    assert data["checked"] == {
+        **{"files": 12, "bytes": 3_200_000, "decoded_bytes": 0, "rules": 47, "level": "sample", "seed": 4},
+        **{"chunks": 512, "all_chunks": 51_200, "kept": 0, "digests": 7, "all_digests": 9},
+        **{"left_out": ["a.b"], "notes": ["the cache \x1b[31m"]},
+    }
 
 
 def test_text_tells_the_worst_first_and_sums_up() -> None:
@@ -52,8 +61,28 @@ def test_text_tells_the_worst_first_and_sums_up() -> None:
         "    found:    none\n"
         "    to do:    state them\n"
         "\n"
-        "not clean: 2 errors, 1 warning, 0 remarks; checked 12 files, 3.2 MB, by 47 rules, 0 B of pixels decoded"
+        "note: the cache \\x1b[31m\n"
+        "not clean: 2 errors, 1 warning, 0 remarks; checked 12 files, 3.2 MB, by 47 rules, 0 B of pixels decoded; "
+        "level sample, seed 4: 512 of 51,200 chunks decoded; 7 of 9 digests compared; 1 rule needs --level full"
     )
+
+
+@pytest.mark.parametrize(
+    ("checked", "told"),
+    [
+        (Checked(chunks=3, all_chunks=3), "level full: 3 of 3 chunks decoded"),
+        (
+            Checked(level="quick", all_chunks=3, left_out=["a.b", "c.d"]),
+            "level quick: no chunk decoded; 2 rules need --level sample or full",
+        ),
+        (
+            Checked(level="sample", chunks=4, all_chunks=9, kept=3, digests=1, all_digests=1),
+            "level sample, seed 0: 4 of 9 chunks decoded; 3 of them in an earlier run",
+        ),
+    ],
+)
+def test_the_last_line_tells_what_was_not_read(checked: Checked, told: str) -> None:
+    assert report.to_text(Report([], checked)).endswith(f"of pixels decoded; {told}")
 
 
 def test_text_is_wrapped_to_a_terminal_and_leaves_paths_whole() -> None:

@@ -11,6 +11,7 @@ import zarr
 from neuropack.axes import Array
 from neuropack.convert import convert
 from neuropack.rules import ReleaseFiles, summaries
+from neuropack.rules.decode import chain
 from neuropack.rules.ome_zarr import ZarrArray
 from neuropack.rules.summaries import find_summaries
 from neuropack.volume import from_array
@@ -112,7 +113,19 @@ def test_nor_is_one_of_many_small_chunks(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_boxes_may_begin_inside_a_cell() -> None:
     whole = np.random.default_rng(1).integers(0, 999, (2, 5, 11, 13)).astype("u2")
-    array = ZarrArray("x", (2, 5, 4), whole.dtype, (2, 5, 4), None, (), True, "c", "/")
+    array = ZarrArray(
+        "x",
+        (2, 5, 4),
+        whole.dtype,
+        (2, 5, 4),
+        None,
+        (),
+        True,
+        "c",
+        "/",
+        chain([{"name": "bytes"}], whole.dtype, 3),
+        0,
+    )
     summary = summaries.Summary(array, "y", {"z": 1, "y": 2, "x": 4})
     for y in (slice(0, 3), slice(3, 11)):
         for x in (slice(0, 5), slice(5, 6), slice(6, 13)):

@@ -21,6 +21,14 @@ def validate(
     fail_on: Annotated[
         Literal["error", "warning"], typer.Option(help="The least level that makes the exit status 1.")
     ] = "error",
+    level: Annotated[
+        Literal["quick", "sample", "full"],
+        typer.Option(help="How much is read: names and text; a sample of the chunks of large images too; all."),
+    ] = "sample",
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Another one makes another sample.")] = 0,
+    cache: Annotated[
+        bool, typer.Option("--cache/--no-cache", help="Read again only what changed since an earlier run.")
+    ] = True,
     rules: Folders = None,
     annotation: Annotated[
         Path | None,
@@ -34,16 +42,24 @@ def validate(
         Path | None, typer.Option(metavar="FILE", readable=False, help="The tree of structures that goes with it.")
     ] = None,
 ) -> int:
-    """Check a release: files, metadata, and every chunk of every image. Exit status 1 where something is wrong."""
+    """Check a release: files, metadata, and the chunks of its images. Exit status 1 where something is wrong."""
     import shutil
     import sys
 
     from neuropack import report
     from neuropack.rules import check
+    from neuropack.space.cache import cache_folder
 
     with progress() as tell:
         result = check(
-            release, rule_folders=rules or (), annotation=annotation, structures=structures, progress=tell
+            release,
+            level=level,
+            seed=seed,
+            cache=cache_folder() if cache else None,
+            rule_folders=rules or (),
+            annotation=annotation,
+            structures=structures,
+            progress=tell,
         )
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)

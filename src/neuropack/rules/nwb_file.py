@@ -5,10 +5,11 @@ Type and field names are those of NWB 2, ndx-microscopy 0.4 and ndx-anatomical-l
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Dataset:
         path, shape, dtype: as in the file.
         chunk: shape of its chunks; None where its values lie in one piece.
         missing: what was never written, in words; None where all of it was. It would read back as the fill value.
+        stored_chunks: how many there are; the runs in which one piece is read.
     """
 
     path: str
@@ -47,6 +49,7 @@ class Dataset:
     dtype: np.dtype[Any]
     chunk: tuple[int, ...] | None
     missing: str | None
+    stored_chunks: int = 0
 
     @property
     def bytes(self) -> int:
@@ -144,18 +147,16 @@ def read_nwb(release: ReleaseFiles, name: str) -> NwbFile:
     return nwb
 
 
-def blocks(file: h5py.File, data: Dataset) -> Iterator[Box]:
-    """The boxes of what is stored of a dataset: its chunks, or runs of about 64 MiB where it is in one piece."""
-    if data.chunk is not None:
-        starts: list[tuple[int, ...]] = []
-        file[data.path].id.chunk_iter(lambda chunk: starts.append(chunk.chunk_offset))
-        for start in sorted(starts):
-            yield tuple(slice(b, min(b + c, n)) for b, c, n in zip(start, data.chunk, data.shape, strict=True))
-    elif data.missing is None and data.shape:
-        rows = max(_BLOCK * data.shape[0] // max(data.bytes, 1), 1)
-        rest = tuple(slice(0, n) for n in data.shape[1:])
-        for row in range(0, data.shape[0], rows):
-            yield (slice(row, min(row + rows, data.shape[0])), *rest)
+def blocks(data: Dataset) -> Iterator[Box]:
+    """Boxes of about 64 MiB of a dataset that lies in one piece; none where not all of it is stored."""
+    if data.missing is not None or not data.shape or not data.bytes:
+        return
+    step, left = [1] * len(data.shape), max(_BLOCK // data.dtype.itemsize, 1)
+    for axis in reversed(range(len(step))):
+        step[axis] = min(data.shape[axis], left)
+        left = max(left // step[axis], 1)
+    for corner in itertools.product(*(range(0, n, s) for n, s in zip(data.shape, step, strict=True))):
+        yield tuple(slice(b, min(b + s, n)) for b, s, n in zip(corner, step, data.shape, strict=True))
 
 
 def read_block(file: h5py.File, data: Dataset, box: Box) -> Array | Exception:
@@ -266,7 +267,9 @@ def _dataset(path: str, data: h5py.Dataset) -> Dataset:
         whole = math.prod(-(-n // c) for n, c in zip(data.shape, data.chunks, strict=True))
         if stored < whole:
             missing = f"{stored} of {whole} chunks are stored"
-    return Dataset(path, data.shape, data.dtype, data.chunks, missing)
+        return Dataset(path, data.shape, data.dtype, data.chunks, missing, stored)
+    piece = Dataset(path, data.shape, data.dtype, data.chunks, missing)
+    return replace(piece, stored_chunks=sum(1 for _ in blocks(piece)))
 
 
 def _image(path: str, group: h5py.Group, axes: str, datasets: dict[str, Dataset]) -> NwbImage:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box
+from neuropack.rules.decode import CODECS, Chain, chain
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.release_files import unsafe
 from neuropack.rules.rule import Finding
+from neuropack.rules.zarr_chunks import read_box
 
 if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
@@ -29,7 +31,7 @@ SHARD_LIMIT = 4 * 2**30
 
 GRID_LIMIT = 10**7
 """Shards of the largest level that is gone through, for the same reason."""
-CODECS = {"bytes", "transpose", "crc32c", "zstd", "gzip", "blosc", "sharding_indexed", "numcodecs.shuffle"}
+KNOWN = CODECS | {"sharding_indexed"}
 _LENGTHS = {"angstrom": 1e-4, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
 """Units of OME-Zarr other than the one we write, in micrometre."""
 
@@ -49,6 +51,8 @@ class ZarrArray:
         chunk: shape of a chunk inside a shard; None where the array is not sharded.
         index_codecs: names of the codecs of a shard's index; `index_at_end`: where it stands.
         prefix, separator: how the grid position becomes a file name.
+        chain: how a chunk is encoded.
+        fill: what a chunk that was left out reads as.
     """
 
     folder: str
@@ -60,6 +64,8 @@ class ZarrArray:
     index_at_end: bool
     prefix: str
     separator: str
+    chain: Chain
+    fill: Any
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -69,14 +75,55 @@ class ZarrArray:
     def shards(self) -> Iterator[tuple[str, Box]]:
         """File and box of every shard, in C order."""
         for at in itertools.product(*(range(n) for n in self.grid)):
-            start = [i * s for i, s in zip(at, self.shard, strict=True)]
-            box = tuple(slice(b, min(b + s, n)) for b, s, n in zip(start, self.shard, self.shape, strict=True))
-            yield f"{self.folder}/{self.separator.join([*filter(None, [self.prefix]), *map(str, at)])}", box
+            yield self.file_of(at), self.box_of(at)
+
+    def files(self) -> Iterator[str]:
+        """File of every shard, in C order."""
+        start = f"{self.folder}/{self.prefix and self.prefix + self.separator}"
+        names = itertools.product(*([str(i) for i in range(n)] for n in self.grid))
+        return map(start.__add__, map(self.separator.join, names))
+
+    def place(self, number: int) -> tuple[int, ...]:
+        """The place in the grid of a shard, counted in C order."""
+        at = []
+        for n in reversed(self.grid):
+            number, i = divmod(number, n)
+            at.append(i)
+        return tuple(reversed(at))
+
+    def file_of(self, at: tuple[int, ...]) -> str:
+        """File of the shard at a place in the grid."""
+        return f"{self.folder}/{self.separator.join([*filter(None, [self.prefix]), *map(str, at)])}"
+
+    def box_of(self, at: tuple[int, ...]) -> Box:
+        """What the shard at a place in the grid covers of the array."""
+        start = [i * s for i, s in zip(at, self.shard, strict=True)]
+        return tuple(slice(b, min(b + s, n)) for b, s, n in zip(start, self.shard, self.shape, strict=True))
 
     @property
     def bytes(self) -> int:
         """Decoded size."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def shard_bytes(self) -> int:
+        """Decoded size of a shard."""
+        return math.prod(self.shard) * self.dtype.itemsize
+
+    @property
+    def chunk_grid(self) -> tuple[int, ...]:
+        """Number of chunks along each axis of a shard."""
+        return tuple(s // c for s, c in zip(self.shard, self.chunk or self.shard, strict=True))
+
+    @property
+    def index_bytes(self) -> int:
+        """Size of the index of a shard."""
+        return 16 * math.prod(self.chunk_grid) + 4 * len(self.index_codecs[1:])
+
+    def chunks_in(self, box: Box) -> int:
+        """Number of chunks in the box of a shard."""
+        chunk = self.chunk or self.shard
+        return math.prod(-(-(s.stop - s.start) // c) for s, c in zip(box, chunk, strict=True))
 
     def chunks_left_out(self, file: Path, box: Box) -> int | None:
         """How many chunks of a box the index of its shard marks as absent; None where it cannot be understood.
@@ -84,18 +131,17 @@ class ZarrArray:
         A chunk that is absent reads back as the fill value, without an error. One beyond the border of the array
         has nothing to hold, and writers leave it out.
         """
-        if self.chunk is None or self.index_codecs != ("bytes", "crc32c"):
+        if self.chunk is None:
             return None
-        grid = tuple(s // c for s, c in zip(self.shard, self.chunk, strict=True))
-        inside = tuple(slice(-(-(s.stop - s.start) // c)) for s, c in zip(box, self.chunk, strict=True))
-        size = 16 * math.prod(grid) + 4
+        size = self.index_bytes
         with file.open("rb") as shard:
             shard.seek(max(file.stat().st_size - size, 0) if self.index_at_end else 0)
             index = shard.read(size)
         if len(index) < size:
             return None
-        absent = (np.frombuffer(index[:-4], "<u8").reshape(*grid, 2) == _NOT_THERE).all(axis=-1)
-        return int(absent[inside].sum())
+        inside = tuple(slice(-(-(s.stop - s.start) // c)) for s, c in zip(box, self.chunk, strict=True))
+        numbers = np.frombuffer(index[: 16 * math.prod(self.chunk_grid)], "<u8").reshape(*self.chunk_grid, 2)
+        return int((numbers == _NOT_THERE).all(axis=-1)[inside].sum())
 
 
 @dataclass(frozen=True)
@@ -140,6 +186,11 @@ class OmeZarr:
         """The image's metadata."""
         ome: dict[str, Any] = self.meta.data["attributes"]["ome"]
         return ome
+
+    @property
+    def bytes(self) -> int:
+        """Decoded size of all levels."""
+        return sum(v.array.bytes for v in self.levels if v.array)
 
     @property
     def is_label(self) -> bool:
@@ -205,17 +256,15 @@ class OmeZarr:
 
     def reader(self, release: ReleaseFiles, level: Level) -> Callable[[Box], Array | Exception]:
         """Decodes a box of a level, or gives the exception that this caused."""
-        import zarr
-
-        try:
-            array: Any = zarr.open_array(str(release.root / level.folder), mode="r")
-        except Exception as error:  # whatever the library makes of broken metadata
-            broken = error
+        array = level.array
+        if array is None:
+            broken = ValueError(f"{level.folder} has no array that can be read")
             return lambda _: broken
 
         def decoded(box: Box) -> Array | Exception:
             try:
-                return np.asarray(array[box])
+                spans = (s.indices(n)[:2] for s, n in zip(box, array.shape, strict=True))
+                return read_box(array, release.root, tuple(slice(*span) for span in spans))
             except Exception as error:  # the codecs raise RuntimeError, ValueError, zlib.error and more
                 return error
 
@@ -369,21 +418,37 @@ def _parse_array(folder: str, data: dict[str, Any]) -> ZarrArray:
         raise ValueError("chunk_key_encoding is neither default nor v2")
     codecs = data["codecs"]
     shape, shard = _lengths(data["shape"], 0), _lengths(data["chunk_grid"]["configuration"]["chunk_shape"], 1)
-    chunk, index, at_end = None, (), True
+    chunk, at_end = None, True
+    index: tuple[str, ...] = ()
+    inside: list[dict[str, Any]] = []
     if codecs[0]["name"] == "sharding_indexed":
         inner = codecs[0]["configuration"]
         chunk = _lengths(inner["chunk_shape"], 1)
         index = tuple(c["name"] for c in inner["index_codecs"])
         at_end = inner.get("index_location", "end") == "end"
-        codecs = [*codecs, *inner["codecs"], *inner["index_codecs"]]
+        inside = [*inner["codecs"], *inner["index_codecs"]]
         if len(chunk) != len(shard) or any(s % c for s, c in zip(shard, chunk, strict=True)):
             raise ValueError(f"chunks of {chunk} do not fill shards of {shard}")
-    if unknown := sorted({c["name"] for c in codecs} - CODECS):
-        raise ValueError(f"codecs {', '.join(unknown)}: not among {', '.join(sorted(CODECS))}")
+    if unknown := sorted({c["name"] for c in [*codecs, *inside]} - KNOWN):
+        raise ValueError(f"codecs {', '.join(unknown)}: not among {', '.join(sorted(KNOWN))}")
     if len(shape) != len(shard):
         raise ValueError(f"shape {shape} and chunk shape {shard} differ in length")
+    if chunk is not None:
+        if index not in (("bytes",), ("bytes", "crc32c")) or len(codecs) > 1:
+            raise ValueError("shards whose index is not little-endian numbers, or that are encoded once more")
+        if (inner["index_codecs"][0].get("configuration") or {}).get("endian", "little") != "little":
+            raise ValueError("shards whose index is not little-endian numbers")
+        codecs = inner["codecs"]
     prefix = "c" if encoding["name"] == "default" else ""
-    return ZarrArray(folder, shape, dtype, shard, chunk, index, at_end, prefix, separator)
+    steps, fill = chain(codecs, dtype, len(shape)), _fill(data.get("fill_value", 0), dtype)
+    return ZarrArray(folder, shape, dtype, shard, chunk, index, at_end, prefix, separator, steps, fill)
+
+
+def _fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """What a chunk that was left out reads as; a float may be spelt, or be its bits in hexadecimal digits."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return np.array(int(value, 16), f"u{dtype.itemsize}").view(dtype)[()]
+    return np.array(float(value) if dtype.kind == "f" else value).astype(dtype, casting="unsafe")[()]
 
 
 def _lengths(values: Any, least: int) -> tuple[int, ...]:

@@ -1,26 +1,17 @@
-"""Decode every chunk of every image and NWB file once, and compare what is stored twice.
-
-Memory is bounded by one shard (or HDF5 chunk) and its counterpart.
-"""
+"""What the pass over the pixels of a release finds, and which NWB dataset holds the pixels of which image."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from neuropack.axes import Array, Box
-from neuropack.rules.nwb_file import Dataset, NwbFile, NwbImage, blocks, open_hdf5, read_block
+from neuropack.rules.nwb_file import Dataset, NwbFile, NwbImage
 from neuropack.rules.ome_zarr import Level, OmeZarr
-from neuropack.rules.summaries import Differs, Summary, find_summaries
+from neuropack.rules.summaries import Differs
 
 if TYPE_CHECKING:
-    import h5py
-
     from neuropack.rules.release_files import ReleaseFiles
 
 
@@ -48,12 +39,19 @@ class Mismatch:
 
 @dataclass
 class PixelScan:
-    """What the pass over all pixels found; mismatches by level and NWB dataset, summaries that are not theirs."""
+    """What the pass over the pixels found; mismatches by level and NWB dataset, summaries that are not theirs.
+
+    Attributes:
+        digests: SHA-256 of the files that were read whole on the way.
+        chosen: the files whose chunks were to be decoded, at a level that reads a sample.
+    """
 
     zarr_failures: list[Failure] = field(default_factory=list)
     nwb_failures: list[Failure] = field(default_factory=list)
     mismatches: dict[tuple[str, str], Mismatch] = field(default_factory=dict)
     summaries: list[Differs] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+    chosen: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,6 @@ class Pair:
     nwb: str
     data: Dataset
     fixed: dict[int, int]
-
-
-def scan(release: ReleaseFiles) -> PixelScan:
-    """Decode everything. Chunks whose file is absent or empty are left to the rules that look for them."""
-    return _Scan(release).run()
 
 
 def partner(release: ReleaseFiles, image: OmeZarr) -> tuple[NwbFile | None, Level | None, list[Pair]]:
@@ -124,113 +117,3 @@ def _frame(nwb_image: NwbImage) -> int | None:
     """Frames without stated times lie in containers of their own, numbered ``stack_t000`` onwards."""
     match = re.search(r"_t(\d+)$", nwb_image.path.rsplit("/", 2)[-2])
     return int(match[1]) if match else None
-
-
-class _Scan:
-    """One pass over the pixels of a release, with the running counts."""
-
-    def __init__(self, release: ReleaseFiles) -> None:
-        self.release = release
-        self.result = PixelScan()
-        arrays = [v.array.bytes for i in release.images for v in i.levels if v.array]
-        self.total = sum(arrays) + sum(d.bytes for n in release.nwb_files if n.usable for d in n.datasets)
-
-    def run(self) -> PixelScan:
-        paired = set()
-        for image in self.release.images:
-            nwb, level, pairs = partner(self.release, image)
-            if nwb is None or nwb.name in paired:
-                self._image(image, None, [], None)
-                continue
-            paired.add(nwb.name)
-            with open_hdf5(self.release, nwb.name) as file:
-                compared = self._image(image, level, pairs, file)
-                self._nwb(nwb, file, compared)
-        for nwb in self.release.nwb_files:
-            if nwb.usable and nwb.name not in paired:
-                with open_hdf5(self.release, nwb.name) as file:
-                    self._nwb(nwb, file, set())
-        return self.result
-
-    def _decoded(self, block: Array) -> None:
-        self.release.checked.decoded_bytes += block.nbytes
-        self.release.note("decoding pixels", self.release.checked.decoded_bytes, self.total)
-
-    def _image(self, image: OmeZarr, twin: Level | None, pairs: list[Pair], file: h5py.File | None) -> set[str]:
-        """Decode every shard of an image; the paths of the NWB datasets that were read whole on the way."""
-        whole = {p.data.path for p in pairs if p.data.missing is None}
-        summaries = find_summaries(self.release, image)[0]
-        for level in image.levels:
-            if level.array is None:
-                continue
-            partners = [p for p in pairs if p.data.missing is None] if level is twin else []
-            shards = [(f, b) for f, b in level.array.shards() if self.release.files.get(f)]
-            looking = summaries if level is image.levels[0] else []
-            if len(shards) < math.prod(level.array.grid):
-                looking = []
-                whole -= {p.data.path for p in partners}
-            read = image.read(self.release, level, iter([b for _, b in shards]))
-            for (shard, box), block in zip(shards, read, strict=True):
-                if isinstance(block, Exception):
-                    self.result.zarr_failures.append(Failure(shard, level.folder, _reason(block)))
-                    whole -= {p.data.path for p in partners}
-                    looking = []
-                    continue
-                self._decoded(block)
-                for summary in looking:
-                    summary.look(image.axes, box, block)
-                for pair in partners:
-                    if file is not None and not self._compare(level, box, block, pair, file):
-                        whole.discard(pair.data.path)
-            self._compare_summaries(looking)
-        return whole
-
-    def _compare_summaries(self, summaries: list[Summary]) -> None:
-        for summary in summaries:
-            found = summary.compare(self.release)
-            if isinstance(found, Differs):
-                self.result.summaries.append(found)
-            elif found is not None:
-                self.result.zarr_failures.append(Failure(summary.file, summary.array.folder, _reason(found)))
-
-    def _compare(self, level: Level, box: Box, block: Array, pair: Pair, file: h5py.File) -> bool:
-        """Compare a decoded shard with the same voxels in NWB; False where those cannot be decoded."""
-        if any(not box[i].start <= k < box[i].stop for i, k in pair.fixed.items()):
-            return True
-        inside = tuple(
-            slice(pair.fixed[i] - s.start, pair.fixed[i] - s.start + 1) if i in pair.fixed else slice(None)
-            for i, s in enumerate(box)
-        )
-        here = block[inside]
-        there = read_block(file, pair.data, tuple(s for i, s in enumerate(box) if i not in pair.fixed))
-        if isinstance(there, Exception):
-            return False
-        self._decoded(there)
-        there = there.reshape(here.shape)
-        differ = here != there
-        if here.dtype.kind == "f" and there.dtype.kind == "f":
-            differ &= ~(np.isnan(here) & np.isnan(there))
-        if differ.any():
-            first = tuple(int(i[0]) for i in np.nonzero(differ))
-            at = tuple(pair.fixed.get(i, s.start + f) for i, (s, f) in enumerate(zip(box, first, strict=True)))
-            new = Mismatch(pair.nwb, pair.data.path, level.folder, 0, at, str(there[first]), str(here[first]))
-            seen = self.result.mismatches.setdefault((level.folder, pair.data.path), new)
-            seen.voxels += int(differ.sum())
-        return True
-
-    def _nwb(self, nwb: NwbFile, file: h5py.File, done: set[str]) -> None:
-        """Decode the datasets that were not read whole beside their OME-Zarr twin, chunk by chunk."""
-        for data in nwb.datasets:
-            if data.path in done:
-                continue
-            for box in blocks(file, data):
-                block = read_block(file, data, box)
-                if isinstance(block, Exception):
-                    place = f"{data.path}[{', '.join(f'{s.start}:{s.stop}' for s in box)}]"
-                    self.result.nwb_failures.append(Failure(nwb.name, place, _reason(block)))
-                else:
-                    self._decoded(block)
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

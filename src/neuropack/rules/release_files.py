@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
@@ -21,7 +22,10 @@ from neuropack.progress import Progress
 from neuropack.release import MANIFEST, METADATA, NOT_DATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
+from neuropack.rules.kept import Kept
+from neuropack.rules.manifest import ManifestFile, ManifestRow, read_manifest_file
 from neuropack.rules.rule import Finding
+from neuropack.rules.sampling import Sample
 from neuropack.skeleton import Skeleton
 from neuropack.swc import read_swc
 from neuropack.table import read_tsv
@@ -56,16 +60,6 @@ class Table:
         return Where(self.name, line=row + 2)
 
 
-@dataclass(frozen=True)
-class ManifestRow:
-    """What the manifest says of one file; `line` is its line in the manifest."""
-
-    path: str
-    bytes: int
-    sha256: str
-    line: int
-
-
 class ReleaseFiles:
     """The files of a release, read on demand.
 
@@ -74,6 +68,8 @@ class ReleaseFiles:
         progress: called with what is being done, how much is done, and how much there is.
         atlas: the one to judge regions by, where the release carries none.
         structures: the tree that goes with it.
+        sample: how much of the pixels is read; everything where it is left out.
+        kept: results of earlier runs, where those may be used.
 
     Attributes:
         files: bytes of every regular file by its path relative to the release, sorted.
@@ -81,6 +77,7 @@ class ReleaseFiles:
         others: what is neither (links, sockets, folders that cannot be listed), with what it is. Not followed.
         problems: what could not be read, by file.
         checked: how much was looked at.
+        left_out: the rules that left something out at this level, in the order in which they ran.
     """
 
     def __init__(
@@ -90,8 +87,14 @@ class ReleaseFiles:
         *,
         atlas: Atlas | None = None,
         structures: Path | None = None,
+        sample: Sample | None = None,
+        kept: Kept | None = None,
     ) -> None:
         self.root = root
+        self.sample = sample or Sample()
+        self.kept = kept
+        self.left_out: dict[str, None] = {}
+        self._running = ""
         self._progress = progress
         self._named, self._structures = atlas, structures
         self._skeletons: dict[str, Skeleton | InputError] = {}
@@ -112,7 +115,24 @@ class ReleaseFiles:
         self.files = dict(sorted(files.items()))
         self.others = dict(sorted(others.items()))
         self.folders = sorted(folders)
-        self.checked = Checked(files=len(files), bytes=sum(files.values()))
+        self.checked = Checked(
+            files=len(files), bytes=sum(files.values()), level=self.sample.level, seed=self.sample.seed
+        )
+
+    def running(self, rule: str) -> None:
+        """Note which rule runs now."""
+        self._running = rule
+        self.note(rule)
+
+    def reads_whole(self, image: OmeZarr) -> bool:
+        """Whether every chunk of an image is read at this level.
+
+        Where it is not, the rule that asks is named in the report as one that left something out.
+        """
+        if self.sample.whole(image.bytes):
+            return True
+        self.left_out[self._running] = None
+        return False
 
     def note(self, what: str, done: int = 0, total: int = 0) -> None:
         """Tell whoever watches what is being done, and how far it is."""
@@ -129,6 +149,15 @@ class ReleaseFiles:
         """The files whose path relative to the release matches a regular expression as a whole."""
         wanted = re.compile(pattern)
         return [n for n in self.files if wanted.fullmatch(n)]
+
+    def below(self, folder: str) -> list[str]:
+        """The files below a folder, at any depth."""
+        names = self._names
+        return names[bisect_left(names, folder + "/") : bisect_left(names, folder + "0")]  # "0" comes after "/"
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self.files)
 
     def json(self, name: str) -> JsonFile | None:
         """A JSON file; None where there is none or where it does not parse (see `problems`)."""
@@ -158,10 +187,7 @@ class ReleaseFiles:
                     with (self.root / name).open(encoding="utf-8-sig") as lines:
                         columns = lines.readline().rstrip("\r\n").split("\t")
                 except InputError as error:
-                    line = int(error.where.split()[-1]) if error.where else None
-                    told = (error.expected and f"{error.expected} expected", error.found and f"{error.found} found")
-                    seen = ": ".join(t for t in (error.what, ", ".join(filter(None, told))) if t)
-                    self._cannot_read(Where(name, line=line), "a tab-separated table", seen)
+                    self._no_table(name, error)
                 else:
                     if len(set(columns)) < len(columns):
                         self._cannot_read(Where(name, line=1), "a name for each column", "a column name twice")
@@ -181,6 +207,12 @@ class ReleaseFiles:
             except InputError as error:
                 self._skeletons[name] = error
         return self._skeletons[name]
+
+    def _no_table(self, name: str, error: InputError) -> None:
+        numbers = re.findall(r"\d+", error.where or "")
+        told = (error.expected and f"{error.expected} expected", error.found and f"{error.found} found")
+        seen = ": ".join(t for t in (error.what, ", ".join(filter(None, told))) if t)
+        self._cannot_read(Where(name, line=int(numbers[-1]) if numbers else None), "a tab-separated table", seen)
 
     def _text(self, name: str, limit: int) -> str | None:
         if not self._small(name, limit):
@@ -238,23 +270,29 @@ class ReleaseFiles:
         inside = json_pointer + "/"
         return any(p.pointer == json_pointer or p.pointer.startswith(inside) for p in self.schema_problems)
 
-    @cached_property
+    @property
     def manifest(self) -> dict[str, ManifestRow] | None:
         """The usable rows of the manifest by path; None where it is absent, broken or lacks a column."""
-        table = self.table(MANIFEST)
-        if table is None or not {"path", "bytes", "sha256"} <= set(table.columns):
-            return None
-        rows: dict[str, ManifestRow] = {}
-        for i, row in enumerate(table.rows):
-            if manifest_row_problem(row) is None and row["path"] not in rows:
-                rows[row["path"]] = ManifestRow(row["path"], int(row["bytes"]), row["sha256"], i + 2)
-        return rows
+        return self.manifest_file.rows if self.manifest_file is not None else None
 
     @cached_property
-    def manifest_paths(self) -> set[str]:
+    def manifest_paths(self) -> Collection[str]:
         """Every path that the manifest names, also in a row that cannot be used otherwise."""
-        table = self.table(MANIFEST)
-        return {row["path"] for row in table.rows} if table is not None and "path" in table.columns else set()
+        file = self.manifest_file
+        if file is None:
+            return ()
+        return {*file.unusable, *(file.rows or ())} if file.unusable else file.rows or {}
+
+    @cached_property
+    def manifest_file(self) -> ManifestFile | None:
+        """The manifest, read line by line; None where it is absent or does not parse (see `problems`)."""
+        if MANIFEST not in self.files or not self._small(MANIFEST, TABLE_LIMIT):
+            return None
+        try:
+            return read_manifest_file(self.root / MANIFEST)
+        except InputError as error:
+            self._no_table(MANIFEST, error)
+            return None
 
     @cached_property
     def images(self) -> list[OmeZarr]:
@@ -319,8 +357,8 @@ class ReleaseFiles:
 
     @cached_property
     def pixels(self) -> PixelScan:
-        """The result of decoding every chunk of every image and NWB file, once for all the rules that ask."""
-        from neuropack.rules.pixels import scan
+        """The result of decoding images and NWB files, once for all the rules that ask."""
+        from neuropack.rules.pixel_pass import scan
 
         return scan(self)
 
@@ -330,22 +368,15 @@ def minor(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"[0-9]{1,9}", version)[:2])
 
 
-def manifest_row_problem(row: dict[str, str]) -> tuple[str, str] | None:
-    """What was expected and found where a row of the manifest cannot be used, else None."""
-    path = row["path"]
-    if unsafe(path) or PurePosixPath(path).as_posix() != path:
-        return "a path inside the release, with forward slashes and no ./", repr(path)
-    if not (row["bytes"].isascii() and row["bytes"].isdigit() and len(row["bytes"]) < 20):
-        return "a number of bytes", repr(row["bytes"])
-    if not re.fullmatch("[0-9a-f]{64}", row["sha256"]):
-        return "a SHA-256 digest: 64 digits of 0-9 and a-f", repr(row["sha256"])
-    return None
-
-
 def unsafe(path: str) -> bool:
     """True for a path that is empty, absolute, has backslashes, or steps out of the folder it is relative to."""
-    parts = PurePosixPath(path).parts
+    parts = [part for part in path.split("/") if part not in ("", ".")]
     return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in parts[0] or "\0" in path
+
+
+def folders_of(path: str) -> list[str]:
+    """The folders that a file lies in, the outermost first."""
+    return [path[:i] for i, letter in enumerate(path) if letter == "/"]
 
 
 def _walk(root: Path) -> Iterator[tuple[str, int | str]]:

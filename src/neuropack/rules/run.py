@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 from neuropack.errors import InputError, UsageError
-from neuropack.issue import Issue, Report, Where
+from neuropack.issue import Depth, Issue, Report, Where
 from neuropack.progress import Progress
+from neuropack.rules.kept import Kept
 from neuropack.rules.release_files import ReleaseFiles
 from neuropack.rules.rule import Rule, load_rules
+from neuropack.rules.sampling import Sample
 
 LIMIT = 200
 """Findings a rule may make before it is stopped: nobody reads more, and a release may be made to cause millions."""
@@ -20,6 +24,9 @@ LIMIT = 200
 def check(
     path: Path,
     *,
+    level: Depth = "sample",
+    seed: int = 0,
+    cache: Path | None = None,
     rule_folders: Sequence[Path] = (),
     annotation: Path | None = None,
     structures: Path | None = None,
@@ -29,6 +36,10 @@ def check(
 
     Args:
         path: the folder of the release. It is not trusted: links are not followed, nothing in it is executed.
+        level: ``quick`` for names and text, ``sample`` for one in a hundred of the chunks of large images too,
+            ``full`` for every byte.
+        seed: another one makes another sample.
+        cache: a folder where results are kept, and found where files have not changed since; ``full`` uses none.
         rule_folders: folders with rules of one's own.
         annotation: an annotation of the CCF, a file or the folder of an atlas, where the release carries none; by
             default the one that was fetched.
@@ -48,21 +59,29 @@ def check(
         raise UsageError("is not a folder", file=path, expected="the folder of a release")
     from neuropack.space.atlas import open_atlas
 
+    if level not in get_args(Depth):
+        raise UsageError("is no level of a check", expected=", ".join(get_args(Depth)), found=str(level))
     rules = load_rules(rule_folders)
     # a person who names an annotation wants it to be used: that it cannot be is no finding about the release
     named = open_atlas(annotation, structures=structures, progress=progress) if annotation is not None else None
-    release = ReleaseFiles(path, progress, atlas=named, structures=structures)
-    found = [(rule, issue) for rule in rules for issue in _run(rule, release)]
+    with Kept(cache) if cache is not None and level != "full" else nullcontext() as kept:
+        sample = Sample(level, seed)
+        release = ReleaseFiles(path, progress, atlas=named, structures=structures, sample=sample, kept=kept)
+        ran = [rule for rule in rules if level != "quick" or rule.reads != "bytes"]
+        found = [(rule, issue) for rule in ran for issue in _run(rule, release)]
+    left_out = [r.id for r in rules if r not in ran or r.id in release.left_out]
+    notes = kept.notes if kept is not None else []
     causes = {i.where.file for r, i in found if i.level == "error" and not r.gives_way}
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
     explained.discard(".")  # the release as a whole, where crashes are reported
-    report = Report(checked=replace(release.checked, rules=len(rules)))
+    checked = replace(release.checked, rules=len(ran), left_out=left_out, notes=notes)
+    report = Report(checked=checked)
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report
 
 
 def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:
-    release.note(rule.id)
+    release.running(rule.id)
     try:
         for number, finding in enumerate(rule.function(release)):
             if number == LIMIT:

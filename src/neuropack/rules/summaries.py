@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neuropack.axes import Array, Box
-from neuropack.rules.ome_zarr import OmeZarr, ZarrArray, read_array
+from neuropack.axes import Array, Box, full_box
+from neuropack.rules.ome_zarr import Level, OmeZarr, ZarrArray, read_array
 from neuropack.rules.rule import Finding
+from neuropack.rules.zarr_chunks import read_box
 from neuropack.writers.summaries import union
 
 if TYPE_CHECKING:
@@ -84,11 +85,9 @@ class Summary:
 
     def compare(self, release: ReleaseFiles) -> Differs | Exception | None:
         """What is stored against what was seen; what cannot be decoded comes as the exception it caused."""
-        import zarr
-
         try:
-            stored = np.asarray(zarr.open_array(str(release.root / self.array.folder), mode="r")[...])
-        except Exception as error:  # whatever the library makes of broken metadata, and the codecs of broken chunks
+            stored = read_box(self.array, release.root, full_box(self.array.shape))
+        except Exception as error:  # the codecs raise RuntimeError, ValueError, zlib.error and more
             return error
         if not self.along:
             values = self.seen[self.seen != 0]
@@ -103,6 +102,49 @@ class Summary:
         first = tuple(int(i[0]) for i in np.nonzero(differ))
         expected = f"the maxima along {self.along} of level 0: {self.seen[first]} at {list(first)}"
         return Differs(self.file, expected, f"{stored[first]} there; cells that differ: {int(differ.sum())}")
+
+
+class SummaryLook:
+    """Sees level 0 of images that have summaries (`neuropack.rules.looks.Look`).
+
+    Attributes:
+        differs: the summaries that are not those of their image.
+        failures: those that cannot be decoded: file, folder, and what the decoder says.
+    """
+
+    needs_whole = True
+
+    def __init__(self, release: ReleaseFiles) -> None:
+        self.differs: list[Differs] = []
+        self.failures: list[tuple[str, str, Exception]] = []
+        self._release = release
+        self._here: list[Summary] = []
+        self._troubled: set[str] = set()
+
+    def wants(self, image: OmeZarr, level: Level) -> bool:
+        """Level 0, where something is made of it."""
+        self._here = find_summaries(self._release, image)[0] if level is image.levels[0] else []
+        return bool(self._here)
+
+    def look(self, image: OmeZarr, level: Level, box: Box, block: Array) -> None:
+        """Take in a box of level 0."""
+        for summary in self._here:
+            summary.look(image.axes, box, block)
+
+    def end(self, image: OmeZarr, level: Level) -> None:
+        """Compare what was seen with what is stored."""
+        for summary in self._here:
+            found = summary.compare(self._release)
+            if isinstance(found, Differs):
+                self.differs.append(found)
+            elif found is not None:
+                self.failures.append((summary.file, summary.array.folder, found))
+            if found is not None:
+                self._troubled.add(image.folder)
+
+    def clean(self, image: OmeZarr) -> bool:
+        """Whether all summaries of an image are its own."""
+        return image.folder not in self._troubled
 
 
 def find_summaries(release: ReleaseFiles, image: OmeZarr) -> tuple[list[Summary], list[Finding]]:
