@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from neuropack.cli import reported
 from neuropack.cli.progress import progress
+from neuropack.cli.reported import Form, Outputs
+from neuropack.issue import Report
+from neuropack.report import Threshold
 
 Folders = Annotated[
     list[Path] | None, typer.Option(metavar="DIR", readable=False, help="A folder with rules of your own.")
@@ -15,12 +20,19 @@ Folders = Annotated[
 
 
 def validate(
-    release: Annotated[Path, typer.Argument(metavar="RELEASE", readable=False, help="The folder of a release.")],
-    format: Annotated[Literal["text", "json"], typer.Option(help="How to print the report.")] = "text",
+    release: Annotated[
+        Path | None, typer.Argument(metavar="RELEASE", readable=False, help="The folder of a release.")
+    ] = None,
+    format: Annotated[Form, typer.Option(help="How to print the report.")] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    fail_on: Annotated[
-        Literal["error", "warning"], typer.Option(help="The least level that makes the exit status 1.")
-    ] = "error",
+    output: Outputs = None,
+    load: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT", readable=False, help="Show a report that was saved as JSON; no release is looked at."
+        ),
+    ] = None,
+    fail_on: Annotated[Threshold, typer.Option(help="The least level that makes the exit status 1.")] = "error",
     rules: Folders = None,
     annotation: Annotated[
         Path | None,
@@ -35,21 +47,30 @@ def validate(
     ] = None,
 ) -> int:
     """Check a release: files, metadata, and every chunk of every image. Exit status 1 where something is wrong."""
-    import shutil
-    import sys
-
     from neuropack import report
+    from neuropack.errors import UsageError
+
+    if (release is None) == (load is None):
+        raise UsageError("validate takes either a release or --load", fix="neuropack validate RELEASE")
+    outputs = reported.forms(output or (), release)
+    if load is not None:
+        from neuropack.report.saved import read_report
+
+        result = read_report(load)
+    elif release is not None:
+        result = _checked(release, rules or (), annotation, structures)
+    reported.show(result, "json" if json else format, outputs, fail_on, release)
+    return 1 if report.fails(result, fail_on) else 0
+
+
+def _checked(release: Path, rules: Sequence[Path], annotation: Path | None, structures: Path | None) -> Report:
     from neuropack.rules import check
 
     with progress() as tell:
-        result = check(
-            release, rule_folders=rules or (), annotation=annotation, structures=structures, progress=tell
-        )
+        result = check(release, rule_folders=rules, annotation=annotation, structures=structures, progress=tell)
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    typer.echo(report.to_json(result) if json or format == "json" else report.to_text(result, width))
-    return 1 if report.fails(result, fail_on) else 0
+    return result
 
 
 def explain(

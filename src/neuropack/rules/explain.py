@@ -7,9 +7,8 @@ from difflib import get_close_matches
 from itertools import groupby
 
 from neuropack.errors import UsageError
-from neuropack.rules.rule import Rule
+from neuropack.rules.rule import READS, Rule
 
-_READS = {"names": "names and sizes of files", "text": "metadata", "bytes": "every byte"}
 _HEAD = """# Rules
 
 What `neuropack validate` checks. `neuropack explain RULE` says the same on the command line; the page is its
@@ -33,7 +32,7 @@ def find(rules: Sequence[Rule], name: str) -> Rule:
 
 def as_text(rule: Rule) -> str:
     """What a rule wants, why, and how to mend what it finds."""
-    return f"{rule.id}  ({rule.level}; reads {_READS[rule.reads]})\n\n{rule.doc}"
+    return f"{rule.id}  ({rule.level}; reads {READS[rule.reads]})\n\n{rule.doc}"
 
 
 def as_list(rules: Sequence[Rule]) -> str:
@@ -47,7 +46,7 @@ def as_markdown(rules: Sequence[Rule]) -> str:
     parts = [_HEAD]
     for topic, group in groupby(rules, key=lambda r: r.id.split(".")[0]):
         parts.append(f"## {topic}\n")
-        parts += [f"### {r.id}\n\n*{r.level}; reads {_READS[r.reads]}*\n\n{r.doc}\n" for r in group]
+        parts += [f"### {r.id}\n\n*{r.level}; reads {READS[r.reads]}*\n\n{r.doc}\n" for r in group]
     return "\n".join(parts)
 
 

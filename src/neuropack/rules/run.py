@@ -57,8 +57,15 @@ def check(
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
     explained.discard(".")  # the release as a whole, where crashes are reported
     report = Report(checked=replace(release.checked, rules=len(rules)))
+    report.rules, report.release = [rule.about() for rule in rules], _named(path)
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report
+
+
+def _named(path: Path) -> str:
+    """The release as a report names it: from the folder of the run where it lies in it, else its whole path."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)
 
 
 def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:
