@@ -7,7 +7,6 @@ over accepts nothing, and one that is left over is told.
 from __future__ import annotations
 
 import glob
-import json
 from dataclasses import dataclass, replace
 from datetime import date
 from fnmatch import fnmatchcase
@@ -17,7 +16,6 @@ from neuropack.errors import InputError
 from neuropack.issue import Accepted, Issue, Report, RuleDoc, Where
 from neuropack.report.docs import EXPIRED, STALE
 from neuropack.report.places import is_outside
-from neuropack.report.words import printable
 from neuropack.study.records import suggestion
 from neuropack.study.yaml import Node, Place, Problem, StudyError, load
 
@@ -105,7 +103,7 @@ def _entry(node: Node, problems: list[Problem]) -> Entry | None:
     for name in FIELDS:
         child = node.get(name)
         if child is not None and not isinstance(child.value, dict | list) and child.text.strip():
-            text[name] = child.text.strip()
+            text[name] = child.text  # a file may end with a blank
         elif name in NEEDED:
             fix = {
                 "until": "until: 2027-01-31, the last day on which it counts",
@@ -193,4 +191,5 @@ def baseline_text(report: Report, *, by: str, until: date, reason: str) -> tuple
 
 def _quoted(text: str) -> str:
     """Text as YAML in double quotes; what is no printable character is written as its number."""
-    return json.dumps(printable(text)) if not text.isprintable() else json.dumps(text, ensure_ascii=False)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict
-from pathlib import PurePath
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 from urllib.parse import quote
 
@@ -72,7 +72,11 @@ def _rule(rule: RuleDoc) -> dict[str, Any]:
 
 def _invocation(rules: list[RuleDoc], index: dict[str, int]) -> dict[str, Any]:
     off = [
-        {"descriptor": {"id": r.id, "index": index[r.id]}, "configuration": {"enabled": False}}
+        {
+            "descriptor": {"id": r.id, "index": index[r.id]},
+            "configuration": {"enabled": False},
+            "properties": {"why": r.not_run},
+        }
         for r in rules
         if r.not_run
     ]
@@ -83,7 +87,8 @@ def _bases(report: Report) -> dict[str, Any]:
     tree = {TREE: {"description": {"text": "the folder in which neuropack ran"}}}
     if inside_tree(report):
         return tree
-    return {**tree, ROOT: {"uri": PurePath(report.release).as_uri().rstrip("/") + "/"}}
+    kind = PurePosixPath if PurePosixPath(report.release).is_absolute() else PureWindowsPath
+    return {**tree, ROOT: {"uri": kind(report.release).as_uri().rstrip("/") + "/"}}
 
 
 def _result(report: Report, issue: Issue, index: dict[str, int], prints: Counter[str]) -> dict[str, Any]:
