@@ -14,7 +14,7 @@ DEMO ?= demo
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help setup demo test slow lint format types schema docs bench gates defects fuzz tools wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema rules docs bench gates defects fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ types: $(STAMP) ## mypy, strict
 
 schema: $(STAMP) ## the JSON Schema and the model, made from schema/
 	"$(PY)" schema/generate.py
+
+rules: $(STAMP) ## the pages about rules in docs/reference, made from validators/
+	"$(BIN)/neuropack" explain --pages docs/reference
 
 docs: $(STAMP) ## the manual, in docs/_build/html
 	"$(BIN)/sphinx-build" -W --keep-going -q -b html docs docs/_build/html

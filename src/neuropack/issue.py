@@ -77,12 +77,62 @@ class Checked:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class RuleDoc:
+    """What a report tells of a rule, so that it can be read where the rule is not.
+
+    Attributes:
+        id: ``topic.what``, such as ``files.digest``.
+        level: how bad its findings are.
+        reads: the dearest thing it looks at, in words.
+        doc: paragraphs: what the rule wants, why, how to mend what it finds.
+        url: its page in the manual; empty for a rule that is not neuropack's.
+        not_run: why it did not run; empty where it did.
+    """
+
+    id: str
+    level: Level
+    reads: str = ""
+    doc: str = ""
+    url: str = ""
+    not_run: str = ""
+
+    @property
+    def wants(self) -> str:
+        """What the rule wants, in one line."""
+        return " ".join(self.doc.split("\n\n")[0].split())
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A finding that somebody accepted for a while: the reason, who, and the last day, ISO 8601."""
+
+    issue: Issue
+    reason: str
+    by: str
+    until: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.by}, until {self.until})"
+
+
 @dataclass
 class Report:
-    """The issues of a release and what was checked to find them."""
+    """The issues of a release and what was checked to find them.
+
+    Attributes:
+        issues: what counts.
+        checked: how much was looked at.
+        accepted: findings that a baseline accepts; they count for nothing.
+        rules: the rules that were asked, in order.
+        release: the folder: as seen from where the check ran if it lies there, else its whole path.
+    """
 
     issues: list[Issue] = field(default_factory=list)
     checked: Checked = field(default_factory=Checked)
+    accepted: list[Accepted] = field(default_factory=list)
+    rules: list[RuleDoc] = field(default_factory=list)
+    release: str = ""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -99,10 +149,5 @@ class Report:
         self.issues.extend(issues)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form: clean, counts, issues, checked."""
-        return {
-            "clean": self.clean,
-            "counts": self.counts,
-            "issues": [asdict(i) for i in self.issues],
-            "checked": asdict(self.checked),
-        }
+        """The JSON form: clean and counts, then the fields."""
+        return {"clean": self.clean, "counts": self.counts, **asdict(self)}

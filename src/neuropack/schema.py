@@ -123,7 +123,9 @@ def _record_problems(
         if near:
             meant[name] = near
         listed = ", ".join(known)
-        fix = f"rename it to {near}" if near and near in absent else "remove it"
+        fix = f"did you mean {near}? rename it" if near in absent else "remove it"
+        if near and near not in absent:
+            fix = f"did you mean {near}? it is there already: remove this one"
         yield (
             (name,),
             SchemaProblem(
@@ -211,7 +213,7 @@ def _fix(error: Any, info: Mapping[str, Any]) -> str:
         fix = "write a value" if info["required"] else "leave the field out, or write a value"
     elif info["kind"] == "enum" and error.validator_value != "array" and not kind.endswith("Items"):
         near = _nearest(str(value), info["enum"])
-        fix = f"write {near}" if near else f"write one of {', '.join(info['enum'])}"
+        fix = f"did you mean {near}?" if near else f"write one of {', '.join(info['enum'])}"
     elif kind == "type":
         fix = _fix_type(value, error.validator_value, info) or f"write it like {one}"
     elif kind == "minItems":

@@ -9,9 +9,9 @@ import pytest
 
 from neuropack.cli import main
 from neuropack.rules import load_rules
-from neuropack.rules.explain import as_markdown
+from neuropack.rules.explain import pages
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "rules.md"
+REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 LAB = '''
 from neuropack.rules import Finding, rule
 
@@ -88,10 +88,33 @@ def test_explain_helps_with_a_misspelt_name(capsys: pytest.CaptureFixture[str]) 
     assert main(["explain", "files.digest", "--list"]) == 2
 
 
-def test_page_of_the_manual_is_fresh() -> None:
-    assert PAGE.read_text(encoding="utf-8") == as_markdown(load_rules()), (
-        "make it again: neuropack explain --list --format markdown > docs/reference/rules.md"
-    )
+def test_pages_of_the_manual_are_fresh() -> None:
+    there = {p.relative_to(REFERENCE).as_posix(): p for p in (REFERENCE / "rules.md", *REFERENCE.glob("rules/*"))}
+    stale = [n for n, text in pages(load_rules()).items() if n not in there or there[n].read_text("utf-8") != text]
+    assert stale == [], "make them again: make rules"
+    assert there.keys() == pages(load_rules()).keys(), "make them again: make rules"
+
+
+def test_pages_are_written_and_those_of_rules_that_are_gone_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--pages", str(tmp_path)]) == 0
+    page = tmp_path / "rules" / "files.digest.md"
+    assert page.read_text("utf-8") == (REFERENCE / "rules" / "files.digest.md").read_text("utf-8")
+    page.rename(tmp_path / "rules" / "files.gone.md")
+    (tmp_path / "rules" / "notes.md").write_text("of somebody")
+    assert main(["explain", "--pages", str(tmp_path)]) == 0
+    assert page.exists()
+    assert not (tmp_path / "rules" / "files.gone.md").exists()
+    assert (tmp_path / "rules" / "notes.md").exists()
+    assert main(["explain", "files.digest", "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.endswith(page.read_text("utf-8"))
+
+
+def test_a_page_says_what_why_how_and_where() -> None:
+    text = pages(load_rules())["rules/files.digest.md"]
+    parts = ("# files.digest\n", "## Why\n", "## How to mend it\n", "| level | error |", "`validators/files.py`")
+    assert [part for part in parts if part not in text] == []
 
 
 def test_warnings_fail_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,25 +34,29 @@ def test_a_misspelt_field_is_one_problem_with_its_right_name() -> None:
         pointer="/titel",
         expected="title: Title of the dataset, in one line.",
         found="titel, which Dataset does not have",
-        fix="rename it to title",
+        fix="did you mean title? rename it",
     )
 
 
 def test_a_misspelt_field_does_not_raise_what_depends_on_it() -> None:
     neuron = example("Neuron")
     neuron["Soma-X"] = neuron.pop("soma_x")
-    assert only(neuron, "Neuron").fix == "rename it to soma_x"
+    assert only(neuron, "Neuron").fix == "did you mean soma_x? rename it"
 
 
 def test_two_misspelt_fields_are_two_problems() -> None:
     subject = example("Subject")
     subject["Sex"], subject["strane"] = subject.pop("sex"), subject.pop("strain")
-    assert [p.fix for p in schema.validate(subject, "Subject")] == ["rename it to sex", "rename it to strain"]
+    wanted = ["did you mean sex? rename it", "did you mean strain? rename it"]
+    assert [p.fix for p in schema.validate(subject, "Subject")] == wanted
 
 
 def test_a_second_spelling_of_a_given_field_is_to_be_removed() -> None:
     problem = only(example("Subject", weight=24.5), "Subject")
-    assert (problem.pointer, problem.fix) == ("/weight", "remove it")
+    assert (problem.pointer, problem.fix) == (
+        "/weight",
+        "did you mean weight_g? it is there already: remove this one",
+    )
 
 
 def test_a_missing_field_says_which_class_and_what_for() -> None:
@@ -102,7 +106,7 @@ def test_a_stack_without_spacing() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "value", "found", "fix"),
     [
-        ("Specimen", "hemisphere", "Left", "'Left'", "write left"),
+        ("Specimen", "hemisphere", "Left", "'Left'", "did you mean left?"),
         ("Specimen", "hemisphere", "port", "'port'", "write one of left, right, both, unknown"),
         ("Specimen", "hemisphere", 1, "1", "write one of left, right, both, unknown"),
         ("Specimen", "thickness_um", 0, "0", "check the value and its unit, which is um; an example is 300"),

@@ -208,7 +208,7 @@ def test_a_mistake_in_the_defaults_is_told_once(write_study: Write, study_text: 
         load_study(write_study(study_text.replace("specimen_type: block", "specimen_type: blok")))
     (problem,) = caught.value.problems
     assert problem.at[0] == 19
-    assert problem.fix == "write block"
+    assert problem.fix == "did you mean block?"
 
 
 def test_the_folder_stands_for_its_study_yaml(write_study: Write, study_text: str) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from neuropack.cli import baselines, reported
+from neuropack.cli.baselines import Baseline, By, Reason, Until, WriteBaseline
 from neuropack.cli.progress import progress
+from neuropack.cli.reported import Form, Outputs
+from neuropack.issue import Report
+from neuropack.progress import Progress
+from neuropack.report import Threshold
 
 Folders = Annotated[
     list[Path] | None, typer.Option(metavar="DIR", readable=False, help="A folder with rules of your own.")
@@ -15,12 +22,19 @@ Folders = Annotated[
 
 
 def validate(
-    release: Annotated[Path, typer.Argument(metavar="RELEASE", readable=False, help="The folder of a release.")],
-    format: Annotated[Literal["text", "json"], typer.Option(help="How to print the report.")] = "text",
+    release: Annotated[
+        Path | None, typer.Argument(metavar="RELEASE", readable=False, help="The folder of a release.")
+    ] = None,
+    format: Annotated[Form, typer.Option(help="How to print the report.")] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
-    fail_on: Annotated[
-        Literal["error", "warning"], typer.Option(help="The least level that makes the exit status 1.")
-    ] = "error",
+    output: Outputs = None,
+    load: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="REPORT", readable=False, help="Show a report that was saved as JSON; no release is looked at."
+        ),
+    ] = None,
+    fail_on: Annotated[Threshold, typer.Option(help="The least level that makes the exit status 1.")] = "error",
     level: Annotated[
         Literal["quick", "sample", "full"],
         typer.Option(help="How much is read: names and text; a sample of the chunks of large images too; all."),
@@ -41,31 +55,52 @@ def validate(
     structures: Annotated[
         Path | None, typer.Option(metavar="FILE", readable=False, help="The tree of structures that goes with it.")
     ] = None,
+    baseline: Baseline = None,
+    write_baseline: WriteBaseline = None,
+    by: By = None,
+    until: Until = None,
+    reason: Reason = None,
 ) -> int:
     """Check a release: files, metadata, and the chunks of its images. Exit status 1 where something is wrong."""
-    import shutil
-    import sys
-
     from neuropack import report
+    from neuropack.errors import UsageError
     from neuropack.rules import check
     from neuropack.space.cache import cache_folder
 
+    if (release is None) == (load is None):
+        raise UsageError("validate takes either a release or --load", fix="neuropack validate RELEASE")
+    outputs = reported.forms(output or (), release)
+    last_day = baselines.asked(baseline, write_baseline, by, until, reason, release)
+    if load is not None:
+        from neuropack.report.saved import read_report
+
+        result = read_report(load)
+    elif release is not None:
+
+        def run(tell: Progress | None) -> Report:
+            return check(
+                release,
+                level=level,
+                seed=seed,
+                cache=cache_folder() if cache else None,
+                rule_folders=rules or (),
+                annotation=annotation,
+                structures=structures,
+                progress=tell,
+            )
+
+        result = _checked(release, run)
+    result = baselines.applied(result, baseline, write_baseline, last_day, by, reason)
+    reported.show(result, "json" if json else format, outputs, fail_on, release)
+    return 1 if report.fails(result, fail_on) else 0
+
+
+def _checked(release: Path, run: Callable[[Progress | None], Report]) -> Report:
     with progress() as tell:
-        result = check(
-            release,
-            level=level,
-            seed=seed,
-            cache=cache_folder() if cache else None,
-            rule_folders=rules or (),
-            annotation=annotation,
-            structures=structures,
-            progress=tell,
-        )
+        result = run(tell)
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    typer.echo(report.to_json(result) if json or format == "json" else report.to_text(result, width))
-    return 1 if report.fails(result, fail_on) else 0
+    return result
 
 
 def explain(
@@ -75,6 +110,10 @@ def explain(
         Literal["text", "json", "markdown"], typer.Option(help="markdown prints the page of the manual.")
     ] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    pages: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", readable=False, help="Write a page for each rule, and their list."),
+    ] = None,
     rules: Folders = None,
 ) -> int:
     """Say what a rule wants, why, and how to mend what it finds."""
@@ -84,14 +123,33 @@ def explain(
     from neuropack.rules import explain as text
     from neuropack.rules import load_rules
 
-    if (rule is None) != all:
-        raise UsageError("explain takes either the name of a rule or --list", fix="neuropack explain files.digest")
+    if [rule is not None, all, pages is not None].count(True) != 1:
+        raise UsageError(
+            "explain takes either the name of a rule, or --list, or --pages DIR",
+            fix="neuropack explain files.digest",
+        )
     loaded = load_rules(rules or ())
     chosen = loaded if rule is None else [text.find(loaded, rule)]
-    if json or format == "json":
+    if pages is not None:
+        _written(pages, text.pages(loaded))
+    elif json or format == "json":
         typer.echo(dumps([text.as_dict(r) for r in chosen], indent=2, ensure_ascii=False))
     elif format == "markdown":
-        typer.echo(text.as_markdown(chosen), nl=False)
+        typer.echo(text.as_markdown(chosen) if rule is None else text.as_page(chosen[0]), nl=False)
     else:
         typer.echo(text.as_list(chosen) if rule is None else text.as_text(chosen[0]))
     return 0
+
+
+def _written(folder: Path, pages: dict[str, str]) -> None:
+    """Write pages below a folder; those that it wrote of rules that are gone are removed."""
+    from neuropack.rules.explain import PAGE_END
+    from neuropack.whole import published
+
+    for name, content in pages.items():
+        with published(folder / name, overwrite=True) as partial:
+            partial.write_text(content, encoding="utf-8", newline="\n")
+    for old in (folder / "rules").glob("*.md"):
+        if f"rules/{old.name}" not in pages and old.read_text(encoding="utf-8").endswith(PAGE_END):
+            old.unlink()
+    typer.echo(f"{len(pages)} pages in {folder}")

@@ -7,13 +7,22 @@ from difflib import get_close_matches
 from itertools import groupby
 
 from neuropack.errors import UsageError
-from neuropack.rules.rule import Rule
+from neuropack.rules.rule import READS, Rule
 
-_READS = {"names": "names and sizes of files", "text": "metadata", "bytes": "every byte"}
 _HEAD = """# Rules
 
-What `neuropack validate` checks. `neuropack explain RULE` says the same on the command line; the page is its
-`--format markdown`. A rule of one's own: [how to write a rule](../how-to/write-a-rule.md).
+What `neuropack validate` checks, each with a page of its own. `neuropack explain RULE` says the same on the command
+line. `make rules` writes these pages from the rules. A rule of one's own:
+[how to write a rule](../how-to/write-a-rule.md).
+"""
+PAGE_END = "[All rules](../rules.md)\n"
+"""How the page of a rule ends."""
+_PAGES = """```{toctree}
+:hidden:
+:glob:
+
+rules/*
+```
 """
 
 
@@ -33,7 +42,7 @@ def find(rules: Sequence[Rule], name: str) -> Rule:
 
 def as_text(rule: Rule) -> str:
     """What a rule wants, why, and how to mend what it finds."""
-    return f"{rule.id}  ({rule.level}; reads {_READS[rule.reads]})\n\n{rule.doc}"
+    return f"{rule.id}  ({rule.level}; reads {READS[rule.reads]})\n\n{rule.doc}"
 
 
 def as_list(rules: Sequence[Rule]) -> str:
@@ -43,12 +52,41 @@ def as_list(rules: Sequence[Rule]) -> str:
 
 
 def as_markdown(rules: Sequence[Rule]) -> str:
-    """The page of the manual."""
+    """The page of the manual that lists the rules by topic; each links to its own."""
     parts = [_HEAD]
-    for topic, group in groupby(rules, key=lambda r: r.id.split(".")[0]):
-        parts.append(f"## {topic}\n")
-        parts += [f"### {r.id}\n\n*{r.level}; reads {_READS[r.reads]}*\n\n{r.doc}\n" for r in group]
-    return "\n".join(parts)
+    for topic, group in groupby(sorted(rules, key=_topic), key=_topic):  # a topic may lie in several files
+        rows = "\n".join(f"| [{r.id}](rules/{r.id}.md) | {r.level} | {_cell(r.wants)} |" for r in group)
+        parts.append(f"## {topic}\n\n| rule | level | wants |\n|---|---|---|\n{rows}\n")
+    return "\n".join([*parts, _PAGES])
+
+
+def as_page(rule: Rule) -> str:
+    """The page of the manual of one rule: what, why, how to mend, and where its code is."""
+    paragraphs = rule.doc.split("\n\n")
+    titles = ("", "## Why\n\n", "## How to mend it\n\n")
+    body = [f"{title}{text}" for title, text in zip(titles, paragraphs, strict=False)] + paragraphs[len(titles) :]
+    code = f"`{rule.function.__name__}` in `validators/{rule.file.name}`"
+    parts = [
+        f"# {rule.id}",
+        *body,
+        f"## At a glance\n\n| | |\n|---|---|\n| level | {rule.level} |\n| reads | {READS[rule.reads]} |\n"
+        f"| code | {code} |\n| on the command line | `neuropack explain {rule.id}` |",
+        PAGE_END,
+    ]
+    return "\n\n".join(parts)
+
+
+def pages(rules: Sequence[Rule]) -> dict[str, str]:
+    """The text of every page about rules by its path below docs/reference."""
+    return {"rules.md": as_markdown(rules)} | {f"rules/{r.id}.md": as_page(r) for r in rules}
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _topic(rule: Rule) -> str:
+    return rule.id.split(".")[0]
 
 
 def as_dict(rule: Rule) -> dict[str, str]:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Literal
 
 from neuropack import resources
 from neuropack.errors import UsageError
-from neuropack.issue import LEVELS, Issue, Level, Where
+from neuropack.issue import LEVELS, Issue, Level, RuleDoc, Where
 
 if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
 
 Reads = Literal["names", "text", "bytes"]
+READS: dict[Reads, str] = {"names": "names and sizes of files", "text": "metadata", "bytes": "every byte"}
+MANUAL = "https://neuropack.readthedocs.io"
+"""Where the manual is, as pyproject.toml says it."""
 _ID = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 
 
@@ -61,6 +64,16 @@ class Rule:
     def wants(self) -> str:
         """What the rule wants, in one line."""
         return " ".join(self.doc.split("\n\n")[0].split())
+
+    @property
+    def ships(self) -> bool:
+        """True for a rule of neuropack, False for one of a lab."""
+        return self.file.resolve().is_relative_to(resources.folder("validators").resolve())
+
+    def about(self, not_run: str = "") -> RuleDoc:
+        """What a report tells of the rule, and why it did not run where it did not."""
+        url = f"{MANUAL}/reference/rules/{self.id}.html" if self.ships else ""
+        return RuleDoc(self.id, self.level, READS[self.reads], self.doc, url, not_run)
 
     def issue(self, finding: Finding) -> Issue:
         """The finding with the rule's identifier and level."""

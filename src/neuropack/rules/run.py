@@ -10,11 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import get_args
 
 from neuropack.errors import InputError, UsageError
-from neuropack.issue import Depth, Issue, Report, Where
+from neuropack.issue import Depth, Issue, Report, RuleDoc, Where
 from neuropack.progress import Progress
 from neuropack.rules.kept import Kept
 from neuropack.rules.release_files import ReleaseFiles
-from neuropack.rules.rule import Rule, load_rules
+from neuropack.rules.rule import READS, Rule, load_rules
 from neuropack.rules.sampling import Sample
 
 LIMIT = 200
@@ -75,9 +75,21 @@ def check(
     explained = causes | {str(folder) for file in causes for folder in PurePosixPath(file).parents}
     explained.discard(".")  # the release as a whole, where crashes are reported
     checked = replace(release.checked, rules=len(ran), left_out=left_out, notes=notes)
-    report = Report(checked=checked)
+    report = Report(
+        checked=checked, rules=[_about(rule, level, rule in ran) for rule in rules], release=_named(path)
+    )
     report.add(_printable(i) for r, i in found if not (r.gives_way and i.where.file in explained))
     return report
+
+
+def _about(rule: Rule, level: Depth, ran: bool) -> RuleDoc:
+    return rule.about("" if ran else f"it reads {READS[rule.reads]}, and level {level} does not")
+
+
+def _named(path: Path) -> str:
+    """The release as a report names it: from the folder of the run where it lies in it, else its whole path."""
+    whole, here = path.resolve(), Path.cwd().resolve()
+    return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(whole)
 
 
 def _run(rule: Rule, release: ReleaseFiles) -> Iterator[Issue]:

@@ -1,4 +1,4 @@
-"""The two forms of a report, and what makes it fail."""
+"""A report as text and JSON, and what makes it fail."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import pytest
 
 from neuropack import report
-from neuropack.issue import Checked, Issue, Report, Where
+from neuropack.issue import Accepted, Checked, Issue, Report, Where
 
 ISSUES = [
     Issue("nwb.wavelength-unknown", "warning", Where("a.nwb", "/acquisition"), "wavelengths", "none", "state them"),
@@ -24,7 +24,7 @@ REPORT = Report(ISSUES, SAMPLED)
 
 def test_json_has_the_shape_that_programs_rely_on() -> None:
     data = json.loads(report.to_json(REPORT))
-    assert list(data) == ["clean", "counts", "issues", "checked"]
+    assert list(data) == ["clean", "counts", "issues", "checked", "accepted", "rules", "release"]
     assert data["clean"] is False
     assert data["counts"] == {"error": 2, "warning": 1, "info": 0}
     assert data["issues"][1] == {
@@ -98,9 +98,36 @@ def test_text_is_wrapped_to_a_terminal_and_leaves_paths_whole() -> None:
     assert all(len(line) <= 80 for line in lines if path not in line)
 
 
+def test_what_is_accepted_is_told_and_counts_for_nothing() -> None:
+    made = Report([], REPORT.checked, [Accepted(ISSUES[1], "legacy", "Ada", "2027-01-31")])
+    text = report.to_text(made)
+    assert text.startswith("accepted  files.digest\n  a/b.json:3:7 /x/0\n")
+    assert "    accepted: legacy (Ada, until 2027-01-31)\n" in text
+    assert text.splitlines()[-1].startswith("clean: 0 errors, 0 warnings, 0 remarks, 1 accepted; checked 12 files")
+    assert not report.fails(made, "info")
+
+
+def test_json_lines() -> None:
+    made = Report(ISSUES[:1], REPORT.checked, [Accepted(ISSUES[1], "legacy", "Ada", "2027-01-31")])
+    first, second, last = map(json.loads, report.to_jsonl(made).splitlines())
+    assert (first["kind"], first["rule"], first["where"]["file"]) == ("issue", "nwb.wavelength-unknown", "a.nwb")
+    assert (second["kind"], second["reason"], second["where"]["line"]) == ("accepted", "legacy", 3)
+    assert (last["kind"], last["clean"], last["checked"]["files"]) == ("summary", True, 12)
+    assert last["counts"] == {"error": 0, "warning": 1, "info": 0, "accepted": 1}
+
+
+INFO = Issue("a.b", "info", Where("f"), "x", "y", "z")
+
+
 @pytest.mark.parametrize(
-    ("issues", "on_error", "on_warning"), [(ISSUES, True, True), (ISSUES[:1], False, True), ([], False, False)]
+    ("issues", "failing"),
+    [
+        (ISSUES, ["error", "warning", "info"]),
+        (ISSUES[:1], ["warning", "info"]),
+        ([INFO], ["info"]),
+        ([], []),
+    ],
 )
-def test_what_fails(issues: list[Issue], on_error: bool, on_warning: bool) -> None:
-    made = Report(issues)
-    assert (report.fails(made, "error"), report.fails(made, "warning")) == (on_error, on_warning)
+def test_what_fails(issues: list[Issue], failing: list[str]) -> None:
+    levels: tuple[report.Threshold, ...] = ("error", "warning", "info", "never")
+    assert [level for level in levels if report.fails(Report(issues), level)] == failing

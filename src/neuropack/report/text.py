@@ -1,17 +1,12 @@
-"""A report as text for a person and as JSON for a program."""
+"""A report as text for a person."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from itertools import groupby
 
-from neuropack.issue import LEVELS, Checked, Issue, Level, Report
-
-
-def to_json(report: Report) -> str:
-    """The report as one JSON object: clean, counts, issues, checked."""
-    return json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+from neuropack.issue import LEVELS, Checked, Issue, Report
+from neuropack.report.words import counts_text, printable, size_text
 
 
 def to_text(report: Report, width: int | None = None) -> str:
@@ -27,19 +22,17 @@ def to_text(report: Report, width: int | None = None) -> str:
         found = list(issues)
         count = f"  ({len(found)})" if len(found) > 1 else ""
         paragraphs.append("\n".join([f"{level}  {rule}{count}", *(_issue(i, width) for i in found)]) + "\n")
-    notes = [_wrapped("", _printable(f"note: {note}"), width) for note in report.checked.notes]
-    return "\n".join([*paragraphs, *notes, _wrapped("", _summary(report), width)])
-
-
-def fails(report: Report, level: Level) -> bool:
-    """True where the report has an issue at this level or a worse one."""
-    return any(report.counts[name] for name in LEVELS[: LEVELS.index(level) + 1])
+    for rule, those in groupby(sorted(report.accepted, key=lambda a: a.issue.rule), key=lambda a: a.issue.rule):
+        told = [f"{_issue(a.issue, width)}\n{_wrapped('    accepted: ', printable(str(a)), width)}" for a in those]
+        paragraphs.append("\n".join([f"accepted  {rule}", *told]) + "\n")
+    notes = [_wrapped("", printable(f"note: {note}"), width) for note in report.checked.notes]
+    return "\n".join([*paragraphs, *notes, _wrapped("", summary(report), width)])
 
 
 def _issue(issue: Issue, width: int | None) -> str:
     told = (("expected", issue.expected), ("found", issue.found), ("to do", issue.fix))
-    lines = [_wrapped(f"    {label + ':':<10}", _printable(text), width) for label, text in told]
-    return "\n".join([_printable(f"  {issue.where}"), *lines])
+    lines = [_wrapped(f"    {label + ':':<10}", printable(text), width) for label, text in told]
+    return "\n".join([printable(f"  {issue.where}"), *lines])
 
 
 def _wrapped(label: str, text: str, width: int | None) -> str:
@@ -50,13 +43,13 @@ def _wrapped(label: str, text: str, width: int | None) -> str:
     return label + ("\n" + " " * len(label)).join(lines)
 
 
-def _summary(report: Report) -> str:
-    named = {"error": "error", "warning": "warning", "info": "remark"}
-    counts = ", ".join(f"{n} {named[level]}{'s' * (n != 1)}" for level, n in report.counts.items())
+def summary(report: Report) -> str:
+    """Whether the release is clean, how many issues there are, and how much was looked at, in one line."""
     seen = report.checked
     return (
-        f"{'clean' if report.clean else 'not clean'}: {counts}; checked {seen.files} files, {_size(seen.bytes)}, "
-        f"by {seen.rules} rules, {_size(seen.decoded_bytes)} of pixels decoded; {_depth(seen)}"
+        f"{'clean' if report.clean else 'not clean'}: {counts_text(report)}; checked {seen.files} files, "
+        f"{size_text(seen.bytes)}, by {seen.rules} rules, {size_text(seen.decoded_bytes)} of pixels decoded; "
+        f"{_depth(seen)}"
     )
 
 
@@ -74,15 +67,3 @@ def _depth(seen: Checked) -> str:
         which = "sample or full" if seen.level == "quick" else "full"
         parts.append(f"{n} rule{'s' * (n != 1)} need{'s' * (n == 1)} --level {which}")
     return "; ".join(parts)
-
-
-def _size(count: int) -> str:
-    size, unit = float(count), 0
-    while size >= 1000 and unit < 4:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}" if unit else f"{count} B"
-
-
-def _printable(line: str) -> str:
-    """A line without control characters: the names in a release are not trusted with somebody's terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
