@@ -21,9 +21,9 @@ space
 readers | annotations | writers
 engine
 simulate | process | trace | evaluate | morphology
-study release source convert build
+study release amend source convert build
 learn
-rules report page
+rules report page mend
 catalogue web
 cli
 """

@@ -14,7 +14,15 @@ from neuropack.rules.release_files import manifest_row_problem
 
 COLUMNS = ("path", "bytes", "sha256")
 EXPECTED = ("README.md", "LICENSE", "CHANGES", ".bidsignore", "croissant.json", "metadata/datacite.json")
-UNFINISHED = (".neuropack-building", ".partial", ".journal", ".flushing", ".part", ".crdownload")
+UNFINISHED = (
+    ".neuropack-building",
+    ".neuropack-mending",
+    ".partial",
+    ".journal",
+    ".flushing",
+    ".part",
+    ".crdownload",
+)
 JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "__MACOSX"}
 JUNK_ENDINGS = ("~", ".tmp", ".swp", ".bak", ".orig")
 # Windows refuses these, https://learn.microsoft.com/windows/win32/fileio/naming-a-file

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from neuropack.amend import finish
 from neuropack.engine.output import read_record
 from neuropack.locks import only_one
 from neuropack.release import Entry, files_below, hash_files, write_manifest
@@ -130,6 +131,7 @@ class Folder:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with only_one(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
+            finish(self.root)  # of files that `neuropack seal` and others change together
             yield
 
     def begun(self, job: str) -> bool:

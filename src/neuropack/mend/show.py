@@ -1,0 +1,31 @@
+"""What was changed, for a person: lines that may be printed whatever stands in a release."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from neuropack.mend.record import image_of
+from neuropack.mend.standing import Changes
+
+SHOWN = 40
+
+
+def printable(line: str) -> str:
+    """A line without control characters: what stands in a release is not trusted with somebody's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def change_lines(changes: Changes) -> list[str]:
+    """A line for each file that was added, removed or changed; one for all files of an image."""
+    lines = []
+    for word, names in (("added", changes.added), ("removed", changes.removed), ("changed", changes.changed)):
+        for path, count in Counter(map(image_of, names)).items():
+            more = f" ({count} file{'s' * (count > 1)} of it)" if path.endswith(".ome.zarr") else ""
+            lines.append(f"{word:<8} {printable(path)}{more}")
+    return first(lines)
+
+
+def first(lines: Sequence[str], shown: int = SHOWN) -> list[str]:
+    """The first lines, and how many there are more."""
+    return [*lines[:shown], *([f"and {len(lines) - shown} more"] if len(lines) > shown else [])]
