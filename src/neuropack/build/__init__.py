@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,7 @@ from neuropack.build.ledger import Ledger
 from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
 from neuropack.build.stacks import Stacks, outputs, unfinished
+from neuropack.build.version import new_version, protect, released
 from neuropack.convert import Status
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
@@ -35,6 +36,7 @@ from neuropack.release import (
     entry_of,
 )
 from neuropack.study import Study, load_study
+from neuropack.study.records import Record
 
 __all__ = ["MARKER", "BuildResult", "build"]
 
@@ -89,6 +91,8 @@ def build(
     processes: int | None = None,
     cluster: str | None = None,
     progress: Progress | None = None,
+    version: str | None = None,
+    changes: Sequence[str] = (),
 ) -> BuildResult:
     """Build a release, or bring one up to date.
 
@@ -109,10 +113,14 @@ def build(
         processes: do the work in so many other processes on this machine.
         cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
         progress: called as the work goes on.
+        version: make it a new version: the version, or the part of the old one to count up (major, minor, patch).
+            study.yaml is edited, so that the next build agrees.
+        changes: what the new version brings, a sentence each.
 
     Raises:
         StudyError: the mistakes of the study, all at once.
-        UsageError: the folder holds something else, or files that the study no longer has.
+        UsageError: the folder holds something else, or files that the study no longer has; the version there is
+            published and would change.
         InputError: a raw file cannot be decoded.
         OutputError: the release cannot be written.
     """
@@ -120,27 +128,36 @@ def build(
     place = place_of(release)
     job = hashlib.sha256(json.dumps(["build", study.dataset["id"]]).encode()).hexdigest()
     _guard(study, place, job)
+    begun = place.begun(job)
+    if version is not None:
+        study = new_version(study, place, version, changes, begun=begun)
     planned = plan(study, complete=not keep_going)
     options = {"memory": memory, "processes": processes, "cluster": cluster}
     try:
         with place.held(job, take_over=take_over):
+            protect(place, study.dataset["version"], earlier := released(place))
             stale = _stale(place, planned)
             if not prune:
                 _refuse(place, stale)
             stacks = Stacks(study, place, Ledger(place), keep_going, progress, options)
-            for name in stale:
-                place.remove(name)
-            return _build(stacks, planned, stale)
+            try:
+                for name in stale:
+                    place.remove(name)
+                return _build(stacks, planned, stale, earlier)
+            except UsageError:
+                if place.published and not begun:  # nothing was changed, so nothing is unfinished
+                    stacks.ledger.close()
+                raise
     except OSError as error:
         file = error.filename or place.marker.parent
         fix = "check the folder's permissions and the room on the disk"
         raise OutputError(f"cannot be written: {error.strerror or error}", file=file, fix=fix) from error
 
 
-def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str]) -> BuildResult:
+def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str], earlier: Record) -> BuildResult:
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
-    ledger.note(_write_texts(stacks.study, made, place))
+    ledger.note(_write_texts(stacks.study, made, place, earlier))
     files = {name: stored for name, stored in place.files().items() if name not in (MANIFEST, MARKER, PARTIAL)}
     entries = ledger.entries(files)
     place.put_manifest(entries)
@@ -218,10 +235,10 @@ def _refuse(place: Place, stale: list[str]) -> None:
         )
 
 
-def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entry]:
+def _write_texts(study: Study, made: list[Made], place: Place, earlier: Record) -> dict[str, Entry]:
     """Write every text of the release but the manifest, each only where it changed; their sizes and digests."""
     planned = [m.planned for m in made]
-    full = document(study, made)
+    full = document(study, made, earlier)
     texts = bids.dataset_texts(study, planned, full, readme(study, planned))
     used = ["nwb"]
     neurons = derivatives.neuron_rows(made)
@@ -241,7 +258,7 @@ def _write_texts(study: Study, made: list[Made], place: Place) -> dict[str, Entr
             texts[path] = bids.json_text(bids.label_sidecar(study, one))
     texts |= tables
     texts[METADATA] = bids.json_text(full)
-    texts["metadata/datacite.json"] = bids.json_text(discovery.datacite(study))
+    texts["metadata/datacite.json"] = bids.json_text(discovery.datacite(study, full["release"]))
     listed = {path: texts[path] for path in discovery.TABLES if path in texts}
     sets = ["images", "nwb", *(["skeletons"] if "morphology" in used else [])]
     texts["croissant.json"] = bids.json_text(discovery.croissant(study, listed, sets))

@@ -29,12 +29,16 @@ _SETS = {
 }
 
 
-def datacite(study: Study) -> Record:
-    """The DataCite record, without a DOI: that comes from where the release is published."""
+def datacite(study: Study, release: Record) -> Record:
+    """The DataCite record; its DOI is that of the changelog, which comes from where the release is published."""
     data = study.dataset
+    dois = {entry["version"]: entry.get("doi") for entry in release["changelog"]}
+    earlier = dois.get(release.get("supersedes", {}).get("version"))
+    replaced = [{"doi": earlier, "relation": "IsNewVersionOf"}] if earlier else []
     published = data["creators"][0].get("affiliation", {}).get("name", ":unav")
     found: Record = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
+        "doi": dois.get(data["version"]),
         "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Microscopy images and neuron morphology"},
         "titles": [{"title": data["title"], "lang": "en"}],
         "creators": [_person(p) for p in data["creators"]],
@@ -58,7 +62,7 @@ def datacite(study: Study) -> Record:
         "fundingReferences": [r for f in data.get("funders", ()) for r in _funding(f)],
         "relatedIdentifiers": [
             {"relatedIdentifier": r["doi"], "relatedIdentifierType": "DOI", "relationType": r["relation"]}
-            for r in data.get("related", ())
+            for r in [*data.get("related", ()), *replaced]
         ],
         "formats": ["OME-Zarr 0.5", "NWB 2"],
     }
