@@ -18,6 +18,7 @@ from neuropack.cli.atlas import atlas
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
+from neuropack.cli.diff import diff
 from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
@@ -32,7 +33,7 @@ app = typer.Typer(
     help="Turn raw microscope files of labelled neurons into checked, shareable releases.",
     epilog="Exit status: 0 done and clean, 1 findings, 2 wrong usage, 3 could not run.",
 )
-for command in (demo, inspect, init, convert, build, validate, explain, seal, register, features):
+for command in (demo, inspect, init, convert, build, validate, explain, seal, diff, register, features):
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
