@@ -37,7 +37,7 @@ def to_text(found: Versions, old: str, new: str) -> str:
     lines += _section("stacks", [_record(one) for one in found.stacks])
     lines += _section("neurons", [_record(one) for one in found.neurons])
     told = [one for one in found.metadata if not _told(one)]
-    lines += _section("metadata", [_difference(one) for one in told])
+    lines += _section("metadata", [difference_line(one) for one in told])
     lines += _files(found)
     return "\n".join([*lines, f"{old} and {new} differ"])
 
@@ -72,7 +72,8 @@ def _record(one: Record) -> str:
     return f"{printable(one.id)}: {_STACKS.get(one.what, one.what)}" + (f": {values}" if values else "")
 
 
-def _difference(one: Difference) -> str:
+def difference_line(one: Difference) -> str:
+    """A value that differs, on one line."""
     where = printable(one.where)
     if one.old is ABSENT:
         return f"{where}: added {_value(one.new)}" if not isinstance(one.new, dict) else f"{where}: added"

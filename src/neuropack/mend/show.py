@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from neuropack.mend.record import image_of
 from neuropack.mend.standing import Changes
 
 SHOWN = 40
+_LONG = 20_000  # lines: a diff of more takes minutes, and nobody reads it
 
 
 def printable(line: str) -> str:
@@ -29,3 +31,12 @@ def change_lines(changes: Changes) -> list[str]:
 def first(lines: Sequence[str], shown: int = SHOWN) -> list[str]:
     """The first lines, and how many there are more."""
     return [*lines[:shown], *([f"and {len(lines) - shown} more"] if len(lines) > shown else [])]
+
+
+def unified(name: str, old: str, new: str) -> list[str]:
+    """The lines of a unified diff of a text; of a long one, only how many lines it has."""
+    before, after = old.splitlines(keepends=True), new.splitlines(keepends=True)
+    if len(before) + len(after) > _LONG:
+        return [f"--- {printable(name)}", f"+++ {printable(name)}", f"{len(before)} lines become {len(after)}"]
+    lines = difflib.unified_diff(before, after, name, name, n=1, lineterm="")
+    return [line[:1] + printable(line[1:].removesuffix("\n")) for line in lines]

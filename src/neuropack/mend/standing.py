@@ -123,3 +123,13 @@ def alone(root: Path) -> Iterator[None]:
         fix = "check the folder's permissions and the room on the disk"
         what = f"cannot be written: {error.strerror or error}"
         raise OutputError(what, file=error.filename or root, fix=fix) from error
+
+
+def settled(release: ReleaseFiles) -> None:
+    """See that no run was interrupted in a release.
+
+    Raises:
+        InputError: one was; names what it left.
+    """
+    for issue in findings(release, ("files.unfinished",)):
+        raise InputError(f"holds {issue.found}", file=release.root, where=str(issue.where), fix=issue.fix)

@@ -44,7 +44,7 @@ class StudyText:
         Raises:
             InputError: the text cannot be edited so that this value changes and no other.
         """
-        expected = _with(self._plain(), keys, value)
+        expected = _with(self.data, keys, value)
         node, rest = _walk(_compose(self.text), keys)
         if not rest:
             self._replace(node, value)
@@ -63,7 +63,7 @@ class StudyText:
         found, rest = _walk(_compose(self.text), keys)
         if rest or not isinstance(found.value, list):
             raise self._cannot(keys)
-        expected = _with(self._plain(), keys, [value, *_value_at(self._plain(), keys)])
+        expected = _with(self.data, keys, [value, *_value_at(self.data, keys)])
         if found.flow_style:
             self._insert(found.start_mark.index + 1, None, _flow(value) + (", " if found.value else ""))
         else:
@@ -117,7 +117,9 @@ class StudyText:
         start = self.text.rfind("\n", 0, index) + 1
         self._insert(start, None, "".join(line + self._newline for line in lines))
 
-    def _plain(self) -> Any:
+    @property
+    def data(self) -> Any:
+        """What the text says now: mappings, lists and the text of scalars."""
         return _data(_compose(self.text))
 
     def _check(self, keys: Keys, expected: Any) -> None:
@@ -125,7 +127,7 @@ class StudyText:
         from ruamel.yaml.error import YAMLError
 
         try:
-            same = self._plain() == expected
+            same = self.data == expected
         except YAMLError:
             same = False
         if not same:
