@@ -11,6 +11,7 @@ from neuropack.errors import InputError
 from neuropack.release import MANIFEST, sha256_of
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.release_files import manifest_row_problem
+from neuropack.rules.text_form import TEXT_LIMIT, is_text, tidied
 
 COLUMNS = ("path", "bytes", "sha256")
 EXPECTED = ("README.md", "LICENSE", "CHANGES", ".bidsignore", "croissant.json", "metadata/datacite.json")
@@ -220,6 +221,23 @@ def junk(release: ReleaseFiles) -> Iterator[Finding]:
             yield Finding(name, "only files of the data set", "litter of a program", "remove it")
 
 
+@rule(id="files.text", level="warning", reads="text")
+def text(release: ReleaseFiles) -> Iterator[Finding]:
+    """Texts and tables are plain text: lines end with one line feed, without spaces behind them or a mark in front.
+
+    Programs that compare or join such files take a carriage return or a space for a part of the last value.
+
+    Run neuropack validate --fix, or save the file as Unix text and seal the release.
+    """
+    fix = "neuropack validate --fix writes it so"
+    for name in release.files:
+        if not is_text(name) or release.files[name] > TEXT_LIMIT:
+            continue
+        data = release.path(name).read_bytes()
+        if (form := _text_problem(data, name)) is not None:
+            yield Finding(name, "lines that each end with one line feed, and nothing behind the words", form, fix)
+
+
 @rule(id="files.names", level="error", reads="names")
 def names(release: ReleaseFiles) -> Iterator[Finding]:
     """Every name works on every system: printable, no reserved word or character, not too long, no case twins.
@@ -250,6 +268,18 @@ def _form_problem(data: bytes) -> str | None:
         line = data.count(b"\n", 0, at) + 1
         return f"a carriage return in line {line}, as Windows ends its lines"
     return None if data.endswith(b"\n") else "no line feed after the last line: the end may be lost"
+
+
+def _text_problem(data: bytes, name: str) -> str | None:
+    """What is wrong with the form of a text or a table; None also where it is no text, which others tell."""
+    if tidied(data, name) == data:
+        return None
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "a byte order mark at its beginning, as spreadsheet programs write it"
+    if (at := data.find(b"\r")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        return f"a carriage return in line {line}, as Windows ends its lines"
+    return "no line feed after the last line" if not data.endswith(b"\n") else "spaces at the end of a line"
 
 
 def _encodable(name: str) -> bool:

@@ -15,9 +15,11 @@ from neuropack import amend
 from neuropack.cli import main
 from neuropack.errors import InputError
 from neuropack.mend.seal import seal
+from neuropack.mend.standing import findings
 from neuropack.release import digest_of, files_below, read_manifest, sha256_of
-from neuropack.rules import check
+from neuropack.rules import ReleaseFiles, check, load_rules
 
+CHEAP = [rule.id for rule in load_rules() if rule.id.startswith(("files.", "metadata.", "bids."))]
 WHO = ["--by", "Jane Doe", "--reason", "The README had a typo."]
 
 
@@ -42,7 +44,8 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def errors(root: Path) -> list[str]:
-    return [issue.rule for issue in check(root).issues]
+    """What the rules say that decode no pixels."""
+    return [issue.rule for issue in findings(ReleaseFiles(root), CHEAP)]
 
 
 def test_with_nothing_changed_it_says_so(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +61,7 @@ def test_a_changed_text_is_sealed_once(release: Path, capsys: pytest.CaptureFixt
     assert errors(release) == ["files.size"]
     status, out, _ = run(capsys, "seal", release, *WHO)
     assert (status, out.splitlines()[0]) == (0, "changed  README.md")
-    assert errors(release) == []
+    assert check(release).issues == []
     (made,) = document(release)["release"]["amendments"]
     assert (made["kind"], made["by"], made["reason"]) == ("seal", "Jane Doe", "The README had a typo.")
     new = sha256_of(release / "README.md").sha256
@@ -244,4 +247,4 @@ def test_a_build_completes_what_was_interrupted(built: tuple[Path, Path], monkey
             seal(root, by="Jane Doe", reason="Notes.")
     build(study, root)
     assert [name for name in files_below(root) if amend.PENDING in name] == []
-    assert errors(root) == ["nwb.wavelength-unknown"]
+    assert errors(root) == []

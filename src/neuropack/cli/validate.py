@@ -33,6 +33,10 @@ def validate(
     structures: Annotated[
         Path | None, typer.Option(metavar="FILE", readable=False, help="The tree of structures that goes with it.")
     ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="First mend what is safe to mend; never pixels.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: show what would be mended, and write nothing.")
+    ] = False,
 ) -> int:
     """Check a release: files, metadata, and every chunk of every image. Exit status 1 where something is wrong."""
     import shutil
@@ -41,6 +45,13 @@ def validate(
     from neuropack import report
     from neuropack.rules import check
 
+    if fix or dry_run:
+        from neuropack.cli.fix import fix_first
+        from neuropack.errors import UsageError
+
+        if not fix:
+            raise UsageError("--dry-run shows what --fix would mend", fix="add --fix, or leave --dry-run out")
+        fix_first(release, dry_run=dry_run, beside=json or format != "text")
     with progress() as tell:
         result = check(
             release, rule_folders=rules or (), annotation=annotation, structures=structures, progress=tell

@@ -39,4 +39,4 @@ def unified(name: str, old: str, new: str) -> list[str]:
     if len(before) + len(after) > _LONG:
         return [f"--- {printable(name)}", f"+++ {printable(name)}", f"{len(before)} lines become {len(after)}"]
     lines = difflib.unified_diff(before, after, name, name, n=1, lineterm="")
-    return [line[:1] + printable(line[1:].removesuffix("\n")) for line in lines]
+    return ["\t".join(map(printable, line.removesuffix("\n").split("\t"))) for line in lines]
