@@ -79,6 +79,10 @@ def test_stacks_with_other_pixels_and_with_other_words(pair: tuple[Path, Path]) 
     edited(new, lambda data: data["image_stacks"][0].update(intensity_max=5))
     seal(new)
     assert [(one.id, one.what) for one in diff(old, new).stacks] == [("stack", "metadata")]
+    with (new / IMAGE / "zarr.json").open("a", encoding="utf-8") as out:
+        out.write(" ")
+    seal(new)
+    assert [(one.id, one.what) for one in diff(old, new).stacks] == [("stack", "metadata")]
     chunk = next(name for name in files_below(new / IMAGE) if not name.endswith("zarr.json"))
     (new / IMAGE / chunk).write_bytes(b"other")
     seal(new)

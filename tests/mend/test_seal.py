@@ -195,6 +195,7 @@ def test_killed_at_any_step_the_same_command_completes(
 ) -> None:
     """Each rename, write and note of the amendment is the last thing that happens, in turn."""
     (release / "README.md").write_text("# Other\n", encoding="utf-8")
+    first = (release / "manifest.tsv").read_bytes()
     count = 0
 
     def dying(function: Any) -> Any:
@@ -212,6 +213,8 @@ def test_killed_at_any_step_the_same_command_completes(
             patch.setattr(amend.Path, name, dying(getattr(Path, name)))
         patch.setattr(amend.shutil, "rmtree", dying(shutil.rmtree))
         assert main(["seal", str(release), *WHO]) == 130
+    if (release / "manifest.tsv").read_bytes() != first:  # it is the last to come to its place
+        assert read_manifest(release)[METADATA] == sha256_of(release / METADATA)
     if (release / amend.PENDING).exists():
         assert "files.unfinished" in errors(release)
     capsys.readouterr()
@@ -220,6 +223,16 @@ def test_killed_at_any_step_the_same_command_completes(
     assert errors(release) == []
     assert len(document(release)["release"]["amendments"]) == 1
     assert not (release / amend.PENDING).exists()
+
+
+def test_what_was_never_complete_is_discarded(release: Path) -> None:
+    staged = release / amend.PENDING / "files"
+    staged.mkdir(parents=True)
+    (staged / "README.md").write_text("half", encoding="utf-8")
+    before = (release / "README.md").read_bytes()
+    amend.commit(release, {"CHANGES": b"new"}, read_manifest(release))
+    assert (release / "README.md").read_bytes() == before
+    assert (release / "CHANGES").read_bytes() == b"new"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
