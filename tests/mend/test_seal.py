@@ -131,6 +131,17 @@ def test_metadata_changed_by_hand_are_not_sealed_unseen(release: Path, capsys: p
     assert errors(release) == []
 
 
+def test_a_published_version_is_another_one_then(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replace(
+        release / METADATA,
+        '"date": "2026-01-02",\n        "changes"',
+        '"date": "2026-01-02", "doi": "10.5555/1",\n        "changes"',
+    )
+    status, out, _ = run(capsys, "seal", release, *WHO)
+    assert (status, "note: this version is published (10.5555/1)" in out) == (0, True)
+    assert "note:" not in run(capsys, "seal", release, *WHO)[1]
+
+
 def test_the_description_for_search_engines_keeps_up(
     built: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,8 @@ def seal(
         typer.echo(line)
     if done.left.names:
         typer.echo(f"left as the manifest has them: {len(done.left.names)} other change(s)")
+    if done.changes.names and done.published:
+        typer.echo(f"note: this version is published ({done.published}); with these changes it is another one")
     if not done.changes.names:
         typer.echo(f"{release}: nothing was changed since the manifest was written")
     elif dry_run:

@@ -10,6 +10,7 @@ from typing import Any
 
 from neuropack.amend import commit, finish
 from neuropack.build.bids import json_text
+from neuropack.build.version import published_as
 from neuropack.errors import UsageError
 from neuropack.issue import Issue
 from neuropack.mend import record
@@ -42,6 +43,7 @@ class Sealed:
         forbidden: why nothing was sealed.
         written: whether the manifest is a new one.
         finished: files of an interrupted amendment that were put in their place first.
+        published: the DOI of the version, where it is published: what is sealed is not that version any more.
     """
 
     changes: Changes
@@ -49,6 +51,7 @@ class Sealed:
     forbidden: tuple[Issue, ...] = ()
     written: bool = False
     finished: tuple[str, ...] = ()
+    published: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -58,6 +61,7 @@ class Sealed:
             "left": self.left.to_dict(),
             "forbidden": [asdict(issue) for issue in self.forbidden],
             "finished": list(self.finished),
+            "published": self.published or None,
         }
 
 
@@ -119,8 +123,9 @@ def _sealed(
         what = "was changed too, and the record of the seal goes into it"
         raise UsageError(what, file=release.root / METADATA, fix=f"look at it, and add --only {METADATA}")
     changes, left = _part(found, chosen), _part(found, set(found.names) - chosen)
+    doi = published_as(document)
     if not chosen or not write:
-        return Sealed(changes, left, finished=finished)
+        return Sealed(changes, left, finished=finished, published=doi)
     after = {name: entry for name, entry in before.items() if name not in chosen}
     after |= {name: now[name] for name in chosen if name in now}
     files: dict[str, bytes] = {}
@@ -145,7 +150,7 @@ def _sealed(
     files[METADATA] = json_text(record.noted(record.with_digests(document, after), made)).encode()
     after[METADATA] = entry_of(files[METADATA])
     commit(release.root, files, after)
-    return Sealed(changes, left, written=True, finished=finished)
+    return Sealed(changes, left, written=True, finished=finished, published=doi)
 
 
 def _matching(names: Iterable[str], only: Sequence[str]) -> list[str]:
