@@ -14,6 +14,7 @@ from tiny_study import STUDY
 import neuropack.build as build_module
 from neuropack import schema
 from neuropack.build import MARKER, build
+from neuropack.build.place import Folder
 from neuropack.build.version import counted_up
 from neuropack.cli import main
 from neuropack.errors import InputError, UsageError
@@ -107,6 +108,25 @@ def test_a_published_version_does_not_change(fresh: Built, capsys: pytest.Captur
     with pytest.raises(UsageError, match="published"):
         build(study, release, prune=True)
     assert times(release) == before
+    assert errors(release) == []
+
+
+def test_the_build_that_brings_the_doi_may_be_interrupted(fresh: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, release = fresh
+    put = Folder.put
+
+    def dying(self: Folder, name: str, data: bytes) -> None:
+        put(self, name, data)
+        if name == METADATA:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "put", dying)
+        with pytest.raises(KeyboardInterrupt):
+            publish(study, release)
+    assert read_json(release / METADATA)["release"]["changelog"][0]["doi"] == DOI
+    build(study, release)
+    assert read_json(release / "metadata/datacite.json")["doi"] == DOI
     assert errors(release) == []
 
 

@@ -12,8 +12,8 @@ from typing import Any
 from neuropack import schema
 from neuropack.amend import PENDING
 from neuropack.build.place import Place
-from neuropack.errors import UsageError
-from neuropack.release import MANIFEST, METADATA
+from neuropack.errors import InputError, UsageError
+from neuropack.release import MANIFEST, METADATA, entry_of, parse_manifest
 from neuropack.study import Study, load_study
 from neuropack.study.edit import StudyText
 from neuropack.study.records import Record
@@ -162,7 +162,21 @@ def carried(said: Record, document: Record, current: Record) -> dict[str, Any]:
 
 
 def protect(place: Place, version: str, document: Record) -> None:
-    """Let nothing change at a place where this very version is published."""
+    """Let nothing change at a place where this very version is published.
+
+    It counts as published when its manifest lists the metadata that say so: a build that was interrupted on the way
+    there may be completed.
+    """
     doi = published_as(document)
-    if doi and version_of(document) == version:
+    if doi and version_of(document) == version and _complete(place):
         place.published = f"version {version} is published ({doi}), and this build would change it"
+
+
+def _complete(place: Place) -> bool:
+    """Whether the manifest lists the metadata as they are."""
+    listed, metadata = place.read(MANIFEST), place.read(METADATA)
+    try:
+        entries = parse_manifest(listed or b"", MANIFEST)
+    except InputError:
+        return False
+    return metadata is not None and entries.get(METADATA) == entry_of(metadata)
