@@ -31,6 +31,7 @@ FORBIDDEN = set('<>:"|?*\\')
 RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 LONGEST = 255
 REBUILD = "build the release again, or restore the file"
+CHANGED = "restore the file, or build the release again; neuropack seal, if it was changed on purpose"
 
 
 @rule(id="files.readable", level="error", reads="text")
@@ -90,7 +91,8 @@ def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
 
     A file that is not listed came in afterwards: nobody vouches for it, and a copy made by the manifest lacks it.
 
-    Remove the file, or build the release again so that it is listed.
+    Remove the file, or build the release again so that it is listed; neuropack seal lists it with the name of who
+    vouches for it, neuropack validate --fix without one.
     """
     if release.manifest is None:
         return
@@ -149,11 +151,12 @@ def size(release: ReleaseFiles) -> Iterator[Finding]:
 
     A file of another size was cut short or changed after the release was made.
 
-    Restore the file from a complete copy, or build the release again.
+    Restore the file from a complete copy, or build the release again. Where it was changed on purpose, neuropack
+    seal takes it in.
     """
     for path, row in (release.manifest or {}).items():
         if path != MANIFEST and (found := release.files.get(path, row.bytes)) != row.bytes:
-            yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", REBUILD)
+            yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", CHANGED)
 
 
 @rule(id="files.digest", level="error", reads="bytes", gives_way=True)
@@ -162,7 +165,8 @@ def digest(release: ReleaseFiles) -> Iterator[Finding]:
 
     Bits rot on disks and in transfers without a change of size or date; only the digest tells.
 
-    Restore the file from a complete copy, or build the release again if it was changed on purpose.
+    Restore the file from a complete copy, or build the release again. Where it was changed on purpose, neuropack
+    seal takes it in.
     """
     listed = (release.manifest or {}).items()
     rows = [r for p, r in listed if p != MANIFEST and release.files.get(p) == r.bytes]
@@ -179,7 +183,7 @@ def digest(release: ReleaseFiles) -> Iterator[Finding]:
             done += row.bytes
             release.note("comparing digests", done, total)
             if found != row.sha256:
-                yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, REBUILD)
+                yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, CHANGED)
 
 
 @rule(id="files.plain", level="error", reads="names")
