@@ -21,10 +21,10 @@ space
 readers | annotations | writers
 engine
 simulate | process | trace | evaluate | morphology
-study release source convert describe build
+study release amend source convert describe build
 learn
 rules report page
-publish
+publish mend
 catalogue web
 cli
 """

@@ -9,9 +9,18 @@ from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.digests import digests
 from neuropack.rules.manifest import COLUMNS
 from neuropack.rules.release_files import folders_of
+from neuropack.rules.text_form import TEXT_LIMIT, is_text, tidied
 
 EXPECTED = ("README.md", "LICENSE", "CHANGES", ".bidsignore", "croissant.json", "metadata/datacite.json")
-UNFINISHED = (".neuropack-building", ".partial", ".journal", ".flushing", ".part", ".crdownload")
+UNFINISHED = (
+    ".neuropack-building",
+    ".neuropack-mending",
+    ".partial",
+    ".journal",
+    ".flushing",
+    ".part",
+    ".crdownload",
+)
 JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "__MACOSX"}
 JUNK_ENDINGS = ("~", ".tmp", ".swp", ".bak", ".orig")
 # Windows refuses these, https://learn.microsoft.com/windows/win32/fileio/naming-a-file
@@ -19,6 +28,7 @@ FORBIDDEN = set('<>:"|?*\\')
 RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 LONGEST = 255
 REBUILD = "build the release again, or restore the file"
+CHANGED = "restore the file, or build the release again; neuropack seal, if it was changed on purpose"
 
 
 @rule(id="files.readable", level="error", reads="text")
@@ -72,7 +82,8 @@ def unlisted(release: ReleaseFiles) -> Iterator[Finding]:
 
     A file that is not listed came in afterwards: nobody vouches for it, and a copy made by the manifest lacks it.
 
-    Remove the file, or build the release again so that it is listed.
+    Remove the file, or build the release again so that it is listed; neuropack seal lists it with the name of who
+    vouches for it, neuropack validate --fix without one.
     """
     if release.manifest is None:
         return
@@ -132,11 +143,12 @@ def size(release: ReleaseFiles) -> Iterator[Finding]:
 
     A file of another size was cut short or changed after the release was made.
 
-    Restore the file from a complete copy, or build the release again.
+    Restore the file from a complete copy, or build the release again. Where it was changed on purpose, neuropack
+    seal takes it in.
     """
     for path, row in (release.manifest or {}).items():
         if path != MANIFEST and (found := release.files.get(path, row.bytes)) != row.bytes:
-            yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", REBUILD)
+            yield Finding(path, f"{row.bytes} bytes ({MANIFEST}:{row.line})", f"{found} bytes", CHANGED)
 
 
 @rule(id="files.digest", level="error", reads="bytes", gives_way=True)
@@ -146,11 +158,12 @@ def digest(release: ReleaseFiles) -> Iterator[Finding]:
     Bits rot on disks and in transfers without a change of size or date; only the digest tells. At --level sample,
     small files, the chunks of the sample and a hundredth of the rest are compared.
 
-    Restore the file from a complete copy, or build the release again if it was changed on purpose.
+    Restore the file from a complete copy, or build the release again. Where it was changed on purpose, neuropack
+    seal takes it in.
     """
     for row, found in digests(release):
         if found != row.sha256:
-            yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, REBUILD)
+            yield Finding(row.path, f"sha256 {row.sha256} ({MANIFEST}:{row.line})", found, CHANGED)
 
 
 @rule(id="files.plain", level="error", reads="names")
@@ -192,6 +205,23 @@ def junk(release: ReleaseFiles) -> Iterator[Finding]:
             yield Finding(name, "only files of the data set", "litter of a program", "remove it")
 
 
+@rule(id="files.text", level="warning", reads="text")
+def text(release: ReleaseFiles) -> Iterator[Finding]:
+    """Texts and tables are plain text: lines end with one line feed, without spaces behind them or a mark in front.
+
+    Programs that compare or join such files take a carriage return or a space for a part of the last value.
+
+    Run neuropack validate --fix, or save the file as Unix text and seal the release.
+    """
+    fix = "neuropack validate --fix writes it so"
+    for name in release.files:
+        if not is_text(name) or release.files[name] > TEXT_LIMIT:
+            continue
+        data = release.path(name).read_bytes()
+        if (form := _text_problem(data, name)) is not None:
+            yield Finding(name, "lines that each end with one line feed, and nothing behind the words", form, fix)
+
+
 @rule(id="files.names", level="error", reads="names")
 def names(release: ReleaseFiles) -> Iterator[Finding]:
     """Every name works on every system: printable, no reserved word or character, not too long, no case twins.
@@ -223,6 +253,18 @@ def _form_problem(data: bytes) -> str | None:
         line = data.count(b"\n", 0, at) + 1
         return f"a carriage return in line {line}, as Windows ends its lines"
     return None if data.endswith(b"\n") else "no line feed after the last line: the end may be lost"
+
+
+def _text_problem(data: bytes, name: str) -> str | None:
+    """What is wrong with the form of a text or a table; None also where it is no text, which others tell."""
+    if tidied(data, name) == data:
+        return None
+    if data.startswith(b"\xef\xbb\xbf"):
+        return "a byte order mark at its beginning, as spreadsheet programs write it"
+    if (at := data.find(b"\r")) >= 0:
+        line = data.count(b"\n", 0, at) + 1
+        return f"a carriage return in line {line}, as Windows ends its lines"
+    return "no line feed after the last line" if not data.endswith(b"\n") else "spaces at the end of a line"
 
 
 def _encodable(name: str) -> bool:

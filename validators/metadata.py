@@ -74,8 +74,10 @@ def schema(release: ReleaseFiles) -> Iterator[Finding]:
             fix = "update neuropack: this one does not know what the newer schema allows"
             yield Finding(document.where("schema_version"), f"{ours}, or an older schema", theirs, fix)
             return
+        older = isinstance(theirs, str) and minor(theirs) < minor(ours)
+        hint = f"; or neuropack migrate, which carries metadata from schema {theirs} to {ours}" if older else ""
         for problem in release.schema_problems:
-            yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix)
+            yield Finding(document.at(problem.pointer), problem.expected, problem.found, problem.fix + hint)
 
 
 @rule(id="metadata.objective-unknown", level="warning", reads="text")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION = "0.1.0"
+SCHEMA_VERSION = "0.2.0"
 
 
 def _matches(pattern: str, meaning: str) -> AfterValidator:
@@ -61,6 +61,7 @@ WavelengthNm = Annotated[Number, Field(ge=100, le=20000)]
 WebAddress = Annotated[str, _matches(r"^https?://[^\s/]+(?:/\S*)?$(?!\n)", "a web address beginning with http:// or https://")]
 ZonedDateTime = Annotated[str, _matches(r"^[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-9]))T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])$(?!\n)", "a date and time with its zone, YYYY-MM-DDThh:mm:ss followed by Z or +hh:mm"), AfterValidator(_calendar)]
 AgeReference = Literal["birth", "gestation"]
+AmendmentKind = Literal["seal", "fix", "migration"]
 AnnotationKind = Literal["labels", "skeletons", "boxes", "points", "classes"]
 AxisDirection = Literal["left_to_right", "right_to_left", "anterior_to_posterior", "posterior_to_anterior", "superior_to_inferior", "inferior_to_superior", "oblique", "single_plane", "unknown"]
 BenchmarkTask = Literal["instance_segmentation", "semantic_segmentation", "detection", "tracing", "classification", "registration"]
@@ -545,6 +546,8 @@ class Release(ConfiguredBaseModel):
     version: SemVer = Field(description="Version of the release, the same as the dataset's.")
     licenses: list[PartLicense] = Field(min_length=1, description="The licence of each part.")
     changelog: list[ChangelogEntry] = Field(min_length=1, description="What changed, the newest version first.")
+    supersedes: EarlierVersion | None = Field(default=None, description="The version that this one takes the place of.")
+    amendments: list[Amendment] = Field(default=[], description="What was done to files of the release after it was built, the latest last.")
 
 
 class PartLicense(ConfiguredBaseModel):
@@ -560,6 +563,36 @@ class ChangelogEntry(ConfiguredBaseModel):
     version: SemVer = Field(description="The version.")
     date: CalendarDate = Field(description="Day of its publication.")
     changes: list[Text] = Field(min_length=1, description="The changes, a sentence each.")
+    doi: Doi | None = Field(default=None, description="DOI under which that version is published; absent until it is.")
+
+
+class EarlierVersion(ConfiguredBaseModel):
+    """A version that another one has replaced."""
+
+    version: SemVer = Field(description="The version; the changelog says what it brought, and its DOI.")
+    manifest_digest: Sha256 = Field(description="SHA-256 of its manifest, by which a copy of it is known.")
+
+
+class Amendment(ConfiguredBaseModel):
+    """A change of files of a release after it was built, with who made it and why."""
+
+    kind: AmendmentKind = Field(description="How the files were changed.")
+    time: ZonedDateTime = Field(description="When it was noted.")
+    by: Text = Field(description="The person, or the program, that changed the files or vouches for the change.")
+    reason: Text = Field(description="Why they were changed.")
+    software_version: Text = Field(description="Version of neuropack that noted it.")
+    changes: list[Text] = Field(default=[], description="What was done, a sentence each; empty where the list of files says all of it.")
+    files: list[AmendedFile] = Field(default=[], description="The files and images that were changed, but for the metadata that hold this record.")
+    earlier_manifest: Sha256 = Field(description="SHA-256 of the manifest before.")
+    earlier_metadata: Sha256 | None = Field(default=None, description="SHA-256 of the document of metadata before.")
+
+
+class AmendedFile(ConfiguredBaseModel):
+    """A file, or an image with all its files, before and after a change."""
+
+    path: ReleasePath = Field(description="Path of the file, or of the folder of the image.")
+    before: Sha256 | None = Field(default=None, description="SHA-256 of it before, of a folder of its manifest lines; absent where it is new.")
+    after: Sha256 | None = Field(default=None, description="SHA-256 of it after; absent where it was removed.")
 
 
 class Benchmark(ConfiguredBaseModel):

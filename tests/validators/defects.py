@@ -194,6 +194,17 @@ def finder_was_here(root: Path) -> None:
     (root / "sub-M01" / ".DS_Store").write_bytes(b"\0")
 
 
+@defect("files.text", as_is=False)
+def saved_on_windows(root: Path) -> None:
+    file = root / "participants.tsv"
+    file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+
+@defect("files.text", as_is=False)
+def no_end_of_the_last_line(root: Path) -> None:
+    (root / "README.md").write_bytes(b"# Small release")
+
+
 @defect("files.names", as_is=False)
 def reserved_word(root: Path) -> None:
     (root / "aux.txt").write_text("x")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ from neuropack.build.ledger import Ledger
 from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
 from neuropack.build.stacks import Stacks, outputs, unfinished
+from neuropack.build.version import new_version, protect, released
 from neuropack.convert import Status
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
@@ -90,6 +91,8 @@ def build(
     processes: int | None = None,
     cluster: str | None = None,
     progress: Progress | None = None,
+    version: str | None = None,
+    changes: Sequence[str] = (),
 ) -> BuildResult:
     """Build a release, or bring one up to date.
 
@@ -110,10 +113,14 @@ def build(
         processes: do the work in so many other processes on this machine.
         cluster: do it on the workers of the Dask scheduler at this address; each may use `memory`.
         progress: called as the work goes on.
+        version: make it a new version: the version, or the part of the old one to count up (major, minor, patch).
+            study.yaml is edited, so that the next build agrees.
+        changes: what the new version brings, a sentence each.
 
     Raises:
         StudyError: the mistakes of the study, all at once.
-        UsageError: the folder holds something else, or files that the study no longer has.
+        UsageError: the folder holds something else, or files that the study no longer has; the version there is
+            published and would change.
         InputError: a raw file cannot be decoded.
         OutputError: the release cannot be written.
     """
@@ -121,27 +128,36 @@ def build(
     place = place_of(release)
     job = hashlib.sha256(json.dumps(["build", study.dataset["id"]]).encode()).hexdigest()
     _guard(study, place, job)
+    begun = place.begun(job)
+    if version is not None:
+        study = new_version(study, place, version, changes, begun=begun)
     planned = plan(study, complete=not keep_going)
     options = {"memory": memory, "processes": processes, "cluster": cluster}
     try:
         with place.held(job, take_over=take_over):
+            protect(place, study.dataset["version"], earlier := released(place))
             stale = _stale(place, planned)
             if not prune:
                 _refuse(place, stale)
             stacks = Stacks(study, place, Ledger(place), keep_going, progress, options)
-            for name in stale:
-                place.remove(name)
-            return _build(stacks, planned, stale)
+            try:
+                for name in stale:
+                    place.remove(name)
+                return _build(stacks, planned, stale, earlier)
+            except UsageError:
+                if place.published and not begun:  # nothing was changed, so nothing is unfinished
+                    stacks.ledger.close()
+                raise
     except OSError as error:
         file = error.filename or place.marker.parent
         fix = "check the folder's permissions and the room on the disk"
         raise OutputError(f"cannot be written: {error.strerror or error}", file=file, fix=fix) from error
 
 
-def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str]) -> BuildResult:
+def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str], earlier: Record) -> BuildResult:
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
-    full = document(stacks.study, made)
+    full = document(stacks.study, made, earlier)
     texts = _write_texts(stacks.study, made, full, place)
     ledger.note({path: entry_of(data) for path, data in texts.items()})
     aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)

@@ -16,6 +16,7 @@ from neuropack.schema import fields
 from neuropack.study import Study
 from neuropack.study.records import Record
 from neuropack.table import MISSING
+from neuropack.volume import VoxelSize
 
 BIDS_VERSION = "1.11.1"
 HOME = "https://neuropack.readthedocs.io"
@@ -61,7 +62,7 @@ def dataset_texts(study: Study, planned: Sequence[Planned], document: Record) ->
     """The text files at the root of the release, but those that describe it."""
     license_ = study.dataset["license"]
     return {
-        "dataset_description.json": json_text(_description(study)),
+        "dataset_description.json": json_text(description(study.dataset)),
         "CHANGES": _changes(document["release"]["changelog"]),
         "LICENSE": f"{license_['spdx']}\n\nThe data of this release are under this licence: {license_['uri']}\n",
         ".bidsignore": IGNORED,
@@ -72,30 +73,34 @@ def dataset_texts(study: Study, planned: Sequence[Planned], document: Record) ->
 
 def derivative_texts(study: Study, name: str) -> Texts:
     """The text files at the root of a derivative, by path in the release."""
-    what, ignored = DERIVATIVES[name]
-    title = f"{study.dataset['title']}: {what}"
-    description = {
-        **_description(study),
-        "Name": title,
-        "DatasetType": "derivative",
-        "DatasetLinks": {"raw": "../.."},
-    }
-    description["SourceDatasets"] = [{"URL": "../..", "Version": study.dataset["version"]}]
+    described = derivative_description(study.dataset, name)
     readme = (
-        f"# {title}\n\nMade by neuropack from the images two folders up, whose README says what they show. "
+        f"# {described['Name']}\n\nMade by neuropack from the images two folders up, whose README says what they "
+        "show. "
         "Subjects and samples are those of participants.tsv and samples.tsv there; the copies here are the same.\n"
     )
     texts = {
-        "dataset_description.json": json_text(description),
+        "dataset_description.json": json_text(described),
         "README.md": readme,
-        ".bidsignore": ignored,
+        ".bidsignore": DERIVATIVES[name][1],
         **_people_and_tissue(study),
     }
     return {f"derivatives/{name}/{path}": text for path, text in texts.items()}
 
 
-def _description(study: Study) -> Record:
-    data = study.dataset
+def derivative_description(dataset: Record, name: str) -> Record:
+    """The dataset_description.json of a derivative, one of `DERIVATIVES`."""
+    return {
+        **description(dataset),
+        "Name": f"{dataset['title']}: {DERIVATIVES[name][0]}",
+        "DatasetType": "derivative",
+        "DatasetLinks": {"raw": "../.."},
+        "SourceDatasets": [{"URL": "../..", "Version": dataset["version"]}],
+    }
+
+
+def description(data: Record) -> Record:
+    """The dataset_description.json at the root of the release, from the record of the dataset."""
     maker = {"Name": "neuropack", "Version": neuropack.__version__, "CodeURL": HOME}
     funding = [" ".join([f["name"], *f.get("awards", ())]) for f in data.get("funders", ())]
     found: Record = {
@@ -132,6 +137,16 @@ def years(age: str, reference: str) -> float | None:
 
 
 def _people_and_tissue(study: Study) -> Texts:
+    return people_and_tissue(study.subjects, [(s.label, s.subject["id"], s.specimen) for s in study.stacks])
+
+
+def people_and_tissue(subjects: Iterable[Record], stacks: Iterable[tuple[str, str, Record]]) -> Texts:
+    """The tables of animals and of tissue, each with what its columns mean.
+
+    Args:
+        subjects: the animals.
+        stacks: of each image the label of its sample, the id of its subject, and its specimen.
+    """
     animals = [
         {
             **{k: s.get(k) for k in _PARTICIPANTS},
@@ -141,16 +156,16 @@ def _people_and_tissue(study: Study) -> Texts:
             "sex": None if s["sex"] == "U" else s["sex"],
             "age_iso8601": s["age"],
         }
-        for s in study.subjects
+        for s in subjects
     ]
     tissue = {
-        s.specimen["id"]: {
-            **{k: s.specimen.get(k) for k in _SAMPLES},
-            "sample_id": f"sample-{s.label}",
-            "participant_id": f"sub-{s.subject['id']}",
+        specimen["id"]: {
+            **{k: specimen.get(k) for k in _SAMPLES},
+            "sample_id": f"sample-{label}",
+            "participant_id": f"sub-{subject}",
             "sample_type": "tissue",
         }
-        for s in study.stacks
+        for label, subject, specimen in stacks
     }
     used = [c for c in _SAMPLES if any(t[c] is not None for t in tissue.values())]
     more = [c for c in _PARTICIPANTS if any(a[c] is not None for a in animals)]
@@ -171,11 +186,36 @@ def _columns(name: str, columns: Iterable[str]) -> Record:
 
 def sidecar(study: Study, planned: Planned) -> Record:
     """The BIDS sidecar of a stack. Text that nobody stated is n/a, a number that nobody stated is left out."""
-    stack, instrument, tissue = planned.stack, planned.instrument, planned.stack.specimen
-    z, y, x = planned.volume.voxel_size_um
+    stack = planned.stack
+    found = sidecar_of(
+        study.dataset,
+        stack.specimen,
+        stack.labelling,
+        planned.instrument,
+        planned.acquisition,
+        planned.volume.voxel_size_um,
+        stack.suffix,
+    )
+    offset = planned.volume.origin_um[0 if planned.volume.voxel_size_um[0] is not None else 1 :]
+    if stack.chunk is not None and None not in offset:
+        found |= _chunk_place([float(v) for v in offset if v is not None])
+    return found
+
+
+def sidecar_of(
+    dataset: Record,
+    tissue: Record,
+    labelling: Record | None,
+    instrument: Record,
+    acquisition: Record,
+    voxel_size_um: VoxelSize,
+    suffix: str,
+) -> Record:
+    """What the sidecar of a stack says, but for the place of a chunk, from the records of the metadata."""
+    z, y, x = voxel_size_um
     objective = instrument["objective"]
-    antibodies = (stack.labelling or {}).get("antibodies", ())
-    channels = [{k: c[k] for k in ("name", "fluorophore")} for c in planned.acquisition["channels"]]
+    antibodies = (labelling or {}).get("antibodies", ())
+    channels = [{k: c[k] for k in ("name", "fluorophore")} for c in acquisition["channels"]]
     found: Record = {
         "PixelSize": [x, y] if z is None else [x, y, z],
         "PixelSizeUnits": "um",
@@ -184,7 +224,7 @@ def sidecar(study: Study, planned: Planned) -> Record:
         "DeviceSerialNumber": MISSING,
         "StationName": MISSING,
         "SoftwareVersions": MISSING,
-        "InstitutionName": study.dataset["creators"][0].get("affiliation", {}).get("name", MISSING),
+        "InstitutionName": dataset["creators"][0].get("affiliation", {}).get("name", MISSING),
         "InstitutionAddress": MISSING,
         "InstitutionalDepartmentName": MISSING,
         "Immersion": objective.get("immersion", MISSING),
@@ -203,12 +243,9 @@ def sidecar(study: Study, planned: Planned) -> Record:
         if "expansion_factor" in tissue
         else None,
         "ImageAcquisitionProtocol": tissue.get("protocol_doi", MISSING),
-        "OtherAcquisitionParameters": f"technique: {TECHNIQUES.get(stack.suffix, stack.suffix)}",
+        "OtherAcquisitionParameters": f"technique: {TECHNIQUES.get(suffix, suffix)}",
         "Channels": channels,
     }
-    offset = planned.volume.origin_um[0 if z is not None else 1 :]
-    if stack.chunk is not None and None not in offset:
-        found |= _chunk_place([float(v) for v in offset if v is not None])
     return {k: v for k, v in found.items() if v is not None}
 
 

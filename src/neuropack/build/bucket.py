@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from neuropack.build.place import MARKER, Folder, Place
+from neuropack.build.place import MARKER, Folder, Place, refuse
 from neuropack.errors import UsageError
 from neuropack.locks import only_one
 from neuropack.release import MANIFEST, NOT_DATA, Entry, hash_each, manifest
@@ -42,11 +42,13 @@ class Bucket:
         root: the URL.
         options: how it is reached, see `neuropack.writers.cloud.settings`.
         state_folder: of this release on this machine.
+        published: why nothing may change there; empty where it may.
     """
 
     root: str
     options: Mapping[str, str]
     state_folder: Path
+    published: str = ""
     _changed: bool = field(default=False, init=False)
 
     in_place = True
@@ -134,7 +136,9 @@ class Bucket:
 
         Raises:
             OutputError: another build has taken it over.
+            UsageError: the version there is published.
         """
+        refuse(self.root, self.published)
         self._lock.check()
         if not self._changed:
             self._changed = True

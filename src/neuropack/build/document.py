@@ -15,6 +15,7 @@ from neuropack.build.annotation_records import annotation_records
 from neuropack.build.placing import STACK
 from neuropack.build.plan import Planned
 from neuropack.build.registration import UsedAtlas, shows_in_ccf
+from neuropack.build.version import carried
 from neuropack.convert import Result
 from neuropack.marks import MarkKind
 from neuropack.schema import schema_version
@@ -56,8 +57,14 @@ class Made:
     derived: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def document(study: Study, made: Iterable[Made]) -> Record:
-    """The whole document; nothing in it depends on when or where it is made."""
+def document(study: Study, made: Iterable[Made], earlier: Record) -> Record:
+    """The whole document; nothing in it depends on when it is made.
+
+    Args:
+        study: what is built.
+        made: its stacks.
+        earlier: the metadata of the release that is there, for the history that only they know; empty for none.
+    """
     made = list(made)
     version = schema_version()
     dataset = study.dataset
@@ -68,8 +75,8 @@ def document(study: Study, made: Iterable[Made]) -> Record:
     }
     release = {
         "licenses": [{"part": ".", "license": dataset["license"]}],
-        "changelog": [changes],
         **study.release,
+        **carried(study.release, earlier, changes),
         "manifest": "manifest.tsv",
         "version": dataset["version"],
         "schema_version": version,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from neuropack.amend import finish
 from neuropack.engine.output import read_record
+from neuropack.errors import UsageError
 from neuropack.locks import only_one
 from neuropack.release import Entry, files_below, hash_files, write_manifest
 from neuropack.writers.store import LocalStore, Store, Stored
@@ -19,7 +21,13 @@ MARKER = ".neuropack-building"
 
 
 class Place(Protocol):
-    """A release that is being built. Names are relative to it, with forward slashes."""
+    """A release that is being built. Names are relative to it, with forward slashes.
+
+    Attributes:
+        published: why nothing may change there; empty where it may.
+    """
+
+    published: str
 
     @property
     def root(self) -> Path | str:
@@ -110,11 +118,23 @@ class Place(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+def refuse(root: Path | str, published: str) -> None:
+    """Stop a change of a version that is published.
+
+    Raises:
+        UsageError: it is; `published` says so.
+    """
+    if published:
+        fix = "build a new one: add --new-version patch --changes 'what it brings' (or minor, or major)"
+        raise UsageError(published, file=root, fix=fix)
+
+
+@dataclass
 class Folder:
     """A folder on this machine."""
 
     root: Path
+    published: str = ""
 
     in_place = False
     skew = 0
@@ -130,6 +150,7 @@ class Folder:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with only_one(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
+            finish(self.root)  # of files that `neuropack seal` and others change together
             yield
 
     def begun(self, job: str) -> bool:
@@ -179,12 +200,14 @@ class Folder:
 
     def changing(self) -> None:
         """The release keeps its manifest, which describes it no longer; the marker says so."""
+        refuse(self.root, self.published)
 
     def put(self, name: str, data: bytes) -> None:
         """Write a small file under a temporary name, and rename it."""
         path = self.root / name
         if path.is_file() and path.read_bytes() == data:
             return
+        self.changing()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         partial.write_bytes(data)
@@ -196,6 +219,8 @@ class Folder:
 
     def remove(self, name: str) -> None:
         """Remove a file or a folder."""
+        if (self.root / name).exists():
+            self.changing()
         _remove(self.root / name)
 
     @contextmanager
@@ -203,6 +228,8 @@ class Folder:
         """What was there goes when its successor is complete, and comes back without one."""
         paths = [self.root / name for name in outputs]
         moved = {path: path.with_name(path.name + ".replaced") for path in paths if path.exists()}
+        if moved:
+            self.changing()
         for path, aside in moved.items():
             _remove(aside)
             path.rename(aside)

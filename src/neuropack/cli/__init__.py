@@ -18,12 +18,15 @@ from neuropack.cli.atlas import atlas
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
+from neuropack.cli.diff import diff
 from neuropack.cli.export import export
 from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
+from neuropack.cli.migrate import migrate
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
+from neuropack.cli.seal import seal
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -33,7 +36,21 @@ app = typer.Typer(
     help="Turn raw microscope files of labelled neurons into checked, shareable releases.",
     epilog="Exit status: 0 done and clean, 1 findings, 2 wrong usage, 3 could not run.",
 )
-for command in (demo, inspect, init, convert, build, validate, explain, publish, register, features):
+for command in (
+    demo,
+    inspect,
+    init,
+    convert,
+    build,
+    validate,
+    explain,
+    seal,
+    diff,
+    migrate,
+    publish,
+    register,
+    features,
+):
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")

@@ -44,6 +44,16 @@ def build(
         bool,
         typer.Option("--take-over", help="Go on with a release in a bucket whose build died elsewhere."),
     ] = False,
+    new_version: Annotated[
+        str | None,
+        typer.Option(
+            "--new-version", metavar="VERSION", help="Make it a new version: major, minor, patch, or such as 1.1.0."
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--changes", metavar="TEXT", help="What the new version brings; once for each sentence."),
+    ] = None,
     memory: common.Memory = None,
     workers: common.Workers = None,
     cluster: common.Cluster = None,
@@ -55,6 +65,10 @@ def build(
     """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""
     budget = common.size(memory)
     common.one_of(workers, cluster)
+    if (new_version is None) != (not changes):
+        from neuropack.errors import UsageError
+
+        raise UsageError("--new-version and --changes go together", fix="say what the new version brings")
     from neuropack.build import build as job
 
     with progress(show) as tell:
@@ -68,6 +82,8 @@ def build(
             processes=workers,
             cluster=cluster,
             progress=tell,
+            version=new_version,
+            changes=changes or (),
         )
     if as_json:
         typer.echo(json.dumps(result.to_dict(), indent=2))

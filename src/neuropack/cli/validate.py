@@ -60,6 +60,10 @@ def validate(
     by: By = None,
     until: Until = None,
     reason: Reason = None,
+    fix: Annotated[bool, typer.Option("--fix", help="First mend what is safe to mend; never pixels.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --fix: show what would be mended, and write nothing.")
+    ] = False,
 ) -> int:
     """Check a release: files, metadata, and the chunks of its images. Exit status 1 where something is wrong."""
     from neuropack import report
@@ -69,6 +73,10 @@ def validate(
 
     if (release is None) == (load is None):
         raise UsageError("validate takes either a release or --load", fix="neuropack validate RELEASE")
+    if fix and load is not None:
+        raise UsageError("a saved report mends nothing", fix="neuropack validate RELEASE --fix")
+    if dry_run and not fix:
+        raise UsageError("--dry-run shows what --fix would mend", fix="add --fix, or leave --dry-run out")
     outputs = reported.forms(output or (), release)
     last_day = baselines.asked(baseline, write_baseline, by, until, reason, release)
     if load is not None:
@@ -76,6 +84,10 @@ def validate(
 
         result = read_report(load)
     elif release is not None:
+        if fix or dry_run:
+            from neuropack.cli.fix import fix_first
+
+            fix_first(release, dry_run=dry_run, beside=json or format != "text")
 
         def run(tell: Progress | None) -> Report:
             return check(

@@ -14,9 +14,12 @@ UNAVAILABLE = ":unav"
 def datacite(release: Described) -> Record:
     """The record; without a DOI where none is stated, for that comes from where the release is published."""
     data = release.dataset
+    dois = {entry["version"]: entry.get("doi") for entry in release.document["release"]["changelog"]}
+    earlier = dois.get(release.document["release"].get("supersedes", {}).get("version"))
+    replaced = [{"doi": earlier, "relation": "IsNewVersionOf"}] if earlier else []
     found: Record = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
-        "doi": data.get("doi"),
+        "doi": dois.get(data["version"]) or data.get("doi"),
         "url": data.get("homepage"),
         "alternateIdentifiers": [
             {"alternateIdentifier": data["id"], "alternateIdentifierType": "neuropack dataset id"}
@@ -36,7 +39,7 @@ def datacite(release: Described) -> Record:
         "fundingReferences": [r for f in data.get("funders", ()) for r in _funding(f)],
         "relatedIdentifiers": [
             {"relatedIdentifier": r["doi"], "relatedIdentifierType": "DOI", "relationType": r["relation"]}
-            for r in data.get("related", ())
+            for r in [*data.get("related", ()), *replaced]
         ],
         "sizes": [bytes_text(release.bytes), *_counts(release)],
         "formats": release.formats,

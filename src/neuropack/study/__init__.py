@@ -95,9 +95,9 @@ def load_study(path: Path) -> Study:
 def _release(root: Node, problems: list[Problem]) -> Record:
     """What the study says of the release itself: changelog and licences; the rest follows from the dataset."""
     node = root.get("release")
-    for key in ("manifest", "schema_version", "version"):
+    for key in ("manifest", "schema_version", "version", "amendments"):
         if node is not None and (typed := node.get(key)) is not None:
-            what, fix = f"release.{key} is not to be typed", "remove it: it follows from the dataset and the schema"
+            what, fix = f"release.{key} is not to be typed", "remove it: neuropack fills it in"
             problems.append(Problem(typed.key_at or typed.at, what, found=typed.shown(), fix=fix))
     given = {"manifest": "manifest.tsv"}
     return record("Release", node, problems, at=root.at, given=given, whole=False)

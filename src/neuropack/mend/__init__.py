@@ -1,0 +1,1 @@
+"""A release after its build: changes sealed, findings mended, metadata migrated, versions compared."""

@@ -1,0 +1,112 @@
+"""What an amendment leaves in the metadata: its record, and the digests that tie records to files."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+import neuropack
+from neuropack import schema
+from neuropack.errors import UsageError
+from neuropack.release import Entry, digest_of_lines
+from neuropack.study.records import Record, ordered
+
+
+def amendment(
+    kind: str, by: str, reason: str, *, files: Sequence[Record] = (), changes: Sequence[str] = (), before: Record
+) -> Record:
+    """The record of an amendment, made now.
+
+    Args:
+        kind: seal, fix or migration.
+        by: who vouches for it.
+        reason: why.
+        files: a record for each file or image, see `file_changes`.
+        changes: what was done, a sentence each.
+        before: the digests of manifest and metadata before.
+
+    Raises:
+        UsageError: `by` or `reason` is empty, or begins or ends with a space.
+    """
+    found: Record = {
+        "kind": kind,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "by": by,
+        "reason": reason,
+        "software_version": neuropack.__version__,
+        "changes": list(changes),
+        "files": list(files),
+        **before,
+    }
+    found = {key: value for key, value in found.items() if value != []}
+    for problem in schema.validate(found, "Amendment"):
+        raise UsageError(
+            f"{problem.pointer.strip('/')} cannot stand in the record of an amendment",
+            expected=problem.expected,
+            found=problem.found,
+        )
+    return found
+
+
+def noted(document: Record, record: Record) -> Record:
+    """The metadata with one more amendment, in the order of the schema."""
+    release = document.get("release")
+    release = dict(release) if isinstance(release, dict) else {}
+    earlier = release.get("amendments")
+    release["amendments"] = [*(earlier if isinstance(earlier, list) else []), record]
+    full: Record = ordered({**document, "release": release}, "Document")
+    return full
+
+
+def image_of(path: str) -> str:
+    """The OME-Zarr image that a file belongs to; the file itself where it belongs to none."""
+    image, inside, _ = path.partition(".ome.zarr/")
+    return f"{image}.ome.zarr" if inside else path
+
+
+def file_changes(names: Iterable[str], before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[Record]:
+    """A record for each changed file, and one for each image of which a file was changed."""
+    wanted = sorted({image_of(name) for name in names})
+    old, new = digests_of(wanted, before), digests_of(wanted, after)
+    found = [{"path": path, "before": old.get(path), "after": new.get(path)} for path in wanted]
+    return [{key: value for key, value in one.items() if value is not None} for one in found]
+
+
+def digests_of(paths: Iterable[str], entries: Mapping[str, Entry]) -> dict[str, str]:
+    """The digest of each file or folder that a manifest lists; of a folder, that of its lines."""
+    wanted = set(paths)
+    below: dict[str, dict[str, Entry]] = {}
+    for name, entry in entries.items():
+        for path in wanted.intersection(map(str, PurePosixPath(name).parents)):
+            below.setdefault(path, {})[name.removeprefix(path + "/")] = entry
+    folders = {path: digest_of_lines(inside) for path, inside in below.items()}
+    return folders | {path: entries[path].sha256 for path in wanted if path in entries}
+
+
+def with_digests(document: Record, entries: Mapping[str, Entry]) -> Record:
+    """The metadata with the digests of images and of outputs as the manifest has them."""
+    full = copy.deepcopy(document)
+    stated: list[tuple[Record, str]] = [(stack, "digest") for stack in _dicts(full.get("image_stacks"))]
+    for step in _dicts(full.get("processings")):
+        stated += [(output, "sha256") for output in _dicts(step.get("outputs"))]
+    found = digests_of({str(record.get("path")) for record, _ in stated}, entries)
+    for record, field in stated:
+        record[field] = found.get(str(record.get("path")), record.get(field))
+    return full
+
+
+def croissant_with_digests(data: Record, entries: Mapping[str, Entry]) -> Record:
+    """The Croissant description with sizes and digests of its files as the manifest has them."""
+    full = copy.deepcopy(data)
+    for file in _dicts(full.get("distribution")):
+        entry = entries.get(str(file.get("contentUrl")))
+        if entry is not None and "sha256" in file:
+            file |= {"contentSize": f"{entry.bytes} B", "sha256": entry.sha256}
+    return full
+
+
+def _dicts(values: Any) -> list[Record]:
+    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
