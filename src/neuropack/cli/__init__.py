@@ -22,6 +22,7 @@ from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
 from neuropack.cli.register import register
+from neuropack.cli.study import schema, sheets
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -31,7 +32,7 @@ app = typer.Typer(
     help="Turn raw microscope files of labelled neurons into checked, shareable releases.",
     epilog="Exit status: 0 done and clean, 1 findings, 2 wrong usage, 3 could not run.",
 )
-for command in (demo, inspect, init, convert, build, validate, explain, register, features):
+for command in (demo, inspect, init, sheets, schema, convert, build, validate, explain, register, features):
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")

@@ -134,7 +134,7 @@ def _list(node: Node, key: str, what: str, problems: list[Problem]) -> list[Node
     """The mappings of a list that must not be empty."""
     found = node.get(key)
     if found is None or not found.entries:
-        place = found.at if found is not None else node.at
+        place = found.at if found is not None else node.blanks.get(key, node.at)
         problems.append(Problem(place, f"{what} has no {key}", f"a list of {key}", fix=place.entry(key)))
         return []
     for entry in found.entries:

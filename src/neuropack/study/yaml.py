@@ -7,7 +7,7 @@ value, because ``01`` is a session to a person and a number to YAML, and a date 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Node:
     at: Place
     key_at: Place | None = None
     text: str = ""
-    blanks: Mapping[str, Place] = field(default_factory=dict)
+    blanks: dict[str, Place] = field(default_factory=dict)
 
     @property
     def items(self) -> dict[str, Node]:

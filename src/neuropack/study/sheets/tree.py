@@ -24,6 +24,7 @@ def study_of(grids: Iterable[Grid], problems: list[Problem]) -> Node:
     known = {sheet.name: sheet for sheet in sheets()}
     rows: dict[str, list[Row]] = {name: [] for name in known}
     root = Node({}, Grid("study", 0, {}).at(1, 1))
+    begins: dict[str, Place] = {}
     for grid in grids:
         if grid.name in IGNORED or grid.name.startswith("#"):
             continue
@@ -33,8 +34,13 @@ def study_of(grids: Iterable[Grid], problems: list[Problem]) -> Node:
             continue
         if grid.name == "study":
             root = replace(root, at=grid.at(1, 1))
+        begins[grid.name] = grid.at(3, 1)
         rows[grid.name] = list(rows_of(known[grid.name], grid, problems))
-    return _Tree(rows, root, problems).grow(known.values())
+    made = _Tree(rows, root, problems).grow(known.values())
+    for name, where in (("subjects", made), ("creators", made.get("dataset"))):
+        if where is not None and name in begins:  # a study cannot be without these lists, and here they begin
+            where.blanks[name] = begins[name]
+    return made
 
 
 class _Tree:
