@@ -137,19 +137,21 @@ WRONG = [
     ("stacks!3:chunk", Unusable("a formula was never calculated", "=A1", ""), "stacks!I3", "never calculated"),
     ("stacks!3:file", None, "stacks!D3", "the stack has no file"),
     ("stacks!3:file", "raw/c.tif", "stacks!D3", "file does not exist"),
-    ("stacks!3:subject", "M3", "stacks!A3", "did you mean 'M0"),
-    ("stacks!3:specimen", "LL", "stacks!B3", "did you mean 'LH'?"),
+    ("stacks!3:subject", "M011", "stacks!A3", "did you mean 'M01'?"),
+    ("stacks!3:specimen", "LH1", "stacks!B3", "did you mean 'LH'?"),
     ("stacks!3:specimen", None, "stacks!B3", "the row does not say of which specimen it is"),
     ("stacks!3:instrument", "confocal", "stacks!O3", "no such instrument"),
     ("specimens!3:subject", "M09", "specimens!A3", "no such subject"),
+    ("specimens!4:subject", "M01", "specimens!B4", "the specimen of M01 LH comes twice"),
     ("subjects!4:id", "M01", "subjects!A4", "the subject M01 comes twice"),
+    ("instruments!4:id", None, "instruments!A4", "the instrument has no id"),
     ("channels!3:stack", "raw/x.tif", "channels!C3", "no such stack"),
     ("annotations!3:kind", "spines", "annotations!E3", "annotations have another kind"),
     ("annotations!3:other_annotator", "Jane", "annotations!D3", "no such annotator of this stack"),
     ("study!4:dataset.title", "Another", "study!D5", "there is one study"),
     ("study!:dataset.title", None, "study!C5", "no title"),
     ("creators!3:orcid", "0000", "creators!D3", "dataset.creators.0.orcid"),
-    ("defaults!:specimen.specimen_type", "blok", "defaults!C17", "write block"),
+    ("defaults!:specimen.specimen_type", "blok", "defaults!C16", "write block"),
     ("defaults!4:instrument.objective.magnification", "big", "defaults!D35", "instrument.objective.magnification"),
 ]
 FULL = {  # so that there is a row for each of these messages to point at
@@ -159,6 +161,9 @@ FULL = {  # so that there is a row for each of these messages to point at
     "annotations!3:kind": "points",
     "annotations!3:files": "raw/b.tif",
     "annotations!3:unit": "voxel",
+    "instruments!3:id": "one",
+    "instruments!4:id": "two",
+    "instruments!4:model": "LSM",
     "stacks!3:annotation.annotator": "Josiah Carberry",
     "stacks!3:annotation.provenance": "manual",
 }
@@ -180,7 +185,7 @@ def test_without_a_mistake_it_is_a_study(read: Read) -> None:
 def test_all_mistakes_come_at_once_in_the_order_of_the_sheets(read: Read) -> None:
     with pytest.raises(StudyError, match="3 problems") as caught:
         read({"stacks!3:suffix": "conf", "subjects!3:sex": "X", "study!:dataset.date": "soon"})
-    assert [p.at.short() for p in caught.value.problems] == ["study!C20", "subjects!C3", "stacks!J3"]
+    assert [p.at.short() for p in caught.value.problems] == ["study!C19", "subjects!C3", "stacks!J3"]
 
 
 def test_merged_cells_are_refused(change: Change) -> None:
@@ -258,7 +263,7 @@ def test_a_study_is_read_from_one_place(workbook: Path, tmp_path: Path) -> None:
 
 
 def test_tsv_tells_line_and_cell(write_study: Callable[[str], Path], study_text: str) -> None:
-    yaml = write_study(study_text.replace("A tiny study", '"A \\"tiny\\" study\\nof two lines"'))
+    yaml = write_study(study_text.replace("Two animals, made for tests.", '"Two \\"animals\\"\\nin two lines"'))
     folder = to_sheets(yaml.parent, "tsv")
     yaml.unlink()
     text = (folder / "subjects.tsv").read_text(encoding="utf-8")

@@ -33,8 +33,8 @@ def to_sheets(path: Path, kind: Kind) -> Path:
 
     def see(new: Path) -> None:
         problems: list[Problem] = []
-        tree = load_sheets(new, problems)
         try:
+            tree = load_sheets(new, problems)
             again = checked_study(path.parent / NAMES[kind], tree, problems)
         except NeuropackError as error:
             raise _differs(path, str(error)) from error

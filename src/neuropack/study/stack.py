@@ -283,11 +283,9 @@ def _file(folder: Path, settings: Node, key: str, problems: list[Problem]) -> Pa
     text = _text(settings, key)
     if text is None:
         if key == "file":
-            what, fix = (
-                "the stack has no file",
-                "write file: and the raw file's path, relative to the study's folder",
-            )
-            problems.append(Problem(settings.at, what, "a path", fix=fix))
+            fix = "write file: and the raw file's path, relative to the study's folder"
+            at = settings.blanks.get(key, settings.at)
+            problems.append(Problem(at, "the stack has no file", "a path", fix=fix))
         return None
     if not (folder / text).exists():
         at = settings.items[key].at

@@ -50,19 +50,24 @@ class _Tree:
         self.rows, self.root, self.problems = rows, root, problems
         self.subjects: dict[str, Node] = {}
         self.specimens: dict[tuple[str, str], Node] = {}
-        self.stacks: dict[str, list[tuple[str, str, Node]]] = {}
+        self.stacks: dict[str, list[tuple[str | None, str | None, Node]]] = {}
         self.instruments: dict[str, Node] = {}
 
     def grow(self, known: Iterable[Sheet]) -> Node:
         self._study()
         self._instruments()
         for row in self.rows["subjects"]:
-            self.subjects.setdefault(_word(row.node, "id"), row.node)
-            _append(self.root, "subjects", row.node)
+            name = _word(row.node, "id")
+            if self._once(name, self.subjects.get(name), row, "subject"):
+                self.subjects[name] = row.node
+                _append(self.root, "subjects", row.node)
         for row in self.rows["specimens"]:
             if (subject := self._subject(row)) is not None:
-                self.specimens.setdefault((_word(subject, "id"), _word(row.node, "id")), row.node)
-                _append(subject, "specimens", row.node)
+                name = _word(row.node, "id")
+                key = (_word(subject, "id"), name)
+                if self._once(name, self.specimens.get(key), row, f"specimen of {key[0]}"):
+                    self.specimens[key] = row.node
+                    _append(subject, "specimens", row.node)
         for row in self.rows["stacks"]:
             self._stack(row)
         for row in self.rows["defaults"]:
@@ -93,11 +98,16 @@ class _Tree:
             if not name:
                 fix = "write a name, such as confocal-25x, and the same in sheet stacks or defaults"
                 self.tell(row.place("id"), "the instrument has no id", "a name", None, fix)
-            elif name in self.instruments:
-                found = f"it stands in {self.instruments[name].at.short()} already"
-                self.tell(row.node.items["id"].at, f"the instrument {name} comes twice", None, found, "keep one")
-            else:
+            elif self._once(name, self.instruments.get(name), row, "instrument"):
                 self.instruments[name] = row.node
+
+    def _once(self, name: str, first: Node | None, row: Row, what: str) -> bool:
+        """Whether a record is the first of its name; any other is told."""
+        if first is None or not name:
+            return True
+        found = f"it stands in {first.at.short()} already"
+        self.tell(row.node.items["id"].at, f"the {what} {name} comes twice", None, found, "keep one, or rename it")
+        return False
 
     def _instrument(self, row: Row, node: Node) -> None:
         """Put the microscope that a row names below what the row itself says of it."""
@@ -145,12 +155,11 @@ class _Tree:
     def _stack(self, row: Row) -> None:
         found = self._specimen(row)
         self._instrument(row, row.node)
-        if found is None:
-            return
-        subject, specimen = found
-        _append(specimen, "stacks", row.node)
-        for name in _names(row.node):
-            self.stacks.setdefault(name, []).append((_word(subject, "id"), _word(specimen, "id"), row.node))
+        for name in _names(row.node):  # also where it belongs to nobody, which is told, and once is enough
+            where = (row.word("subject"), row.word("specimen"))
+            self.stacks.setdefault(name, []).append((*where, row.node))
+        if found is not None:
+            _append(found[1], "stacks", row.node)
 
     def _defaults(self, row: Row) -> None:
         level = self._level(row)

@@ -7,9 +7,12 @@ library that makes values of it sees anything. Macros and links to other files a
 
 from __future__ import annotations
 
+import lzma
 import re
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -25,6 +28,8 @@ from neuropack.study.yaml import Problem
 
 MAX_DEPTH = 200  # of elements in each other
 _RANGE = re.compile(r"([A-Z]{1,3})([0-9]{1,7})")
+# What zipfile raises for archives that are damaged, closed with a password, or packed in a way it does not know.
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, RuntimeError, EOFError, ValueError)
 _SAVE = "open it in a spreadsheet program and save it as .xlsx"
 
 
@@ -50,11 +55,11 @@ def read_workbook(path: Path, problems: list[Problem]) -> list[Grid]:
                 for only in (False, True)
             )
             return list(_grids(path, formulas, values, parts, problems))
-    except (InvalidFileException, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError) as error:
-        found = " ".join(str(error).split())[:200]
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", file=path, fix=_SAVE) from error
+    except (*_BROKEN, InvalidFileException, LookupError, TypeError, AttributeError) as error:
+        found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError("is not a workbook that can be read", file=path, found=found, fix=_SAVE) from error
-    except (OSError, zipfile.BadZipFile) as error:
-        raise InputError("cannot be read", file=path, found=str(error), fix=_SAVE) from error
 
 
 def _grids(
@@ -150,7 +155,7 @@ def _looked_at(path: Path) -> dict[str, _Part]:
     except DefusedXmlException as error:
         what, seen = "is not a workbook of a spreadsheet program", "XML with a document type or entities"
         raise InputError(what, file=path, found=seen, fix=_SAVE) from error
-    except (zipfile.BadZipFile, ParseError, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
+    except (*_BROKEN, ParseError) as error:
         raise InputError("is not a workbook", file=path, expected=".xlsx", found=str(error), fix=_SAVE) from error
     return found
 

@@ -205,6 +205,8 @@ def _put(cell: Any, raw: Any) -> None:
     if isinstance(raw, str) and len(raw) > MAX_TEXT:
         found = f"{len(raw)} characters in {cell.parent.title}"
         raise UsageError("a text is too long for a cell", expected=f"at most {MAX_TEXT}", found=found)
+    if isinstance(raw, float) and float(f"{raw:.16g}") != raw:
+        raw = repr(raw)  # openpyxl writes sixteen digits of a number, and this one needs more
     try:
         cell.value = raw
     except IllegalCharacterError:
