@@ -29,7 +29,7 @@ def study_schema() -> Schema:
     made = _Maker()
     study = made.body(study_shape())
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "A study of neuropack"}
-    return {**head, **study, "definitions": made.definitions}
+    return {**head, **study, "type": "object", "definitions": made.definitions}
 
 
 class _Maker:
@@ -58,10 +58,8 @@ class _Maker:
             items = {"type": "array", "items": one} if made.matrix else one
             forms.append({"type": "array", "items": items})
         if not made.required:
-            forms.append({"type": "null"})
-        if len(forms) > 1 and "$ref" not in forms[0] and forms[1] == {"type": "null"}:
-            return _or_null(forms[0])
-        return forms[0] if len(forms) == 1 and "$ref" not in forms[0] else {"anyOf": forms}
+            forms = [_or_null(form) for form in forms]
+        return forms[0] if len(forms) == 1 else {"anyOf": forms}
 
     def _value(self, made: Field) -> Schema:
         """A single value."""
@@ -73,19 +71,19 @@ class _Maker:
         return {"type": _TYPES[made.kind], **{key: value for key, value in limits.items() if value is not None}}
 
     def _record(self, made: Field) -> Schema:
-        """A reference to a record."""
+        """A reference to a record, which allows null, and that this is none."""
         body = self.body(made)
         text = json.dumps(body)
         if text not in self.names:
             name = made.range or "part"
             self.names[text] = name if name not in self.definitions else f"{name}{len(self.definitions)}"
             self.definitions[self.names[text]] = body
-        return {"$ref": f"#/definitions/{self.names[text]}"}
+        return {"type": "object", "allOf": [{"$ref": f"#/definitions/{self.names[text]}"}]}
 
     def body(self, made: Field) -> Schema:
         """A record with its fields."""
         properties = {key: self.field(inside) for key, inside in made.fields.items()}
-        body: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+        body: Schema = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
         needed = [key for key, inside in made.fields.items() if inside.required and _stands(made, key)]
         rules = [_rule(rule) for rule in schema.conditions(made.range)] if made.range and made.whole else []
         return body | ({"required": needed} if needed else {}) | ({"allOf": rules} if rules else {})
@@ -97,7 +95,7 @@ def _stands(made: Field, key: str) -> bool:
 
 
 def _or_null(form: Schema) -> Schema:
-    """A form that may be left empty, without the detour that makes editors' messages long."""
+    """A form that may be left empty; not as one of two, of which editors could not tell which one is wrong."""
     if "enum" in form:
         return {"enum": [*form["enum"], None]}
     kinds = form["type"] if isinstance(form["type"], list) else [form["type"]]
