@@ -55,7 +55,7 @@ def refused(path: Path, message: str) -> InputError:
 def test_a_workbook_that_unpacks_without_end_is_not_unpacked(pack: Pack) -> None:
     path = pack(**{"xl/sharedStrings.xml": b" " * (limits.MAX_BYTES + 1)})
     assert path.stat().st_size < 200_000
-    refused(path, "is too large for a study(.|\n)*33554")
+    refused(path, "is too large for a study(.|\n)*at most 67108864 bytes")
 
 
 def test_many_elements_are_counted_before_any_is_kept(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:

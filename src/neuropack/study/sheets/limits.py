@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MAX_BYTES = 32 * 2**20  # of a workbook when it is unpacked, and of all TSV files together
+MAX_BYTES = 64 * 2**20  # of a workbook when it is unpacked, and of all TSV files together
 MAX_ROWS = 20_000
 MAX_COLUMNS = 500
 MAX_CELLS = 200_000  # that hold something, in all sheets

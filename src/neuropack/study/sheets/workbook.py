@@ -76,7 +76,8 @@ def _grids(
             raise InputError(
                 "is too large for a study", file=path, where=sheet.title, expected=expected, found=found, fix=fix
             )
-        grid = Grid(sheet.title, order, _cells(sheet, values[sheet.title], room))
+        calculated = values[sheet.title] if part.formulas else None
+        grid = Grid(sheet.title, order, _cells(sheet, calculated, room))
         room -= len(grid.cells)
         if room < 0:
             raise InputError("holds too many cells for a study", file=path, expected=f"at most {MAX_CELLS}")
@@ -84,28 +85,25 @@ def _grids(
         yield grid
 
 
-def _cells(formulas: Any, values: Any, room: int) -> dict[tuple[int, int], Any]:
-    """What is not empty, up to one more than there is room for."""
+def _cells(typed: Any, calculated: Any, room: int) -> dict[tuple[int, int], Any]:
+    """What is not empty, up to one more than there is room for; of formulas the result."""
     found: dict[tuple[int, int], Any] = {}
-    for sheet in (formulas, values):
-        sheet.reset_dimensions()  # what the file says of its size is not believed
-    reach = {"max_row": MAX_ROWS, "max_col": MAX_COLUMNS}
-    for typed, calculated in zip(formulas.iter_rows(**reach), values.iter_rows(**reach), strict=True):
-        for cell, result in zip(typed, calculated, strict=True):
-            if cell.value is not None:
-                found[cell.row, cell.column] = _value(cell, result)
-                if len(found) > room:
-                    return found
-    return found
+    for cell in _filled(typed):
+        found[cell.row, cell.column] = cell.value
+        if cell.data_type == "f":
+            fix = "open the file in a spreadsheet program and save it, or type the value"
+            found[cell.row, cell.column] = Unusable("a formula was never calculated", str(cell.value)[:60], fix)
+        if len(found) > room:
+            return found
+    results = _filled(calculated) if calculated is not None else ()
+    return found | {(cell.row, cell.column): cell.value for cell in results if (cell.row, cell.column) in found}
 
 
-def _value(cell: Any, result: Any) -> Any:
-    if cell.data_type != "f":
-        return cell.value
-    if result.value is None:
-        fix = "open the file in a spreadsheet program and save it, or type the value"
-        return Unusable("a formula was never calculated", str(cell.value)[:60], fix)
-    return result.value
+def _filled(sheet: Any) -> Iterator[Any]:
+    """The cells that hold something."""
+    sheet.reset_dimensions()  # what the file says of its size is not believed
+    for row in sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS):
+        yield from (cell for cell in row if cell.value is not None)
 
 
 def _unmerged(grid: Grid, ranges: list[str], problems: list[Problem]) -> None:
@@ -168,12 +166,14 @@ class _Part:
         elements: how many.
         merged: ranges of cells that are merged.
         row, column: the farthest that hold a value.
+        formulas: whether it has some.
     """
 
     elements: int = 0
     merged: list[str] = field(default_factory=list)
     row: int = 0
     column: int = 0
+    formulas: bool = False
 
 
 def _counted(file: Any, room: int) -> _Part:
@@ -201,7 +201,8 @@ def _counted(file: Any, room: int) -> _Part:
             case "c":
                 here = _RANGE.match(element.get("r", ""))
                 column = _column(here[1]) if here else column + 1
-            case "v" | "is" | "f":
+            case "v" | "is" | "f" as kind:
+                part.formulas = part.formulas or kind == "f"
                 part.row, part.column = max(part.row, row), max(part.column, column)
             case "mergeCell":
                 part.merged.append(element.get("ref", ""))

@@ -15,6 +15,7 @@ from neuropack.study.sheets.pages import Page
 
 ROWS = 2000  # as many as have menus; more may be filled in
 COLUMNS = 26  # the same of a form
+SPARE = 4  # columns of a form that are made ready; the style of a line as a whole would fill it with cells
 MAX_TEXT = 32_767  # characters of a cell, by the limits of the format
 _FILLS = {"here": "F8CBAD", "defaults": "FFF2CC", "file": "DDEBF7", None: "EDEDED"}
 
@@ -126,8 +127,7 @@ class _Sheet:
                 continue
             self._head(head, column)
             self._help(self.sheet.cell(row, 2))
-            self.sheet.row_dimensions[row].number_format = _format(column.field)
-            for number in range(3, len(self.page.records or [{}]) + 3):
+            for number in range(3, len(self.page.records or [{}]) + 3 + SPARE * bool(self.page.sheet.address)):
                 cell = self.sheet.cell(row, number)
                 cell.number_format = _format(column.field)
                 cell.alignment = Alignment(wrap_text=True, vertical="top", horizontal="left")
