@@ -73,6 +73,15 @@ def fields(class_name: str) -> Mapping[str, Mapping[str, Any]]:
     return entry
 
 
+def conditions(class_name: str) -> tuple[Mapping[str, Any], ...]:
+    """The rules of a class: where ``field`` is absent (or ``present``), ``then`` is needed and matches ``pattern``.
+
+    Raises:
+        UsageError: there is no such class.
+    """
+    return tuple(_class(class_name)["conditions"])
+
+
 def describe(class_name: str) -> str:
     """What a class is, in a sentence."""
     return str(_class(class_name)["description"])

@@ -43,6 +43,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         "demo",
         "inspect",
         "init",
+        "sheets",
+        "schema",
         "convert",
         "build",
         "validate",
@@ -58,7 +60,8 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "inspect", "init", "convert", "build", "validate", "explain", "register", "map"]
+    "command",
+    ["demo", "inspect", "init", "sheets", "schema", "convert", "build", "validate", "explain", "register", "map"],
 )
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0

@@ -80,7 +80,7 @@ def no_sidecar(root: Path) -> None:
 
 
 PLANTED: list[tuple[Callable[[Path], None], set[str], set[str]]] = [
-    (word, {"metadata.schema", "bids.tables"}, {METADATA}),
+    (word, {"metadata.schema"}, {METADATA}),
     (windows, {"files.text"}, {"participants.tsv", "CHANGES"}),
     (cell, {"bids.tables"}, {"samples.tsv"}),
     (row, {"bids.participants", "bids.samples"}, {"participants.tsv", "samples.tsv"}),

@@ -27,6 +27,7 @@ from neuropack.cli.migrate import migrate
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
+from neuropack.cli.study import schema, sheets
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -40,6 +41,8 @@ for command in (
     demo,
     inspect,
     init,
+    sheets,
+    schema,
     convert,
     build,
     validate,

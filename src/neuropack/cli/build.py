@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,17 +14,24 @@ from neuropack.cli.progress import Mode, progress
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="The folder to begin a study in.")],
+    spreadsheet: Annotated[
+        Literal["xlsx", "tsv"] | None,
+        typer.Option("--spreadsheet", help="A workbook, or a folder of TSV files, instead of study.yaml."),
+    ] = None,
 ) -> None:
     """Write a commented study.yaml to fill in, a README and a folder for raw files. Nothing is overwritten."""
     from neuropack.study.begin import begin
 
-    for path in begin(folder):
+    written = begin(folder, spreadsheet)
+    for path in written:
         typer.echo(f"wrote {path}")
-    typer.echo(f"next: fill in {folder / 'study.yaml'}, then: neuropack build {folder} RELEASE")
+    typer.echo(f"next: fill in {written[0]}, then: neuropack build {folder} RELEASE")
 
 
 def build(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, or its folder.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, study.xlsx, or their folder.")
+    ],
     release: Annotated[
         str,
         typer.Argument(

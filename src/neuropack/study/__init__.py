@@ -1,4 +1,4 @@
-"""A study: the folder with study.yaml that describes what becomes a release, checked before any pixel is read."""
+"""A study: the folder that describes, in study.yaml or in sheets, what becomes a release, and is checked first."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuropack import schema
+from neuropack.errors import UsageError
 from neuropack.study.inherit import Resolved, resolve
 from neuropack.study.records import Record, record
 from neuropack.study.registration import AtlasChoice, atlas_of
+from neuropack.study.sheets import FOLDER, WORKBOOK, load_sheets
 from neuropack.study.stack import Stack, make_stack
 from neuropack.study.yaml import Node, Place, Problem, StudyError, load
 
@@ -52,16 +54,63 @@ def load_study(path: Path) -> Study:
     """Read and check a study.
 
     Args:
-        path: study.yaml, or the folder that holds it.
+        path: study.yaml, a workbook, a folder of TSV files, or the folder that holds one of them.
 
     Raises:
-        StudyError: with every mistake of the study, each with line and column.
+        StudyError: with every mistake of the study, each with its place.
+        UsageError: the folder holds more than one of them.
         InputError: the file cannot be read.
     """
-    if path.is_dir():
-        path = path / FILE
+    path = study_file(path)
     problems: list[Problem] = []
-    root = load(path, problems)
+    root = read_study(path, problems)
+    return checked_study(path, root, problems)
+
+
+def study_file(path: Path) -> Path:
+    """What a study is read from, where its folder is named: study.yaml, study.xlsx or sheets/.
+
+    Raises:
+        UsageError: more than one of them is there.
+    """
+    if not path.is_dir():
+        return path
+    found = [name for name in (FILE, WORKBOOK, FOLDER) if (path / name).exists()]
+    if len(found) > 1:
+        raise UsageError(
+            "a study is read from one place, and here are several",
+            file=path,
+            found=", ".join(found),
+            fix="name the one that is meant instead of the folder, or move the others away",
+        )
+    if not found and (path / "study.tsv").exists():  # the folder of the sheets itself
+        return path
+    return path / (found or [FILE])[0]
+
+
+def read_study(path: Path, problems: list[Problem]) -> Node:
+    """The tree of a study, as it is written.
+
+    Args:
+        path: study.yaml, a workbook, or a folder of TSV files.
+        problems: where what cannot be understood is noted.
+    """
+    if path.is_dir() or path.suffix.lower() in (".xlsx", ".xlsm"):
+        return load_sheets(path, problems)
+    return load(path, problems)
+
+
+def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
+    """The study that a tree describes.
+
+    Args:
+        path: what it was read from; files are relative to its folder.
+        root: the tree.
+        problems: what was found wrong with it so far.
+
+    Raises:
+        StudyError: with every mistake.
+    """
     if not isinstance(root.value, dict):
         fix = "neuropack init DIR writes a study to fill in"
         raise StudyError(path, [Problem(root.at, "a study is a mapping", "keys and values", root.shown(), fix)])
@@ -78,7 +127,7 @@ def load_study(path: Path) -> Study:
         for name, at, fix in _names(stack, found):
             first = taken.setdefault(name, at)
             if first != at:
-                problems.append(Problem(at, f"{name} comes twice", found=f"in line {first[0]} already", fix=fix))
+                problems.append(Problem(at, f"{name} comes twice", found=f"in {first.short()} already", fix=fix))
         if (problem := _spelling(stack, spelt, told)) is not None:
             problems.append(problem)
         if stack.id in {other.id for other in stacks}:

@@ -17,9 +17,9 @@ from neuropack.study.yaml import Node, Place, Problem
 Kind = Literal["labels", "skeletons", "boxes", "points", "classes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_CREDIT = ("annotator", "provenance", "guideline_version", "confidence")
+CREDIT = ("annotator", "provenance", "guideline_version", "confidence")
 SOURCE_KEYS = {
-    "files": "a path or a pattern such as traces/*.swc, or several; relative to study.yaml",
+    "files": "a path or a pattern such as traces/*.swc, or several; relative to the study's folder",
     "unit": "what coordinates count, where the file does not say it: voxel, nm, um or mm",
     "order": "their order, where the file does not say it: xyz or zyx",
     "origin": "what 0 is, where the file does not say it: the corner or the centre of the first voxel",
@@ -27,9 +27,9 @@ SOURCE_KEYS = {
     "path": "of arrays without parents: true where each row follows the one before",
     "ends": "of boxes in whole voxels: half-open (the last voxel is outside) or inclusive",
     "repair": "of SWC: what may be mended, see neuropack annotations convert; nothing where it is left out",
-    **{name: f"{name} of these files, where it differs from annotation:" for name in _CREDIT},
+    **{name: f"{name} of these files, where it differs from annotation:" for name in CREDIT},
 }
-_OTHER_KEYS = (*_CREDIT, *KINDS)
+_OTHER_KEYS = (*CREDIT, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Source:
         stated: how their coordinates are meant, as far as the study says it.
         credit: who made them.
         columns, path, ends, repair: as `SOURCE_KEYS` says.
-        at: line and column in study.yaml.
+        at: its place in the study.
     """
 
     kind: Kind
@@ -63,8 +63,8 @@ class Sources:
     Attributes:
         credit: who made them.
         of: the files of each kind.
-        named: neurons that the label map names, each with its place in study.yaml.
-        at: line and column in study.yaml.
+        named: neurons that the label map names, each with its place in the study.
+        at: its place in the study.
     """
 
     credit: Credit
@@ -91,7 +91,7 @@ def sources_of(folder: Path, settings: Node, annotation: Record, problems: list[
         problems: where mistakes are noted.
     """
     node = settings.get("annotation") or settings
-    credit = Credit(**{name: annotation.get(name) for name in _CREDIT})
+    credit = Credit(**{name: annotation.get(name) for name in CREDIT})
     found = {kind: tuple(_sources(folder, settings, kind, credit, problems)) for kind in KINDS}
     for sources in found.values():
         for source in sources:
@@ -172,14 +172,14 @@ def _files(folder: Path, nodes: list[Node], kind: Kind, problems: list[Problem])
         base = Path(Path(pattern).anchor) if absolute else folder
         matches = sorted(base.glob(str(Path(pattern).relative_to(base)) if absolute else pattern))
         if not matches:
-            fix = "paths are relative to study.yaml; a pattern looks like traces/*.swc"
+            fix = "paths are relative to the study's folder; a pattern looks like traces/*.swc"
             problems.append(Problem(node.at, f"no {kind} are there", "files", repr(pattern), fix))
         found |= dict.fromkeys(matches)
     return list(found)
 
 
 def _credit(node: Node, default: Credit, problems: list[Problem]) -> Credit:
-    said: dict[str, Any] = {name: _text(node, name) or getattr(default, name) for name in _CREDIT}
+    said: dict[str, Any] = {name: _text(node, name) or getattr(default, name) for name in CREDIT}
     said["provenance"] = _one_of(node, "provenance", PROVENANCES, problems) or default.provenance
     said["confidence"] = default.confidence
     found = node.get("confidence")

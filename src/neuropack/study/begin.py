@@ -11,23 +11,30 @@ from typing import Any
 from neuropack import resources, schema
 from neuropack.errors import OutputError, UsageError
 from neuropack.study.inherit import STACK_KEYS
+from neuropack.study.json_schema import study_schema
 from neuropack.study.registration import ATLAS_KEYS
+from neuropack.study.sheets.save import NAMES, Kind, begun, save
 
-FILES = ("study.yaml", "README.md", "raw/README.md")
+FILES = ("study.yaml", "README.md", "raw/README.md", ".neuropack/study.schema.json")
 _KEYS = {"stack": STACK_KEYS, "atlas": ATLAS_KEYS}
 _WIDTH = 112
 # Text that YAML reads as text without quotes; 01 and 2025-03-14 keep theirs so that other programs do too.
 _PLAIN = re.compile(r"[A-Za-z][\w./+%() -]*(, [\w./+%() -]+)*")
 
 
-def begin(folder: Path) -> list[Path]:
-    """Write the template into a folder, all of it or nothing.
+def begin(folder: Path, spreadsheet: Kind | None = None) -> list[Path]:
+    """Write the template into a folder, all of it or nothing; the first path is what is to be filled in.
+
+    Args:
+        folder: of the study.
+        spreadsheet: write sheets instead of study.yaml.
 
     Raises:
         UsageError: a file of the template is there already.
         OutputError: the folder cannot be written.
     """
-    there = [name for name in FILES if (folder / name).exists()]
+    study = FILES[0] if spreadsheet is None else NAMES[spreadsheet]
+    there = [name for name in dict.fromkeys((FILES[0], *NAMES.values(), *FILES[1:])) if (folder / name).exists()]
     if there or (folder.exists() and not folder.is_dir()):
         raise UsageError(
             "a study begins here already" if there else "is a file, not a folder",
@@ -35,11 +42,11 @@ def begin(folder: Path) -> list[Path]:
             found=", ".join(there) or None,
             fix="fill that one in, or name another folder",
         )
-    source = resources.folder("templates") / "study"
-    texts = {name: (source / name).read_text(encoding="utf-8") for name in FILES[1:]}
     written = []
     try:
-        for name, text in {FILES[0]: study_yaml(), **texts}.items():
+        if spreadsheet is not None:
+            written.append(save(begun(), folder, spreadsheet))
+        for name, text in _texts(study).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
@@ -49,6 +56,15 @@ def begin(folder: Path) -> list[Path]:
             f"cannot be written: {error.strerror}", file=folder, fix="check its permissions"
         ) from error
     return written
+
+
+def _texts(study: str) -> dict[str, str]:
+    """The files of the template around what is filled in; study.yaml and its schema where it is that."""
+    source = resources.folder("templates") / "study"
+    texts = {name: (source / name).read_text(encoding="utf-8").replace(FILES[0], study) for name in FILES[1:3]}
+    if study != FILES[0]:
+        return texts
+    return {study: study_yaml(), **texts, FILES[3]: json.dumps(study_schema(), indent=1, ensure_ascii=False) + "\n"}
 
 
 def study_yaml() -> str:

@@ -20,7 +20,7 @@ STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "defaults", "subj
 # Every key of a stack, with what init and the error messages say about it.
 STACK_KEYS = {
     "id": "a name for the stack inside this study; the BIDS name serves where it is left out",
-    "file": "the raw file (or folder of slices), relative to this study.yaml",
+    "file": "the raw file (or folder of slices), relative to the study's folder",
     "scene": "which image of a file that holds several (neuropack inspect FILE lists them)",
     "axes": "one letter of TCZYXS per dimension, where the file does not say what its dimensions are",
     "session": "BIDS label ses-: letters and digits",
@@ -68,8 +68,10 @@ def only(node: Node, keys: Iterable[str]) -> Node:
     return replace(node, value={k: node.items[k] for k in keys if k in node.items})
 
 
-def _short_forms(stack: Node) -> Node:
-    """The short forms of a stack as the fields of its acquisition that they stand for."""
+def short_forms(stack: Node | None) -> Node | None:
+    """The short forms of a stack as the fields of its acquisition that they stand for; None without any."""
+    if stack is None:
+        return None
     said: dict[str, Node] = {}
     for short, field in (("session", "session"), ("session_start", "start_time"), ("channels", "channels")):
         if short in stack.items:
@@ -77,7 +79,7 @@ def _short_forms(stack: Node) -> Node:
     size = stack.get("voxel_size_um")
     if size is not None:
         said |= {f"voxel_size_{a}_um": size.items[a] for a in "zyx" if a in size.items}
-    return replace(stack, value=said)
+    return replace(stack, value=said) if said else None
 
 
 def _levels(levels: list[Node | None], stack: Node, name: str) -> Node | None:
@@ -90,8 +92,8 @@ def _levels(levels: list[Node | None], stack: Node, name: str) -> Node | None:
         shared = level.get("stack")
         if shared is not None:
             result = merge(result, shared.get(name))
-            if name == "acquisition" and (short := _short_forms(shared)).items:
-                result = merge(result, short)
+            if name == "acquisition":
+                result = merge(result, short_forms(shared))
     return result
 
 
@@ -132,9 +134,8 @@ def _list(node: Node, key: str, what: str, problems: list[Problem]) -> list[Node
     """The mappings of a list that must not be empty."""
     found = node.get(key)
     if found is None or not found.entries:
-        fix = f"write {key}: and below it an entry that starts with a dash"
-        place = found.at if found is not None else node.at
-        problems.append(Problem(place, f"{what} has no {key}", f"a list of {key}", fix=fix))
+        place = found.at if found is not None else node.blanks.get(key, node.at)
+        problems.append(Problem(place, f"{what} has no {key}", f"a list of {key}", fix=place.entry(key)))
         return []
     for entry in found.entries:
         if not isinstance(entry.value, dict):

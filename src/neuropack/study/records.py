@@ -16,8 +16,9 @@ Record = dict[str, Any]
 def suggestion(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """What to do about an unknown key or value: the nearest known one, else `otherwise`, else all of them."""
     known = list(known)
-    near = difflib.get_close_matches(word, known, 1)
-    return f"did you mean {near[0]!r}?" if near else otherwise or "one of: " + ", ".join(known)
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), folded, 1)
+    return f"did you mean {folded[near[0]]!r}?" if near else otherwise or "one of: " + ", ".join(known)
 
 
 def unknown_keys(node: Node, known: Iterable[str], what: str, problems: list[Problem]) -> None:
@@ -127,9 +128,12 @@ def _path(pointer: str) -> tuple[str | int, ...]:
 
 
 def _empty(node: Node | None, path: tuple[str | int, ...], found: str) -> Place | None:
-    """The key without a value that a message is about: to the schema it is missing, to a person it is that line."""
+    """The key or cell without a value that a message is about: the schema misses it, a person looks there."""
     for word in re.findall(r"\w+", found):
-        child = node.get(*path, word) if node is not None else None
+        above = node.get(*path) if node is not None else None
+        if above is not None and word in above.blanks and word not in above.items:
+            return above.blanks[word]
+        child = above.get(word) if above is not None else None
         if child is not None and child.value is None:
             return child.key_at
     return None

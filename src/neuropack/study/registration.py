@@ -42,7 +42,7 @@ class AtlasChoice:
         version: as typed.
         name: of the atlas.
         share: whether the release carries a copy.
-        at: line and column in study.yaml.
+        at: its place in the study.
     """
 
     annotation: Path | None
@@ -65,7 +65,7 @@ class Registering:
         moving_place, fixed_place: how another program saw the stack and the atlas.
         fixed_voxel_um: of the atlas as it saw it.
         image_um: edge of the voxels of the stack in the CCF; None for no such image.
-        at: line and column in study.yaml.
+        at: its place in the study.
     """
 
     transform: Path | None
@@ -116,7 +116,7 @@ def registering_of(settings: Node, folder: Path, problems: list[Problem]) -> Reg
     before = len(problems)
     transform, landmarks = (_path(folder, node, key, problems) for key in ("transform", "landmarks"))
     if transform is None and landmarks is None and len(problems) == before:
-        fix = "write transform: or landmarks: and the file's path, relative to study.yaml"
+        fix = "write transform: or landmarks: and the file's path, relative to the study's folder"
         problems.append(Problem(node.at, "the registration has neither a transform nor landmarks", fix=fix))
     kinds, states = get_args(Kind), fields("Registration")["qc_status"]["enum"]
     kind = _one_of(node, "kind", kinds, "affine", problems)
@@ -189,7 +189,7 @@ def _path(folder: Path, node: Node, key: str, problems: list[Problem]) -> Path |
     if text is None:
         return None
     if not (folder / text).exists():
-        fix = "paths are relative to study.yaml: correct it, or put the file there"
+        fix = "paths are relative to the study's folder: correct it, or put the file there"
         at = node.items[key].at
         problems.append(Problem(at, f"{key} does not exist", "a file", str(folder / text), fix))
         return None

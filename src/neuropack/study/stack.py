@@ -42,7 +42,7 @@ class Stack:
         others: what other annotators made of the same objects.
         derive: what the build works out from them: words of `DERIVED`.
         registration: how it lies in the atlas.
-        at: line and column in study.yaml.
+        at: its place in the study.
     """
 
     name: str
@@ -267,6 +267,7 @@ def _label(
     if text is None:
         if needed:
             what, example = {"sub": ("the subject", "M01"), "sample": ("the specimen", "LH")}[entity]
+            at = node.blanks.get(key, at) if node is not None else at
             problems.append(Problem(at, f"{what} has no id", "letters and digits", fix=f"write id: {example}"))
         return None
     wanted = "digits" if entity == "chunk" else "letters and digits"
@@ -282,12 +283,13 @@ def _file(folder: Path, settings: Node, key: str, problems: list[Problem]) -> Pa
     text = _text(settings, key)
     if text is None:
         if key == "file":
-            what, fix = "the stack has no file", "write file: and the raw file's path, relative to study.yaml"
-            problems.append(Problem(settings.at, what, "a path", fix=fix))
+            fix = "write file: and the raw file's path, relative to the study's folder"
+            at = settings.blanks.get(key, settings.at)
+            problems.append(Problem(at, "the stack has no file", "a path", fix=fix))
         return None
     if not (folder / text).exists():
         at = settings.items[key].at
-        fix = "paths are relative to study.yaml: correct it, or put the file there"
+        fix = "paths are relative to the study's folder: correct it, or put the file there"
         problems.append(Problem(at, f"{key} does not exist", "a file", str(folder / text), fix))
         return None
     return folder / text

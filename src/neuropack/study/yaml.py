@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from neuropack.errors import InputError, NeuropackError
+from neuropack.study.place import Cell, Line
 
 MAX_BYTES = 10 * 2**20
 # Aliases make a small file large when they are followed; no study comes near this number of values.
 MAX_VALUES = 100_000
 
-Place = tuple[int, int]
+Place = Line | Cell
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = {_CORE + kind for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
@@ -29,15 +30,18 @@ class Node:
 
     Attributes:
         value: a dict of nodes, a list of nodes, or a scalar (text, int, float, bool, None).
-        at: line and column of the value, counted from 1.
-        key_at: line and column of the key in front of it, where it has one.
+        at: where it stands.
+        key_at: where the key in front of it stands, where it has one.
         text: a scalar as it was written.
+        blanks: of a row of a sheet, the empty cells by their fields. They hold nothing, and what is said elsewhere
+            goes for them; but they are where something is missing.
     """
 
     value: Any
     at: Place
     key_at: Place | None = None
     text: str = ""
+    blanks: dict[str, Place] = field(default_factory=dict)
 
     @property
     def items(self) -> dict[str, Node]:
@@ -74,7 +78,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a study file, and where."""
+    """One thing wrong with a study, and where."""
 
     at: Place
     what: str
@@ -89,8 +93,8 @@ class Problem:
         return cls(at, where + error.what, error.expected, error.found, fix or error.fix)
 
     def told(self, file: str) -> str:
-        """The message with ``file:line:column`` in front."""
-        place = f"{file}:{self.at[0]}:{self.at[1]}"
+        """The message with its place in front, ``file:line:column`` or ``file sheet!cell``."""
+        place = self.at.told(file)
         return str(NeuropackError(self.what, file=place, expected=self.expected, found=self.found, fix=self.fix))
 
 
@@ -142,7 +146,7 @@ def load(path: Path, problems: list[Problem] | None = None) -> Node:
             root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        at = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+        at = Line(mark.line + 1, mark.column + 1) if mark is not None else Line(1, 1)
         found = " ".join(str(error.problem or error.context).split())
         raise StudyError(path, [Problem(at, "is not YAML", found=found, fix=_mend(found))]) from error
     except YAMLError as error:
@@ -195,7 +199,7 @@ class _Reader:
         self.count = 0
 
     def node(self, raw: Any, above: tuple[int, ...], key_at: Place | None = None) -> Node:
-        at = (raw.start_mark.line + 1, raw.start_mark.column + 1)
+        at = Line(raw.start_mark.line + 1, raw.start_mark.column + 1)
         self.count += 1
         if id(raw) in above or self.count > MAX_VALUES:
             what = "an alias that holds itself" if id(raw) in above else "aliases that grow beyond measure"
@@ -218,12 +222,12 @@ class _Reader:
     def _pairs(self, pairs: Any, inside: tuple[int, ...]) -> Iterator[tuple[str, Node]]:
         seen: dict[str, Place] = {}
         for key, value in pairs:
-            at = (key.start_mark.line + 1, key.start_mark.column + 1)
+            at = Line(key.start_mark.line + 1, key.start_mark.column + 1)
             if not isinstance(key.value, str):
                 self.problems.append(Problem(at, "a key that is not text", expected="one word and a colon"))
                 continue
             if key.value in seen:
-                first = f"it stands in line {seen[key.value][0]} already"
+                first = f"it stands in {seen[key.value].short()} already"
                 self.problems.append(Problem(at, f"the key {key.value!r} comes twice", found=first, fix="keep one"))
                 continue
             seen[key.value] = at
