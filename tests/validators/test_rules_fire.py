@@ -12,6 +12,7 @@ from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
 from skeleton_defects import CLEAN, Plant
 from small_release import IMAGE, SIDECAR, seal
 from space_defects import SPACE_DEFECTS
+from test_record_rules import DEFECTS as RECORD_DEFECTS
 
 from neuropack.rules import check, load_rules
 
@@ -39,7 +40,7 @@ def test_projections_of_the_image_are_no_defect(release: Path) -> None:
 
 
 def test_every_rule_has_a_defect() -> None:
-    planted = [*DEFECTS, *SPACE_DEFECTS, *NWB_ANNOTATION_DEFECTS]
+    planted = [*DEFECTS, *SPACE_DEFECTS, *NWB_ANNOTATION_DEFECTS, *RECORD_DEFECTS]
     assert {d.rule for d in planted} == set(RULES)
 
 
