@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Collection, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import Any
 
-from neuropack.release import METADATA, Entry, digest_of_lines
+from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
+from neuropack.rules.listed import listed_digests
 from neuropack.rules.release_files import folders_of, minor, unsafe
+from neuropack.rules.values import dicts, get, near, text
 
 # where a record of one list names a record of another: list, slot, list it names
 REFERENCES = (
@@ -38,7 +38,6 @@ PATHS = (
     ("neurons", "morphology"),
     ("annotations", "path"),
 )
-NEAR_LIMIT = 500
 EDIT = "correct study.yaml and build the release again"
 
 
@@ -91,8 +90,8 @@ def objective_unknown(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if (document := release.metadata) is None:
         return
-    for i, instrument in enumerate(_dicts(_get(document.data, "instruments"))):
-        objective = _get(instrument, "objective")
+    for i, instrument in dicts(get(document.data, "instruments")):
+        objective = get(instrument, "objective")
         if not isinstance(objective, dict) or "optics_absent_reason" not in objective:
             continue
         unknown = [k for k in ("magnification", "numerical_aperture") if k not in objective]
@@ -142,13 +141,13 @@ def references(release: ReleaseFiles) -> Iterator[Finding]:
             if isinstance(name, str) and name not in known[target] and target not in incomplete:
                 yield _dangling(document.where(collection, i, slot), target, name, known[target])
     for i, annotation in release.records("annotations"):
-        for j, entry in enumerate(_dicts(annotation.get("label_map"))):
+        for j, entry in dicts(annotation.get("label_map")):
             name = entry.get("neuron")
             if isinstance(name, str) and name not in known["neurons"] and "neurons" not in incomplete:
                 where = document.where("annotations", i, "label_map", j, "neuron")
                 yield _dangling(where, "neurons", name, known["neurons"])
     for i, benchmark in release.records("benchmarks"):
-        for j, split in enumerate(_dicts(benchmark.get("splits"))):
+        for j, split in dicts(benchmark.get("splits")):
             named = split.get("subjects")
             for k, name in enumerate(named if isinstance(named, list) else []):
                 if isinstance(name, str) and name not in known["subjects"] and "subjects" not in incomplete:
@@ -171,16 +170,16 @@ def one_animal(release: ReleaseFiles) -> Iterator[Finding]:
     animals = {r["id"] for _, r in release.records("subjects") if isinstance(r.get("id"), str)}
     known = {"subject": animals, "specimen": set(specimens)}  # metadata.references tells of others
     for i, stack in release.records("image_stacks"):
-        specimen = _text(stack.get("specimen"))
-        owner = _text(specimens.get(specimen, {}).get("subject"))
-        imaged = _text(acquisitions.get(_text(stack.get("acquisition")), {}).get("specimen"))
-        folder = re.match(r"sub-([^/_]+)/", _text(stack.get("path")))
+        specimen = text(stack.get("specimen"))
+        owner = text(specimens.get(specimen, {}).get("subject"))
+        imaged = text(acquisitions.get(text(stack.get("acquisition")), {}).get("specimen"))
+        folder = re.match(r"sub-([^/_]+)/", text(stack.get("path")))
         for slot, other, whose in (
             ("subject", owner, f"the animal of its specimen {specimen}"),
-            ("specimen", imaged, f"what its acquisition {_text(stack.get('acquisition'))} imaged"),
-            ("subject", folder[1] if folder else "", f"the animal that its path names: {_text(stack.get('path'))}"),
+            ("specimen", imaged, f"what its acquisition {text(stack.get('acquisition'))} imaged"),
+            ("subject", folder[1] if folder else "", f"the animal that its path names: {text(stack.get('path'))}"),
         ):
-            said = _text(stack.get(slot))
+            said = text(stack.get(slot))
             if {said, other} <= known[slot] and said != other:
                 yield Finding(document.where("image_stacks", i, slot), f"{other}, {whose}", said, EDIT)
                 break
@@ -210,8 +209,8 @@ def paths(release: ReleaseFiles) -> Iterator[Finding]:
                     yield Finding(where, "a path inside the release, with forward slashes", repr(path), EDIT)
                 elif path.rstrip("/") not in there and path not in release.others:
                     likes = likes or _Likes(there)
-                    near = likes.of(path)
-                    hint = f"; {near} is there" if near else ""
+                    meant = likes.of(path)
+                    hint = f"; {meant} is there" if meant else ""
                     yield Finding(where, "a file or folder of the release", f"{path} is not there{hint}", EDIT)
 
 
@@ -228,21 +227,14 @@ def digests(release: ReleaseFiles) -> Iterator[Finding]:
     document = release.metadata
     stated: dict[tuple[str, str], Where] = {}
     for i, stack in release.records("image_stacks"):
-        stated[_text(stack.get("path")), _text(stack.get("digest"))] = document.where("image_stacks", i, "digest")
+        stated[text(stack.get("path")), text(stack.get("digest"))] = document.where("image_stacks", i, "digest")
     for i, processing in release.records("processings"):
-        for j, output in enumerate(_dicts(processing.get("outputs"))):
+        for j, output in dicts(processing.get("outputs")):
             where = document.where("processings", i, "outputs", j, "sha256")
-            stated.setdefault((_text(output.get("path")), _text(output.get("sha256"))), where)
-    wanted = {path for path, _ in stated}
-    below: dict[str, dict[str, Entry]] = {path: {} for path in wanted}
-    names = sorted(release.manifest)
-    for path in wanted:
-        for name in names[bisect_left(names, path + "/") : bisect_left(names, path + "0")]:  # "0" comes after "/"
-            row = release.manifest[name]
-            below[path][name.removeprefix(path + "/")] = Entry(row.bytes, row.sha256)
+            stated.setdefault((text(output.get("path")), text(output.get("sha256"))), where)
+    listed = listed_digests(release.manifest, {path for path, _ in stated})
     for (path, sha256), where in stated.items():
-        file = release.manifest.get(path)
-        found = file.sha256 if file else digest_of_lines(below[path]) if below[path] else None
+        found = listed.get(path)
         if path and sha256 and found not in (None, sha256):
             yield Finding(path, f"sha256 {sha256}, as {where} says", str(found), "build the release again")
 
@@ -257,17 +249,17 @@ def licence(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if (document := release.metadata) is None:
         return
-    stated = _get(document.data, "dataset", "license", "spdx")
+    stated = get(document.data, "dataset", "license", "spdx")
     listed: list[tuple[tuple[str | int, ...], Any]] = [(("dataset", "license", "spdx"), stated)]
-    for i, part in enumerate(_dicts(_get(document.data, "release", "licenses"))):
-        listed.append((("release", "licenses", i, "license", "spdx"), _get(part, "license", "spdx")))
+    for i, part in dicts(get(document.data, "release", "licenses")):
+        listed.append((("release", "licenses", i, "license", "spdx"), get(part, "license", "spdx")))
     good = True
     for keys, spdx in listed:
         if isinstance(spdx, str) and (problem := _spdx_problem(spdx)) is not None:
             good = False
             yield Finding(document.where(*keys), "an SPDX licence identifier", problem, EDIT)
     description = release.json("dataset_description.json")
-    shown = _get(description.data if description else None, "License")
+    shown = get(description.data if description else None, "License")
     if good and description and isinstance(stated, str) and isinstance(shown, str) and shown != stated:
         yield Finding(description.where("License"), f"{stated}, as {METADATA} says", shown, EDIT)
 
@@ -301,18 +293,12 @@ class _Likes:
     def of(self, path: str) -> str | None:
         """The path of a file or folder that is there; None where none is like it."""
         home, _, name = path.rpartition("/")
-        return _near(path, self._homes.get(home, ()), 0.9) or self._names.get(name)
-
-
-def _near(word: str, words: Collection[str], cutoff: float = 0.6) -> str | None:
-    """The word that was probably meant; none of very many, for each finding would go through all of them."""
-    near = get_close_matches(word, words, 1, cutoff) if len(words) <= NEAR_LIMIT else []
-    return near[0] if near else None
+        return near(path, self._homes.get(home, ()), 0.9) or self._names.get(name)
 
 
 def _dangling(where: Any, target: str, name: str, known: set[str]) -> Finding:
-    near = _near(name, sorted(known) if len(known) <= NEAR_LIMIT else ())
-    hint = f"; {near!r} is there" if near else ""
+    meant = near(name, sorted(known) if len(known) <= NEAR_LIMIT else ())
+    hint = f"; {meant!r} is there" if meant else ""
     return Finding(where, f"the id of one of the {target}", f"{name!r}, which none has{hint}", EDIT)
 
 
@@ -326,17 +312,3 @@ def _values(record: Any, slots: list[str], *keys: str | int) -> Iterator[tuple[t
             yield from _values(element, slots[1:], *keys, i)
     elif isinstance(record, dict) and slots[0] in record:
         yield from _values(record[slots[0]], slots[1:], *keys, slots[0])
-
-
-def _get(data: Any, *keys: str) -> Any:
-    for key in keys:
-        data = data.get(key) if isinstance(data, dict) else None
-    return data
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _dicts(values: Any) -> list[dict[str, Any]]:
-    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []

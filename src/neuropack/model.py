@@ -193,6 +193,7 @@ class RelatedResource(ConfiguredBaseModel):
 
     doi: Doi = Field(description="DOI of the other resource.")
     relation: Relation = Field(description="What this dataset is to the other resource.")
+    license: License | None = Field(default=None, description="Licence of the other resource; to be stated where this dataset was made from it, or holds a part of it.")
 
 
 class Datasheet(ConfiguredBaseModel):

@@ -27,7 +27,7 @@ NWB = f"derivatives/nwb/{FOLDER}/{STEM}_CONF.nwb"
 SWC = f"derivatives/morphology/{FOLDER}/{STEM}_desc-n001.swc"
 METADATA = "metadata/neuropack.json"
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-DESCRIPTION = {"Name": "Small release", "BIDSVersion": "1.11.1", "License": "ODC-By-1.0", "Authors": ["A", "B"]}
+DESCRIPTION = {"Name": "Small release", "BIDSVersion": "1.11.1", "License": "ODC-By-1.0", "Authors": ["Jane Doe"]}
 
 
 Row = tuple[int, int, float, float, float, float, int]
@@ -130,11 +130,9 @@ def _tsv(*rows: list[str]) -> str:
 
 def _bids(root: Path) -> None:
     _put(root / "dataset_description.json", {**DESCRIPTION, "DatasetType": "raw"})
-    _put(root / "README.md", "# Small release\n")
+    _put(root / "README.md", "# Small release\n\nVersion 1.0.0, ODC-By-1.0\n")
     _put(root / "LICENSE", "ODC-By-1.0\n")
     _put(root / "CHANGES", "1.0.0 2026-01-02\n  - First.\n")
-    _put(root / "croissant.json", {})
-    _put(root / "metadata/datacite.json", {})
     _put(root / ".bidsignore", "croissant.json\nmanifest.tsv\nmetadata\nmetadata/**\n")
     _put(root / "participants.tsv", _tsv(["participant_id", "species", "sex"], ["sub-M01", "mus musculus", "M"]))
     _put(
@@ -144,12 +142,58 @@ def _bids(root: Path) -> None:
             ["sample-LH", "sub-M01", "tissue", "left"],
         ),
     )
+    _put(root / "samples.json", {"hemisphere": {"Description": "Side of the brain"}})
+    _put(root / "metadata/datacite.json", _datacite())
+    _put(root / "croissant.json", _croissant(root))
     for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\nneurons.*\n")):
         folder = root / "derivatives" / name
         generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "neuropack"}]}
         _put(folder / "dataset_description.json", {**DESCRIPTION, **generated})
         _put(folder / ".bidsignore", ignore)
     _put(root / SIDECAR, {"PixelSize": [VOXEL["x"], VOXEL["y"], VOXEL["z"]], "PixelSizeUnits": "um"})
+
+
+def _datacite() -> dict[str, Any]:
+    return {
+        "titles": [{"title": "Small release"}],
+        "creators": [{"name": "Doe, Jane"}],
+        "publicationYear": "2026",
+        "dates": [{"date": "2026-01-02", "dateType": "Issued"}],
+        "version": "1.0.0",
+        "rightsList": [{"rightsIdentifier": "ODC-By-1.0"}],
+    }
+
+
+def _croissant(root: Path) -> dict[str, Any]:
+    names = ("participants.tsv", "samples.tsv")
+    texts = {name: (root / name).read_bytes() for name in names}
+    return {
+        "description": "For the tests.",
+        "license": "https://opendatacommons.org/licenses/by/1-0/",
+        "version": "1.0.0",
+        "datePublished": "2026-01-02",
+        "citeAs": "Jane Doe (2026). Small release.",
+        "creator": [{"name": "Jane Doe"}],
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": name,
+                "contentUrl": name,
+                "contentSize": f"{len(text)} B",
+                "sha256": _sha256(text),
+            }
+            for name, text in texts.items()
+        ],
+        "recordSet": [
+            {
+                "field": [
+                    {"source": {"fileObject": {"@id": name}, "extract": {"column": column}}}
+                    for column in text.decode().split("\n", 1)[0].split("\t")
+                ]
+            }
+            for name, text in texts.items()
+        ],
+    }
 
 
 def _image(path: Path, pixels: np.ndarray[Any, Any]) -> None:
@@ -240,7 +284,7 @@ def _nwb(path: Path, pixels: np.ndarray[Any, Any]) -> None:
 
 def _document(shape: tuple[int, ...]) -> dict[str, Any]:
     licence = {"spdx": "ODC-By-1.0", "uri": "https://opendatacommons.org/licenses/by/1-0/"}
-    organisation = {"name": "Example Institute", "ror": "https://ror.org/05abcde12"}
+    organisation = {"name": "Example Institute", "ror": "https://ror.org/05abcde24"}
     change = {"version": "1.0.0", "date": "2026-01-02", "changes": ["First."]}
     channels = [
         {"name": n, "fluorophore": n, "excitation_nm": x, "emission_nm": m, "detector": "PMT"}

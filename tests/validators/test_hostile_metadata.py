@@ -13,7 +13,10 @@ from small_release import IMAGE, METADATA, SIDECAR, seal
 
 from neuropack.rules import check
 
-FILES = (METADATA, SIDECAR, f"{IMAGE}/zarr.json", f"{IMAGE}/1/zarr.json", "dataset_description.json")
+FILES = (
+    *(METADATA, SIDECAR, f"{IMAGE}/zarr.json", f"{IMAGE}/1/zarr.json", "dataset_description.json"),
+    *("croissant.json", "metadata/datacite.json", "samples.json"),
+)
 JUNK: tuple[Any, ...] = (None, -1, 0, 1e308, True, "", "../..", "\u0000", [], [None], {}, {"a": []}, [[1], "x"])
 
 

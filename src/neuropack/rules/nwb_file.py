@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box
+from neuropack.rules.private import Kind, told
 
 if TYPE_CHECKING:
     import h5py
@@ -31,6 +32,7 @@ RECORD = "/general/source_script"
 _BLOCK = 64 * 2**20
 _MOST_ROWS = 10**7
 _MOST_NEURONS = 10**6
+_MOST_TEXTS = 10**5
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,9 @@ class NwbFile:
         datasets: every dataset of plain numbers.
         ccf_tables: path and points (n, 3) of each AnatomicalCoordinatesTable in the CCF.
         neurons: path, and for each row the name of the neuron and its SWC file, of the table of neurons.
+        identifier: of the file, as NWB has it.
+        experimenter: names of people.
+        private: path, kind and what it is of every text that tells of a person or a machine.
     """
 
     name: str
@@ -120,6 +125,9 @@ class NwbFile:
     datasets: list[Dataset] = field(default_factory=list)
     ccf_tables: list[tuple[str, Array]] = field(default_factory=list)
     neurons: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    identifier: str | None = None
+    experimenter: list[str] = field(default_factory=list)
+    private: list[tuple[str, Kind, str]] = field(default_factory=list)
 
     @property
     def usable(self) -> bool:
@@ -210,6 +218,9 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
         subject = groups["/general/subject"]
         values = {k: _text(d[()]) for k, d in subject.items() if d is not None and d.shape == ()}
         nwb.subject = {k: v for k, v in values.items() if v is not None}
+    nwb.identifier = next(iter(_strings(datasets.get("/identifier"))), None)
+    nwb.experimenter = _strings(datasets.get("/general/experimenter"))
+    nwb.private = list(_private(groups, datasets))
     if RECORD in datasets and datasets[RECORD].shape == ():
         nwb.record = _record(_text(datasets[RECORD][()]) or "")
     described = {p: _dataset(p, d) for p, d in datasets.items() if _plain(d.dtype) and d.shape is not None}
@@ -226,6 +237,31 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
                 nwb.ccf_tables.append((path, points))
         elif kind == "DynamicTable" and f"{path}/neuron_id" in datasets:
             nwb.neurons.append((path, _neurons(path, datasets)))
+
+
+def _private(groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -> Iterator[tuple[str, Kind, str]]:
+    """The attributes and texts that tell of a person or a machine; not those of the definitions of NWB itself."""
+    for path, item in {**groups, **datasets}.items():
+        if path.startswith("/specifications"):
+            continue
+        values = {f"{path}@{name}": (name, _text(item.attrs.get(name))) for name in item.attrs}
+        if path in datasets:
+            key = path.rpartition("/")[2]
+            values |= {f"{path}/{i}" if i else path: (key, v) for i, v in enumerate(_strings(datasets[path]))}
+        for place, (key, value) in values.items():
+            found = told(key, value, path.startswith("/general/subject"))
+            if found is not None:
+                yield place, *found
+
+
+def _strings(data: h5py.Dataset | None) -> list[str]:
+    """The texts of a dataset, the first ones of very many; none where it holds something else."""
+    import h5py
+
+    if data is None or data.shape is None or h5py.check_string_dtype(data.dtype) is None or data.ndim > 1:
+        return []
+    values = [data[()]] if data.shape == () else list(data[:_MOST_TEXTS])
+    return [v for v in map(_text, values) if v is not None]
 
 
 def _plain(dtype: np.dtype[Any]) -> bool:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from neuropack.rules.nwb_file import NwbFile
     from neuropack.rules.ome_zarr import OmeZarr
     from neuropack.rules.pixels import PixelScan
+    from neuropack.rules.private import Private
     from neuropack.rules.skeletons import SkeletonScan
     from neuropack.rules.space_causes import SpaceScan
     from neuropack.rules.spaces import AtHand
@@ -354,6 +355,13 @@ class ReleaseFiles:
         from neuropack.rules.skeletons import scan_pixels
 
         return scan_pixels(self)
+
+    @cached_property
+    def private(self) -> list[Private]:
+        """What tells of people and machines in all texts of the release."""
+        from neuropack.rules.private import scan
+
+        return scan(self)
 
     @cached_property
     def pixels(self) -> PixelScan:
