@@ -130,9 +130,14 @@ def _bids(root: Path) -> None:
             ["sample-LH", "sub-M01", "tissue", "left"],
         ),
     )
+    _put(root / "samples.json", {"hemisphere": {"Description": "Side of the brain."}})
     for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\n")):
         folder = root / "derivatives" / name
-        generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "neuropack"}]}
+        generated = {
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "neuropack"}],
+            "SourceDatasets": [{"URL": "../.."}],
+        }
         _put(folder / "dataset_description.json", {**DESCRIPTION, **generated})
         _put(folder / ".bidsignore", ignore)
     _put(root / SIDECAR, {"PixelSize": [VOXEL["x"], VOXEL["y"], VOXEL["z"]], "PixelSizeUnits": "um"})

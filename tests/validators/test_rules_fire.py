@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from defects import DEFECTS, Defect, number_channels, ome, project
 from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
+from pixel_defects import Pixels  # noqa: F401 -- its defects register themselves
 from skeleton_defects import CLEAN, Plant
 from small_release import IMAGE, SIDECAR, seal
 from space_defects import SPACE_DEFECTS

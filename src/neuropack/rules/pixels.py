@@ -16,11 +16,14 @@ import numpy as np
 from neuropack.axes import Array, Box
 from neuropack.rules.nwb_file import Dataset, NwbFile, NwbImage, blocks, open_hdf5, read_block
 from neuropack.rules.ome_zarr import Level, OmeZarr
+from neuropack.rules.pixel_looks import Contents
+from neuropack.rules.pyramids import Pyramids
 from neuropack.rules.summaries import Differs, Summary, find_summaries
 
 if TYPE_CHECKING:
     import h5py
 
+    from neuropack.rules.looks import Look
     from neuropack.rules.release_files import ReleaseFiles
 
 
@@ -50,6 +53,8 @@ class Mismatch:
 class PixelScan:
     """What the pass over all pixels found; mismatches by level and NWB dataset, summaries that are not theirs."""
 
+    contents: Contents
+    pyramids: Pyramids
     zarr_failures: list[Failure] = field(default_factory=list)
     nwb_failures: list[Failure] = field(default_factory=list)
     mismatches: dict[tuple[str, str], Mismatch] = field(default_factory=dict)
@@ -131,7 +136,8 @@ class _Scan:
 
     def __init__(self, release: ReleaseFiles) -> None:
         self.release = release
-        self.result = PixelScan()
+        self.result = PixelScan(Contents(release), Pyramids(release))
+        self.looks: list[Look] = [self.result.contents, self.result.pyramids]
         arrays = [v.array.bytes for i in release.images for v in i.levels if v.array]
         self.total = sum(arrays) + sum(d.bytes for n in release.nwb_files if n.usable for d in n.datasets)
 
@@ -166,6 +172,7 @@ class _Scan:
             partners = [p for p in pairs if p.data.missing is None] if level is twin else []
             shards = [(f, b) for f, b in level.array.shards() if self.release.files.get(f)]
             looking = summaries if level is image.levels[0] else []
+            looks, seen = [look for look in self.looks if look.wants(image, level)], 0
             if len(shards) < math.prod(level.array.grid):
                 looking = []
                 whole -= {p.data.path for p in partners}
@@ -177,11 +184,16 @@ class _Scan:
                     looking = []
                     continue
                 self._decoded(block)
+                seen += 1
+                for look in looks:
+                    look.look(image, level, box, block)
                 for summary in looking:
                     summary.look(image.axes, box, block)
                 for pair in partners:
                     if file is not None and not self._compare(level, box, block, pair, file):
                         whole.discard(pair.data.path)
+            for look in looks if seen == math.prod(level.array.grid) else ():
+                look.end(image, level)
             self._compare_summaries(looking)
         return whole
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -128,6 +129,15 @@ class ReleaseFiles:
         """The files whose path relative to the release matches a regular expression as a whole."""
         wanted = re.compile(pattern)
         return [n for n in self.files if wanted.fullmatch(n)]
+
+    def below(self, folder: str) -> list[str]:
+        """The files below a folder, at any depth."""
+        names = self._names
+        return names[bisect_left(names, folder + "/") : bisect_left(names, folder + "0")]  # "0" comes after "/"
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self.files)
 
     def json(self, name: str) -> JsonFile | None:
         """A JSON file; None where there is none or where it does not parse (see `problems`)."""

@@ -82,14 +82,20 @@ class Summary:
         whole = self.seen[tuple(place)]
         np.fmax(whole, flat, out=whole)
 
-    def compare(self, release: ReleaseFiles) -> Differs | Exception | None:
-        """What is stored against what was seen; what cannot be decoded comes as the exception it caused."""
+    def stored(self, release: ReleaseFiles) -> Array | Exception:
+        """What is stored; what cannot be decoded comes as the exception it caused."""
         import zarr
 
         try:
-            stored = np.asarray(zarr.open_array(str(release.root / self.array.folder), mode="r")[...])
+            return np.asarray(zarr.open_array(str(release.root / self.array.folder), mode="r")[...])
         except Exception as error:  # whatever the library makes of broken metadata, and the codecs of broken chunks
             return error
+
+    def compare(self, release: ReleaseFiles) -> Differs | Exception | None:
+        """What is stored against what was seen; what cannot be decoded comes as the exception it caused."""
+        stored = self.stored(release)
+        if isinstance(stored, Exception):
+            return stored
         if not self.along:
             values = self.seen[self.seen != 0]
             if np.array_equal(stored, values):
