@@ -10,7 +10,7 @@ from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.listed import listed_digests
 from neuropack.rules.release_files import folders_of, minor, unsafe
-from neuropack.rules.values import dicts, get, near, text
+from neuropack.rules.values import NEAR_LIMIT, dicts, get, near, text
 
 # where a record of one list names a record of another: list, slot, list it names
 REFERENCES = (

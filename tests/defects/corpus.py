@@ -13,11 +13,16 @@ from functools import partial
 from pathlib import Path
 
 import annotated_release
+import pixel_defects  # noqa: F401 -- adds to DEFECTS
 import registered_release
 import skeleton_defects  # noqa: F401 -- adds to DEFECTS
 import small_release
+from credit_defects import CREDIT
+from identity_defects import IDENTITY
 from more_defects import AS_IS_ONLY, MORE
 from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
+from privacy_defects import PRIVACY
+from record_defects import RECORDS
 from space_defects import SPACE_DEFECTS
 
 from defects import DEFECTS
@@ -35,6 +40,7 @@ class Base:
 
 BASES = {
     "small": Base(small_release.write, small_release.seal),
+    "records": Base(small_release.write, partial(small_release.seal, digests=False)),
     "annotated": Base(annotated_release.write, partial(small_release.seal, digests=False)),
     "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
 }
@@ -79,6 +85,11 @@ class Mutation:
 
 
 MUTATIONS = [
+    *(
+        Mutation(d.rule, "records", d.plant, d.word)
+        for plants in (CREDIT, IDENTITY, PRIVACY, RECORDS)
+        for d in plants.defects
+    ),
     *(Mutation(d.rule, "small", d.plant, sealed=d.sealed) for d in DEFECTS),
     *(Mutation(d.rule, "registered", d.plant, d.word) for d in SPACE_DEFECTS),
     *(Mutation(d.rule, "annotated", d.plant, d.word) for d in NWB_ANNOTATION_DEFECTS),

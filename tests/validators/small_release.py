@@ -147,7 +147,11 @@ def _bids(root: Path) -> None:
     _put(root / "croissant.json", _croissant(root))
     for name, ignore in (("nwb", "*.nwb\n"), ("morphology", "*.swc\nneurons.*\n")):
         folder = root / "derivatives" / name
-        generated = {"DatasetType": "derivative", "GeneratedBy": [{"Name": "neuropack"}]}
+        generated = {
+            "DatasetType": "derivative",
+            "GeneratedBy": [{"Name": "neuropack"}],
+            "SourceDatasets": [{"URL": "../.."}],
+        }
         _put(folder / "dataset_description.json", {**DESCRIPTION, **generated})
         _put(folder / ".bidsignore", ignore)
     _put(root / SIDECAR, {"PixelSize": [VOXEL["x"], VOXEL["y"], VOXEL["z"]], "PixelSizeUnits": "um"})

@@ -100,15 +100,16 @@ class NwbFile:
         name: path relative to the release.
         problem: why the file cannot be opened or walked through; the rest is then empty.
         outside: links and datasets whose content lies in another file. Where there are any, nothing was read.
-        nwb_version, session_start: as written, None where absent.
+        nwb_version, session_start, identifier: as written, None where absent.
         subject: the text fields of /general/subject; None where there is none.
         record: what neuropack noted of the conversion in /general/source_script; empty where it did not.
         images: the microscopy images, in the order of the file.
         spaces: path, type and space_name of each space of ndx-anatomical-localization.
         datasets: every dataset of plain numbers.
         ccf_tables: path and points (n, 3) of each AnatomicalCoordinatesTable in the CCF.
+        targets: the anatomical target of each imaging space, by its path.
+        namespaces, defined: those of the types in use, and those whose definitions the file carries.
         neurons: path, and for each row the name of the neuron and its SWC file, of the table of neurons.
-        identifier: of the file, as NWB has it.
         experimenter: names of people.
         private: path, kind and what it is of every text that tells of a person or a machine.
     """
@@ -118,14 +119,17 @@ class NwbFile:
     outside: list[str] = field(default_factory=list)
     nwb_version: str | None = None
     session_start: str | None = None
+    identifier: str | None = None
     subject: dict[str, str] | None = None
     record: dict[str, Any] = field(default_factory=dict)
     images: list[NwbImage] = field(default_factory=list)
     spaces: list[tuple[str, str, str]] = field(default_factory=list)
     datasets: list[Dataset] = field(default_factory=list)
     ccf_tables: list[tuple[str, Array]] = field(default_factory=list)
+    targets: dict[str, str] = field(default_factory=dict)
+    namespaces: set[str] = field(default_factory=set)
+    defined: set[str] = field(default_factory=set)
     neurons: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
-    identifier: str | None = None
     experimenter: list[str] = field(default_factory=list)
     private: list[tuple[str, Kind, str]] = field(default_factory=list)
 
@@ -214,6 +218,7 @@ def _record(text: str) -> dict[str, Any]:
 def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -> None:
     nwb.nwb_version = _text(file.attrs.get("nwb_version"))
     nwb.session_start = _text(file["session_start_time"][()]) if "session_start_time" in file else None
+    nwb.defined = set(file["specifications"]) if "/specifications" in groups else set()
     if "/general/subject" in groups:
         subject = groups["/general/subject"]
         values = {k: _text(d[()]) for k, d in subject.items() if d is not None and d.shape == ()}
@@ -227,6 +232,10 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
     nwb.datasets = list(described.values())
     for path, group in groups.items():
         kind = _text(group.attrs.get("neurodata_type")) or ""
+        if kind and (namespace := _text(group.attrs.get("namespace"))) is not None:
+            nwb.namespaces.add(namespace)
+        if kind.endswith("ImagingSpace") and (target := _text(group.attrs.get("anatomical_target"))) is not None:
+            nwb.targets[path] = target
         if kind in IMAGE_TYPES:
             nwb.images.append(_image(path, group, IMAGE_TYPES[kind], described))
         elif _text(group.attrs.get("namespace")) == "ndx-anatomical-localization" and kind.endswith("Space"):

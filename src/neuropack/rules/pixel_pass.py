@@ -21,7 +21,9 @@ from neuropack.rules.kept import stamp
 from neuropack.rules.looks import Look
 from neuropack.rules.nwb_file import Dataset, NwbFile, blocks, open_hdf5, read_block
 from neuropack.rules.ome_zarr import Level, OmeZarr, ZarrArray
+from neuropack.rules.pixel_looks import Contents
 from neuropack.rules.pixels import Failure, Mismatch, Pair, PixelScan, partner
+from neuropack.rules.pyramids import Pyramids
 from neuropack.rules.summaries import SummaryLook
 
 if TYPE_CHECKING:
@@ -42,9 +44,9 @@ class _Pass:
 
     def __init__(self, release: ReleaseFiles) -> None:
         self.release, self.checked, self.sample = release, release.checked, release.sample
-        self.result = PixelScan()
+        self.result = PixelScan(Contents(release), Pyramids(release))
         self.summaries = SummaryLook(release)
-        self.looks: list[Look] = [self.summaries]
+        self.looks: list[Look] = [self.summaries, self.result.contents, self.result.pyramids]
         images = sum(i.bytes for i in release.images)
         self.total = images + sum(d.bytes for n in release.nwb_files if n.usable for d in n.datasets)
         self._read: dict[str, set[Start]] = {}  # chunks of the NWB file at hand that need no second look, by path

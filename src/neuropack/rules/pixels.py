@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from neuropack.rules.nwb_file import Dataset, NwbFile, NwbImage
 from neuropack.rules.ome_zarr import Level, OmeZarr
+from neuropack.rules.pixel_looks import Contents
+from neuropack.rules.pyramids import Pyramids
 from neuropack.rules.summaries import Differs
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class PixelScan:
         chosen: the files whose chunks were to be decoded, at a level that reads a sample.
     """
 
+    contents: Contents
+    pyramids: Pyramids
     zarr_failures: list[Failure] = field(default_factory=list)
     nwb_failures: list[Failure] = field(default_factory=list)
     mismatches: dict[tuple[str, str], Mismatch] = field(default_factory=dict)

@@ -83,12 +83,18 @@ class Summary:
         whole = self.seen[tuple(place)]
         np.fmax(whole, flat, out=whole)
 
-    def compare(self, release: ReleaseFiles) -> Differs | Exception | None:
-        """What is stored against what was seen; what cannot be decoded comes as the exception it caused."""
+    def stored(self, release: ReleaseFiles) -> Array | Exception:
+        """What is stored; what cannot be decoded comes as the exception it caused."""
         try:
-            stored = read_box(self.array, release.root, full_box(self.array.shape))
+            return read_box(self.array, release.root, full_box(self.array.shape))
         except Exception as error:  # the codecs raise RuntimeError, ValueError, zlib.error and more
             return error
+
+    def compare(self, release: ReleaseFiles) -> Differs | Exception | None:
+        """What is stored against what was seen; what cannot be decoded comes as the exception it caused."""
+        stored = self.stored(release)
+        if isinstance(stored, Exception):
+            return stored
         if not self.along:
             values = self.seen[self.seen != 0]
             if np.array_equal(stored, values):
