@@ -76,6 +76,13 @@ def test_what_is_written_is_read_listed_and_deleted(s3: S3Server, store: ObjectS
     assert list(store.list()) == [("01/c", 1)]
 
 
+def test_an_object_carries_notes(store: ObjectStore) -> None:
+    store.write("a", [b"x"], {"sha256": "12ab"})
+    store.write_pieces("b", iter([b"x", b"y"]), 2, {"sha256": "34cd"})
+    store.write("c", [b"x"])
+    assert [store.notes(key).get("sha256") for key in "abcd"] == ["12ab", "34cd", None, None]
+
+
 def test_many_objects_go_with_few_requests(
     s3: S3Server, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
