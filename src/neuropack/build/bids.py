@@ -60,8 +60,9 @@ def tsv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 def dataset_texts(study: Study, planned: Sequence[Planned], document: Record) -> Texts:
     """The text files at the root of the release, but those that describe it."""
     license_ = study.dataset["license"]
+    doi = {"DatasetDOI": f"https://doi.org/{study.dataset['doi']}"} if "doi" in study.dataset else {}
     return {
-        "dataset_description.json": json_text(_description(study)),
+        "dataset_description.json": json_text(_description(study) | doi),
         "CHANGES": _changes(document["release"]["changelog"]),
         "LICENSE": f"{license_['spdx']}\n\nThe data of this release are under this licence: {license_['uri']}\n",
         ".bidsignore": IGNORED,
