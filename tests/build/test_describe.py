@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from datacite import schema45
 from markdown_it import MarkdownIt
-from tiny_study import FIRST
+from tiny_study import FIRST, STUDY, write_study
 
 from neuropack import schema
+from neuropack.build.bids import dataset_texts, derivative_texts
 from neuropack.describe import Described
 from neuropack.describe.card import card, datasheet, manual
 from neuropack.describe.citation import bibtex
@@ -24,6 +25,7 @@ from neuropack.describe.croissant import croissant
 from neuropack.describe.datacite import bytes_text, datacite
 from neuropack.describe.markdown import escape, finalize
 from neuropack.release import NEURONS, read_manifest
+from neuropack.study import load_study
 
 Built = tuple[Path, Path]
 
@@ -258,6 +260,14 @@ def test_agreement_and_registration_are_told(described: Described) -> None:
     assert "| Agreement of annotators (Dice) | median 0.850, least 0.800, 2 files |" in shown
     assert "| Registered stacks | 1 of 3 |" in shown
     assert "| Registration error (median at the landmarks of a stack) | 12.5 µm |" in shown
+
+
+def test_the_doi_stands_in_the_description_of_the_whole_only(tmp_path: Path) -> None:
+    text = STUDY.replace("  id: tiny\n", "  id: tiny\n  doi: 10.5555/12345679\n")
+    study = load_study(write_study(tmp_path / "study", text))
+    root = json.loads(dataset_texts(study, [], {"release": {"changelog": []}})["dataset_description.json"])
+    assert root["DatasetDOI"] == "https://doi.org/10.5555/12345679"
+    assert "12345679" not in derivative_texts(study, "nwb")["derivatives/nwb/dataset_description.json"]
 
 
 def test_bibtex_keeps_its_braces() -> None:

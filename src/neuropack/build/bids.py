@@ -90,8 +90,9 @@ def derivative_texts(study: Study, name: str) -> Texts:
 
 def derivative_description(dataset: Record, name: str) -> Record:
     """The dataset_description.json of a derivative, one of `DERIVATIVES`."""
+    whole = {k: v for k, v in description(dataset).items() if k != "DatasetDOI"}  # of the release, not of a part
     return {
-        **description(dataset),
+        **whole,
         "Name": f"{dataset['title']}: {DERIVATIVES[name][0]}",
         "DatasetType": "derivative",
         "DatasetLinks": {"raw": "../.."},
@@ -115,6 +116,7 @@ def description(data: Record) -> Record:
         "EthicsApprovals": data.get("ethics"),
         "ReferencesAndLinks": [f"https://doi.org/{r['doi']}" for r in data.get("related", ())],
         "GeneratedBy": [maker],
+        "DatasetDOI": f"https://doi.org/{data['doi']}" if "doi" in data else None,
     }
     return {k: v for k, v in found.items() if v}
 

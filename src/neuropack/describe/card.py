@@ -102,7 +102,6 @@ def _facts(release: Described) -> dict[str, Any]:
         "notes": [(note, _named(names)) for note, names in list(release.notes.items())[:MOST_SHOWN]],
         "gaps": [f"{field} ({counted(n, 'stack')})" for field, n in list(release.gaps.items())[:MOST_SHOWN]],
         "specimens": release.records("specimens"),
-        "subjects": release.records("subjects"),
         "instruments": list(_instruments(release)),
         "channels": list(_channels(release)),
         "labellings": sorted({one["strategy"].replace("_", " ") for one in release.records("labellings")}),
@@ -116,7 +115,6 @@ def _facts(release: Described) -> dict[str, Any]:
         "citation": citation(data),
         "bibtex": markdown.fenced(bibtex(data)),
         "size": bytes_text(release.bytes),
-        "raw": sorted({s["raw_file"].rpartition(".")[2].lower() for s in stacks if "." in s.get("raw_file", "")}),
     }
 
 
