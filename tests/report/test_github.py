@@ -36,6 +36,7 @@ def test_each_finding_is_one_command_that_comes_back_whole() -> None:
     _, properties, message = found[0]
     assert properties == {"file": "data/release/sub M01/a%b:c,d.json", "line": "3", "title": "files.digest"}
     assert message.splitlines()[-2:] == ["to do: restore", "it"]
+    assert " %0A | `code`" in message  # which stands so in the release, and is no end of a line
     assert found[2][1]["col"] == "5"
     assert found[4][1]["title"] == "accepted files.names"
 
