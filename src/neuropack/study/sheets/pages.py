@@ -84,7 +84,7 @@ def help_of(column: Column, sheet: Sheet) -> str:
         said.append("true or false.")
     if field.example is not None:
         said.append(f"Example: {_example(field.example)}")
-    if sheet.inherits and not sheet.form and column.need in (None, "defaults") and not column.refers:
+    if sheet.inherits and not sheet.form and column.need is None and not column.refers:
         said.append("(Empty: as in the defaults.)")
     return " ".join(word for word in said if word)
 

@@ -15,6 +15,7 @@ from neuropack.study.sheets.pages import Page
 
 ROWS = 2000  # as many as have menus; more may be filled in
 COLUMNS = 26  # the same of a form
+_WIDTHS = {1: 44, 2: 80}  # letters, of the columns of a form
 SPARE = 4  # columns of a form that are made ready; the style of a line as a whole would fill it with cells
 MAX_TEXT = 32_767  # characters of a cell, by the limits of the format
 _FILLS = {"here": "F8CBAD", "defaults": "FFF2CC", "file": "DDEBF7", None: "EDEDED"}
@@ -98,13 +99,13 @@ class _Sheet:
             self._head(self.sheet.cell(1, number), column)
             self._help(self.sheet.cell(2, number))
             size = self.sheet.column_dimensions[name]
-            size.width = max(14, min(30, len(column.name) + 4))
+            size.width = max(18, min(34, len(column.name) + 6))
             size.number_format = _format(column.field)
             last = max(ROWS, len(self.page.records) + 500)
             for row in range(3, len(self.page.records) + 3):
                 self.sheet.cell(row, number).number_format = _format(column.field)
             self._check(column, f"{name}3:{name}{last}", menus)
-        self.sheet.row_dimensions[2].height = 120
+        self.sheet.row_dimensions[2].height = 135
         self.sheet.freeze_panes = self.sheet.cell(3, max(2, len(self.page.sheet.address) + 1))
 
     def _form(self, menus: _Menus) -> None:
@@ -131,6 +132,10 @@ class _Sheet:
                 cell = self.sheet.cell(row, number)
                 cell.number_format = _format(column.field)
                 cell.alignment = Alignment(wrap_text=True, vertical="top", horizontal="left")
+            # not every program finds the height of a line that is folded
+            texts = {cell.column: str(cell.value or "") for cell in self.sheet[row]}
+            folded = max(-(-len(text) // _WIDTHS.get(n, 40)) for n, text in texts.items())
+            self.sheet.row_dimensions[row].height = 15 * min(max(folded, 1), 10)
             self._check(column, f"C{row}:{letters(COLUMNS)}{row}", menus)
         self.sheet.freeze_panes = "C2"
 
