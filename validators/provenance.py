@@ -13,6 +13,7 @@ from neuropack.rules.values import dicts, text
 REBUILD = "build the release again, or state the processing in the metadata"
 NO_VERSION = {"", "unknown", "n/a", "na", "none", "latest", "?", "-", "dev", "main", "master", "head"}
 Keys = tuple[str | int, ...]
+Node = str | int  # the path of a file, or the index of a processing
 
 
 @rule(id="provenance.outputs", level="error", reads="text")
@@ -68,20 +69,23 @@ def cycle(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if (document := release.metadata) is None:
         return
-    makers: dict[str, set[int]] = {}
-    reads: dict[int, list[tuple[Keys, str]]] = {}
+    needs: dict[Node, list[Node]] = {}
+    places: dict[tuple[Node, Node], Keys] = {}
     for keys, one in _files(release, "outputs"):
-        makers.setdefault(text(one.get("path")), set()).add(int(keys[1]))
+        needs.setdefault(text(one.get("path")), []).append(int(keys[1]))
     for keys, one in _files(release, "inputs"):
-        reads.setdefault(int(keys[1]), []).append((keys, text(one.get("path"))))
-    waits = {i: {m for _, path in reads.get(i, ()) if path for m in makers.get(path, ())} for i in reads}
-    for i in _in_circles(waits):
-        for keys, path in reads.get(i, ()):
-            if makers.get(path, set()) & _reached(waits, i):
-                name = text(release.metadata.data["processings"][i].get("id")) if release.metadata else ""
-                found = f"{path}, which {name or 'it'} or what follows from it made"
-                yield Finding(document.where(*keys, "path"), "a file that was there before", found, REBUILD)
-                return  # one circle has one cause; others show when it is mended
+        if path := text(one.get("path")):
+            needs.setdefault(int(keys[1]), []).append(path)
+            places[int(keys[1]), path] = keys
+    circle = _circle(needs)
+    steps = [i for i in circle if isinstance(i, int)]
+    if steps:  # one circle has one cause; others show when it is mended
+        step = min(steps)
+        source = circle[(circle.index(step) + 1) % len(circle)]
+        name = dict(release.records("processings"))[step].get("id")
+        where = document.where(*places[step, source], "path")
+        found = f"{source}, which {name} or a step behind it made"
+        yield Finding(where, "a file that was there before", found, REBUILD)
 
 
 @rule(id="provenance.software", level="warning", reads="text")
@@ -130,34 +134,31 @@ def _files(release: ReleaseFiles, slot: str) -> Iterator[tuple[Keys, dict[str, A
             yield ("processings", i, slot, j), one
 
 
-def _in_circles(waits: dict[int, set[int]]) -> list[int]:
-    """The steps that no order can put behind all that they wait for."""
-    left = {i: set(needed) & set(waits) for i, needed in waits.items()}
-    followers: dict[int, list[int]] = {}
-    for i, needed in left.items():
-        for other in needed:
-            followers.setdefault(other, []).append(i)
-    free = [i for i, needed in left.items() if not needed]
+def _circle(needs: dict[Node, list[Node]]) -> list[Node]:
+    """Files and steps of which each needs the next one, and the last one the first; empty where there are none.
+
+    Args:
+        needs: of a step its inputs, of a file the steps that made it.
+    """
+    left = {node: sum(other in needs for other in others) for node, others in needs.items()}
+    followers: dict[Node, list[Node]] = {}
+    for node, others in needs.items():
+        for other in others:
+            if other in needs:
+                followers.setdefault(other, []).append(node)
+    free = [node for node, count in left.items() if not count]
     while free:
         done = free.pop()
         del left[done]
-        for i in followers.get(done, ()):
-            left[i].discard(done)
-            if not left[i]:
-                free.append(i)
-    return sorted(left)
-
-
-def _reached(waits: dict[int, set[int]], step: int) -> set[int]:
-    """What waits for a step, itself included, over any number of others."""
-    followers: dict[int, set[int]] = {}
-    for i, needed in waits.items():
-        for other in needed:
-            followers.setdefault(other, set()).add(i)
-    found, todo = {step}, [step]
-    while todo:
-        for i in followers.get(todo.pop(), ()):
-            if i not in found:
-                found.add(i)
-                todo.append(i)
-    return found
+        for node in followers.get(done, ()):
+            left[node] -= 1
+            if not left[node]:
+                free.append(node)
+    if not left:
+        return []
+    path: dict[Node, int] = {}
+    node = next(iter(left))
+    while node not in path:  # what is left needs something that is left
+        path[node] = len(path)
+        node = next(other for other in needs[node] if other in left)
+    return list(path)[path[node] :]

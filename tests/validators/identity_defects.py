@@ -148,9 +148,9 @@ def doi_without_its_first_half(root: Path) -> None:
 @IDENTITY.twin
 def one_doi_in_three_spellings(root: Path) -> None:
     with edited(root / DESCRIPTION) as description:
-        description["DatasetDOI"] = "doi:10.5281/Zenodo.1"
+        description["DatasetDOI"] = "doi:10.5281/zenodo.1"
     with edited(root / DATACITE) as datacite:
-        datacite["identifiers"] = [{"identifier": "10.5281/zenodo.1", "identifierType": "DOI"}]
+        datacite["identifiers"] = [{"identifier": "10.5281/Zenodo.1", "identifierType": "DOI"}]
     with edited(root / "croissant.json") as croissant:
         croissant["url"] = "https://doi.org/10.5281/zenodo.1"
 

@@ -113,7 +113,7 @@ def path_in_ome_xml(root: Path) -> None:
 def what_looks_like_a_path(root: Path) -> None:
     in_sidecar(
         root,
-        Web="https://institute.edu/home/jdoe/brain and s3://bucket/tmp/x or https://x.org/Users/me",
+        Web="https://institute.edu/home/jdoe/brain and s3://bucket/tmp/x or https://x.org/?file=/home/me/x",
         Pointer="/image_stacks/0/path",
         Hdf5="/acquisition/stack/EYFP/data",
         Relative="sub-M01/ses-01/micr/../micr/home/x",
@@ -202,7 +202,9 @@ def users_who_are_nobody(root: Path) -> None:
 @PRIVACY.defect("privacy.addresses", "john.roe@institute.edu")
 def address_of_a_colleague_in_the_readme(root: Path) -> None:
     with (root / "README.md").open("a") as file:
-        file.write("\nAsk john.roe@institute.edu for the key.\n")
+        file.write("\nAsk jane@example.org, contact@lab.edu, or john.roe@institute.edu, for the key.\n")
+    with metadata(root) as document:
+        document["dataset"]["contact"]["email"] = "contact@lab.edu"
 
 
 @PRIVACY.defect("privacy.addresses", "john.roe@institute.edu")

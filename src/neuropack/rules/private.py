@@ -26,6 +26,7 @@ Kind = Literal["place", "person", "account", "address"]
 _LONGEST = 2**16  # characters of one value
 _TEXT_BYTES = 2**20
 _SWC_BYTES = 2**16
+_MOST_ADDRESSES, _BETWEEN = 20, ", "  # of one text
 _TEXT_ENDINGS = (".md", ".txt", ".xml", ".csv", ".yaml", ".yml", ".cff", ".html", ".log", ".ijm", ".bib", ".svg")
 _TEXT_NAMES = ("README", "CHANGES", "LICENSE", "info")
 _TIFF_ENDINGS = (".tif", ".tiff", ".btf")
@@ -100,10 +101,10 @@ def told_by_text(text: str) -> tuple[Kind, str] | None:
         for match in pattern.finditer(rest):
             if match["value"].casefold() not in _SAYS_NOTHING:
                 return kind, match[0][:200]
-    for match in _ADDRESS.finditer(text):
-        if match[1].lower() not in _NO_DOMAIN and not _NOBODY.search(match[0]):
-            return "address", match[0]
-    return None
+    addresses = [
+        m[0] for m in _ADDRESS.finditer(text) if m[1].lower() not in _NO_DOMAIN and not _NOBODY.search(m[0])
+    ]
+    return ("address", _BETWEEN.join(addresses[:_MOST_ADDRESSES])) if addresses else None
 
 
 def told(key: str, value: Any, animal: bool = False) -> tuple[Kind, str] | None:
@@ -130,7 +131,14 @@ def told(key: str, value: Any, animal: bool = False) -> tuple[Kind, str] | None:
 def scan(release: ReleaseFiles) -> list[Private]:
     """Everything of the kind in a release, but the addresses that its contact and its creators give out."""
     known = _given_out(release)
-    return [one for one in _all(release) if not (one.kind == "address" and one.found.casefold() in known)]
+    found: list[Private] = []
+    for one in _all(release):
+        told = one.found
+        if one.kind == "address":
+            told = _BETWEEN.join(a for a in told.split(_BETWEEN) if a.casefold() not in known)
+        if told:
+            found.append(Private(one.kind, one.where, told))
+    return found
 
 
 def _given_out(release: ReleaseFiles) -> set[str]:
