@@ -44,19 +44,14 @@ def test_a_second_run_reads_nothing(release: Path, tmp_path: Path, reads: Reads)
     assert first.checked.kept == 0
     reads.clear()
     again = check(release, cache=tmp_path / "cache")
-    assert reads.decoded == []
-    assert len(reads.hashed) == 42  # their digests were taken while they were decoded, and were not kept then
+    assert (reads.decoded, reads.hashed) == ([], [])
     assert again.issues == []
     assert again.checked.kept == again.checked.chunks == first.checked.chunks
     assert again.checked.digests == first.checked.digests
-    reads.clear()
-    check(release, cache=tmp_path / "cache")
-    assert reads.hashed == []
 
 
 def test_one_file_that_changed_is_read_again_with_its_image(release: Path, tmp_path: Path, reads: Reads) -> None:
-    for _ in range(2):
-        check(release, cache=tmp_path / "cache")
+    check(release, cache=tmp_path / "cache")
     reads.clear()
     flip(release / "README.md", 3, 1)
     report = check(release, cache=tmp_path / "cache")
