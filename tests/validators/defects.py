@@ -543,6 +543,24 @@ def shard_cut_short(root: Path) -> None:
     (root / SHARD).write_bytes(data[: len(data) * 7 // 10])
 
 
+BOMB = 512  # times a mebibyte of zeros, in a chunk of a kilobyte
+
+
+@defect("ome-zarr.chunk-damaged")
+def chunk_that_expands_without_end(root: Path) -> None:
+    """The first chunk of a shard is zstd of far more than a chunk, with a checksum that is right."""
+    import google_crc32c
+    from numcodecs.zstd import compress
+
+    old = (root / SHARD).read_bytes()
+    index = np.frombuffer(old[-(4 * 16 + 4) : -4], "<u8").reshape(4, 2).copy()
+    bomb = compress(bytes(2**20)) * BOMB
+    bomb += google_crc32c.value(bomb).to_bytes(4, "little")
+    index[0] = (len(old), len(bomb))
+    table = index.tobytes()
+    (root / SHARD).write_bytes(old + bomb + table + google_crc32c.value(table).to_bytes(4, "little"))
+
+
 # -------------------------------------------------------------------------------------------------- NWB
 
 
@@ -633,6 +651,16 @@ def bytes_flipped_in_an_hdf5_chunk(root: Path) -> None:
     with hdf5(root) as file:
         chunk = file[PIXELS].id.get_chunk_info(2)
     flip(root / NWB, chunk.byte_offset + chunk.size // 2)
+
+
+@defect("nwb.chunk-damaged")
+def hdf5_chunk_that_expands_without_end(root: Path) -> None:
+    import zlib
+
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(BOMB)) + packer.flush()
+    with hdf5(root) as file:
+        file[PIXELS].id.write_direct_chunk((0, 32, 0), bomb)
 
 
 # ------------------------------------------------------------------------------------------ annotations

@@ -40,9 +40,9 @@ def validate(
         typer.Option(help="How much is read: names and text; a sample of the chunks of large images too; all."),
     ] = "sample",
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Another one makes another sample.")] = 0,
-    cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Read again only what changed since an earlier run.")
-    ] = True,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither use nor keep results of earlier runs.")
+    ] = False,
     rules: Folders = None,
     annotation: Annotated[
         Path | None,
@@ -94,7 +94,7 @@ def validate(
                 release,
                 level=level,
                 seed=seed,
-                cache=cache_folder() if cache else None,
+                cache=None if no_cache else cache_folder(),
                 rule_folders=rules or (),
                 annotation=annotation,
                 structures=structures,

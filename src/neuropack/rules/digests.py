@@ -49,10 +49,16 @@ def digests(release: ReleaseFiles) -> Iterator[tuple[ManifestRow, str]]:
         done += row.bytes
         release.checked.digests += 1
         release.note("comparing digests", done, total)
-        new = when is not None and found != before and _DIGEST.fullmatch(found)
-        if release.kept is not None and new and stamp(release.path(row.path)) == when:
-            release.kept.put(found, "sha256", str(release.root.resolve()), row.path, when)
+        if found != before:
+            keep_digest(release, row.path, when, found)
         yield row, found
+
+
+def keep_digest(release: ReleaseFiles, name: str, when: Stamp | None, digest: str) -> None:
+    """Remember the digest of a file for later runs, where it is still what it was before it was read."""
+    sound = when is not None and _DIGEST.fullmatch(digest) and stamp(release.path(name)) == when
+    if release.kept is not None and sound:
+        release.kept.put(digest, "sha256", str(release.root.resolve()), name, when)
 
 
 def _remembered(release: ReleaseFiles, row: ManifestRow, when: Stamp | None) -> str | None:

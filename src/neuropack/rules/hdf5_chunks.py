@@ -48,12 +48,15 @@ class DatasetChunks:
         dataset = file[data.path]
         self._data, self._dataset = data, dataset
         self._chunk: tuple[int, ...] = dataset.chunks
-        self._base = file.userblock_size
         self._handle = file.id.get_vfd_handle()
         self._stored: dict[tuple[int, ...], tuple[int, int, int]] = {}
         dataset.id.chunk_iter(self._note)
         self.starts = sorted(self._stored)
-        self._filters = _filters(dataset)
+        plain = file.userblock_size == 0 and file.driver in (
+            "sec2",
+            "unix",
+        )  # else offsets are not those of the file
+        self._filters = _filters(dataset) if plain else None
         self._kept: OrderedDict[tuple[int, ...], Array] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -109,7 +112,7 @@ class DatasetChunks:
             raise ValueError(f"{length} bytes are stored, where the chunk has {size}")
         if self._filters is None:
             return np.asarray(self._dataset[self.box(start)])
-        data = os.pread(self._handle, length, self._base + offset)
+        data = os.pread(self._handle, length, offset)
         if len(data) != length:
             raise ValueError(f"the file ends {length - len(data)} bytes before the chunk does")
         steps = tuple(step for place, step in enumerate(self._filters) if not skipped >> place & 1)

@@ -16,8 +16,9 @@ from neuropack.axes import Array, Box
 from neuropack.release import METADATA
 from neuropack.rules.ahead import ahead
 from neuropack.rules.compared import Beside, Compared, Shard, Start, read_and_compare
+from neuropack.rules.digests import keep_digest
 from neuropack.rules.hdf5_chunks import DatasetChunks
-from neuropack.rules.kept import stamp
+from neuropack.rules.kept import Stamp, stamp
 from neuropack.rules.looks import Look
 from neuropack.rules.nwb_file import Dataset, NwbFile, blocks, open_hdf5, read_block
 from neuropack.rules.ome_zarr import Level, OmeZarr, ZarrArray
@@ -50,6 +51,8 @@ class _Pass:
         images = sum(i.bytes for i in release.images)
         self.total = images + sum(d.bytes for n in release.nwb_files if n.usable for d in n.datasets)
         self._read: dict[str, set[Start]] = {}  # chunks of the NWB file at hand that need no second look, by path
+
+        self._stamps: dict[str, Stamp | None] = {}  # of the files of the image at hand, before they were read
 
     def run(self) -> PixelScan:
         paired = set()
@@ -104,6 +107,7 @@ class _Pass:
         if image is not None:
             names += [METADATA, *self.release.below(image.folder)]
         stamps = {name: stamp(self.release.root / name) for name in names if name in self.release.files}
+        self._stamps = stamps
         if None in stamps.values():
             return None
         looks = [type(look).__qualname__ for look in self.looks]
@@ -144,6 +148,7 @@ class _Pass:
         for (level, array, name, box), shard in ahead(((p, 2 * p[1].shard_bytes) for p in places), work):
             if shard.sha256 is not None:
                 self.result.digests[name] = shard.sha256
+                keep_digest(self.release, name, self._stamps.get(name), shard.sha256)
             if isinstance(shard.block, Exception):
                 self.result.zarr_failures.append(Failure(name, level.folder, _reason(shard.block)))
                 continue
