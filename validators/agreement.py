@@ -10,6 +10,7 @@ from neuropack.describe.terms import binomial
 from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.nwb_file import NwbFile
+from neuropack.rules.pixel_looks import as_number
 from neuropack.table import MISSING
 
 REBUILD = "build the release again"
@@ -53,7 +54,8 @@ def nwb_channel(release: ReleaseFiles) -> Iterator[Finding]:
 
 
 def _apart(said: Any, stored: float) -> bool:
-    return type(said) in (int, float) and math.isfinite(stored) and abs(said - stored) > NEAR_NM
+    number = as_number(said)
+    return number is not None and math.isfinite(stored) and abs(number - stored) > NEAR_NM
 
 
 @rule(id="images.nwb-target", level="error", reads="text")
@@ -174,8 +176,9 @@ def sidecar_values(release: ReleaseFiles) -> Iterator[Finding]:
 
 
 def _equal(stored: Any, value: Any) -> bool:
-    if type(stored) in (int, float) and type(value) in (int, float):
-        return math.isclose(stored, value, rel_tol=1e-6)
+    here, there = as_number(stored), as_number(value)
+    if here is not None and there is not None:
+        return math.isclose(here, there, rel_tol=1e-6)
     return bool(stored == value)
 
 

@@ -25,7 +25,7 @@ def pyramid(release: ReleaseFiles) -> Iterator[Finding]:
 
     A viewer shows a coarse level first, and programs register and segment on it: one of another image, or of an
     earlier state, shows what is not there. Any way of making a level smaller is right that keeps its voxels in the
-    range of those that they cover. Of a level of more than 8 MB, a fourth of the chunks is compared.
+    range of those that they cover. Of a level of more than 8 MB, an eighth of the chunks is compared.
 
     Build the release again.
     """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from google_crc32c import value
 
 from neuropack.axes import Array, Box
 
@@ -26,7 +27,7 @@ _SPARSE = 0.1  # of the columns of a cell: where fewer reach the fill value, the
 _EMPTY, _DENSE = 1, 2
 
 
-@dataclass
+@dataclass(slots=True)
 class Channel:
     """One channel, as far as it was looked at.
 
@@ -96,11 +97,13 @@ class Content:
         """Take in a box of one channel at one time (z, y, x), plane by plane while it is in the cache."""
         low, high = volume[0].copy(), volume[0].copy()
         digests, varied = np.zeros(len(volume), np.uint64), np.zeros(len(volume), bool)
-        place = span[1].start, span[2].start
+        place = (
+            hash((span[1].start, span[2].start)) | 1
+        )  # a piece of a plane is told from the same at another place
         for k, plane in enumerate(volume):
             np.minimum(low, plane, out=low)
             np.maximum(high, plane, out=high)
-            digests[k] = hash((place, plane.tobytes())) & 0xFFFF_FFFF_FFFF_FFFF
+            digests[k] = value(plane.tobytes()) * place & 0xFFFF_FFFF_FFFF_FFFF
             first = plane[0, 0]
             varied[k] = bool((plane[0] != first).any()) or bool((plane != first).any())
         _merge(self.channels[c], self._seen(self.channels[c], volume, low, high))

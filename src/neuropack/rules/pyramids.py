@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
 
 _WHOLE = 8 * 2**20
-"""Bytes of a level that is compared as a whole; of a larger one, every fourth chunk of every shard is."""
-_STEP = 4
+"""Bytes of a level that is compared as a whole; of a larger one, every eighth chunk is."""
+_STEP = 8
+_SMALL = 2**15  # voxels of a chunk; where it has fewer, a shard is compared at a time
 _MEANS = 0.9  # of the voxels of a piece that must be means, for a level to be made by averaging
 _ODD_SHARE, _ODD = 0.2, 16
 """Voxels of a piece that may be out of range where a level was not made by averaging: splines overshoot."""
@@ -133,7 +134,9 @@ class Pyramids:
         """A level that has a coarser one, made from it by whole voxels."""
         number = image.levels.index(level) + 1
         coarser = image.levels[number] if number < len(image.levels) else None
-        self._step = _step(self._release, image, level, coarser) if coarser is not None else None
+        self._step = None
+        if coarser is not None and all(_stored(self._release, one) for one in (level, coarser)):
+            self._step = _step(self._release, image, level, coarser)
         if coarser is None or self._step is None:
             return False
         self.found.setdefault(image.folder, (image, []))[1].append(
@@ -213,6 +216,11 @@ class _Step:
                 yield piece
 
 
+def _stored(release: ReleaseFiles, level: Level) -> bool:
+    """True where no file of a level is absent or empty, which other rules tell."""
+    return level.array is not None and all(release.files.get(name) for name, _ in level.array.shards())
+
+
 def _step(release: ReleaseFiles, image: OmeZarr, finer: Level, coarser: Level) -> _Step | None:
     """The step between two levels; None where it is not by whole voxels, so that nothing can be said of it."""
     if finer.array is None or coarser.array is None or finer.array.dtype != coarser.array.dtype:
@@ -225,6 +233,8 @@ def _step(release: ReleaseFiles, image: OmeZarr, finer: Level, coarser: Level) -
         factors.append(factor)
         exact &= short == -(-long // factor)
     tile = coarser.array.chunk or coarser.array.shard
+    if math.prod(tile) < _SMALL:
+        tile = coarser.array.shard
     every = 1 if coarser.array.bytes <= _WHOLE else _STEP
     read = image.reader(release, coarser)
     return _Step(coarser, finer.array.shape, tuple(factors), exact, tile, every, read)
