@@ -88,10 +88,9 @@ def nwb_animal(release: ReleaseFiles) -> Iterator[Finding]:
         animal, stored = animals.get(str(record.get("subject"))), nwb.subject or {}
         if animal is None or stored.get("subject_id") != animal.get("id"):
             continue  # images.nwb-subject tells
-        species = str(animal.get("species"))
-        number = species.removeprefix("NCBITaxon:")
+        species = animal.get("species")
         right: dict[str, set[Any]] = {
-            "species": {species, binomial(species), f"http://purl.obolibrary.org/obo/NCBITaxon_{number}"},
+            "species": {None} if species is None else _species(str(species)),
             "strain": {animal.get("strain")},
             "genotype": {animal.get("genotype")},
         }
@@ -99,6 +98,12 @@ def nwb_animal(release: ReleaseFiles) -> Iterator[Finding]:
             if field in stored and accepted != {None} and stored[field] not in accepted:
                 expected = f"{animal[field]}, as {METADATA} says"
                 yield Finding(Where(nwb.name, f"/general/subject/{field}"), expected, stored[field][:200], REBUILD)
+
+
+def _species(curie: str) -> set[Any]:
+    """What a species may be written as."""
+    number = curie.removeprefix("NCBITaxon:")
+    return {curie, binomial(curie), f"http://purl.obolibrary.org/obo/NCBITaxon_{number}"}
 
 
 @rule(id="images.channel-color", level="warning", reads="text")

@@ -102,6 +102,8 @@ def ground_truth(release: ReleaseFiles) -> Iterator[Finding]:
     marked: dict[str, set[str]] = {}
     for _, annotation in release.records("annotations"):
         kind = text(annotation.get("kind"))
+        if text(annotation.get("image_stack")) not in owners:
+            return  # of no stack, as metadata.references tells: whose it is cannot be known
         marked.setdefault(kind, set()).update(owners.get(text(annotation.get("image_stack")), ()))
     registered = {
         o for _, r in release.records("registrations") for o in owners.get(text(r.get("image_stack")), ())

@@ -100,6 +100,8 @@ def croissant_columns(release: ReleaseFiles) -> Iterator[Finding]:
                 yield Finding(where, "the @id of a file of the distribution", found, REBUILD)
                 continue
             path = text(get(entries.get(source), "contentUrl"))
+            if not path.endswith(".tsv"):
+                continue
             row = (release.manifest or {}).get(path)
             stated = (get(entries.get(source), "sha256"), release.files.get(path))
             if row is not None and stated != (row.sha256, row.bytes):
@@ -128,6 +130,8 @@ def readme(release: ReleaseFiles) -> Iterator[Finding]:
         "version": text(get(dataset, "version")),
         "licence": text(get(dataset, "license", "spdx")),
     }
+    if release.refuses("/dataset"):
+        return
     missing = [f"the {k} {v!r}" for k, v in wanted.items() if v and " ".join(v.split()).casefold() not in shown]
     if missing:
         where = Where("README.md", line=1)

@@ -215,7 +215,7 @@ def text(release: ReleaseFiles) -> Iterator[Finding]:
     """
     fix = "neuropack validate --fix writes it so"
     for name in release.files:
-        if not is_text(name) or release.files[name] > TEXT_LIMIT:
+        if not is_text(name) or release.files[name] > TEXT_LIMIT or name in release.problems:
             continue
         data = release.path(name).read_bytes()
         if (form := _text_problem(data, name)) is not None:

@@ -34,7 +34,8 @@ def version(release: ReleaseFiles) -> Iterator[Finding]:
     """
     from neuropack.schema import schema_version
 
-    if (document := release.metadata) is None:
+    document = release.metadata
+    if document is None or release.refuses("/dataset/version") or release.refuses("/schema_version"):
         return
     ours = text(get(document.data, "dataset", "version"))
     shown = text(get(document.data, "release", "version"))

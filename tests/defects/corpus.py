@@ -40,7 +40,7 @@ class Base:
 
 BASES = {
     "small": Base(small_release.write, small_release.seal),
-    "records": Base(small_release.write, partial(small_release.seal, digests=False)),
+    "records": Base(small_release.write, partial(small_release.seal, digests=False, describe=False)),
     "annotated": Base(annotated_release.write, partial(small_release.seal, digests=False)),
     "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
 }

@@ -271,7 +271,7 @@ each(
     "metadata.schema",
     {
         "an_nwb_path_with_dots": record("neurons", morphology="../outside.swc"),
-        "a_path_of_windows": record("image_stacks", nwb_path="C:\\data\\a.nwb"),
+        "a_path_of_windows": record("image_stacks", nwb_path="derivatives\\nwb\\a.nwb"),
         "a_field_misspelt": record("specimens", hemispere="left"),
         "a_word_in_capitals": record("specimens", hemisphere="Left"),
         "a_number_in_words": record("acquisitions", voxel_size_z_um="two"),
@@ -308,7 +308,7 @@ each(
         "metadata_emptied": _rewritten(lambda _: b""),
         "metadata_full_of_zeros": _rewritten(lambda text: bytes(len(text))),
         "a_name_twice_in_the_metadata": _rewritten(lambda text: text.replace("{", '{"dataset": 1,', 1).encode()),
-        "no_number_in_the_metadata": _rewritten(lambda text: text.replace("2.0", "NaN", 1).encode()),
+        "no_number_in_the_metadata": _rewritten(lambda text: text.replace(": 2.0", ": NaN", 1).encode()),
         "metadata_with_a_comment": _rewritten(lambda text: f"// mine\n{text}".encode()),
     },
 )

@@ -148,7 +148,7 @@ def manifest_of_a_spreadsheet(root: Path) -> None:
 
 @defect("files.unlisted", sealed=False)
 def file_came_in(root: Path) -> None:
-    (root / "notes.txt").write_text("?")
+    (root / "notes.txt").write_text("?\n")
 
 
 @defect("files.missing", sealed=False)
@@ -202,22 +202,22 @@ def saved_on_windows(root: Path) -> None:
 
 @defect("files.text", as_is=False)
 def no_end_of_the_last_line(root: Path) -> None:
-    (root / "README.md").write_bytes(b"# Small release")
+    (root / "README.md").write_bytes((root / "README.md").read_bytes().rstrip())
 
 
 @defect("files.names", as_is=False)
 def reserved_word(root: Path) -> None:
-    (root / "aux.txt").write_text("x")
+    (root / "aux.txt").write_text("x\n")
 
 
 @defect("files.names", as_is=False)
 def escape_in_a_name(root: Path) -> None:
-    (root / "a\x1b[31mred.txt").write_text("x")
+    (root / "a\x1b[31mred.txt").write_text("x\n")
 
 
 @defect("files.names", as_is=False)
 def case_twin(root: Path) -> None:
-    (root / "readme.MD").write_text("x")
+    (root / "readme.MD").write_text("x\n")
 
 
 @defect("files.names", as_is=False)
@@ -371,12 +371,12 @@ def no_pixel_size(root: Path) -> None:
 
 @defect("bids.samples")
 def sample_not_listed(root: Path) -> None:
-    (root / "samples.tsv").write_text("sample_id\tparticipant_id\tsample_type\n")
+    (root / "samples.tsv").write_text("sample_id\tparticipant_id\tsample_type\themisphere\n")
 
 
 @defect("bids.participants")
 def animal_not_listed(root: Path) -> None:
-    (root / "participants.tsv").write_text("participant_id\n")
+    (root / "participants.tsv").write_text("participant_id\tspecies\tsex\n")
 
 
 @defect("bids.tables")

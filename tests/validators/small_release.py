@@ -80,8 +80,8 @@ def write(root: Path, width: int = SHAPE[-1]) -> None:
     seal(root)
 
 
-def seal(root: Path, digests: bool = True) -> None:
-    """Write the manifest, and the digests that the metadata hold, for the files as they are now."""
+def seal(root: Path, digests: bool = True, describe: bool = True) -> None:
+    """Write the manifest, and the digests in the metadata and in croissant.json, for the files as they are now."""
     document = root / METADATA
     if digests and (data := _readable(document)) is not None:
         image = _sha256("".join("\t".join(row) + "\n" for row in _rows(root / IMAGE)).encode())
@@ -92,7 +92,34 @@ def seal(root: Path, digests: bool = True) -> None:
         ]
         _put(document, data)
     rows = [r for r in _rows(root) if r[0] != "manifest.tsv"]
+    if describe and _describe(root / "croissant.json", {name: (size, sha256) for name, size, sha256 in rows}):
+        rows = [r for r in _rows(root) if r[0] != "manifest.tsv"]
     _put(root / "manifest.tsv", _tsv(["path", "bytes", "sha256"], *rows))
+
+
+def _describe(croissant: Path, files: dict[str, tuple[str, str]]) -> bool:
+    """Put size and digest of the files as they are into croissant.json; what is gone is no longer offered."""
+    data = _readable(croissant)
+    if data is None or not isinstance(data.get("distribution"), list):
+        return False
+    kept = []
+    for entry in data["distribution"]:
+        if entry.get("@type") in ("cr:FileObject", "sc:FileObject"):
+            if entry.get("contentUrl") not in files:
+                continue
+            size, entry["sha256"] = files[entry["contentUrl"]]
+            if "contentSize" in entry:
+                entry["contentSize"] = f"{size} B"
+        kept.append(entry)
+    data["distribution"], offered = kept, {entry.get("@id") for entry in kept}
+    data["recordSet"] = [one for one in data.get("recordSet", []) if _sources(one) <= offered]
+    _put(croissant, data)
+    return True
+
+
+def _sources(record_set: dict[str, Any]) -> set[Any]:
+    fields = (field.get("source", {}).get("fileObject", {}).get("@id") for field in record_set.get("field", []))
+    return {source for source in fields if source is not None}
 
 
 def _readable(document: Path) -> Any:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from defects import DEFECTS, flip
 from small_release import IMAGE, NWB
 
 import neuropack.rules.kept as module
+from defects import DEFECTS, flip
 from neuropack.cli import main
 from neuropack.rules import check, compared, digests
 from neuropack.rules.kept import FILE, Kept, stamp

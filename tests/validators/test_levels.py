@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from defects import DEFECTS, SHARD, flip, project
 from small_release import IMAGE, NWB, seal
 
+from defects import DEFECTS, SHARD, flip, project
 from neuropack.errors import UsageError
 from neuropack.rules import ReleaseFiles, check, load_rules, sampling
 from neuropack.rules.sampling import Sample
