@@ -182,6 +182,9 @@ def chunk_damaged(release: ReleaseFiles) -> Iterator[Finding]:
 
     Restore the file from a complete copy, or build the release again.
     """
+    for nwb in release.nwb_files:
+        for path, told in nwb.bombs:
+            yield Finding(Where(nwb.name, path), "a chunk that decodes", told, REWRITE)
     for failure in release.pixels.nwb_failures:
         yield Finding(Where(failure.file, failure.path), "a chunk that decodes", failure.reason, REWRITE)
 

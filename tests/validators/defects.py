@@ -663,6 +663,17 @@ def hdf5_chunk_that_expands_without_end(root: Path) -> None:
         file[PIXELS].id.write_direct_chunk((0, 32, 0), bomb)
 
 
+@defect("nwb.chunk-damaged")
+def hdf5_column_that_expands_without_end(root: Path) -> None:
+    import zlib
+
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(BOMB)) + packer.flush()
+    with hdf5(root) as file:
+        column = file.create_dataset("/scratch/notes", (1000,), "S8", chunks=(1000,), compression="gzip")
+        column.id.write_direct_chunk((0,), bomb)
+
+
 # ------------------------------------------------------------------------------------------ annotations
 
 

@@ -15,4 +15,4 @@ def judged(release: Path, progress: Progress | None = None) -> Report:
     Raises:
         UsageError, InputError: it is not there, or no folder.
     """
-    return check(release, progress=progress)
+    return check(release, level="full", progress=progress)

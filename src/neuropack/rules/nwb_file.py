@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box
+from neuropack.rules.hdf5_bombs import bombs
 from neuropack.rules.private import Kind, told
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class NwbFile:
         name: path relative to the release.
         problem: why the file cannot be opened or walked through; the rest is then empty.
         outside: links and datasets whose content lies in another file. Where there are any, nothing was read.
+        bombs: path, and what is wrong with it, of each table or text with a chunk that expands beyond its size.
         nwb_version, session_start, identifier: as written, None where absent.
         subject: the text fields of /general/subject; None where there is none.
         record: what neuropack noted of the conversion in /general/source_script; empty where it did not.
@@ -117,6 +119,7 @@ class NwbFile:
     name: str
     problem: str | None = None
     outside: list[str] = field(default_factory=list)
+    bombs: list[tuple[str, str]] = field(default_factory=list)
     nwb_version: str | None = None
     session_start: str | None = None
     identifier: str | None = None
@@ -136,7 +139,7 @@ class NwbFile:
     @property
     def usable(self) -> bool:
         """True where the file could be read."""
-        return self.problem is None and not self.outside
+        return self.problem is None and not self.outside and not self.bombs
 
 
 def open_hdf5(release: ReleaseFiles, name: str) -> h5py.File:
@@ -152,7 +155,8 @@ def read_nwb(release: ReleaseFiles, name: str) -> NwbFile:
     try:
         with open_hdf5(release, name) as file:
             groups, datasets, nwb.outside = _walk(file)
-            if not nwb.outside:
+            nwb.bombs = list(bombs(datasets)) if not nwb.outside else []
+            if nwb.usable:
                 _fill(nwb, file, groups, datasets)
     except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError or ValueError
         return NwbFile(name, problem=f"{type(error).__name__}: {error}")
