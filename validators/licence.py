@@ -216,10 +216,18 @@ def credit(release: ReleaseFiles) -> Iterator[Finding]:
         return
     line = text(file.data.get("citeAs"))
     creators = [text(c.get("name")) for _, c in dicts(file.data.get("creator"))]
-    missing = [name for name in creators if name and name.casefold() not in line.casefold()]
+    shown = line.casefold()
+    missing = [name for name in creators if name and not any(form in shown for form in _forms(name))]
     if not line or missing:
         found = f"no {', no '.join(missing)}: {line!r}" if line else "no such line"
         yield Finding(file.where("citeAs"), f"a line to credit the creators by, as {spdx} asks", found, REBUILD)
+
+
+def _forms(name: str) -> set[str]:
+    """A name as a line of credit may have it: as it is, or the family name first."""
+    given, _, family = name.casefold().rpartition(" ")
+    last, _, first = name.casefold().partition(", ")
+    return {name.casefold(), f"{family}, {given}" if given else family, f"{first} {last}".strip()}
 
 
 def _inside(file: str, known: dict[str, int]) -> bool:

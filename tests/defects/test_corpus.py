@@ -49,6 +49,8 @@ def test_its_rule_tells_and_no_other(mutation: Mutation, sealed: bool, good_copy
     for issue in told:
         assert issue.level == RULES[rule].level
         assert issue.where.file and issue.expected and issue.found and issue.fix
+        if mutation.base == "records" and issue.where.file.endswith(".json") and rule == mutation.rule:
+            assert issue.where.path and issue.where.line and issue.where.column
     if rule == mutation.rule:
         assert any(mutation.word in i.found for i in told)
     if sealed:

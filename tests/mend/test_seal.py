@@ -57,7 +57,8 @@ def test_with_nothing_changed_it_says_so(release: Path, capsys: pytest.CaptureFi
 
 def test_a_changed_text_is_sealed_once(release: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old = {name: sha256_of(release / name).sha256 for name in ("README.md", "manifest.tsv", METADATA)}
-    (release / "README.md").write_text("# A better title\n", encoding="utf-8")
+    better = (release / "README.md").read_text(encoding="utf-8") + "\nOf a mouse.\n"
+    (release / "README.md").write_text(better, encoding="utf-8")
     assert errors(release) == ["files.size"]
     status, out, _ = run(capsys, "seal", release, *WHO)
     assert (status, out.splitlines()[0]) == (0, "changed  README.md")
@@ -264,7 +265,7 @@ def test_a_build_completes_what_was_interrupted(built: tuple[Path, Path], monkey
     from neuropack.build import build
 
     study, root = built
-    (root / "notes.txt").write_text("new\n", encoding="utf-8")
+    (root / "metadata" / "notes.txt").write_text("new\n", encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(amend.Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

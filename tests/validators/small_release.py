@@ -313,7 +313,7 @@ def _nwb(path: Path, pixels: np.ndarray[Any, Any]) -> None:
         io.write(file)
 
 
-def _document(shape: tuple[int, ...]) -> dict[str, Any]:
+def _document(shape: tuple[int, ...] = SHAPE) -> dict[str, Any]:
     licence = {"spdx": "ODC-By-1.0", "uri": "https://opendatacommons.org/licenses/by/1-0/"}
     organisation = {"name": "Example Institute", "ror": "https://ror.org/05abcde24"}
     change = {"version": "1.0.0", "date": "2026-01-02", "changes": ["First."]}

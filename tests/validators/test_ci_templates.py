@@ -99,7 +99,8 @@ def test_action(name: str, status: int, repository: Path) -> None:
 def test_action_with_a_baseline_and_a_threshold(repository: Path) -> None:
     accepted = [f'{{rule: "{r}", file: "*", reason: r, by: b, until: 2999-01-01}}' for r in ("files.digest", "x.y")]
     (repository / "b.yaml").write_text("accepted: [" + ", ".join(accepted) + "]", encoding="utf-8")
-    (repository / "broken" / "README.md").write_text("# Small releasE\n", encoding="utf-8")  # of the same size
+    good = (repository / "release" / "README.md").read_text(encoding="utf-8")
+    (repository / "broken" / "README.md").write_text(good.swapcase(), encoding="utf-8")  # of the same size
     done, _ = act("Validate", repository, release="broken", baseline="b.yaml")
     assert done.returncode == 0, done.stdout
     assert "::notice title=accepted files.digest::" in done.stdout

@@ -49,7 +49,7 @@ def test_no_rule_crashes(part: int, good_release: Path, release: Path) -> None:
     for name, keys, junk in cases(good_release, 80)[part::4]:
         before = (release / name).read_bytes()
         spoil(release / name, keys, junk)
-        seal(release, digests=False)
+        seal(release, digests=False, describe=False)
         crashed = [i for i in check(release).issues if "crashed" in i.found]
         assert not crashed, (name, keys, junk, crashed)
         (release / name).write_bytes(before)

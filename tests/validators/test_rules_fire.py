@@ -89,7 +89,7 @@ def test_version_control_is_no_part_of_the_release(release: Path) -> None:
 def test_a_folder_that_came_in_is_one_finding(release: Path) -> None:
     for name in ("a", "b"):
         (release / "more" / name).mkdir(parents=True)
-        (release / "more" / name / "x.txt").write_text("x")
+        (release / "more" / name / "x.txt").write_text("x\n")
     (issue,) = check(release).issues
     assert (issue.rule, issue.where.file) == ("files.unlisted", "more")
     assert "2 file(s)" in issue.found

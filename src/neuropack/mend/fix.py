@@ -12,7 +12,6 @@ from neuropack.errors import InputError
 from neuropack.issue import Issue
 from neuropack.mend import record
 from neuropack.mend.fixes import FIXES, Work
-from neuropack.mend.seal import CROISSANT
 from neuropack.mend.show import printable, unified
 from neuropack.mend.standing import alone, document_of, findings, hashed, listed, open_files, settled
 from neuropack.progress import Progress
@@ -132,11 +131,6 @@ def _write(work: Work, files: Sequence[FixedFile]) -> None:
     release, before = work.release, work.listed
     texts = {path: data for path, data in work.texts.items() if path not in (MANIFEST, METADATA)}
     after = {**before, **work.entries, **{path: entry_of(data) for path, data in texts.items()}}
-    if CROISSANT in release.files and _trusted(work, CROISSANT):
-        old = work.json(CROISSANT)
-        if (new := record.croissant_with_digests(old, after)) != old:
-            texts[CROISSANT] = json_text(new).encode()
-            after[CROISSANT] = entry_of(texts[CROISSANT])
     digests = {
         "earlier_manifest": sha256_of(release.path(MANIFEST)).sha256,
         "earlier_metadata": before[METADATA].sha256,
@@ -151,4 +145,6 @@ def _write(work: Work, files: Sequence[FixedFile]) -> None:
     )
     texts[METADATA] = json_text(record.noted(record.with_digests(work.document, after), made)).encode()
     after[METADATA] = entry_of(texts[METADATA])
+    if record.CROISSANT in release.files and _trusted(work, record.CROISSANT):
+        record.described(work.json(record.CROISSANT), texts, after)
     commit(release.root, texts, after)

@@ -106,7 +106,11 @@ def _of_release(root: Path, to: str | None, by: str) -> Migration:
             reason = f"The schema went from {old} to {new}."
             made = record.amendment("migration", by, reason, changes=told, before=digests)
             data = json_text(record.noted(full, made)).encode()
-            commit(root, {METADATA: data}, {**before, METADATA: entry_of(data)})
+            files, after = {METADATA: data}, {**before, METADATA: entry_of(data)}
+            description = release.json(record.CROISSANT)
+            if description is not None and before.get(record.CROISSANT) == entry_of(description.text.encode()):
+                record.described(description.data, files, after)
+            commit(root, files, after)
 
     return Migration(file, old, new, told, lines, len(schema.validate(full)), write)
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import neuropack
 from neuropack import schema
+from neuropack.build.bids import json_text
 from neuropack.errors import UsageError
-from neuropack.release import Entry, digest_of_lines
+from neuropack.release import Entry, digest_of_lines, entry_of
 from neuropack.study.records import Record, ordered
+
+CROISSANT = "croissant.json"
 
 
 def amendment(
@@ -98,8 +101,20 @@ def with_digests(document: Record, entries: Mapping[str, Entry]) -> Record:
     return full
 
 
-def croissant_with_digests(data: Record, entries: Mapping[str, Entry]) -> Record:
-    """The Croissant description with sizes and digests of its files as the manifest has them."""
+def described(croissant: Any, files: dict[str, bytes], after: dict[str, Entry]) -> None:
+    """Add the Croissant description, with the digests of the files as they will be, to what is to be written.
+
+    Args:
+        croissant: the description as it is; anything else than an object is left alone.
+        files: what is to be written, among them the metadata, whose digest it states.
+        after: the manifest as it will be.
+    """
+    if isinstance(croissant, dict) and (data := _with_digests(croissant, after)) != croissant:
+        files[CROISSANT] = json_text(data).encode()
+        after[CROISSANT] = entry_of(files[CROISSANT])
+
+
+def _with_digests(data: Record, entries: Mapping[str, Entry]) -> Record:
     full = copy.deepcopy(data)
     for file in _dicts(full.get("distribution")):
         entry = entries.get(str(file.get("contentUrl")))

@@ -28,7 +28,6 @@ from neuropack.progress import Progress
 from neuropack.release import MANIFEST, METADATA, entry_of, sha256_of
 from neuropack.rules import ReleaseFiles
 
-CROISSANT = "croissant.json"
 # What must not be sealed: nobody leaves it there on purpose, or no manifest can list it.
 FORBIDDEN = ("files.unfinished", "files.plain", "files.names", "files.junk", "files.manifest")
 
@@ -129,12 +128,6 @@ def _sealed(
     after = {name: entry for name, entry in before.items() if name not in chosen}
     after |= {name: now[name] for name in chosen if name in now}
     files: dict[str, bytes] = {}
-    described = release.json(CROISSANT)
-    if after.get(CROISSANT) == now.get(CROISSANT) and described and isinstance(described.data, dict):
-        data = record.croissant_with_digests(described.data, after)
-        if data != described.data:
-            files[CROISSANT] = json_text(data).encode()
-            after[CROISSANT] = entry_of(files[CROISSANT])
     digests = {
         "earlier_manifest": sha256_of(release.path(MANIFEST)).sha256,
         "earlier_metadata": before[METADATA].sha256 if METADATA in before else None,
@@ -149,6 +142,9 @@ def _sealed(
     )
     files[METADATA] = json_text(record.noted(record.with_digests(document, after), made)).encode()
     after[METADATA] = entry_of(files[METADATA])
+    description = release.json(record.CROISSANT)
+    if after.get(record.CROISSANT) == now.get(record.CROISSANT) and description is not None:
+        record.described(description.data, files, after)
     commit(release.root, files, after)
     return Sealed(changes, left, written=True, finished=finished, published=doi)
 
