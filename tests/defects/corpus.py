@@ -45,8 +45,13 @@ BASES = {
     "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
 }
 
-AS_IS = {"another_annotation_in_the_release": "files.size"}
-"""What the manifest tells first: the digest in the metadata is compared with the one in the manifest."""
+AS_IS = {
+    "another_annotation_in_the_release": "files.size",  # its digest in the metadata is compared with the manifest's
+    **dict.fromkeys(("text_of_another_licence", "text_of_no_licence", "readme_with_a_title_alone"), "files.size"),
+    "changes_that_nobody_wrote_down": "files.size",
+    "changes_of_another_day": "files.digest",
+}
+"""What the manifest tells, and nothing else need: a text that is not the one that was listed is not read."""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ WRONG = [
     ("subjects!3:sex", "female", "subjects!C3", "write one of M, F, U, O"),
     ("subjects!3:sex", None, "subjects!C3", "no sex"),
     ("subjects!3:age", "n/a", "subjects!D3", "no age"),
-    ("specimens!3:hemisphere", "LEFT", "specimens!F3", "write left"),
+    ("specimens!3:hemisphere", "LEFT", "specimens!F3", "did you mean left?"),
     ("stacks!3:suffix", "conf", "stacks!J3", "did you mean 'CONF'?"),
     ("subjects!C1", "sxe", "subjects!C1", "did you mean 'sex'?"),
     ("subjects!C1", "id", "subjects!C1", "the field 'id' comes twice"),
@@ -151,7 +151,7 @@ WRONG = [
     ("study!4:dataset.title", "Another", "study!D5", "there is one study"),
     ("study!:dataset.title", None, "study!C5", "no title"),
     ("creators!3:orcid", "0000", "creators!D3", "dataset.creators.0.orcid"),
-    ("defaults!:specimen.specimen_type", "blok", "defaults!C16", "write block"),
+    ("defaults!:specimen.specimen_type", "blok", "defaults!C16", "did you mean block?"),
     ("defaults!4:instrument.objective.magnification", "big", "defaults!D35", "instrument.objective.magnification"),
 ]
 FULL = {  # so that there is a row for each of these messages to point at
@@ -185,7 +185,7 @@ def test_without_a_mistake_it_is_a_study(read: Read) -> None:
 def test_all_mistakes_come_at_once_in_the_order_of_the_sheets(read: Read) -> None:
     with pytest.raises(StudyError, match="3 problems") as caught:
         read({"stacks!3:suffix": "conf", "subjects!3:sex": "X", "study!:dataset.date": "soon"})
-    assert [p.at.short() for p in caught.value.problems] == ["study!C19", "subjects!C3", "stacks!J3"]
+    assert [p.at.short() for p in caught.value.problems] == ["study!C21", "subjects!C3", "stacks!J3"]
 
 
 def test_merged_cells_are_refused(change: Change) -> None:
