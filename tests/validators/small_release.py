@@ -71,7 +71,7 @@ def write(root: Path, width: int = SHAPE[-1]) -> None:
     """Write the release into an empty folder; the wider the image, the more files."""
     pixels = np.random.default_rng(0).poisson(20, (*SHAPE[:2], width, width)).astype("u2")
     paint(pixels[0, :, : SHAPE[2], : SHAPE[3]], NEURON)
-    pixels[:, :, 48:64, 48:64] = 0  # a shard of zeros, that only write_empty_chunks stores
+    pixels[:, :, -16:, -16:] = 0  # a shard of zeros, that only write_empty_chunks stores
     _bids(root)
     _image(root / IMAGE, pixels)
     _nwb(root / NWB, pixels)
