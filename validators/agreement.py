@@ -11,15 +11,12 @@ from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.nwb_file import NwbFile
 from neuropack.rules.pixel_looks import as_number
+from neuropack.rules.values import by_id, dicts
 from neuropack.table import MISSING
 
 REBUILD = "build the release again"
 NEAR_NM = 0.5
 NO_DYE = ("unknown", "none", MISSING)
-DEFINED = {
-    "participants": {"participant_id", "species", "age", "sex", "handedness", "strain", "strain_rrid"},
-    "samples": {"sample_id", "participant_id", "sample_type", "pathology", "derived_from"},
-}
 
 
 @rule(id="images.nwb-channel", level="error", reads="text")
@@ -30,9 +27,10 @@ def nwb_channel(release: ReleaseFiles) -> Iterator[Finding]:
 
     Build the release again.
     """
+    acquisitions = by_id(release.records("acquisitions"))
     for nwb, record in _stacks(release):
-        said = _by_id(release, "acquisitions").get(str(record.get("acquisition")), {}).get("channels")
-        channels = [c for c in said if isinstance(c, dict)] if isinstance(said, list) else []
+        said = acquisitions.get(str(record.get("acquisition")), {}).get("channels")
+        channels = [channel for _, channel in dicts(said)]
         told: set[str] = set()  # frames of a time series repeat it
         for image in nwb.images:
             mine = [c for c in channels if image.name in (c.get("name"), c.get("fluorophore"))]
@@ -66,7 +64,7 @@ def nwb_target(release: ReleaseFiles) -> Iterator[Finding]:
 
     Build the release again.
     """
-    specimens = _by_id(release, "specimens")
+    specimens = by_id(release.records("specimens"))
     for nwb, record in _stacks(release):
         specimen = specimens.get(str(record.get("specimen")), {})
         name, term = specimen.get("anatomical_entity_name"), specimen.get("anatomical_entity")
@@ -83,27 +81,27 @@ def nwb_animal(release: ReleaseFiles) -> Iterator[Finding]:
 
     Build the release again.
     """
-    animals = _by_id(release, "subjects")
+    animals = by_id(release.records("subjects"))
     for nwb, record in _stacks(release):
         animal, stored = animals.get(str(record.get("subject"))), nwb.subject or {}
         if animal is None or stored.get("subject_id") != animal.get("id"):
             continue  # images.nwb-subject tells
         species = animal.get("species")
-        right: dict[str, set[Any]] = {
-            "species": {None} if species is None else _species(str(species)),
-            "strain": {animal.get("strain")},
-            "genotype": {animal.get("genotype")},
+        right: dict[str, list[Any]] = {
+            "species": [None] if species is None else _species(str(species)),
+            "strain": [animal.get("strain")],
+            "genotype": [animal.get("genotype")],
         }
         for field, accepted in right.items():
-            if field in stored and accepted != {None} and stored[field] not in accepted:
+            if field in stored and accepted != [None] and stored[field] not in accepted:
                 expected = f"{animal[field]}, as {METADATA} says"
                 yield Finding(Where(nwb.name, f"/general/subject/{field}"), expected, stored[field][:200], REBUILD)
 
 
-def _species(curie: str) -> set[Any]:
+def _species(curie: str) -> list[Any]:
     """What a species may be written as."""
     number = curie.removeprefix("NCBITaxon:")
-    return {curie, binomial(curie), f"http://purl.obolibrary.org/obo/NCBITaxon_{number}"}
+    return [curie, binomial(curie), f"http://purl.obolibrary.org/obo/NCBITaxon_{number}"]
 
 
 @rule(id="images.channel-color", level="warning", reads="text")
@@ -115,7 +113,7 @@ def channel_color(release: ReleaseFiles) -> Iterator[Finding]:
     Correct the colour in study.yaml, and build the release again.
     """
     images = {image.folder: image for image in release.images}
-    acquisitions = _by_id(release, "acquisitions")
+    acquisitions = by_id(release.records("acquisitions"))
     for _, record in release.records("image_stacks"):
         image = images.get(str(record.get("path")))
         said = acquisitions.get(str(record.get("acquisition")), {}).get("channels")
@@ -155,8 +153,8 @@ def sidecar_values(release: ReleaseFiles) -> Iterator[Finding]:
 
     Correct study.yaml if it is wrong, and build the release again.
     """
-    acquisitions, instruments = _by_id(release, "acquisitions"), _by_id(release, "instruments")
-    specimens = _by_id(release, "specimens")
+    acquisitions, instruments = by_id(release.records("acquisitions")), by_id(release.records("instruments"))
+    specimens = by_id(release.records("specimens"))
     for _, record in release.records("image_stacks"):
         sidecar = release.json(str(record.get("path")).removesuffix(".ome.zarr") + ".json")
         if sidecar is None or not isinstance(sidecar.data, dict):
@@ -207,7 +205,3 @@ def _stacks(release: ReleaseFiles) -> Iterator[tuple[NwbFile, dict[str, Any]]]:
     for _, record in release.records("image_stacks"):
         if (nwb := files.get(str(record.get("nwb_path")))) is not None:
             yield nwb, record
-
-
-def _by_id(release: ReleaseFiles, collection: str) -> dict[str, dict[str, Any]]:
-    return {str(record.get("id")): record for _, record in release.records(collection)}

@@ -14,6 +14,7 @@ from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, rule
 from neuropack.rules.bids_places import misplaced
 from neuropack.rules.json_text import JsonFile
+from neuropack.rules.values import by_id
 from neuropack.table import MISSING
 
 DESCRIPTION = "dataset_description.json"
@@ -165,7 +166,7 @@ def tables(release: ReleaseFiles) -> Iterator[Finding]:
     if release.metadata is None:
         return
     animals: Records = {("sub-" + str(r.get("id")),): r for _, r in release.records("subjects")}
-    specimens = {str(r.get("id")): r for _, r in release.records("specimens")}
+    specimens = by_id(release.records("specimens"))
     tissue: Records = {}
     for _, stack in release.records("image_stacks"):
         name = PurePosixPath(str(stack.get("path"))).name.removesuffix(".ome.zarr")

@@ -246,7 +246,7 @@ def names(release: ReleaseFiles) -> Iterator[Finding]:
 
 
 def _form_problem(data: bytes) -> str | None:
-    """What is wrong with the bytes of a manifest that reads well as a table."""
+    """What is wrong with how the lines of a text begin and end; None where nothing is."""
     if data.startswith(b"\xef\xbb\xbf"):
         return "a byte order mark at its beginning, as spreadsheet programs write it"
     if (at := data.find(b"\r")) >= 0:
@@ -259,12 +259,7 @@ def _text_problem(data: bytes, name: str) -> str | None:
     """What is wrong with the form of a text or a table; None also where it is no text, which others tell."""
     if tidied(data, name) == data:
         return None
-    if data.startswith(b"\xef\xbb\xbf"):
-        return "a byte order mark at its beginning, as spreadsheet programs write it"
-    if (at := data.find(b"\r")) >= 0:
-        line = data.count(b"\n", 0, at) + 1
-        return f"a carriage return in line {line}, as Windows ends its lines"
-    return "no line feed after the last line" if not data.endswith(b"\n") else "spaces at the end of a line"
+    return _form_problem(data) or "spaces at the end of a line"
 
 
 def _encodable(name: str) -> bool:

@@ -11,17 +11,13 @@ from typing import Any
 from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.listed import listed_text
-from neuropack.rules.values import dicts, get, text, texts
+from neuropack.rules.values import LISTS, dicts, get, text, texts
 
 EDIT = "correct study.yaml and build the release again"
 REBUILD = "build the release again: the file is written from study.yaml"
 DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?(10\.[0-9]{4,9}/\S+)", re.IGNORECASE)
 DOI_LIKE = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)", re.IGNORECASE)
 CHANGES_HEAD = re.compile(r"(\S+)\s+([0-9]{4}-[0-9]{2}-[0-9]{2})\s*")
-LISTS = (
-    *("subjects", "specimens", "labellings", "instruments", "acquisitions", "image_stacks"),
-    *("registrations", "neurons", "annotations", "processings", "benchmarks"),
-)
 
 
 @rule(id="identity.version", level="error", reads="text")

@@ -11,6 +11,7 @@ from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.nwb_file import RECORD
 from neuropack.rules.ome_zarr import OmeZarr
 from neuropack.rules.pixels import absent, partner
+from neuropack.rules.values import by_id
 
 Size = tuple[float | None, ...]
 UNIT_UM = {"mm": 1000.0, "um": 1.0, "nm": 0.001}
@@ -138,8 +139,7 @@ def nwb_subject(release: ReleaseFiles) -> Iterator[Finding]:
 
     Build the release again.
     """
-    subjects = {str(r.get("id")): r for _, r in release.records("subjects")}
-    acquisitions = {str(r.get("id")): r for _, r in release.records("acquisitions")}
+    subjects, acquisitions = by_id(release.records("subjects")), by_id(release.records("acquisitions"))
     files = {n.name: n for n in release.nwb_files if n.usable}
     for _, record in release.records("image_stacks"):
         nwb, animal = files.get(str(record.get("nwb_path"))), subjects.get(str(record.get("subject")))

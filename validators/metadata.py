@@ -10,7 +10,7 @@ from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.listed import listed_digests
 from neuropack.rules.release_files import folders_of, minor, unsafe
-from neuropack.rules.values import NEAR_LIMIT, dicts, get, near, text
+from neuropack.rules.values import LISTS, by_id, dicts, get, near, text
 
 # where a record of one list names a record of another: list, slot, list it names
 REFERENCES = (
@@ -24,10 +24,6 @@ REFERENCES = (
     ("registrations", "image_stack", "image_stacks"),
     ("neurons", "image_stack", "image_stacks"),
     ("annotations", "image_stack", "image_stacks"),
-)
-LISTS = (
-    *("subjects", "specimens", "labellings", "instruments", "acquisitions", "image_stacks"),
-    *("registrations", "neurons", "annotations", "processings", "benchmarks"),
 )
 # paths of a record, relative to the release; a star stands for each element of a list
 PATHS = (
@@ -133,7 +129,7 @@ def references(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if (document := release.metadata) is None:
         return
-    known = {c: {r["id"] for _, r in release.records(c) if isinstance(r.get("id"), str)} for c in LISTS}
+    known = {c: set(by_id(release.records(c))) for c in LISTS}
     incomplete = {c for c in LISTS if len(known[c]) < _length(document.data.get(c))}  # metadata.schema tells why
     for collection, slot, target in REFERENCES:
         for i, record in release.records(collection):
@@ -165,9 +161,8 @@ def one_animal(release: ReleaseFiles) -> Iterator[Finding]:
     """
     if (document := release.metadata) is None:
         return
-    specimens = {r["id"]: r for _, r in release.records("specimens") if isinstance(r.get("id"), str)}
-    acquisitions = {r["id"]: r for _, r in release.records("acquisitions") if isinstance(r.get("id"), str)}
-    animals = {r["id"] for _, r in release.records("subjects") if isinstance(r.get("id"), str)}
+    specimens, acquisitions = by_id(release.records("specimens")), by_id(release.records("acquisitions"))
+    animals = set(by_id(release.records("subjects")))
     known = {"subject": animals, "specimen": set(specimens)}  # metadata.references tells of others
     for i, stack in release.records("image_stacks"):
         specimen = text(stack.get("specimen"))
@@ -297,7 +292,7 @@ class _Likes:
 
 
 def _dangling(where: Any, target: str, name: str, known: set[str]) -> Finding:
-    meant = near(name, sorted(known) if len(known) <= NEAR_LIMIT else ())
+    meant = near(name, known)
     hint = f"; {meant!r} is there" if meant else ""
     return Finding(where, f"the id of one of the {target}", f"{name!r}, which none has{hint}", EDIT)
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from neuropack.rules import Finding, ReleaseFiles, rule
-from neuropack.rules.ome_zarr import OmeZarr, ZarrArray
+from neuropack.rules.ome_zarr import OmeZarr
 from neuropack.rules.summaries import find_summaries
+from neuropack.rules.zarr_array import ZarrArray
 
 OME = ("attributes", "ome")
 TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
@@ -147,13 +148,14 @@ def stray(release: ReleaseFiles) -> Iterator[Finding]:
             continue  # labels inside of an image
         if any(level.array is None for level in image.levels):
             continue  # its files may be those of the level that other rules miss
+        inside = [f for f in (*arrays, *unread) if f.startswith(image.folder + "/")]
         found: dict[str, list[str]] = {}
         for name in release.below(image.folder):
             first = name.removeprefix(image.folder + "/").split("/", 1)[0]
             last = name.rsplit("/", 1)[-1]
             if first in OWN or last.startswith(".") or last.endswith(".partial") or last == "Thumbs.db":
                 continue
-            level = next((f for f in (*arrays, *unread) if name.startswith(f + "/")), None)
+            level = next((f for f in inside if name.startswith(f + "/")), None)
             if name == image.meta.name or level in unread:
                 continue
             if level is None or not _of_array(arrays[level], name):

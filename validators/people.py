@@ -9,7 +9,7 @@ from typing import Any
 from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.json_text import JsonFile
-from neuropack.rules.values import dicts, get, near, text
+from neuropack.rules.values import dicts, get, hint, text
 
 EDIT = "correct study.yaml and build the release again"
 REBUILD = "build the release again: the file is written from study.yaml"
@@ -109,8 +109,7 @@ def agree(release: ReleaseFiles) -> Iterator[Finding]:
     for nwb in release.nwb_files:
         for name in nwb.experimenter:
             if _words(name) not in known and _words(name) != _words(contact):
-                meant = near(name, wanted)
-                found = f"{name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+                found = f"{name!r}{hint(name, wanted)}"
                 where = Where(nwb.name, "/general/experimenter")
                 yield Finding(where, f"one of the creators of {METADATA}", found, REBUILD)
 

@@ -412,7 +412,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError("is not JSON", file=path, found=str(error)) from error
     if not isinstance(found, dict):
         raise InputError("is not a JSON object", file=path, found=type(found).__name__)

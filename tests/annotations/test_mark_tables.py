@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from neuropack.annotations.mark_files import read_marks
 from neuropack.annotations.mark_rows import Marks
-from neuropack.annotations.mark_tables import read_boxes, read_classes, read_points
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, NeuropackError, UsageError
-from neuropack.marks import Credit
+from neuropack.marks import Credit, MarkKind
 
 ME = Credit("ada", "manual", "v2", 0.5)
 VOXEL = (2.0, 0.5, 0.25)  # z, y, x
@@ -45,7 +45,7 @@ def um(marks: Marks) -> list[tuple[float, ...]]:
 def test_our_own_columns_state_everything(tmp_path: Path) -> None:
     text = f"box_id,{OURS},neuron_id,label,class,annotator,provenance,guideline_version,confidence\n"
     text += "b1,0,1,2,3,4,5,n1,9007199254740993,soma,eve,corrected,v9,0.25\nb2,0,0,0,1,1,1,n/a,,,,,,\n"
-    table = read_boxes(written(tmp_path, text), credit=ME).table
+    table = read_marks(written(tmp_path, text), "boxes", credit=ME).table
     first, second = table.to_pylist()
     assert first == {
         **{"box_id": "b1", "z0": 0, "y0": 1, "x0": 2, "z1": 3, "y1": 4, "x1": 5, "neuron_id": "n1"},
@@ -75,39 +75,39 @@ def test_our_own_columns_state_everything(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_names_of_columns(header: str, stated: Stated, ends: Any, found: tuple[int, ...], tmp_path: Path) -> None:
     path = written(tmp_path, f"id,{header}\na,1,2,3,4,5,6\n")
-    assert corners(read_boxes(path, stated, ME, ends=ends)) == [found]
+    assert corners(read_marks(path, "boxes", stated, ME, ends=ends)) == [found]
 
 
 @pytest.mark.parametrize("cells", ['"[1, 2, 3]","(4 5 6)"', '"1,2,3","4;5;6"'])
 def test_vectors_in_a_cell(cells: str, tmp_path: Path) -> None:
     zyx = written(tmp_path, f"id,bbox_min_zyx,bbox_max_zyx\na,{cells}\n")
-    assert corners(read_boxes(zyx, Stated("voxel"), ME, ends="half-open")) == [(1, 2, 3, 4, 5, 6)]
+    assert corners(read_marks(zyx, "boxes", Stated("voxel"), ME, ends="half-open")) == [(1, 2, 3, 4, 5, 6)]
     xyz = written(tmp_path, f"id,min_xyz,max_xyz\na,{cells}\n", "b.csv")
-    assert corners(read_boxes(xyz, Stated("voxel"), ME, ends="half-open")) == [(3, 2, 1, 6, 5, 4)]
+    assert corners(read_marks(xyz, "boxes", Stated("voxel"), ME, ends="half-open")) == [(3, 2, 1, 6, 5, 4)]
 
 
 def test_lists_of_parquet(tmp_path: Path) -> None:
     table = pa.table({"id": [7], "bbox_min_zyx": [[1, 2, 3]], "bbox_max_zyx": [[4, 5, 6]]})
     parquet.write_table(table, tmp_path / "a.parquet")
-    marks = read_boxes(tmp_path / "a.parquet", Stated("voxel"), ME, ends="half-open")
+    marks = read_marks(tmp_path / "a.parquet", "boxes", Stated("voxel"), ME, ends="half-open")
     assert corners(marks) == [(1, 2, 3, 4, 5, 6)]
     assert marks.table["box_id"].to_pylist() == ["7"]
 
 
 def test_a_box_on_a_slice(tmp_path: Path) -> None:
     path = written(tmp_path, "id,z,xmin,ymin,xmax,ymax\na,7,1,2,3,4\n")
-    assert corners(read_boxes(path, Stated("voxel"), ME, ends="inclusive")) == [(7, 2, 1, 8, 5, 4)]
+    assert corners(read_marks(path, "boxes", Stated("voxel"), ME, ends="inclusive")) == [(7, 2, 1, 8, 5, 4)]
     path = written(tmp_path, "id,z,xmin,ymin,xmax,ymax\na,7,1.2,2,3.2,4\n")
     stated = Stated("voxel", origin="centre", voxel_size_um=VOXEL)
-    assert corners(read_boxes(path, stated, ME)) == [(7, 2, 1, 8, 5, 4)]
+    assert corners(read_marks(path, "boxes", stated, ME)) == [(7, 2, 1, 8, 5, 4)]
     with pytest.raises(UsageError, match="number of a slice"):
-        read_boxes(path, Stated("um", origin="centre", voxel_size_um=VOXEL), ME)
+        read_marks(path, "boxes", Stated("um", origin="centre", voxel_size_um=VOXEL), ME)
 
 
 def test_faces_inside_of_voxels_are_widened_and_told(tmp_path: Path) -> None:
     header = "box_id,x0_um,y0_um,z0_um,x1_um,y1_um,z1_um\n"
     path = written(tmp_path, header + "a,0.36,0.3,1,0.4,0.6,2.5\nb,0,0,0,0.36,0.12,1\n")
-    marks = read_boxes(path, Stated(voxel_size_um=(1, 0.12, 0.12)), ME)
+    marks = read_marks(path, "boxes", Stated(voxel_size_um=(1, 0.12, 0.12)), ME)
     assert corners(marks) == [(1, 2, 3, 3, 5, 4), (0, 0, 0, 1, 1, 3)]  # 0.36 / 0.12 is 3.0000000000000004
     assert marks.notes == ("1 of 2 box(es) had faces inside of voxels and were widened to whole voxels",)
 
@@ -116,7 +116,7 @@ def test_shapes_of_napari(tmp_path: Path) -> None:
     text = "index,shape-type,vertex-index,axis-0,axis-1,axis-2\n"
     for i, (y, x) in enumerate([(2, 3), (2, 8.4), (6, 8.4), (6, 3)]):
         text += f"0,rectangle,{i},5,{y},{x}\n"
-    marks = read_boxes(written(tmp_path, text), SIZE, ME)
+    marks = read_marks(written(tmp_path, text), "boxes", SIZE, ME)
     assert corners(marks) == [(5, 2, 3, 6, 7, 9)]
     assert "smallest box around each shape" in marks.notes[1]
 
@@ -132,7 +132,7 @@ def test_boxes_in_micrometre_come_back_as_the_voxels_they_were(
     for z0, y0, x0, z1, y1, x1 in found:
         numbers = (x0 * sizes[2], y0 * sizes[1], z0 * sizes[0], x1 * sizes[2], y1 * sizes[1], z1 * sizes[0])
         text += ",".join(map(repr, numbers)) + "\n"
-    marks = read_boxes(written(tmp_path, text), Stated(voxel_size_um=sizes), ME)
+    marks = read_marks(written(tmp_path, text), "boxes", Stated(voxel_size_um=sizes), ME)
     assert corners(marks) == found
     assert not any("widened" in note for note in marks.notes)
 
@@ -158,30 +158,30 @@ def test_boxes_in_micrometre_come_back_as_the_voxels_they_were(
 )  # fmt: skip
 def test_points(header: str, stated: Stated, found: tuple[float, ...], tmp_path: Path) -> None:
     path = written(tmp_path, f"id,{header}\na,1,2,3\n")
-    assert um(read_points(path, stated, ME)) == [pytest.approx(found, abs=1e-12)]
+    assert um(read_marks(path, "points", stated, ME)) == [pytest.approx(found, abs=1e-12)]
 
 
 def test_points_of_napari(tmp_path: Path) -> None:
     path = written(tmp_path, "index,axis-0,axis-1,axis-2,confidence\n0.0,7.0,2.0,1.0,0.5\n1.0,0.0,0.0,-0.4,1\n")
-    marks = read_points(path, SIZE, ME)
+    marks = read_marks(path, "points", SIZE, ME)
     assert um(marks) == [(0.375, 1.25, 15), pytest.approx((0.025, 0.25, 1))]
     assert marks.table["point_id"].to_pylist() == ["0.0", "1.0"]
     with pytest.raises(UsageError, match="another origin"):
-        read_points(path, Stated(origin="corner", voxel_size_um=VOXEL), ME)
+        read_marks(path, "points", Stated(origin="corner", voxel_size_um=VOXEL), ME)
 
 
 def test_two_sets_of_coordinates_need_a_word(tmp_path: Path) -> None:
     path = written(tmp_path, "id,x_px,y_px,z_px,x_um,y_um,z_um\na,1,1,1,5,5,5\n")
     with pytest.raises(UsageError, match="more than once"):
-        read_points(path, SIZE, ME)
-    marks = read_points(path, Stated("um"), ME)
+        read_marks(path, "points", SIZE, ME)
+    marks = read_marks(path, "points", Stated("um"), ME)
     assert um(marks) == [(5, 5, 5)]
     assert marks.notes == ("left out: the column(s) x_px, y_px, z_px",)
 
 
 def test_notes_tell_what_was_left_out_and_numbered(tmp_path: Path) -> None:
     path = written(tmp_path, "x_um,y_um,z_um,radius,label\n1,2,3,4,soma\n")
-    marks = read_points(path, credit=ME)
+    marks = read_marks(path, "points", credit=ME)
     assert marks.table["class"].to_pylist() == ["soma"]
     assert marks.notes == (
         "no column names the points: they are numbered from 1",
@@ -194,9 +194,11 @@ def test_notes_tell_what_was_left_out_and_numbered(tmp_path: Path) -> None:
 
 
 def test_classes(tmp_path: Path) -> None:
-    marks = read_classes(written(tmp_path, "neuron,class\nn1,pyramidal\n"), ME)
+    marks = read_marks(written(tmp_path, "neuron,class\nn1,pyramidal\n"), "classes", credit=ME)
     assert marks.table.to_pylist()[0]["object_kind"] == "neuron"
-    marks = read_classes(written(tmp_path, "object_kind,object_id,class\nlabel,18446744073,glia\n"), ME)
+    marks = read_marks(
+        written(tmp_path, "object_kind,object_id,class\nlabel,18446744073,glia\n"), "classes", credit=ME
+    )
     assert marks.table.to_pylist()[0]["object_id"] == "18446744073"
 
 
@@ -213,7 +215,7 @@ def test_classes(tmp_path: Path) -> None:
 )
 def test_bad_classes(text: str, message: str, where: str | None, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read_classes(written(tmp_path, text), ME)
+        read_marks(written(tmp_path, text), "classes", credit=ME)
     assert where is None or (caught.value.where or "").startswith(where)
 
 
@@ -252,7 +254,7 @@ GOOD = "a,1,2,3,4,5,6"
 )
 def test_bad_boxes(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
-        read_boxes(written(tmp_path, text), credit=ME)
+        read_marks(written(tmp_path, text), "boxes", credit=ME)
 
 
 def test_a_float_that_may_have_lost_digits(tmp_path: Path) -> None:
@@ -262,12 +264,12 @@ def test_a_float_that_may_have_lost_digits(tmp_path: Path) -> None:
     for label in (2.0**53 + 2, float(2**60)):
         parquet.write_table(pa.table({**columns, "label": [label]}), tmp_path / "a.parquet")
         with pytest.raises(InputError, match=r"row 1, column label.*\n.*lost digits"):
-            read_boxes(tmp_path / "a.parquet", credit=ME)
+            read_marks(tmp_path / "a.parquet", "boxes", credit=ME)
     parquet.write_table(pa.table({**columns, "label": [2**63 - 1]}), tmp_path / "a.parquet")
-    assert read_boxes(tmp_path / "a.parquet", credit=ME).table["label"].to_pylist() == [2**63 - 1]
+    assert read_marks(tmp_path / "a.parquet", "boxes", credit=ME).table["label"].to_pylist() == [2**63 - 1]
     parquet.write_table(pa.table({**columns, "label": pa.array([2**63], pa.uint64())}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="up to 9223372036854775807"):
-        read_boxes(tmp_path / "a.parquet", credit=ME)
+        read_marks(tmp_path / "a.parquet", "boxes", credit=ME)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +289,7 @@ def test_what_boxes_must_state(
     header: str, row: str, stated: Stated, ends: Any, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        read_boxes(written(tmp_path, f"{header}\n{row}\n"), stated, ME, ends=ends)
+        read_marks(written(tmp_path, f"{header}\n{row}\n"), "boxes", stated, ME, ends=ends)
 
 
 @pytest.mark.parametrize(
@@ -301,18 +303,18 @@ def test_what_boxes_must_state(
 )
 def test_what_points_must_state(stated: Stated, message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
-        read_points(written(tmp_path, "x,y,z\n1,2,3\n"), stated, ME)
+        read_marks(written(tmp_path, "x,y,z\n1,2,3\n"), "points", stated, ME)
 
 
 @pytest.mark.parametrize("cell", ["-1", "nan", "inf", "1e999", "", "a"])
 def test_bad_points(cell: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 2"):
-        read_points(written(tmp_path, f"x_um,y_um,z_um\n{cell},2,3\n"), credit=ME)
+        read_marks(written(tmp_path, f"x_um,y_um,z_um\n{cell},2,3\n"), "points", credit=ME)
 
 
 def test_nobody_made_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no annotator"):
-        read_points(written(tmp_path, "x_um,y_um,z_um\n1,2,3\n"))
+        read_marks(written(tmp_path, "x_um,y_um,z_um\n1,2,3\n"), "points")
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -326,6 +328,7 @@ def test_any_text_gives_marks_or_one_error(tmp_path: Path, data: st.DataObject) 
     rows = data.draw(st.lists(st.lists(cell, min_size=len(header), max_size=len(header)), max_size=3))
     text = "\n".join(",".join(row) for row in [header, *rows])
     (tmp_path / "a.csv").write_bytes(text.encode("utf-8", "replace") + data.draw(st.binary(max_size=3)))
-    for read in (read_boxes, read_points):
+    kinds: tuple[MarkKind, ...] = ("boxes", "points")
+    for kind in kinds:
         with contextlib.suppress(NeuropackError):
-            read(tmp_path / "a.csv", Stated("voxel", origin="corner", voxel_size_um=VOXEL), ME)
+            read_marks(tmp_path / "a.csv", kind, Stated("voxel", origin="corner", voxel_size_um=VOXEL), ME)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import pickle
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +230,20 @@ def whole_files() -> list[bytes]:
         save(file, SEVEN)
         made.append(file.getvalue())
     return made
+
+
+def test_an_archive_that_lies_about_its_size_is_not_unpacked(tmp_path: Path) -> None:
+    path, size = tmp_path / "n.npz", 50_000_000
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("n1.npy", bytes(size))
+    path.write_bytes(path.read_bytes().replace(size.to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="broken NPZ"):
+            read_nodes(path, UM)
+        assert tracemalloc.get_traced_memory()[1] < size / 10
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("data", whole_files(), ids=["npy", "npz", "packed"])

@@ -78,6 +78,18 @@ def test_a_new_version_is_everywhere(fresh: Built, capsys: pytest.CaptureFixture
     assert {n for n, t in times(release).items() if unchanged.get(n) != t} == {"manifest.tsv"}
 
 
+def test_metadata_that_nest_without_end(fresh: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, release = fresh
+    (release / METADATA).write_text("[" * 100_000, encoding="utf-8")
+    before = times(release)
+    with pytest.raises(UsageError, match="another dataset"):
+        build(study, release)
+    assert times(release) == before
+    monkeypatch.setattr(Folder, "begun", lambda self, job: True)  # as if an interrupted build had left them
+    build(study, release)
+    assert errors(release) == []
+
+
 def test_a_second_new_version_replaces_the_first(fresh: Built) -> None:
     study, release = fresh
     build(study, release, version="1.0.1", changes=["One."])

@@ -169,6 +169,14 @@ def test_datacite_tells_all(described: Described) -> None:
     assert "Methods" in {d["descriptionType"] for d in found["descriptions"]}
 
 
+def test_a_version_that_is_replaced_is_named_once(described: Described) -> None:
+    document = copy.deepcopy(with_dataset(described, **FULL).document)
+    document["release"]["supersedes"] = {"version": "0.9.0"}
+    document["release"]["changelog"].append({"version": "0.9.0", "doi": "10.5555/1"})
+    found = datacite(replace(described, document=document))["relatedIdentifiers"]
+    assert [(r["relatedIdentifier"], r["relationType"]) for r in found] == [("10.5555/1", "IsNewVersionOf")]
+
+
 HOSTILE = [
     "<script>alert(1)</script>",
     '<img src=x onerror="alert(1)">',

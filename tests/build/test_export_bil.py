@@ -131,6 +131,14 @@ def test_the_workbook_has_the_rows_that_the_library_reads(document: Document, tm
     assert [p.name for p in tmp_path.iterdir()] == ["bil.xlsx"]
 
 
+@pytest.mark.parametrize("odd", ["\x00", "\x0b", "\ud800", "\ufffe"])
+def test_characters_that_no_workbook_can_hold_become_spaces(document: Document, tmp_path: Path, odd: str) -> None:
+    full = whole(document)
+    full["dataset"]["title"] = f"µ{odd}\U0001f9e0"
+    write_bil(bil_rows(full, 1), tmp_path / "bil.xlsx")
+    assert load_workbook(tmp_path / "bil.xlsx")["Dataset"]["B7"].value == "µ \U0001f9e0"
+
+
 def test_a_text_that_no_cell_can_hold(document: Document, tmp_path: Path) -> None:
     full = whole(document)
     full["dataset"]["abstract"] = "a" * 40_000

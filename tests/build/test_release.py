@@ -79,6 +79,7 @@ def test_what_is_no_release(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
         ("[]", "is not a JSON object"),
         ('{"image_stacks": [{"id": 1}]}', "lacks its id or path"),
     ],

@@ -7,27 +7,25 @@ the manifest itself has no sealed form.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import annotated_release
-import pixel_defects  # noqa: F401 -- adds to DEFECTS
+import pixel_defects  # noqa: F401 -- adds to SMALL
 import registered_release
-import skeleton_defects  # noqa: F401 -- adds to DEFECTS
+import skeleton_defects  # noqa: F401 -- adds to SMALL
 import small_release
 from credit_defects import CREDIT
 from identity_defects import IDENTITY
-from more_defects import AS_IS_ONLY, MORE
-from nwb_annotation_defects import NWB_ANNOTATION_DEFECTS
+from more_defects import MORE
+from nwb_annotation_defects import NWB_ANNOTATIONS
+from plants import Plant, Plants
 from privacy_defects import PRIVACY
 from record_defects import RECORDS
-from space_defects import SPACE_DEFECTS
+from space_defects import SPACES
 
-from defects import DEFECTS
-
-Plant = Callable[[Path], None]
+from defects import SMALL
 
 
 @dataclass(frozen=True)
@@ -89,14 +87,11 @@ class Mutation:
             BASES[self.base].seal(root)
 
 
-MUTATIONS = [
-    *(
-        Mutation(d.rule, "records", d.plant, d.word)
-        for plants in (CREDIT, IDENTITY, PRIVACY, RECORDS)
-        for d in plants.defects
-    ),
-    *(Mutation(d.rule, "small", d.plant, sealed=d.sealed) for d in DEFECTS),
-    *(Mutation(d.rule, "registered", d.plant, d.word) for d in SPACE_DEFECTS),
-    *(Mutation(d.rule, "annotated", d.plant, d.word) for d in NWB_ANNOTATION_DEFECTS),
-    *(Mutation(rule, base, plant, word, plant not in AS_IS_ONLY) for rule, base, word, plant in MORE),
+PLANTED: list[tuple[str, Plants]] = [
+    *(("records", plants) for plants in (CREDIT, IDENTITY, PRIVACY, RECORDS)),
+    ("small", SMALL),
+    ("registered", SPACES),
+    ("annotated", NWB_ANNOTATIONS),
+    ("small", MORE),
 ]
+MUTATIONS = [Mutation(d.rule, base, d.plant, d.word, d.sealed) for base, plants in PLANTED for d in plants.defects]

@@ -10,32 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from plants import Plant, Plants
 from small_release import FOLDER, IMAGE, METADATA, NWB, SWC
 
 from defects import PIXELS, edited, hdf5, ome
 
-Plant = Callable[[Path], None]
-MORE: list[tuple[str, str, str, Plant]] = []
-"""Rule, kind of release, a word of the finding, and what is done."""
-AS_IS_ONLY: list[Plant] = []
-"""What no manifest can hold."""
-
+MORE = Plants()
+mutation = MORE.defect
 LEVEL = f"{IMAGE}/0/c/0/0"
 
 
-def mutation(rule: str, word: str = "", base: str = "small") -> Callable[[Plant], Plant]:
-    def register(plant: Plant) -> Plant:
-        MORE.append((rule, base, word, plant))
-        return plant
-
-    return register
-
-
-def each(rule: str, cases: dict[str, Plant], word: str = "") -> None:
+def each(rule: str, cases: dict[str, Plant], *, sealed: bool = True) -> None:
     """Several of one kind, by their names."""
     for name, plant in cases.items():
         plant.__name__ = name
-        MORE.append((rule, "small", word, plant))
+        mutation(rule, sealed=sealed)(plant)
 
 
 def document(change: Callable[[Any], None]) -> Plant:
@@ -368,8 +357,7 @@ each(
         "a_path_of_260_characters": _more("/".join([META, *["a" * 50] * 5, "b" * 10])),
     },
 )
-each("files.names", {"a_name_with_a_line_feed": _more(f"{META}/no\ntes")})
-AS_IS_ONLY.append(MORE[-1][-1])
+each("files.names", {"a_name_with_a_line_feed": _more(f"{META}/no\ntes")}, sealed=False)  # no manifest can hold it
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{c}: &{c} [{', '.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -19,9 +19,10 @@ CASES = [(m, sealed) for m in MUTATIONS for sealed in (False, True) if m.sealed 
 Copy = Callable[[str, Path], Path]
 
 
-def test_the_corpus_has_a_hundred_mutations_and_more() -> None:
+def test_the_corpus_has_as_many_mutations_as_the_readme_says() -> None:
     names = [m.name for m in MUTATIONS]
-    assert len(set(names)) == len(names) >= 100
+    assert len(set(names)) == len(names)
+    assert sum(m.sealed for m in MUTATIONS) > 400
 
 
 def test_every_rule_has_a_mutation() -> None:

@@ -91,6 +91,15 @@ def test_stacks_with_other_pixels_and_with_other_words(pair: tuple[Path, Path]) 
     assert [(one.id, one.what) for one in diff(new, old).stacks] == [("stack", "pixels"), ("more", "removed")]
 
 
+@pytest.mark.parametrize("length", ["nan", "inf", "1e999"])
+def test_a_length_that_is_no_number_is_text(pair: tuple[Path, Path], length: str) -> None:
+    for root in pair:
+        (root / NEURONS).write_text(f"neuron_id\tn_nodes\tlength_um\nn001\t81\t{length}\n", encoding="utf-8")
+    assert diff(*pair).neurons == []
+    (pair[1] / NEURONS).write_text("neuron_id\tn_nodes\tlength_um\nn001\t81\t2.5\n", encoding="utf-8")
+    assert [one.values for one in diff(*pair).neurons] == [{"length_um": (length, 2.5)}]
+
+
 def test_neurons(pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     old, new = pair
 

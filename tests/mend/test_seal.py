@@ -16,7 +16,7 @@ from neuropack.cli import main
 from neuropack.errors import InputError
 from neuropack.mend.seal import seal
 from neuropack.mend.standing import findings
-from neuropack.release import digest_of, files_below, read_manifest, sha256_of
+from neuropack.release import digest_of, files_below, read_manifest, sha256_of, write_manifest
 from neuropack.rules import ReleaseFiles, check, load_rules
 
 CHEAP = [rule.id for rule in load_rules() if rule.id.startswith(("files.", "metadata.", "bids."))]
@@ -154,6 +154,77 @@ def test_the_description_for_search_engines_keeps_up(
     assert file["sha256"] == sha256_of(root / "participants.tsv").sha256
     listed = read_manifest(root)
     assert listed == {name: sha256_of(root / name) for name in files_below(root) if name != "manifest.tsv"}
+
+
+def test_the_description_does_not_offer_what_is_gone(
+    built: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, root = built
+    before = json.loads((root / "croissant.json").read_text(encoding="utf-8"))
+    assert {"participants.tsv", "samples.tsv"} <= {one["@id"] for one in before["distribution"]}
+    image = next(one["@id"] for one in before["distribution"] if one["@id"].endswith(".ome.zarr"))
+    (root / "participants.tsv").unlink()
+    shutil.rmtree(root / image)
+    assert run(capsys, "seal", root, *WHO)[0] == 0
+    after = json.loads((root / "croissant.json").read_text(encoding="utf-8"))
+    gone = ("participants.tsv", image)
+    assert after["distribution"] == [
+        one if one["@id"] != "metadata/neuropack.json" else {**one, **sized(root / METADATA)}
+        for one in before["distribution"]
+        if one["@id"] not in gone
+    ]
+    sets = {one["@id"]: one for one in after["recordSet"]}
+    assert {one["@id"] for one in before["recordSet"]} - sets.keys() == {"participants"}
+    assert "participants/" not in json.dumps(after["recordSet"])  # no field refers to one that is gone
+    assert len(sets["samples"]["field"]) > 1
+
+
+def sized(file: Path) -> dict[str, str]:
+    entry = sha256_of(file)
+    return {"contentSize": f"{entry.bytes} B", "sha256": entry.sha256}
+
+
+@pytest.mark.parametrize("depth", [250, 900])
+@pytest.mark.parametrize("command", [("seal", *WHO), ("migrate",), ("validate", "--fix")])
+def test_metadata_that_nest_without_end(
+    command: tuple[str, ...], depth: int, release: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (release / METADATA).read_text(encoding="utf-8").rstrip().removesuffix("}").rstrip()
+    (release / METADATA).write_text(f'{text}, "odd": {"[" * depth}{"]" * depth}}}', encoding="utf-8")
+    if command[0] != "seal":
+        write_manifest(release)
+    (release / "README.md").write_text("# Title \n", encoding="utf-8")  # what --fix would mend
+    before = contents(release)
+    status, out, err = run(capsys, command[0], release, *command[1:])
+    assert "nested too deeply" in out + err and "error of its own" not in err
+    assert status == (1 if command[0] == "validate" else 3)
+    assert contents(release) == before
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        '{"distribution": {}, "recordSet": 3}',
+        '{"distribution": [1, {"@id": [], "contentUrl": "https://example.org/a", "sha256": 0}, {"@id": {}}]}',
+        '{"distribution": [{"contentUrl": "README.md"}], "recordSet": [{"field": [0, {"source": []}]}, null]}',
+    ],
+)
+def test_a_description_of_somebody_else_is_left_alone(
+    release: Path, capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    (release / "croissant.json").write_text(odd, encoding="utf-8")
+    assert run(capsys, "seal", release, *WHO)[0] == 0
+    assert (release / "croissant.json").read_text(encoding="utf-8") == odd
+
+
+@pytest.mark.parametrize("depth", [250, 900])
+def test_a_description_that_nests_without_end_is_left_alone(
+    release: Path, capsys: pytest.CaptureFixture[str], depth: int
+) -> None:
+    (release / "croissant.json").write_text(f'{{"odd": {"[" * depth}{"]" * depth}}}', encoding="utf-8")
+    before = (release / "croissant.json").read_bytes()
+    assert run(capsys, "seal", release, *WHO)[0] == 0
+    assert (release / "croissant.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from neuropack.labels import LabelVolume
 from neuropack.marks import Credit
 from neuropack.process import sparse
 from neuropack.process.label_boxes import boxes_of_labels, label_counts, table_of_boxes
-from neuropack.process.sparse import TooManyVoxelsError, sparse_labels
+from neuropack.process.sparse import sparse_labels
 from neuropack.volume import Volume, from_array
 
 LARGEST = 2**63 - 1
@@ -90,14 +90,6 @@ def test_the_place_of_a_wrong_label_is_told() -> None:
     with pytest.raises(InputError, match="voxel z 4, y 3, x 2") as caught:
         sparse_labels(blocked(array, (2, 2, 2)))
     assert "found: -9" in str(caught.value)
-
-
-def test_too_many_voxels() -> None:
-    n = int((image() > 0).sum())
-    assert len(sparse_labels(blocked(image(), (4, 8, 8)), at_most=n).voxels) == n
-    with pytest.raises(TooManyVoxelsError) as caught:
-        sparse_labels(blocked(image(), (4, 8, 8)), at_most=n - 1)
-    assert caught.value.counted == n
 
 
 @pytest.mark.parametrize("block", [(1, 21, 17), (4, 8, 8), (9, 21, 17)])

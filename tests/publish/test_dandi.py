@@ -339,7 +339,14 @@ def test_what_dandi_finds_is_a_report(program: StandIn, tmp_path: Path) -> None:
 @posix
 @pytest.mark.parametrize(
     ("says", "status"),
-    [("Traceback: no JSON", 1), ("[]", 0), ('{"id": "x"}', 0), ("", 1), ("{}" + " " * (1 << 20), 0)],
+    [
+        ("Traceback: no JSON", 1),
+        ("[]", 0),
+        ('{"id": "x"}', 0),
+        ("", 1),
+        ("{}" + " " * (1 << 20), 0),
+        ("[" * 100_000, 0),
+    ],
 )
 def test_no_verdict_is_no_pass(program: StandIn, tmp_path: Path, says: str, status: int) -> None:
     program.says(says, status=status)
@@ -440,6 +447,30 @@ def test_a_licence_is_refused_before_anything_is_staged(
     write_manifest(release)
     assert main(["publish", str(release), "--to", "dandi", "--staging", str(tmp_path / "set")]) == 1
     assert "ODC-By-1.0, which the DANDI archive does not take" in capsys.readouterr().out
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_licence_that_changes_during_validation_is_refused(
+    release: Path, tmp_path: Path, program: StandIn, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def meanwhile(*_: object) -> Report:
+        odc = document(license={"spdx": "ODC-By-1.0", "uri": "https://opendatacommons.org/licenses/by/1-0/"})
+        (release / "metadata/neuropack.json").write_text(json.dumps(odc), encoding="utf-8")
+        write_manifest(release)
+        return Report()
+
+    monkeypatch.setattr(gate, "judged", meanwhile)
+    assert main(["publish", str(release), "--to", "dandi", "--staging", str(tmp_path / "set")]) == 1
+    assert "ODC-By-1.0, which the DANDI archive does not take" in capsys.readouterr().out
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", "{}"])
+def test_damaged_metadata_are_told_by_the_validation(release: Path, tmp_path: Path, capsys: Any, text: str) -> None:
+    (release / "metadata/neuropack.json").write_text(text, encoding="utf-8")
+    write_manifest(release)
+    assert main(["publish", str(release), "--to", "dandi", "--staging", str(tmp_path / "set")]) == 1
+    assert "not published" in capsys.readouterr().err
     assert not (tmp_path / "set").exists()
 
 

@@ -113,6 +113,34 @@ def test_an_unclean_release_stays_here(
     assert s3.keys(place.split("/")[2]) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("[]", "is no document of metadata"),
+        ('{"dataset": ["1.2.0"]}', "no version that can name a folder"),
+    ],
+)
+def test_damaged_metadata_name_no_version(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Told, text: str, told: str
+) -> None:
+    (release / "metadata" / "neuropack.json").write_text(text, encoding="utf-8")
+    write_manifest(release)
+    line = ["publish", str(release), "--to", str(tmp_path / "copy"), "--versioned", "--go"]
+    assert main(line) == 3
+    assert told in capsys.readouterr().err
+    monkeypatch.setattr("neuropack.publish.staging.JSON_LIMIT", 0)
+    assert main(line) == 3
+    assert "is no document of metadata" in capsys.readouterr().err  # and is not read
+    assert not (tmp_path / "copy").exists()
+
+
+def test_what_goes_out_is_read_whole(tmp_path: Path) -> None:
+    checked = gate.judged(tmp_path).checked
+    assert (checked.level, checked.left_out) == ("full", [])
+
+
 def test_the_rules_themselves_are_asked(tmp_path: Path, capsys: Told) -> None:
     (tmp_path / "release").mkdir()
     (tmp_path / "release" / "a.txt").write_bytes(b"1")

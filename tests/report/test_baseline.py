@@ -76,6 +76,13 @@ def test_what_is_left_over_is_a_remark(tmp_path: Path) -> None:
     assert told.fix == "did you mean 'files.names'?"
 
 
+def test_a_rule_of_a_lab_about_baselines_counts_as_any_other(tmp_path: Path) -> None:
+    found = issue("sub-M02/a.tif", "baseline.measured")
+    assert apply(tmp_path, GOOD, found).issues[0] == found
+    text, left = baseline_text(Report([found]), by="Ada", until=TODAY, reason="x")
+    assert (left, len(read(tmp_path, text))) == ([], 1)
+
+
 def test_a_rule_that_did_not_run_to_its_end_is_not_accepted_by_a_star(tmp_path: Path) -> None:
     crash = issue(".")
     assert apply(tmp_path, GOOD.replace("sub-M01/*", "*"), crash).issues[0] == crash
@@ -146,14 +153,34 @@ def saved(tmp_path: Path) -> Path:
 def test_on_the_command_line(saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     baseline = tmp_path / "b.yaml"
     day = (date.today() + timedelta(days=2)).isoformat()
-    write = ["--write-baseline", str(baseline), "--by", "Ada", "--until", day, "--reason", "old"]
+    write = ["--write-baseline", str(baseline), "--by", "Ada", "--until", day, "--reason", "old - rule: x"]
     assert main(["validate", "--load", str(saved)]) == 1
     assert main(["validate", "--load", str(saved), *write]) == 0
     assert f"2 accepted until {day}" in capsys.readouterr().err
     assert main(["validate", "--load", str(saved), "--baseline", str(baseline), "--json"]) == 0
-    assert [a["reason"] for a in json.loads(capsys.readouterr().out)["accepted"]] == ["old", "old"]
+    assert [a["reason"] for a in json.loads(capsys.readouterr().out)["accepted"]] == ["old - rule: x"] * 2
     assert main(["validate", "--load", str(saved), *write]) == 2  # it is there already
     assert "is there already" in capsys.readouterr().err
+
+
+def test_a_new_baseline_has_what_the_old_one_accepted_and_not_its_remarks(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = apply(tmp_path, GOOD + GOOD.removeprefix("accepted:\n").replace("M01", "M03"), issue("sub-M01/a"))
+    assert (len(old.accepted), [i.rule for i in old.issues]) == (1, ["baseline.stale"])
+    saved.write_text(to_json(old), encoding="utf-8")
+    write = [
+        "--write-baseline",
+        str(tmp_path / "b.yaml"),
+        "--by",
+        "Ada",
+        "--until",
+        "2999-01-31",
+        "--reason",
+        "old",
+    ]
+    assert main(["validate", "--load", str(saved), *write, "--fail-on", "info"]) == 0
+    assert capsys.readouterr().err.endswith("b.yaml: 1 accepted until 2999-01-31\n")
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,17 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
+def test_a_rule_whose_findings_are_accepted_did_not_find_nothing() -> None:
+    cells = Page(to_html(report())).cells
+    assert cells[cells.index("files.names") + 3] == "1 accepted"
+
+
+@pytest.mark.parametrize("size", [(1.0, 1e400), (1e400, 1.0), (5e-324, 1e308), (float("nan"), 1.0)])
+def test_proportions_that_are_no_proportions_are_drawn_all_the_same(size: tuple[float, float]) -> None:
+    (image,) = Page(to_html(report(), [Thumbnail("x.ome.zarr", PIXEL, *size)])).all("img")
+    assert 16 <= int(image["height"] or 0) <= 1024
+
+
 def test_nothing_is_asked_of_anybody_and_the_policy_knows_the_script() -> None:
     page = Page(to_html(report(), [Thumbnail("sub M01/x.ome.zarr", PIXEL)]))
     assert not {"link", "iframe", "object", "embed", "base"} & {tag for tag, _ in page.elements}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import junitparser
 import pytest
 from reports import NOT_RUN, report
@@ -55,3 +57,11 @@ def test_what_is_accepted_passes_with_its_reason() -> None:
     case = cases(report())["files.names"]
     assert words(case) == []
     assert case.system_out.startswith("accepted: published so <b> (Ada, until 2027-01-31)\nold:name.txt")
+
+
+def test_what_is_accepted_of_a_rule_that_did_not_run_to_its_end_is_told() -> None:
+    made = report()
+    made.rules = [replace(rule, not_run=NOT_RUN) for rule in made.rules if rule.id == "files.names"]
+    case = cases(made)["files.names"]
+    assert words(case) == ["Skipped"]
+    assert "published so" in (case.system_out or "")

@@ -149,3 +149,16 @@ def test_progress_is_told(empty: Path) -> None:
     seen = []
     check(empty, progress=lambda what, done, total: seen.append(what))
     assert "files.digest" in seen
+
+
+def test_what_the_schema_refuses_is_found_by_its_pointer(empty: Path) -> None:
+    (empty / "metadata").mkdir()
+    text = '{"subjects": [{"id": "a", "sex": 1}, 3, {"id": "b"}], "subjects-x": [1]}'
+    (empty / "metadata" / "neuropack.json").write_text(text)
+    release = ReleaseFiles(empty)
+    refused = {p.pointer for p in release.schema_problems}
+    for pointer in ("", "/subjects", "/subjects/0/sex", "/subjects/0/id", "/subject", "/subjects-", "/subjects-x"):
+        inside = any(p == pointer or p.startswith(pointer + "/") for p in refused)
+        assert release.refuses(pointer) == inside, pointer
+    assert release.records("subjects") == [(0, {"id": "a"}), (2, {"id": "b"})]
+    assert release.records("subject") == []

@@ -18,7 +18,7 @@ from neuropack.rules import ReleaseFiles
 from neuropack.rules.decode import Step, TooLargeError, chain, crc32c, inflate
 from neuropack.rules.hdf5_chunks import DatasetChunks
 from neuropack.rules.nwb_file import _dataset
-from neuropack.rules.ome_zarr import ZarrArray, _parse_array
+from neuropack.rules.zarr_array import ZarrArray, parse_array
 from neuropack.rules.zarr_chunks import decode_shard, read_box, read_shard
 
 CODECS: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ def array_of(folder: Path, codecs: dict[str, Any], **options: Any) -> tuple[Zarr
     assert written.shape == pixels.shape
     meta = ReleaseFiles(folder).json("a/zarr.json")
     assert meta is not None
-    return _parse_array("a", meta.data), pixels
+    return parse_array("a", meta.data), pixels
 
 
 @pytest.mark.parametrize("shards", [None, (2, 16, 16)])
@@ -185,8 +185,9 @@ def test_hdf5_chunk_whose_filters_were_skipped(tmp_path: Path) -> None:
         (bytes(10**6), "1000000 bytes are stored"),
     ],
 )
-def test_hdf5_chunk_that_does_not_decode(stored: bytes, told: str, tmp_path: Path) -> None:
-    with h5py.File(tmp_path / "a.h5", "w") as file:
+@pytest.mark.parametrize("before", [0, 512])
+def test_hdf5_chunk_that_does_not_decode(before: int, stored: bytes, told: str, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=before) as file:
         data = file.create_dataset("a", (8,), "u2", chunks=(8,), compression="gzip")
         data.id.write_direct_chunk((0,), stored)
         found = DatasetChunks(file, _dataset("a", data)).read((0,))

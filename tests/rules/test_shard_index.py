@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neuropack.rules import ReleaseFiles
-from neuropack.rules.ome_zarr import ZarrArray, _parse_array
+from neuropack.rules.zarr_array import ZarrArray, parse_array
 
 
 @pytest.mark.parametrize("written", [True, False])
@@ -38,4 +38,4 @@ def border(folder: Path, written: bool) -> ZarrArray:
         array[:16, :16] = np.pad(np.ones((8, 8), "uint8"), ((0, 8), (0, 8)))
     meta = ReleaseFiles(folder.parent).json(f"{folder.name}/zarr.json")
     assert meta is not None
-    return _parse_array(folder.name, meta.data)
+    return parse_array(folder.name, meta.data)

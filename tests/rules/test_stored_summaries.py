@@ -12,8 +12,8 @@ from neuropack.axes import Array
 from neuropack.convert import convert
 from neuropack.rules import ReleaseFiles, summaries
 from neuropack.rules.decode import chain
-from neuropack.rules.ome_zarr import ZarrArray
 from neuropack.rules.summaries import find_summaries
+from neuropack.rules.zarr_array import ZarrArray
 from neuropack.volume import from_array
 
 IMAGE = "a.ome.zarr"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,13 @@ from neuropack.errors import InputError, NeuropackError
 from neuropack.study import load_study
 from neuropack.study.begin import begin
 from neuropack.study.sheets import limits
+from neuropack.study.sheets.rows import Grid
+from neuropack.study.sheets.tree import study_of
+from neuropack.study.yaml import Problem
 
 Pack = Callable[..., Path]
 SHEET = "xl/worksheets/sheet2.xml"
+STRINGS = "xl/sharedStrings.xml"
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +158,48 @@ def test_tsv_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             small.setattr(f"neuropack.study.sheets.tsv.{name}", 100)
             refused(tmp_path, "is too large for a study|holds too many cells")
     shutil.rmtree(folder)
+
+
+def renamed(pack: Pack, part: str, data: bytes) -> Path:
+    """A workbook in which a part has a name that is not one of XML."""
+    with zipfile.ZipFile(pack()) as archive:
+        types, links = (archive.read(name) for name in ("[Content_Types].xml", "xl/_rels/workbook.xml.rels"))
+    new = part.replace(".xml", ".dat")
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    strings = f'<Override PartName="/xl/sharedStrings.dat" ContentType="{kind}"/></Types>'.encode()
+    types = types.replace(b"</Types>", strings) if part == STRINGS else types
+    old = part.encode(), new.encode()
+    parts = {"[Content_Types].xml": types.replace(*old), "xl/_rels/workbook.xml.rels": links.replace(*old)}
+    return pack(**parts, **{new: data})
+
+
+@pytest.mark.parametrize("part", [SHEET, STRINGS])
+def test_a_part_is_measured_whatever_its_name_is(pack: Pack, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neuropack.study.sheets.workbook.MAX_ELEMENTS", 20_000)
+    many = b"<sst>" + b"<si/>" * 20_000 + b"</sst>"
+    refused(renamed(pack, part, many), "is too large for a study(.|\n)*elements")
+    refused(renamed(pack, part, b" " * (limits.MAX_BYTES + 1)), "is too large for a study(.|\n)*bytes")
+
+
+@pytest.mark.parametrize("part", [SHEET, STRINGS])
+def test_a_part_that_is_no_xml_ends_in_no_traceback(pack: Pack, part: str) -> None:
+    refused(renamed(pack, part, b"\x89PNG"), "is not a workbook")
+
+
+def test_a_picture_is_no_mistake(pack: Pack) -> None:
+    with pytest.raises(InputError, match="problems in the study"):
+        load_study(pack(**{"xl/media/image1.png": b"\x89PNG" * 100}))
+
+
+def test_many_rows_of_nobody_are_told_in_little_time_and_room() -> None:
+    many = 3000
+    subjects = Grid("subjects", 0, {(1, 1): "id", **{(row, 1): f"M{row}" for row in range(3, many)}})
+    heads = {(1, 1): "subject", (1, 2): "id"}
+    rows = {(row, 2): "LH" for row in range(3, many)}
+    for names in ({}, {(row, 1): f"x{row}y" for row in range(3, many)}):
+        problems: list[Problem] = []
+        begun = time.process_time()
+        study_of([subjects, Grid("specimens", 1, heads | rows | names)], problems)
+        assert len(problems) == many - 3
+        assert max(len(problem.fix or "") for problem in problems) < 200
+        assert time.process_time() - begun < 5

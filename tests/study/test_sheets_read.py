@@ -131,6 +131,7 @@ WRONG = [
     ("stacks!3:voxel_size_um.z", "thin", "stacks!K3", "acquisition.voxel_size_z_um"),
     ("stacks!3:voxel_size_um.z", dt.datetime(2025, 3, 5), "stacks!K3", "made a date or time of it"),
     ("stacks!3:acq", dt.datetime(2025, 3, 5), "stacks!H3", "made a date or time of it"),
+    ("stacks!3:scene", dt.timedelta(hours=26), "stacks!E3", "made a date or time of it"),
     ("stacks!3:session_start", dt.datetime(2025, 3, 5, 10), "stacks!N3", "a time with its zone, as text"),
     ("stacks!3:chunk", 1234567890123456, "stacks!I3", "fifteen digits"),
     ("stacks!3:chunk", "#N/A", "stacks!I3", "the cell holds an error"),

@@ -48,8 +48,7 @@ def lists(record: Field, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 def test_every_list_of_a_study_has_a_sheet() -> None:
     names = {sheet.name for sheet in sheets()}
     files = {"labels", "boxes", "points", "classes", "skeletons"}  # all of them in the sheet annotations
-    noted = {"amendments", "files"}  # neuropack writes them into a release
-    assert {path[-1] for path, _ in lists(study_shape())} - names == files | noted
+    assert {path[-1] for path, _ in lists(study_shape())} - names == files
 
 
 def test_no_field_has_two_columns_and_none_is_without_help() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from planted import DATACITE, DESCRIPTION, Plants, metadata
+from planted import DATACITE, DESCRIPTION, metadata
+from plants import Plants
 
 from defects import edited, hdf5
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from plants import Plants
 from small_release import CHANNELS, IMAGE, METADATA, NWB, SIDECAR, SWC, seal
 
 SHARD = f"{IMAGE}/0/c/1/0/2/1"
@@ -20,24 +20,8 @@ ZEROS = f"{IMAGE}/0/c/0/0/3/3"
 PIXELS = "/acquisition/stack/EYFP/data"
 
 
-@dataclass(frozen=True)
-class Defect:
-    """A rule, what is done to the release, and how: as it is and sealed, or only one of the two."""
-
-    rule: str
-    plant: Callable[[Path], None]
-    as_is: bool
-    sealed: bool
-
-
-DEFECTS: list[Defect] = []
-
-
-def defect(rule: str, *, as_is: bool = True, sealed: bool = True) -> Callable[[Callable[[Path], None]], None]:
-    def register(plant: Callable[[Path], None]) -> None:
-        DEFECTS.append(Defect(rule, plant, as_is, sealed))
-
-    return register
+SMALL = Plants()
+DEFECTS, defect, clean = SMALL.defects, SMALL.defect, SMALL.twin
 
 
 @contextmanager
@@ -194,33 +178,33 @@ def finder_was_here(root: Path) -> None:
     (root / "sub-M01" / ".DS_Store").write_bytes(b"\0")
 
 
-@defect("files.text", as_is=False)
+@defect("files.text")
 def saved_on_windows(root: Path) -> None:
     file = root / "participants.tsv"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
 
 
-@defect("files.text", as_is=False)
+@defect("files.text")
 def no_end_of_the_last_line(root: Path) -> None:
     (root / "README.md").write_bytes((root / "README.md").read_bytes().rstrip())
 
 
-@defect("files.names", as_is=False)
+@defect("files.names")
 def reserved_word(root: Path) -> None:
     (root / "aux.txt").write_text("x\n")
 
 
-@defect("files.names", as_is=False)
+@defect("files.names")
 def escape_in_a_name(root: Path) -> None:
     (root / "a\x1b[31mred.txt").write_text("x\n")
 
 
-@defect("files.names", as_is=False)
+@defect("files.names")
 def case_twin(root: Path) -> None:
     (root / "readme.MD").write_text("x\n")
 
 
-@defect("files.names", as_is=False)
+@defect("files.names")
 def path_too_long(root: Path) -> None:
     folder = root / ("a" * 150)
     folder.mkdir()
@@ -262,7 +246,7 @@ def acquisition_of_another_specimen(root: Path) -> None:
         document["acquisitions"][0]["specimen"] = "M01-RH"
 
 
-@defect("metadata.objective-unknown", as_is=False)
+@defect("metadata.objective-unknown")
 def aperture_not_stated(root: Path) -> None:
     with edited(root / METADATA) as document:
         objective = document["instruments"][0]["objective"]
@@ -346,12 +330,12 @@ def generated_by_nobody(root: Path) -> None:
         description["GeneratedBy"] = []
 
 
-@defect("bids.names", as_is=False)
+@defect("bids.names")
 def entities_out_of_order(root: Path) -> None:
     (root / Path(SIDECAR).parent / "sub-M01_sample-LH_ses-01_CONF.json").write_text("{}")
 
 
-@defect("bids.names", as_is=False)
+@defect("bids.names")
 def folder_of_another_session(root: Path) -> None:
     folder = root / "sub-M01/ses-02/micr"
     folder.mkdir(parents=True)
@@ -622,7 +606,7 @@ def dimensions_in_the_order_of_the_data(root: Path) -> None:
         space["dimensions_in_voxels"][:] = space["dimensions_in_voxels"][()][::-1]
 
 
-@defect("nwb.wavelength-unknown", as_is=False)
+@defect("nwb.wavelength-unknown")
 def wavelength_not_stated(root: Path) -> None:
     with hdf5(root) as file:
         channel = file["/acquisition/stack/EYFP/microscopy_channel"]
@@ -677,7 +661,7 @@ def hdf5_column_that_expands_without_end(root: Path) -> None:
 # ------------------------------------------------------------------------------------------ annotations
 
 
-@defect("annotations.inside", as_is=False)
+@defect("annotations.inside")
 def skeleton_in_nanometer(root: Path) -> None:
     (root / SWC).write_text("1 1 4000 4000 4000 1 -1\n")
 
@@ -727,59 +711,59 @@ def project(root: Path) -> Any:
     return group
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def projections_elsewhere(root: Path) -> None:
     project(root)
     with ome(root) as node:
         node["attributes"]["neuropack"]["projections"] = "../../../etc"
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def projections_that_are_not_there(root: Path) -> None:
     project(root)
     shutil.rmtree(root / IMAGE / "projections")
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def a_projection_that_is_not_there(root: Path) -> None:
     project(root)
     shutil.rmtree(root / IMAGE / "projections" / "y")
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def a_projection_without_its_chunk(root: Path) -> None:
     project(root)
     (root / IMAGE / "projections/z/c/0/0/0").unlink()
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def projections_of_another_kind(root: Path) -> None:
     project(root).attrs["neuropack"] = {"kind": "mean", "level": 0, "time": 0, "factor": [1, 2, 4]}
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def projections_of_no_factor(root: Path) -> None:
     project(root).attrs["neuropack"] = {"kind": "maximum", "level": 0, "time": 0, "factor": [1, 0, 4]}
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def projections_of_another_shape(root: Path) -> None:
     project(root).attrs["neuropack"] = {"kind": "maximum", "level": 0, "time": 0, "factor": [1, 4, 4]}
 
 
-@defect("ome-zarr.summaries", as_is=False)
+@defect("ome-zarr.summaries")
 def a_projection_of_another_type(root: Path) -> None:
     group = project(root)
     group.create_array("z", data=group["z"][...].astype("f4"), chunks=(2, 32, 16), overwrite=True)
 
 
-@defect("ome-zarr.summary-pixels", as_is=False)
+@defect("ome-zarr.summary-pixels")
 def a_cell_of_a_projection_is_another(root: Path) -> None:
     array = project(root)["x"]
     array[1, 3, 7] = array[1, 3, 7] - 1
 
 
-@defect("ome-zarr.summary-pixels", as_is=False)
+@defect("ome-zarr.summary-pixels")
 def label_values_of_another_image(root: Path) -> None:
     pixels = zarr.open_array(root / IMAGE / "0", mode="r")[...]
     values = np.unique(pixels[pixels > 0])
@@ -788,7 +772,7 @@ def label_values_of_another_image(root: Path) -> None:
         node["attributes"]["neuropack"] = {"label_values": "label_values"}
 
 
-@defect("ome-zarr.chunk-damaged", as_is=False)
+@defect("ome-zarr.chunk-damaged")
 def a_projection_is_damaged(root: Path) -> None:
     project(root)
     flip(root / IMAGE / "projections/y/c/0/0/0", 40)
@@ -814,14 +798,14 @@ def missing_parts_that_nobody_understands(root: Path) -> None:
         node["attributes"]["neuropack"] = {"missing": {"box": 5}}
 
 
-@defect("images.described", as_is=False)
+@defect("images.described")
 def image_that_nobody_knows(root: Path) -> None:
     for name in (IMAGE, SIDECAR):
         other = root / re.sub("chunk-01", "chunk-02", name)
         (shutil.copytree if (root / name).is_dir() else shutil.copy)(root / name, other)
 
 
-@defect("images.described", as_is=False)
+@defect("images.described")
 def nwb_that_no_stack_names(root: Path) -> None:
     with edited(root / METADATA) as document:
         del document["image_stacks"][0]["nwb_path"]
@@ -839,7 +823,7 @@ def channel_not_in_the_metadata(root: Path) -> None:
         document["acquisitions"][0]["channels"].pop()
 
 
-@defect("images.channels", as_is=False)
+@defect("images.channels")
 def channels_numbered_otherwise_in_nwb(root: Path) -> None:
     """As pixels and numbers of the channels agree, only the names tell that omero has them in another order."""
     with ome(root) as node:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from planted import DATACITE, DESCRIPTION, Plants, another_stack, metadata
+from planted import DATACITE, DESCRIPTION, another_stack, metadata
+from plants import Plants
 
 from defects import edited, replace
 

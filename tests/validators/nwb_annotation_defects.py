@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
+from plants import Plants
 
 NODES = "processing/ophys/skeleton_nodes"
 BOXES = "processing/ophys/boxes"
 MASKS = "processing/ophys/segmentation/masks"
-Plant = Callable[[Path], None]
 
 
-@dataclass(frozen=True)
-class NwbAnnotationDefect:
-    """A rule, words of its finding, and what is done."""
-
-    rule: str
-    word: str
-    plant: Plant
-
-
-NWB_ANNOTATION_DEFECTS: list[NwbAnnotationDefect] = []
-
-
-def defect(rule: str, word: str) -> Callable[[Plant], Plant]:
-    def register(plant: Plant) -> Plant:
-        NWB_ANNOTATION_DEFECTS.append(NwbAnnotationDefect(rule, word, plant))
-        return plant
-
-    return register
+NWB_ANNOTATIONS = Plants()
+defect = NWB_ANNOTATIONS.defect
 
 
 @contextmanager

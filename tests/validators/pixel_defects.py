@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from skeleton_defects import LABELS, clean, with_labels
+from skeleton_defects import LABELS, with_labels
 from small_release import CHANNELS, IMAGE, METADATA, NEURON, SIDECAR, _image
 
-from defects import defect, edited, hdf5, ome
+from defects import clean, defect, edited, hdf5, ome
 
 Pixels = np.ndarray[Any, Any]
 
@@ -50,31 +50,31 @@ def with_pixels(root: Path, change: Callable[[Pixels], Pixels | None]) -> None:
 # ---------------------------------------------------------------------------------------------- pyramid
 
 
-@defect("ome-zarr.pyramid", as_is=False)
+@defect("ome-zarr.pyramid")
 def level_of_another_image(root: Path) -> None:
     put_level(root, 1, np.roll(level(root, 1), 7, axis=3))
 
 
-@defect("ome-zarr.pyramid", as_is=False)
+@defect("ome-zarr.pyramid")
 def channels_of_a_level_exchanged(root: Path) -> None:
     put_level(root, 2, level(root, 2)[::-1])
 
 
-@defect("ome-zarr.pyramid", as_is=False)
+@defect("ome-zarr.pyramid")
 def tile_of_a_level_lost(root: Path) -> None:
     pixels = level(root, 1)
     pixels[0, :, 8:16, 8:16] = 0
     put_level(root, 1, pixels)
 
 
-@defect("ome-zarr.pyramid", as_is=False)
+@defect("ome-zarr.pyramid")
 def voxel_of_a_level_that_nothing_explains(root: Path) -> None:
     pixels = level(root, 1)
     pixels[1, 3, 4, 5] = 3000
     put_level(root, 1, pixels)
 
 
-@defect("ome-zarr.pyramid", as_is=False)
+@defect("ome-zarr.pyramid")
 def labels_made_smaller_by_averaging(root: Path) -> None:
     with_label_pyramid(root, lambda p: p.reshape(8, 32, 2, 32, 2).mean((2, 4)).astype("u2"))
 
@@ -125,7 +125,7 @@ def levels_made_by_a_gaussian(root: Path) -> None:
 # ---------------------------------------------------------------------------------------------- content
 
 
-@defect("images.finite", as_is=False)
+@defect("images.finite")
 def pixels_that_are_no_numbers(root: Path) -> None:
     def change(pixels: Pixels) -> Pixels:
         found = pixels.astype("f4")
@@ -137,7 +137,7 @@ def pixels_that_are_no_numbers(root: Path) -> None:
         document["image_stacks"][0]["dtype"] = "float32"
 
 
-@defect("images.channel-empty", as_is=False)
+@defect("images.channel-empty")
 def detector_that_was_off(root: Path) -> None:
     def change(pixels: Pixels) -> None:
         pixels[1] = 0
@@ -145,7 +145,7 @@ def detector_that_was_off(root: Path) -> None:
     with_pixels(root, change)
 
 
-@defect("images.same-channels", as_is=False)
+@defect("images.same-channels")
 def channel_exported_twice(root: Path) -> None:
     def change(pixels: Pixels) -> None:
         pixels[1] = pixels[0]
@@ -153,7 +153,7 @@ def channel_exported_twice(root: Path) -> None:
     with_pixels(root, change)
 
 
-@defect("images.repeated-plane", as_is=False)
+@defect("images.repeated-plane")
 def plane_stored_twice(root: Path) -> None:
     def change(pixels: Pixels) -> None:
         pixels[1, 4] = pixels[1, 3]
@@ -169,7 +169,7 @@ def blank_planes_at_both_ends(root: Path) -> None:
     with_pixels(root, change)
 
 
-@defect("images.hole", as_is=False)
+@defect("images.hole")
 def tile_lost_in_the_middle(root: Path) -> None:
     def change(pixels: Pixels) -> None:
         pixels[1, :, 8:24, 8:16] = 0
@@ -186,7 +186,7 @@ def background_set_to_zero(root: Path) -> None:
     with_pixels(root, change)
 
 
-@defect("images.saturated", as_is=False)
+@defect("images.saturated")
 def detector_at_its_limit(root: Path) -> None:
     def change(pixels: Pixels) -> None:
         pixels[1] = np.minimum(pixels[1].astype("u4") * 155, 4095)
@@ -211,13 +211,13 @@ def a_mask_for_a_channel(root: Path) -> None:
     with_pixels(root, change)
 
 
-@defect("images.statistics", as_is=False)
+@defect("images.statistics")
 def range_of_another_image(root: Path) -> None:
     with edited(root / METADATA) as document:
         document["image_stacks"][0] |= {"intensity_min": 0, "intensity_max": 4095}
 
 
-@defect("images.statistics", as_is=False)
+@defect("images.statistics")
 def saturation_of_another_image(root: Path) -> None:
     with edited(root / METADATA) as document:
         document["image_stacks"][0]["saturation_fraction"] = 0.25
@@ -230,26 +230,26 @@ def axes(node: Any) -> Any:
     return node["attributes"]["ome"]["multiscales"][0]["axes"]
 
 
-@defect("ome-zarr.axis-types", as_is=False)
+@defect("ome-zarr.axis-types")
 def channels_that_are_called_space(root: Path) -> None:
     with ome(root) as node:
         axes(node)[0]["type"] = "space"
 
 
-@defect("ome-zarr.dimension-names", as_is=False)
+@defect("ome-zarr.dimension-names")
 def dimensions_named_in_another_order(root: Path) -> None:
     with edited(root / IMAGE / "1/zarr.json") as node:
         node["dimension_names"] = ["c", "x", "y", "z"]
 
 
-@defect("ome-zarr.window", as_is=False)
+@defect("ome-zarr.window")
 def window_that_ends_before_it_starts(root: Path) -> None:
     with ome(root) as node:
         window = {"min": 0, "max": 65535, "start": 500, "end": 20}
         node["attributes"]["ome"]["omero"]["channels"][1]["window"] = window
 
 
-@defect("ome-zarr.window", as_is=False)
+@defect("ome-zarr.window")
 def window_of_words(root: Path) -> None:
     with ome(root) as node:
         node["attributes"]["ome"]["omero"]["channels"][1]["window"] = {"min": "dark", "max": None}
@@ -261,18 +261,18 @@ def image_label(root: Path, **more: Any) -> None:
         node["attributes"]["ome"]["image-label"] = more
 
 
-@defect("ome-zarr.label-source", as_is=False)
+@defect("ome-zarr.label-source")
 def labels_of_an_image_elsewhere(root: Path) -> None:
     image_label(root, source={"image": "../../elsewhere.ome.zarr"})
 
 
-@defect("ome-zarr.label-colors", as_is=False)
+@defect("ome-zarr.label-colors")
 def two_colors_for_a_label(root: Path) -> None:
     colors = [{"label-value": 3, "rgba": [255, 0, 0, 255]}, {"label-value": 3, "rgba": [0, 255, 0, 255]}]
     image_label(root, colors=colors)
 
 
-@defect("ome-zarr.label-colors", as_is=False)
+@defect("ome-zarr.label-colors")
 def color_that_is_none(root: Path) -> None:
     image_label(root, colors=[{"label-value": 3, "rgba": [1.0, 0, 0, 300]}])
 
@@ -284,17 +284,17 @@ def labels_that_name_their_image(root: Path) -> None:
     image_label(root, source={"image": up + IMAGE}, colors=colors)
 
 
-@defect("ome-zarr.stray", as_is=False)
+@defect("ome-zarr.stray")
 def level_that_nobody_names(root: Path) -> None:
     shutil.copytree(root / IMAGE / "2", root / IMAGE / "3")
 
 
-@defect("ome-zarr.stray", as_is=False)
+@defect("ome-zarr.stray")
 def chunk_beyond_its_array(root: Path) -> None:
     shutil.copytree(root / IMAGE / "2/c/0/0", root / IMAGE / "2/c/0/9")
 
 
-@defect("ome-zarr.depth", as_is=False)
+@defect("ome-zarr.depth")
 def notes_deep_inside(root: Path) -> None:
     folder = root / IMAGE / "labels/a/b/c/d/e/f"
     folder.mkdir(parents=True)
@@ -310,7 +310,7 @@ def with_values(root: Path, named: dict[int, str]) -> None:
         node["attributes"]["neuropack"] = {"label_values": "label_values"}
 
 
-@defect("annotations.label-map", as_is=False)
+@defect("annotations.label-map")
 def name_of_a_label_that_no_voxel_has(root: Path) -> None:
     with_values(root, {3: "n001", 7: "n001"})
     with edited(root / METADATA) as document:
@@ -318,7 +318,7 @@ def name_of_a_label_that_no_voxel_has(root: Path) -> None:
         del document["annotations"][-1]["label_map"][1]["neuron"]
 
 
-@defect("annotations.label-map", as_is=False)
+@defect("annotations.label-map")
 def label_that_nobody_names(root: Path) -> None:
     with_values(root, {3: "n001"})
 
@@ -332,12 +332,12 @@ def channel(root: Path, **values: Any) -> None:
             file["/acquisition/stack/EYFP/microscopy_channel"].attrs[key] = value
 
 
-@defect("images.nwb-channel", as_is=False)
+@defect("images.nwb-channel")
 def wavelength_of_another_dye(root: Path) -> None:
     channel(root, emission_wavelength_in_nm=461.0)
 
 
-@defect("images.nwb-channel", as_is=False)
+@defect("images.nwb-channel")
 def indicator_of_another_channel(root: Path) -> None:
     with edited(root / METADATA) as document:
         document["acquisitions"][0]["channels"][0]["fluorophore"] = "mVenus"
@@ -349,45 +349,45 @@ def a_dye_that_nobody_knows(root: Path) -> None:
         document["acquisitions"][0]["channels"][0]["fluorophore"] = "unknown"
 
 
-@defect("images.nwb-target", as_is=False)
+@defect("images.nwb-target")
 def target_of_another_specimen(root: Path) -> None:
     with edited(root / METADATA) as document:
         document["specimens"][0]["anatomical_entity_name"] = "cerebellum"
 
 
-@defect("images.nwb-animal", as_is=False)
+@defect("images.nwb-animal")
 def nwb_of_a_rat(root: Path) -> None:
     with hdf5(root) as file:
         del file["/general/subject/species"]
         file["/general/subject/species"] = "Rattus norvegicus"
 
 
-@defect("images.nwb-animal", as_is=False)
+@defect("images.nwb-animal")
 def nwb_of_another_strain(root: Path) -> None:
     with hdf5(root) as file:
         file["/general/subject/strain"] = "BALB/c"
 
 
-@defect("images.channel-color", as_is=False)
+@defect("images.channel-color")
 def color_of_another_channel(root: Path) -> None:
     with edited(root / METADATA) as document:
         for one, color in zip(document["acquisitions"][0]["channels"], ("FF0000", "00FF00"), strict=True):
             one["color"] = color
 
 
-@defect("nwb.namespaces", as_is=False)
+@defect("nwb.namespaces")
 def definitions_left_out(root: Path) -> None:
     with hdf5(root) as file:
         del file["/specifications/ndx-microscopy"]
 
 
-@defect("bids.sidecar-values", as_is=False)
+@defect("bids.sidecar-values")
 def objective_of_another_microscope(root: Path) -> None:
     with edited(root / SIDECAR) as sidecar:
         sidecar |= {"NumericalAperture": 0.8, "Magnification": 25, "Immersion": "oil"}
 
 
-@defect("bids.sources", as_is=False)
+@defect("bids.sources")
 def derivative_of_nothing(root: Path) -> None:
     with edited(root / "derivatives/nwb/dataset_description.json") as description:
         del description["SourceDatasets"]

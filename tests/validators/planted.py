@@ -1,14 +1,9 @@
-"""A planted defect of metadata, texts or names: a rule, words of its finding, and what is done to the release.
-
-A twin is the same with something that looks like the defect and is none: nothing may be found.
-"""
+"""What defects of metadata, texts and names are planted with."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,39 +13,10 @@ from small_release import IMAGE, METADATA, NWB, SIDECAR, SWC
 from defects import edited
 from neuropack.release import digest_of
 
-Plant = Callable[[Path], None]
 DATACITE = "metadata/datacite.json"
 DESCRIPTION = "dataset_description.json"
 LABELS = [{"value": 1, "name": "soma", "neuron": "n002"}]
 SAMPLE = "sample-LH\tsub-M02\ttissue\tleft\n"
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A rule, words of its finding, and what is done."""
-
-    rule: str
-    word: str
-    plant: Plant
-
-
-class Plants:
-    """The defects and the twins of one file, in the order in which they stand there."""
-
-    def __init__(self) -> None:
-        self.defects: list[Planted] = []
-        self.twins: list[Plant] = []
-
-    def defect(self, rule: str, word: str) -> Callable[[Plant], Plant]:
-        def register(plant: Plant) -> Plant:
-            self.defects.append(Planted(rule, word, plant))
-            return plant
-
-        return register
-
-    def twin(self, plant: Plant) -> Plant:
-        self.twins.append(plant)
-        return plant
 
 
 def metadata(root: Path) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from planted import Plants, metadata
+from planted import metadata
+from plants import Plants
 from small_release import FOLDER, IMAGE, NWB, SIDECAR, SWC
 
 from defects import edited, hdf5, ome

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from planted import Plants, another_animal, metadata
+from planted import another_animal, metadata
+from plants import Plants
 from small_release import IMAGE, NWB, SWC
 
 from neuropack.release import digest_of

@@ -6,27 +6,18 @@ Beside each defect stand its clean twins: what looks like it and is none.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from small_release import FOLDER, IMAGE, METADATA, NEURON, SIDECAR, STEM, SWC, VOXEL, Row, swc
 
-from defects import defect, edited, hdf5, replace
+from defects import clean, defect, edited, hdf5, replace
 
-Plant = Callable[[Path], None]
-CLEAN: list[Plant] = []
 OTHER = f"derivatives/morphology/{FOLDER}/{STEM}_desc-n002.swc"
 LABELS = f"derivatives/segmentation/{IMAGE}".replace("_CONF", "_desc-neurons_CONF")
 NEURONS = "derivatives/morphology/neurons.tsv"
 REFERENCES = "morphology.references"
-
-
-def clean(plant: Plant) -> Plant:
-    """A change after which nothing is to be found."""
-    CLEAN.append(plant)
-    return plant
 
 
 def traced(root: Path, rows: list[Row]) -> None:
@@ -140,12 +131,12 @@ def children_above_their_parents(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ steps
 
 
-@defect("morphology.jump", as_is=False)
+@defect("morphology.jump")
 def click_at_the_other_end(root: Path) -> None:
     traced(root, [*NEURON, (len(NEURON) + 1, 3, 2.0, 30.0, 1.0, 0.4, 40)])
 
 
-@defect("morphology.zero-length", as_is=False)
+@defect("morphology.zero-length")
 def double_click(root: Path) -> None:
     traced(root, [*NEURON, changed(NEURON[-1], id=len(NEURON) + 1, parent=NEURON[-1][0])])
 
@@ -178,12 +169,12 @@ def soma_drawn_as_a_contour(root: Path) -> None:
     traced(root, NEURON + [changed(r, x=round(float(r[2]), 3), y=round(float(r[3]), 3)) for r in ring])
 
 
-@defect("morphology.disconnected", as_is=False)
+@defect("morphology.disconnected")
 def neurite_cut_off(root: Path) -> None:
     traced(root, [*NEURON[:20], changed(NEURON[20], parent=-1), *NEURON[21:]])
 
 
-@defect("morphology.several-trees", as_is=False)
+@defect("morphology.several-trees")
 def two_pieces_and_no_soma(root: Path) -> None:
     roots = {NEURON[1][0], NEURON[41][0]}
     traced(root, [changed(row, parent=-1) if row[0] in roots else row for row in NEURON[1:]])
@@ -207,7 +198,7 @@ def tips_that_taper_to_a_point(root: Path) -> None:
     traced(root, [changed(row, radius=0.0) if row[0] in (41, 81) else row for row in NEURON])
 
 
-@defect("morphology.radius-constant", as_is=False)
+@defect("morphology.radius-constant")
 def radius_of_one_everywhere(root: Path) -> None:
     traced(root, [changed(row, radius=1.0) for row in NEURON])
 
@@ -215,7 +206,7 @@ def radius_of_one_everywhere(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ two neurons
 
 
-@defect("morphology.duplicate", as_is=False)
+@defect("morphology.duplicate")
 def one_neuron_twice(root: Path) -> None:
     with_second_neuron(root, moved(NEURON, 0.1, -0.1))
 
@@ -226,7 +217,7 @@ def _second_neuron(path: list[tuple[float, float, float]]) -> list[Row]:
     return [soma, *((2 + i, 3, x, y, z, 0.6 - i / 100, 1 + i) for i, (x, y, z) in enumerate(path))]
 
 
-@defect("morphology.shared-path", as_is=False)
+@defect("morphology.shared-path")
 def tracing_that_goes_on_along_another(root: Path) -> None:
     with_second_neuron(root, _second_neuron([row[2:5] for row in NEURON[1:41:2]]))
 
@@ -248,12 +239,12 @@ def a_second_annotator(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ labels and image
 
 
-@defect("morphology.labels", as_is=False)
+@defect("morphology.labels")
 def labels_of_another_neuron(root: Path) -> None:
     with_labels(root, {1: moved(NEURON, y=8.0), 2: NEURON}, {1: "n001"})
 
 
-@defect("morphology.labels", as_is=False)
+@defect("morphology.labels")
 def label_of_nothing(root: Path) -> None:
     with_labels(root, {1: NEURON}, {5: "n001"})
 
@@ -268,22 +259,22 @@ def label_of_the_soma_alone(root: Path) -> None:
     with_labels(root, {1: NEURON[:1]}, {1: "n001"})
 
 
-@defect("morphology.image", as_is=False)
+@defect("morphology.image")
 def tracing_beside_its_neuron(root: Path) -> None:
     traced(root, moved(NEURON, x=3.0))
 
 
-@defect("morphology.image", as_is=False)
+@defect("morphology.image")
 def tracing_with_axes_exchanged(root: Path) -> None:
     traced(root, [changed(row, x=row[3], y=row[2]) for row in NEURON])
 
 
-@defect("morphology.image", as_is=False)
+@defect("morphology.image")
 def tracing_of_another_image(root: Path) -> None:
     traced(root, moved([changed(row, y=24 - row[3], x=24 - row[2] / 2) for row in NEURON], z=-2.0))
 
 
-@defect("morphology.half-voxel", as_is=False)
+@defect("morphology.half-voxel")
 def tracing_from_the_centre_of_voxels(root: Path) -> None:
     traced(root, moved(NEURON, *(-VOXEL[a] / 2 for a in "xyz")))
 
@@ -291,32 +282,32 @@ def tracing_from_the_centre_of_voxels(root: Path) -> None:
 # ------------------------------------------------------------------------------------------------ references
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def table_names_no_neuron_of_the_metadata(root: Path) -> None:
     with_table(root, ("n001", SWC.removeprefix("derivatives/morphology/")), ("n002", "n/a"))
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def table_names_no_file(root: Path) -> None:
     with_table(root, ("n001", "sub-M01/n001.swc"))
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def table_lacks_a_neuron(root: Path) -> None:
     with_table(root)
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def skeleton_of_no_neuron(root: Path) -> None:
     (root / OTHER).write_text(swc(moved(NEURON, y=-3.0)))
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def nwb_names_another_neuron(root: Path) -> None:
     with_nwb_table(root, "n1", SWC)
 
 
-@defect(REFERENCES, as_is=False)
+@defect(REFERENCES)
 def nwb_names_no_file(root: Path) -> None:
     with_nwb_table(root, "n001", SWC.replace("n001", "n1"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import h5py
 import nrrd
 import numpy as np
 import numpy.typing as npt
+from plants import Plants
 from small_release import METADATA
 
 from defects import edited
@@ -26,30 +26,13 @@ from neuropack.swc import read_swc, write_swc
 
 MORPHOLOGY = "derivatives/morphology"
 ATLAS = "derivatives/registration/atlas"
-Plant = Callable[[Path], None]
 LEGACY = Order((2, 1, 0), (False, False, False))
 MIRRORED = Order((0, 1, 2), (False, False, True))
 SWAPPED = Order((0, 2, 1), (False, False, False))
 
 
-@dataclass(frozen=True)
-class SpaceDefect:
-    """A rule, words of its finding, and what is done."""
-
-    rule: str
-    word: str
-    plant: Plant
-
-
-SPACE_DEFECTS: list[SpaceDefect] = []
-
-
-def defect(rule: str, word: str) -> Callable[[Plant], Plant]:
-    def register(plant: Plant) -> Plant:
-        SPACE_DEFECTS.append(SpaceDefect(rule, word, plant))
-        return plant
-
-    return register
+SPACES = Plants()
+defect = SPACES.defect
 
 
 def one(root: Path, pattern: str) -> Path:

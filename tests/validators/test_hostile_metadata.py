@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 from small_release import IMAGE, METADATA, SIDECAR, seal
 
 from neuropack.rules import check
@@ -53,3 +55,25 @@ def test_no_rule_crashes(part: int, good_release: Path, release: Path) -> None:
         crashed = [i for i in check(release).issues if "crashed" in i.found]
         assert not crashed, (name, keys, junk, crashed)
         (release / name).write_bytes(before)
+
+
+def test_no_rule_crashes_on_strains_of_a_newer_schema(release: Path) -> None:
+    spoil(release / METADATA, ("subjects", 0, "strain"), ["C57BL/6J", "BALB/c"])
+    spoil(release / METADATA, ("schema_version",), "99.0.0")
+    seal(release, digests=False)
+    assert {i.rule for i in check(release).issues} == {"metadata.schema"}
+
+
+def test_a_damaged_tiff_hides_nothing_of_other_files(release: Path) -> None:
+    """Whatever stands in its tags, the rules of privacy go on to the next file."""
+    folder = release / "sourcedata"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((4, 4), np.uint16))
+    data = (folder / "a.tif").read_bytes()
+    with tifffile.TiffFile(folder / "a.tif") as file:
+        counts = [tag.offset + 4 for tag in file.pages.first.tags]
+    for number, at in enumerate(counts):  # two values where one is meant
+        (folder / f"b{number}.tif").write_bytes(data[:at] + b"\2" + data[at + 1 :])
+    (folder / "z.txt").write_text("/home/jane/brain.tif\n", encoding="utf-8")
+    seal(release)
+    assert [(i.rule, i.where.file) for i in check(release).issues] == [("privacy.local-paths", "sourcedata/z.txt")]

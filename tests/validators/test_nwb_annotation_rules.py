@@ -15,9 +15,7 @@ from small_release import METADATA, seal
 
 from defects import edited
 from neuropack.annotations.nwb import read_nwb_annotations
-from neuropack.rules import check, load_rules
-
-LEVELS = {rule.id: rule.level for rule in load_rules()}
+from neuropack.rules import check
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from credit_defects import CREDIT
 from identity_defects import IDENTITY
-from planted import Plant
+from plants import Plant
 from privacy_defects import PRIVACY
 from record_defects import RECORDS
 from small_release import seal

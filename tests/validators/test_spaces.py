@@ -23,9 +23,7 @@ from space_defects import (
 )
 
 from defects import edited
-from neuropack.rules import check, load_rules
-
-LEVELS = {rule.id: rule.level for rule in load_rules()}
+from neuropack.rules import check
 
 
 @pytest.fixture(scope="module")

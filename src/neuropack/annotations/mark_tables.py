@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,28 +18,23 @@ from neuropack.annotations.box_voxels import Number, require_stack, voxel_boxes
 from neuropack.annotations.mark_columns import OBJECTS, ROLES, Coordinates, box_columns, point_columns
 from neuropack.annotations.mark_fields import Fields, known_word, label
 from neuropack.annotations.mark_rows import (
-    NOBODY,
-    UNSTATED,
     Ends,
     HasPlaces,
     Marks,
     Rows,
     normal,
     number,
-    read_rows,
 )
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError, UsageError
 from neuropack.marks import OBJECT_KINDS, Credit, marks_table
 
 
-def read_boxes(
-    path: Path, stated: Stated = UNSTATED, credit: Credit = NOBODY, *, ends: Ends | None = None
-) -> Marks:
-    """Read a table of boxes.
+def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> Marks:
+    """Boxes from the rows of a table.
 
     Args:
-        path: CSV, TSV or Parquet.
+        rows: of the table.
         stated: what its columns leave open.
         credit: who made them, where a row does not say it.
         ends: whether the upper numbers are inside of the boxes, where the columns leave it open.
@@ -49,29 +43,6 @@ def read_boxes(
         InputError: a row is no box; names the file, the line or row, and the column.
         UsageError: something that is needed was not stated, or contradicts the file.
     """
-    return boxes_of(read_rows(path), stated, credit, ends)
-
-
-def read_points(path: Path, stated: Stated = UNSTATED, credit: Credit = NOBODY) -> Marks:
-    """Read a table of points, in micrometre from the corner of the first voxel.
-
-    Raises:
-        InputError, UsageError: as `read_boxes`.
-    """
-    return points_of(read_rows(path), stated, credit)
-
-
-def read_classes(path: Path, credit: Credit = NOBODY) -> Marks:
-    """Read a table of class labels: of images, neurons, boxes, points or values of a label image.
-
-    Raises:
-        InputError: a row names no class, or no object.
-    """
-    return classes_of(read_rows(path), credit)
-
-
-def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> Marks:
-    """Boxes from the rows of a table, see `read_boxes`."""
     made = Fields(rows, "boxes")
     where = _the_one(
         rows, box_columns(rows.names), stated, "boxes", "z0, y0, x0, z1, y1, x1 or xmin, ymin, zmin, ..."
@@ -102,7 +73,11 @@ def boxes_of(rows: Rows, stated: Stated, credit: Credit, ends: Ends | None) -> M
 
 
 def points_of(rows: Rows, stated: Stated, credit: Credit) -> Marks:
-    """Points from the rows of a table, see `read_points`."""
+    """Points from the rows of a table, in micrometre from the corner of the first voxel.
+
+    Raises:
+        InputError, UsageError: as `boxes_of`.
+    """
     made = Fields(rows, "points")
     where = _the_one(rows, point_columns(rows.names), stated, "points", "x, y and z, or x_um, y_um, z_um")
     said = _said(where, stated, rows)
@@ -114,7 +89,11 @@ def points_of(rows: Rows, stated: Stated, credit: Credit) -> Marks:
 
 
 def classes_of(rows: Rows, credit: Credit) -> Marks:
-    """Class labels from the rows of a table, see `read_classes`."""
+    """Class labels from the rows of a table: of images, neurons, boxes, points or values of a label image.
+
+    Raises:
+        InputError: a row names no class, or no object.
+    """
     made = Fields(rows, "classes")
     words = [normal(name) for name in rows.names]
     if "object_id" in words and "object_kind" in words:

@@ -232,7 +232,8 @@ def _npz(path: Path) -> dict[str, npt.NDArray[Any]]:
                 if info.file_size > max(_SMALL, _PACKED * info.compress_size):
                     size = f"{info.file_size} bytes out of {info.compress_size}"
                     raise InputError("is packed more tightly than numbers are", file=path, where=name, found=size)
-                data = archive.read(info)
+                with archive.open(info) as file:
+                    data = file.read(info.file_size)  # no more, whatever it unpacks to
                 header = read_header(_at(io.BytesIO(data)), len(data), path, f"array {name}", columns=True)
                 _see_size(path, f"array {name}", header, len(data))
                 flat = np.frombuffer(data, header.stored, math.prod(header.shape), header.start)

@@ -197,7 +197,7 @@ def _guard(study: Study, place: Place, job: str) -> None:
         )
     try:
         name = json.loads(metadata)["dataset"]["id"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         name = None
     if name != study.dataset["id"]:
         raise UsageError(

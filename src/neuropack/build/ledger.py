@@ -179,7 +179,7 @@ def _of_a_release(place: Place) -> Iterator[dict[str, Any]]:
         for record in json.loads(metadata or b"")["processings"]:
             for output in record["outputs"] if record["activity"] == "conversion" else ():
                 yield {**output, "raw": record["inputs"][0]["sha256"], "since": since - place.skew}
-    except (InputError, ValueError, KeyError, TypeError, IndexError):
+    except (InputError, ValueError, KeyError, TypeError, IndexError, RecursionError):
         return
 
 

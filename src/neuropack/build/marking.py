@@ -59,8 +59,8 @@ def _processings(place: Place) -> dict[str, dict[str, Any]]:
             for record in records
             for out in record["outputs"]
         }
-    except (ValueError, KeyError, TypeError, AttributeError):  # somebody damaged it: everything is made again
-        return {}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}  # somebody damaged it: everything is made again
 
 
 def objects_bytes(one: Planned, found: LabelBoxes) -> bytes:

@@ -25,7 +25,7 @@ def released(place: Place) -> Record:
     """The metadata of the release that is there; empty where there are none that can be read."""
     try:
         found = json.loads(place.read(METADATA) or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -84,9 +84,10 @@ def applied(
         text, left = baseline_text(report, by=by or "", until=until, reason=reason or "")
         with published(write) as partial:
             partial.write_text(text, encoding="utf-8", newline="\n")
+        made = judged(report, read_baseline(write), write.as_posix(), date.today())
         note = f"; {len(left)} left out, of rules that did not run to their end" if left else ""
-        typer.echo(f"{write}: {text.count('- rule:')} accepted until {until}{note}", err=True)
-        read = write
+        typer.echo(f"{write}: {len(made.accepted)} accepted until {until}{note}", err=True)
+        return made
     if read is None:
         return report
     return judged(report, read_baseline(read), read.as_posix(), date.today())

@@ -18,7 +18,7 @@ def fix_first(release: Path, *, dry_run: bool, beside: bool) -> None:
         beside: print on the error stream, since the output is a program's.
     """
     from neuropack.mend.fix import fix
-    from neuropack.mend.show import printable
+    from neuropack.report.words import printable
 
     with progress() as tell:
         done = fix(release, dry_run=dry_run, progress=tell)

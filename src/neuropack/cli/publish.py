@@ -116,6 +116,8 @@ def _to_dandi(
     if not report.clean:
         return _refused(report, as_json=as_json)
     files = sealed(release)
+    if not (fit := stages.fit(files)).clean:  # what is staged, not what was there before the hours
+        return _refused(fit, as_json=as_json)
     staged = stages.stage(files, folder, number=number, copy=copy, progress=tell)
     if found is None:
         _print_staged(staged, None, number, as_json=as_json)
@@ -217,10 +219,11 @@ def _print_report(report: Report, *, as_json: bool) -> None:
 
 def _outcome_text(outcome: Outcome, *, delete: bool) -> str:
     from neuropack.page.facts import size_text
+    from neuropack.report.words import printable
 
     lines = [outcome.destination]
     lines += [f"  {name:8}{count:9,} files  {size_text(size):>8}" for name, (count, size) in outcome.sizes.items()]
-    lines += [f"    extra: {_printable(name)}" for name in outcome.extra[:_SHOWN]]
+    lines += [f"    extra: {printable(name)}" for name in outcome.extra[:_SHOWN]]
     if len(outcome.extra) > _SHOWN:
         lines.append(f"    and {len(outcome.extra) - _SHOWN:,} more")
     if not outcome.done:
@@ -244,6 +247,7 @@ def _print_staged(
         typer.echo(_json(_staged_dict(staged, told, number, uploaded=uploaded)))
         return
     from neuropack.page.facts import size_text
+    from neuropack.report.words import printable
 
     typer.echo(f"{staged.folder}: staged; {staged.linked:,} files linked, {staged.copied:,} copied")
     for kind in ("NWB", "OME-Zarr", "other"):
@@ -252,7 +256,7 @@ def _print_staged(
         typer.echo(f"  {kind:9}{len(some):6,} assets {files:9,} files  {size_text(size):>8}")
         if kind != "other":
             for one in some[:_SHOWN]:
-                typer.echo(f"    {size_text(one.bytes):>8}  {_printable(one.path)}")
+                typer.echo(f"    {size_text(one.bytes):>8}  {printable(one.path)}")
             if len(some) > _SHOWN:
                 typer.echo(f"    and {len(some) - _SHOWN:,} more")
     if told is not None:
@@ -280,7 +284,3 @@ def _staged_dict(staged: Staged, told: Report | None, number: str | None, *, upl
 
 def _json(data: dict[str, Any]) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False)
-
-
-def _printable(name: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -29,7 +29,8 @@ def seal(
     from neuropack import report
     from neuropack.issue import Report
     from neuropack.mend.seal import seal as job
-    from neuropack.mend.show import change_lines, printable
+    from neuropack.mend.show import change_lines
+    from neuropack.report.words import printable
 
     with progress(show) as tell:
         done = job(release, by=by, reason=reason, only=only or (), dry_run=dry_run, progress=tell)

@@ -10,12 +10,14 @@ import typer
 
 
 def sheets(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, or its folder.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", readable=False, help="study.yaml, sheets, or their folder.")
+    ],
     kind: Annotated[
         Literal["xlsx", "tsv"], typer.Option("--as", help="A workbook, or a folder of TSV files.")
     ] = "xlsx",
 ) -> None:
-    """Write a study as spreadsheets beside its study.yaml, and read them back to see that they say the same."""
+    """Write a study as spreadsheets into its folder, and read them back to see that they say the same."""
     from neuropack.study import study_file
     from neuropack.study.convert import to_sheets
 
@@ -30,6 +32,11 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a release's metadata, or of study.yaml."""
     from neuropack import schema as metadata
-    from neuropack.study.json_schema import study_schema
 
-    typer.echo(json.dumps(study_schema() if study else metadata.json_schema(), indent=2, ensure_ascii=False))
+    if study:
+        from neuropack.study.json_schema import study_schema
+
+        made = study_schema()
+    else:
+        made = metadata.json_schema()
+    typer.echo(json.dumps(made, indent=2, ensure_ascii=False))

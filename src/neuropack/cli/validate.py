@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +11,6 @@ from neuropack.cli import baselines, reported
 from neuropack.cli.baselines import Baseline, By, Reason, Until, WriteBaseline
 from neuropack.cli.progress import progress
 from neuropack.cli.reported import Form, Outputs
-from neuropack.issue import Report
-from neuropack.progress import Progress
 from neuropack.report import Threshold
 
 Folders = Annotated[
@@ -84,13 +81,12 @@ def validate(
 
         result = read_report(load)
     elif release is not None:
-        if fix or dry_run:
+        if fix:
             from neuropack.cli.fix import fix_first
 
             fix_first(release, dry_run=dry_run, beside=json or format != "text")
-
-        def run(tell: Progress | None) -> Report:
-            return check(
+        with progress() as tell:
+            result = check(
                 release,
                 level=level,
                 seed=seed,
@@ -100,19 +96,16 @@ def validate(
                 structures=structures,
                 progress=tell,
             )
-
-        result = _checked(release, run)
+        _ask_for_release_in(release)
     result = baselines.applied(result, baseline, write_baseline, last_day, by, reason)
     reported.show(result, "json" if json else format, outputs, fail_on, release)
     return 1 if report.fails(result, fail_on) else 0
 
 
-def _checked(release: Path, run: Callable[[Progress | None], Report]) -> Report:
-    with progress() as tell:
-        result = run(tell)
+def _ask_for_release_in(release: Path) -> None:
+    """Ask whoever names the folder around a release whether they meant the release."""
     if not (release / "manifest.tsv").exists() and (release / "release" / "manifest.tsv").exists():
         typer.echo(f"{release}: holds no manifest.tsv; did you mean {release / 'release'}?", err=True)
-    return result
 
 
 def explain(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neuropack.describe.bil import FIRST_ROW, Row
 from neuropack.describe.bil_sheets import SHEETS
 from neuropack.errors import OutputError
+from neuropack.whole import published
 
 LONGEST = 32_767  # characters of a cell, https://support.microsoft.com/office/excel-specifications-and-limits
+_NO_XML = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # https://www.w3.org/TR/xml/#charsets
 
 
 def write_bil(sheets: Mapping[str, Sequence[Row]], path: Path) -> None:
@@ -21,7 +26,6 @@ def write_bil(sheets: Mapping[str, Sequence[Row]], path: Path) -> None:
         OutputError: it cannot be written, or a text is longer than a cell can hold.
     """
     from openpyxl import Workbook
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     book = Workbook()
     book.remove(book.active)
@@ -33,7 +37,7 @@ def write_bil(sheets: Mapping[str, Sequence[Row]], path: Path) -> None:
             sheet.cell(FIRST_ROW - 1, column).value = "required" if field.required else "optional"
         for number, row in enumerate(sheets[name], FIRST_ROW):
             for column, title in enumerate(layout.columns, 1):
-                text = ILLEGAL_CHARACTERS_RE.sub(" ", row.get(title, ""))
+                text = _NO_XML.sub(" ", row.get(title, ""))
                 if len(text) > LONGEST:
                     where, found = f"{name}, row {number}, {title}", f"{len(text)} characters"
                     raise OutputError(
@@ -46,9 +50,5 @@ def write_bil(sheets: Mapping[str, Sequence[Row]], path: Path) -> None:
                     )
                 cell = sheet.cell(number, column)
                 cell.value, cell.data_type = text or None, "s"
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with published(path, overwrite=True) as partial:
         book.save(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", file=path) from error

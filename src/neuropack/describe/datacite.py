@@ -16,7 +16,8 @@ def datacite(release: Described) -> Record:
     data = release.dataset
     dois = {entry["version"]: entry.get("doi") for entry in release.document["release"]["changelog"]}
     earlier = dois.get(release.document["release"].get("supersedes", {}).get("version"))
-    replaced = [{"doi": earlier, "relation": "IsNewVersionOf"}] if earlier else []
+    related = [(r["doi"], r["relation"]) for r in data.get("related", ())]
+    related += [(earlier, "IsNewVersionOf")] if earlier else []  # which the study may have stated as well
     found: Record = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
         "doi": dois.get(data["version"]) or data.get("doi"),
@@ -38,8 +39,8 @@ def datacite(release: Described) -> Record:
         "descriptions": list(_descriptions(release)),
         "fundingReferences": [r for f in data.get("funders", ()) for r in _funding(f)],
         "relatedIdentifiers": [
-            {"relatedIdentifier": r["doi"], "relatedIdentifierType": "DOI", "relationType": r["relation"]}
-            for r in [*data.get("related", ()), *replaced]
+            {"relatedIdentifier": doi, "relatedIdentifierType": "DOI", "relationType": relation}
+            for doi, relation in dict.fromkeys(related)
         ],
         "sizes": [bytes_text(release.bytes), *_counts(release)],
         "formats": release.formats,

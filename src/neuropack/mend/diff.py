@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from neuropack.errors import InputError
 from neuropack.mend.metadata_diff import Difference, by_id, differences
 from neuropack.mend.standing import Changes, changes_between, document_of, hashed, listed, open_files
 from neuropack.progress import Progress
@@ -96,17 +96,13 @@ def diff(old: Path, new: Path, progress: Progress | None = None) -> Versions:
     releases = open_files(old, progress), open_files(new, progress)
     was, now = (document_of(release) for release in releases)
     before, after = (_entries(release, notes) for release in releases)
-    try:
-        metadata = list(differences(was, now))
-    except RecursionError:
-        raise InputError("the metadata are nested too deeply to be compared", file=old) from None
     files, renamed = _renamed(changes_between(before, after), before, after)
     old_head, new_head = _head(was), _head(now)
     return Versions(
         _values(old_head, new_head, old_head),
         list(_stacks(was, now, before, after)),
         list(_neurons(was, now, [_rows(release) for release in releases], before, after)),
-        metadata,
+        list(differences(was, now)),
         files,
         renamed,
         notes,
@@ -208,6 +204,8 @@ def _number(text: str) -> float | str:
     try:
         value = float(text)
     except ValueError:
+        return text
+    if not isfinite(value):  # nan differs from itself, and JSON has no word for it
         return text
     return int(value) if value.is_integer() else value
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from neuropack.mend.diff import Record, Versions
 from neuropack.mend.metadata_diff import ABSENT, Difference
-from neuropack.mend.show import change_lines, first, printable
+from neuropack.mend.show import change_lines, first
+from neuropack.report.words import printable
 
 _SHOWN = 15
 _STACKS = {"pixels": "other pixels", "metadata": "other metadata"}

@@ -17,7 +17,7 @@ from neuropack import schema
 from neuropack.build import bids
 from neuropack.issue import Issue
 from neuropack.mend import record
-from neuropack.mend.standing import findings, hashed
+from neuropack.mend.standing import findings, hashed, too_deep
 from neuropack.mend.tables import merged
 from neuropack.release import MANIFEST, METADATA, Entry, manifest
 from neuropack.rules import ReleaseFiles
@@ -55,12 +55,12 @@ class Work:
         return self.release.path(name).read_bytes() if size is not None and size <= TEXT_LIMIT else b""
 
     def json(self, name: str) -> Record:
-        """A JSON object as it will be; empty where there is none."""
+        """A JSON object as it will be; empty where there is none that can be read and written again."""
         try:
             found = json.loads(self.read(name) or b"{}")
         except (ValueError, RecursionError):
             found = None
-        return found if isinstance(found, dict) else {}
+        return found if isinstance(found, dict) and not too_deep(found) else {}
 
 
 Mended = Iterable[tuple[str, bytes | Entry]]
@@ -123,7 +123,7 @@ def listed_files(work: Work, issues: Sequence[Issue]) -> Mended:
         and not left & {name, *map(str, PurePosixPath(name).parents)}
     ]
     found = hashed(work.release, names)
-    stated = {str(one.get("path")): one.get("digest") for one in _dicts(work.document.get("image_stacks"))}
+    stated = {str(one.get("path")): one.get("digest") for one in record.dicts(work.document.get("image_stacks"))}
     images = {record.image_of(name) for name in names} - set(names)
     now = record.digests_of(images, {**work.listed, **found})
     for name in names:
@@ -167,7 +167,7 @@ def descriptions(work: Work, issues: Sequence[Issue]) -> Mended:
 
 def sidecars(work: Work, issues: Sequence[Issue]) -> Mended:
     """The size of a pixel in a sidecar as the metadata have it, and the whole sidecar where there is none."""
-    stacks = {str(one.get("path")): one for one in _dicts(work.document.get("image_stacks"))}
+    stacks = {str(one.get("path")): one for one in record.dicts(work.document.get("image_stacks"))}
     for name in dict.fromkeys(issue.where.file for issue in issues):
         stack = stacks.get(name.removesuffix(".json") + ".ome.zarr")
         if stack is None:
@@ -226,14 +226,14 @@ def _at(data: Any, keys: Sequence[str]) -> Any:
 
 def _people_and_tissue(work: Work) -> dict[str, str] | None:
     """The tables as a build writes them; None where the records that they are made of do not fit the schema."""
-    subjects, specimens = (_dicts(work.document.get(name)) for name in ("subjects", "specimens"))
+    subjects, specimens = (record.dicts(work.document.get(name)) for name in ("subjects", "specimens"))
     wrong = [*(p for s in subjects for p in schema.validate(s, "Subject"))]
     wrong += [p for s in specimens for p in schema.validate(s, "Specimen")]
     if wrong:
         return None
     by_id = {one["id"]: one for one in specimens}
     stacks = []
-    for one in _dicts(work.document.get("image_stacks")):
+    for one in record.dicts(work.document.get("image_stacks")):
         label = _LABEL.search(str(one.get("path")))
         specimen = by_id.get(str(one.get("specimen")))
         if label is not None and specimen is not None:
@@ -259,9 +259,7 @@ def _sidecar(work: Work, stack: Record) -> Record | None:
 
 def _record(work: Work, records: str, kind: str, slot: str, value: Any) -> Record | None:
     """The record of a list whose field has a value, where it fits the schema."""
-    found = [one for one in _dicts(work.document.get(records)) if value is not None and one.get(slot) == value]
+    found = [
+        one for one in record.dicts(work.document.get(records)) if value is not None and one.get(slot) == value
+    ]
     return found[0] if found and not schema.validate(found[0], kind) else None
-
-
-def _dicts(values: Any) -> list[Record]:
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

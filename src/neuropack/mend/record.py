@@ -12,6 +12,7 @@ import neuropack
 from neuropack import schema
 from neuropack.build.bids import json_text
 from neuropack.errors import UsageError
+from neuropack.mend.standing import too_deep
 from neuropack.release import Entry, digest_of_lines, entry_of
 from neuropack.study.records import Record, ordered
 
@@ -92,9 +93,9 @@ def digests_of(paths: Iterable[str], entries: Mapping[str, Entry]) -> dict[str, 
 def with_digests(document: Record, entries: Mapping[str, Entry]) -> Record:
     """The metadata with the digests of images and of outputs as the manifest has them."""
     full = copy.deepcopy(document)
-    stated: list[tuple[Record, str]] = [(stack, "digest") for stack in _dicts(full.get("image_stacks"))]
-    for step in _dicts(full.get("processings")):
-        stated += [(output, "sha256") for output in _dicts(step.get("outputs"))]
+    stated: list[tuple[Record, str]] = [(stack, "digest") for stack in dicts(full.get("image_stacks"))]
+    for step in dicts(full.get("processings")):
+        stated += [(output, "sha256") for output in dicts(step.get("outputs"))]
     found = digests_of({str(record.get("path")) for record, _ in stated}, entries)
     for record, field in stated:
         record[field] = found.get(str(record.get("path")), record.get(field))
@@ -102,26 +103,69 @@ def with_digests(document: Record, entries: Mapping[str, Entry]) -> Record:
 
 
 def described(croissant: Any, files: dict[str, bytes], after: dict[str, Entry]) -> None:
-    """Add the Croissant description, with the digests of the files as they will be, to what is to be written.
+    """Add the Croissant description, as the files will be, to what is to be written.
+
+    Digests are those of the files; what is gone, and what it was read from there, is not offered any more. A file
+    that came in is described by the next build.
 
     Args:
-        croissant: the description as it is; anything else than an object is left alone.
+        croissant: the description as it is; what is no object, or nested too deeply, is left alone.
         files: what is to be written, among them the metadata, whose digest it states.
         after: the manifest as it will be.
     """
-    if isinstance(croissant, dict) and (data := _with_digests(croissant, after)) != croissant:
+    if not isinstance(croissant, dict) or too_deep(croissant):
+        return
+    if (data := _without_gone(_with_digests(croissant, after), after)) != croissant:
         files[CROISSANT] = json_text(data).encode()
         after[CROISSANT] = entry_of(files[CROISSANT])
 
 
 def _with_digests(data: Record, entries: Mapping[str, Entry]) -> Record:
     full = copy.deepcopy(data)
-    for file in _dicts(full.get("distribution")):
+    for file in dicts(full.get("distribution")):
         entry = entries.get(str(file.get("contentUrl")))
         if entry is not None and "sha256" in file:
             file |= {"contentSize": f"{entry.bytes} B", "sha256": entry.sha256}
     return full
 
 
-def _dicts(values: Any) -> list[Record]:
+def _without_gone(data: Record, entries: Mapping[str, Entry]) -> Record:
+    """A description of its own without files and folders that are gone, and without what is read from them."""
+    folders = {str(parent) for name in entries for parent in PurePosixPath(name).parents}
+    gone = [one for one in dicts(data.get("distribution")) if _gone(one, entries, folders)]
+    files = {_referred(one) for one in gone} - {""}
+    read = [one for one in dicts(data.get("recordSet")) if _sources(one) & files]
+    for name, left_out in (("distribution", gone), ("recordSet", read)):
+        if left_out:
+            which = set(map(id, left_out))
+            data = {**data, name: [one for one in data[name] if id(one) not in which]}
+    sets = {_referred(one) for one in read} - {""}
+    for field in (field for one in dicts(data.get("recordSet")) for field in dicts(one.get("field"))):
+        if _referred(field, "references", "field").partition("/")[0] in sets:
+            del field["references"]
+    return data
+
+
+def _gone(file: Record, entries: Mapping[str, Entry], folders: set[str]) -> bool:
+    """Whether a release has nothing of a file that it describes with a digest, or of a whole folder."""
+    url, includes = file.get("contentUrl"), file.get("includes")
+    if isinstance(url, str) and "sha256" in file:
+        return ":" not in url and url not in entries
+    return isinstance(includes, str) and includes.endswith("/**") and includes.removesuffix("/**") not in folders
+
+
+def _sources(records: Record) -> set[str]:
+    return {_referred(f, "source", kind) for f in dicts(records.get("field")) for kind in ("fileObject", "fileSet")}
+
+
+def _referred(one: Record, *keys: str) -> str:
+    """The identifier of what is at some keys of a record, or of the record itself; empty where there is none."""
+    found: Any = one
+    for key in (*keys, "@id"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def dicts(values: Any) -> list[Record]:
+    """The objects of a list; none where it is no list."""
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

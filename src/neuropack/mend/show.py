@@ -8,14 +8,10 @@ from collections.abc import Sequence
 
 from neuropack.mend.record import image_of
 from neuropack.mend.standing import Changes
+from neuropack.report.words import printable
 
 SHOWN = 40
 _LONG = 20_000  # lines: a diff of more takes minutes, and nobody reads it
-
-
-def printable(line: str) -> str:
-    """A line without control characters: what stands in a release is not trusted with somebody's terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def change_lines(changes: Changes) -> list[str]:

@@ -15,6 +15,9 @@ from neuropack.release import MANIFEST, METADATA, Entry, hash_each, sha256_of
 from neuropack.rules import ReleaseFiles, load_rules
 from neuropack.study.records import Record
 
+_DEEPEST = 200
+"""Lists and objects in each other; ten are ours, and a few hundred are more than Python can copy or write."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -69,7 +72,7 @@ def document_of(release: ReleaseFiles) -> Record:
     """The metadata.
 
     Raises:
-        InputError: there are none that can be read.
+        InputError: there are none that can be read, or they nest too deeply to be written again.
     """
     if release.metadata is None:
         told = release.problems.get(METADATA)
@@ -80,7 +83,19 @@ def document_of(release: ReleaseFiles) -> Record:
             found=told.found if told else "no such file" if METADATA not in release.files else None,
             fix="restore it from a complete copy, or build the release again",
         )
+    if too_deep(release.metadata.data):
+        fix = "restore it from a complete copy, or build the release again"
+        raise InputError("is nested too deeply to be compared or changed", file=release.root / METADATA, fix=fix)
     return dict(release.metadata.data)
+
+
+def too_deep(data: Any) -> bool:
+    """Whether lists and objects of JSON stand too deep in each other to be copied and written again."""
+    level = [data]
+    for _ in range(_DEEPEST):
+        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [inner for one in nested for inner in one]
+    return bool(level)
 
 
 def hashed(release: ReleaseFiles, names: Sequence[str]) -> dict[str, Entry]:

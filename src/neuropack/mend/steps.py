@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from neuropack.mend.record import dicts
 from neuropack.study.records import Record
 
 VERSIONS = ("0.1.0", "0.2.0")
@@ -40,8 +41,8 @@ class Step:
 def emission_centre(document: Record) -> Record:
     """Channels of 0.1.0 could state an emission by the ends of its band alone."""
     full = copy.deepcopy(document)
-    for acquisition in _records(full.get("acquisitions")):
-        for channel in _records(acquisition.get("channels")):
+    for acquisition in dicts(full.get("acquisitions")):
+        for channel in dicts(acquisition.get("channels")):
             ends = [channel.get(f"emission_{end}_nm") for end in ("min", "max")]
             numbers = [float(end) for end in ends if isinstance(end, int | float) and not isinstance(end, bool)]
             if len(numbers) == 2 and not {"emission_nm", "emission_absent_reason"} & channel.keys():
@@ -53,7 +54,7 @@ def annotation_year(document: Record) -> Record:
     """In 0.1.0 the annotation of 2017 was called ccf_2017; rules compare it with what atlases call themselves."""
     full = copy.deepcopy(document)
     for records, field in (("neurons", "ontology_version"), ("registrations", "annotation_version")):
-        for record in _records(full.get(records)):
+        for record in dicts(full.get(records)):
             if year := _year(record.get(field)):
                 record[field] = year
     return full
@@ -86,7 +87,3 @@ def steps(old: str, new: str) -> list[Step]:
 def _year(value: Any) -> str | None:
     found = re.fullmatch(r"ccf_([0-9]{4})", value) if isinstance(value, str) else None
     return found[1] if found else None
-
-
-def _records(values: Any) -> Iterator[Record]:
-    yield from (value for value in (values if isinstance(values, list) else []) if isinstance(value, dict))

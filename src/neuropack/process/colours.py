@@ -13,7 +13,7 @@ from neuropack.axes import Array, Box, box_shape, full_box, overlap
 from neuropack.capsules import Capsules
 from neuropack.errors import InputError, UsageError
 from neuropack.labels import check_labels
-from neuropack.process.label_runs import PIECE, check_label_image
+from neuropack.process.label_runs import PIECE, check_label_image, parts
 from neuropack.process.skeleton_masks import labels_of_skeletons
 from neuropack.progress import Progress
 from neuropack.skeleton import Skeleton
@@ -257,20 +257,9 @@ def _boxes(volume: Volume) -> Iterator[Box]:
     for block in volume.native_blocks():
         part = overlap(block, first)
         if part and volume.cheap_parts:
-            yield from _cut(part[-3:], volume.n_channels * volume.dtype.itemsize)
+            yield from parts(part[-3:], PIECE // (volume.n_channels * volume.dtype.itemsize))
         elif part:
             yield part[-3:]
-
-
-def _cut(box: Box, voxel_bytes: int) -> Iterator[Box]:
-    """Parts of a box that hold `PIECE` bytes at most, or a row."""
-    z, y, x = box
-    row = voxel_bytes * (x.stop - x.start)
-    high = min(y.stop - y.start, max(1, PIECE // row))
-    deep = max(1, PIECE // (row * high))
-    for z0 in range(z.start, z.stop, deep):
-        for y0 in range(y.start, y.stop, high):
-            yield slice(z0, min(z0 + deep, z.stop)), slice(y0, min(y0 + high, y.stop)), x
 
 
 def _near(volume: Volume, cells: list[Box]) -> Iterator[Box]:

@@ -10,7 +10,6 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.errors import InputError
 from neuropack.labels import LabelVolume
 from neuropack.process.label_runs import Runs, label_runs
 from neuropack.progress import Progress
@@ -21,19 +20,7 @@ _RUN = 16  # bytes of a run in the spool: its first voxel in C order, and its le
 _VOXEL = 12  # bytes of a voxel in the result
 
 
-class TooManyVoxelsError(InputError):
-    """More voxels are labelled than the caller can take.
-
-    Attributes:
-        counted: labelled voxels up to where counting stopped.
-    """
-
-    counted: int = 0
-
-
-def sparse_labels(
-    volume: Volume, folder: Path | None = None, progress: Progress | None = None, at_most: int | None = None
-) -> LabelVolume:
+def sparse_labels(volume: Volume, folder: Path | None = None, progress: Progress | None = None) -> LabelVolume:
     """The objects of a label image.
 
     One pass: runs of voxels go to a temporary file as they come, and from there, object by object, to where they
@@ -45,14 +32,12 @@ def sparse_labels(
         folder: for the temporary files, 16 bytes for each run of voxels along x and 12 for each voxel; None: the
             system's own.
         progress: told bytes done and in all.
-        at_most: so many labelled voxels.
 
     Raises:
-        TooManyVoxelsError: there are more.
         UsageError, InputError: as `label_runs`.
     """
     with tempfile.TemporaryFile(dir=folder) as spool, tempfile.TemporaryFile(dir=folder) as out:
-        groups = _spooled(volume, spool, progress, at_most)
+        groups = _spooled(volume, spool, progress)
         order = np.lexsort((groups[:, 1], groups[:, 0]))  # by label, then as they came
         groups = groups[order]
         ids, first = np.unique(groups[:, 0], return_index=True)
@@ -70,26 +55,14 @@ def sparse_labels(
     return LabelVolume(volume.size_zyx, volume.voxel_size_um, ids, offsets, mapped)
 
 
-def _spooled(
-    volume: Volume, spool: IO[bytes], progress: Progress | None, at_most: int | None
-) -> npt.NDArray[np.int64]:
+def _spooled(volume: Volume, spool: IO[bytes], progress: Progress | None) -> npt.NDArray[np.int64]:
     """Write all runs; rows (label, first run in the spool, runs, voxels, first and last run in C order).
 
     There is a row for each object of each piece.
     """
     found: list[npt.NDArray[np.int64]] = []
-    written, voxels = 0, 0
+    written = 0
     for runs in label_runs(volume, progress):
-        voxels += int(runs.lengths.sum())
-        if at_most is not None and voxels > at_most:
-            error = TooManyVoxelsError(
-                "more voxels are labelled than can be taken",
-                file=volume.path,
-                expected=f"{at_most} at most",
-                found=f"{voxels} by then",
-            )
-            error.counted = voxels
-            raise error
         flat = np.ravel_multi_index(tuple(runs.zyx.T), volume.size_zyx)
         spool.write(np.column_stack([flat, runs.lengths]).astype(np.int64).tobytes())
         found.append(_groups(runs, flat, written))

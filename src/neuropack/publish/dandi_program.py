@@ -66,7 +66,7 @@ def validate(program: Path, folder: Path) -> Report:
         with running:
             try:
                 report = _report(_lines(running.stdout), folder.absolute())
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 running.kill()
                 raise _no_verdict(program, said, f"a line that is no finding: {error}") from error
         if (running.returncode != 0) == report.clean:

@@ -10,7 +10,7 @@ from neuropack.rules import check
 
 
 def judged(release: Path, progress: Progress | None = None) -> Report:
-    """What neuropack's rules find in a release; one that is not clean is not published.
+    """What neuropack's rules find in a release, of which every byte is read; one that is not clean stays here.
 
     Raises:
         UsageError, InputError: it is not there, or no folder.

@@ -25,6 +25,7 @@ from neuropack.progress import Progress
 from neuropack.publish import dandiset
 from neuropack.publish.sealed import Sealed
 from neuropack.release import MANIFEST, METADATA, entry_of, manifest
+from neuropack.rules.release_files import JSON_LIMIT
 
 DANDISET = "dandiset.yaml"
 IGNORE = ".bidsignore"
@@ -67,13 +68,19 @@ def document_of(release: Sealed) -> dict[str, Any]:
     """The metadata of a release.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or what is there is no JSON object of a sane size.
     """
+    file, fix = release.root / METADATA, "build the release again"
     if METADATA not in release.entries:
-        raise InputError("the release has no metadata", file=release.root / METADATA, fix="build it again")
-    found = json.loads(b"".join(release.pieces(METADATA)))
+        raise InputError("the release has no metadata", file=file, fix=fix)
+    if (size := release.entries[METADATA].bytes) > JSON_LIMIT:
+        raise InputError("is no document of metadata", file=file, found=f"{size} bytes", fix=fix)
+    try:
+        found = json.loads(b"".join(release.pieces(METADATA)))
+    except (ValueError, RecursionError) as error:
+        raise InputError("is no JSON", file=file, found=str(error), fix=fix) from error
     if not isinstance(found, dict):
-        raise InputError("is no document of metadata", file=release.root / METADATA, fix="build the release again")
+        raise InputError("is no document of metadata", file=file, found=type(found).__name__, fix=fix)
     return found
 
 
@@ -83,7 +90,8 @@ def version_of(release: Sealed) -> str:
     Raises:
         InputError: it is none.
     """
-    version = (document_of(release).get("dataset") or {}).get("version")
+    dataset = document_of(release).get("dataset")
+    version = dataset.get("version") if isinstance(dataset, dict) else None
     if not isinstance(version, str) or not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", version):
         raise InputError(
             "the dataset has no version that can name a folder", file=release.root / METADATA, found=repr(version)

@@ -49,9 +49,10 @@ class Entry:
     def covers(self, issue: Issue) -> bool:
         """True for a finding that this entry is about."""
         where = issue.where
+        if issue.rule != self.rule or self.path not in (None, where.path):
+            return False
         # "." is where a rule that crashed or was stopped says so: it has not looked at all files
-        file = where.file == self.file or (where.file != "." and fnmatchcase(where.file, self.file))
-        return issue.rule == self.rule and file and self.path in (None, where.path)
+        return where.file == self.file or (where.file != "." and fnmatchcase(where.file, self.file))
 
 
 def read_baseline(path: Path) -> list[Entry]:
@@ -139,7 +140,7 @@ def judged(report: Report, entries: list[Entry], file: str, today: date) -> Repo
         file: its path, for the remarks.
         today: the day on which they count.
     """
-    found = [i for i in [*report.issues, *(a.issue for a in report.accepted)] if not is_outside(i)]
+    found = _found(report)
     left: list[Issue] = []
     accepted: list[Accepted] = []
     for issue in found:
@@ -155,6 +156,11 @@ def judged(report: Report, entries: list[Entry], file: str, today: date) -> Repo
         elif entry.until < today:
             left.append(_expired(entry, file, covered))
     return replace(report, issues=left, accepted=accepted)
+
+
+def _found(report: Report) -> list[Issue]:
+    """What was found in the release, whether a baseline accepted it or not."""
+    return [i for i in [*report.issues, *(a.issue for a in report.accepted)] if not is_outside(i)]
 
 
 def _place(entry: Entry, file: str) -> Where:
@@ -176,10 +182,11 @@ def _expired(entry: Entry, file: str, covered: int) -> Issue:
 
 
 def baseline_text(report: Report, *, by: str, until: date, reason: str) -> tuple[str, list[Issue]]:
-    """A baseline for all that the report holds, and what it leaves out: rules that did not run to their end."""
-    left = [i for i in report.issues if i.where.file == "." or is_outside(i)]
+    """A baseline for all that was found, and what it leaves out: rules that did not run to their end."""
+    found = _found(report)
+    left = [i for i in found if i.where.file == "."]
     entries = dict.fromkeys(
-        (i.rule, glob.escape(i.where.file), i.where.path or "") for i in report.issues if i not in left
+        (i.rule, glob.escape(i.where.file), i.where.path or "") for i in found if i.where.file != "."
     )
     lines = ["# Findings that are accepted for a while; * in file stands for anything.", "accepted:"]
     for rule, file, path in entries:

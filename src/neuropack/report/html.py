@@ -40,6 +40,12 @@ class Thumbnail:
     height: float = 1.0
     note: str = ""
 
+    @property
+    def height_px(self) -> int:
+        """Its height where it is 256 pixels wide, within bounds: a release may state any proportions."""
+        tall = 256 * self.height / self.width if self.width else 0
+        return int(min(max(16, tall), 1024))  # 16 first: it is what stays of a NaN
+
     def shows(self, file: str) -> bool:
         """True for the image, a file in it, and its sidecar."""
         return file.startswith(f"{self.image}/") or file in (self.image, sidecar_of(self.image))
@@ -115,9 +121,10 @@ def _row(issue: Issue, why: str, thumbnails: Sequence[Thumbnail]) -> dict[str, A
 
 def _verdict(rule: RuleDoc, report: Report) -> str:
     count = sum(i.rule == rule.id for i in report.issues)
-    if count:
-        return f"{count} found"
-    return f"not run: {rule.not_run}" if rule.not_run else "nothing found"
+    accepted = sum(a.issue.rule == rule.id for a in report.accepted)
+    parts = [f"{count} found"] if count else [f"not run: {rule.not_run}"] if rule.not_run else []
+    parts += [f"{accepted} accepted"] if accepted else []
+    return ", ".join(parts) or "nothing found"
 
 
 def _digest(text: str) -> str:

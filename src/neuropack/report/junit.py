@@ -53,9 +53,9 @@ def _case(suite: ET.Element, rule: RuleDoc, report: Report, fail_on: Level) -> s
     case = ET.SubElement(suite, "testcase", classname=f"neuropack.{suite.get('name')}", name=rule.id, time="0")
     if found:
         case.set("file", _clean(from_tree(report, found[0])))
-    if rule.not_run and not found:
+    skipped = bool(rule.not_run) and not found
+    if skipped:
         ET.SubElement(case, "skipped", message=_clean(rule.not_run))
-        return "skipped"
     if failing:
         word = f"{len(failing)} findings, first " if len(failing) > 1 else ""
         message = f"{word}{failing[0].where}: expected {failing[0].expected}, found {failing[0].found}"
@@ -64,7 +64,7 @@ def _case(suite: ET.Element, rule: RuleDoc, report: Report, fail_on: Level) -> s
     rest = [i for i in found if i not in failing]
     if rest or accepted:
         ET.SubElement(case, "system-out").text = _clean(_output(rest, accepted))
-    return "failure" if failing else "passed"
+    return "skipped" if skipped else "failure" if failing else "passed"
 
 
 def _output(rest: Sequence[Issue], accepted: Sequence[Accepted]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import PurePosixPath, PureWindowsPath
 
 from neuropack.issue import Issue, Report
+from neuropack.report.docs import EXPIRED, STALE
 
 
 def is_outside(issue: Issue) -> bool:
     """True for a remark about the baseline: its file is named as it was typed, not from the release."""
-    return issue.rule.startswith("baseline.")
+    return issue.rule in (EXPIRED.id, STALE.id)
 
 
 def inside_tree(report: Report) -> bool:

@@ -94,9 +94,7 @@ def _bases(report: Report) -> dict[str, Any]:
 def _result(report: Report, issue: Issue, index: dict[str, int], prints: Counter[str]) -> dict[str, Any]:
     where = issue.where
     base = TREE if inside_tree(report) or is_outside(issue) else ROOT
-    uri = quote(from_tree(report, issue))
-    if ":" in uri.split("/")[0]:  # it would be taken for a scheme
-        uri = f"./{uri}"
+    uri = quote(from_tree(report, issue))  # a colon too, which would end a scheme
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri, "uriBaseId": base}}
     if where.line is not None:
         column = {} if where.column is None else {"startColumn": where.column}

@@ -71,4 +71,4 @@ def _patterns(ignore: str) -> tuple[re.Pattern[str], ...]:
 def _piece(piece: str) -> str:
     """A part of a pattern as a regular expression; ``*`` stays within a folder, ``**`` does not."""
     special = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*"}
-    return special.get(piece) or fnmatch.translate(piece).removeprefix("(?s:").removesuffix(r")\Z")
+    return special.get(piece) or fnmatch.translate(piece)[len("(?s:") : -len(r")\Z")]  # \z since 3.14

@@ -18,8 +18,8 @@ from neuropack.rules.zarr_chunks import decode_shard, read_shard
 if TYPE_CHECKING:
     import h5py
 
-    from neuropack.rules.ome_zarr import ZarrArray
     from neuropack.rules.release_files import ReleaseFiles
+    from neuropack.rules.zarr_array import ZarrArray
 
 Start = tuple[int, ...]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from itertools import groupby
 
 from neuropack.errors import UsageError
 from neuropack.rules.rule import READS, Rule
+from neuropack.rules.values import near
 
 _HEAD = """# Rules
 
@@ -34,8 +34,8 @@ def find(rules: Sequence[Rule], name: str) -> Rule:
     """
     known = {r.id: r for r in rules}
     if name not in known:
-        near = get_close_matches(name, known, 1)
-        fix = f"did you mean {near[0]}?" if near else "neuropack explain --list shows all rules"
+        meant = near(name, known)
+        fix = f"did you mean {meant}?" if meant else "neuropack explain --list shows all rules"
         raise UsageError(f"no rule is called {name}", fix=fix)
     return known[name]
 

@@ -30,7 +30,8 @@ CHUNK_LIMIT = 2**30
 """Decoded bytes of the largest chunk that is read: a small file may claim any size."""
 
 _OVERHEAD = 2**16
-_DEFLATE, _SHUFFLE, _FLETCHER = 1, 2, 3
+DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3
+"""Codes of the filters that are undone here, https://docs.hdfgroup.org/hdf5/develop/group___h5_z.html."""
 
 
 class DatasetChunks:
@@ -52,11 +53,9 @@ class DatasetChunks:
         self._stored: dict[tuple[int, ...], tuple[int, int, int]] = {}
         dataset.id.chunk_iter(self._note)
         self.starts = sorted(self._stored)
-        plain = file.userblock_size == 0 and file.driver in (
-            "sec2",
-            "unix",
-        )  # else offsets are not those of the file
-        self._filters = _filters(dataset) if plain else None
+        in_place = file.userblock_size == 0 and file.driver in ("sec2", "unix")  # else offsets are not the file's
+        self._past_the_lock = in_place and hasattr(os, "pread")
+        self._filters = _filters(dataset)
         self._kept: OrderedDict[tuple[int, ...], Array] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -112,11 +111,21 @@ class DatasetChunks:
             raise ValueError(f"{length} bytes are stored, where the chunk has {size}")
         if self._filters is None:
             return np.asarray(self._dataset[self.box(start)])
-        data = os.pread(self._handle, length, offset)
+        if self._past_the_lock:
+            data = os.pread(self._handle, length, offset)
+        else:
+            skipped, data = self._dataset.id.read_direct_chunk(start)
         if len(data) != length:
             raise ValueError(f"the file ends {length - len(data)} bytes before the chunk does")
         steps = tuple(step for place, step in enumerate(self._filters) if not skipped >> place & 1)
         return Chain(self._data.dtype, tuple(range(len(self._chunk))), steps).decode(data, self._chunk)
+
+
+def filters_of(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
+    """Code and values of each filter of a dataset, in the order in which they were done."""
+    created = dataset.id.get_create_plist()
+    found = (created.get_filter(place) for place in range(created.get_nfilters()))
+    return [(code, tuple(values)) for code, _, values, _ in found]
 
 
 def _filters(dataset: h5py.Dataset) -> tuple[Step, ...] | None:
@@ -124,17 +133,15 @@ def _filters(dataset: h5py.Dataset) -> tuple[Step, ...] | None:
     from h5py import h5t
 
     kind = dataset.id.get_type()
-    if not hasattr(os, "pread") or not h5t.py_create(dataset.dtype, logical=True).equal(kind):
+    if not h5t.py_create(dataset.dtype, logical=True).equal(kind):
         return None  # numbers that numpy has in another form than the file
-    created = dataset.id.get_create_plist()
     steps: list[Step] = []
-    for place in range(created.get_nfilters()):
-        code, _, values, _ = created.get_filter(place)
-        if code == _DEFLATE:
+    for code, values in filters_of(dataset):
+        if code == DEFLATE:
             steps.append(inflate)
-        elif code == _SHUFFLE:
+        elif code == SHUFFLE:
             steps.append(_shuffled(values[0] if values else dataset.dtype.itemsize))
-        elif code == _FLETCHER:
+        elif code == FLETCHER:
             steps.append(fletcher32)
         else:
             return None

@@ -16,7 +16,7 @@ from google_crc32c import value
 from neuropack.axes import Array, Box
 
 if TYPE_CHECKING:
-    from neuropack.rules.ome_zarr import ZarrArray
+    from neuropack.rules.zarr_array import ZarrArray
 
 _MOST_CELLS = 2**24
 CLIPPED = 0.01

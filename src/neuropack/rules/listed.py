@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
 from collections.abc import Collection, Mapping
 
 from neuropack.release import Entry, digest_of_lines
 from neuropack.rules.manifest import ManifestRow
-from neuropack.rules.release_files import ReleaseFiles
+from neuropack.rules.release_files import ReleaseFiles, below
 
 _LONGEST = 2**20
 
@@ -18,8 +17,7 @@ def listed_digests(manifest: Mapping[str, ManifestRow], paths: Collection[str]) 
     found = {path: manifest[path].sha256 for path in paths if path in manifest}
     names = sorted(manifest)
     for path in set(paths) - found.keys():
-        inside = names[bisect_left(names, path + "/") : bisect_left(names, path + "0")]  # "0" comes after "/"
-        rows = {name.removeprefix(path + "/"): manifest[name] for name in inside}
+        rows = {name.removeprefix(path + "/"): manifest[name] for name in below(names, path)}
         if rows:
             found[path] = digest_of_lines({name: Entry(row.bytes, row.sha256) for name, row in rows.items()})
     return found

@@ -21,11 +21,12 @@ from neuropack.rules.hdf5_chunks import DatasetChunks
 from neuropack.rules.kept import Stamp, stamp
 from neuropack.rules.looks import Look
 from neuropack.rules.nwb_file import Dataset, NwbFile, blocks, open_hdf5, read_block
-from neuropack.rules.ome_zarr import Level, OmeZarr, ZarrArray
+from neuropack.rules.ome_zarr import Level, OmeZarr
 from neuropack.rules.pixel_looks import Contents
 from neuropack.rules.pixels import Failure, Mismatch, Pair, PixelScan, partner
 from neuropack.rules.pyramids import Pyramids
 from neuropack.rules.summaries import SummaryLook
+from neuropack.rules.zarr_array import ZarrArray
 
 if TYPE_CHECKING:
     import h5py

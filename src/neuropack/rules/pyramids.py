@@ -218,7 +218,7 @@ class _Step:
 
 def _stored(release: ReleaseFiles, level: Level) -> bool:
     """True where no file of a level is absent or empty, which other rules tell."""
-    return level.array is not None and all(release.files.get(name) for name, _ in level.array.shards())
+    return level.array is not None and all(map(release.files.get, level.array.files()))
 
 
 def _step(release: ReleaseFiles, image: OmeZarr, finer: Level, coarser: Level) -> _Step | None:

@@ -26,6 +26,7 @@ from neuropack.rules.kept import Kept
 from neuropack.rules.manifest import ManifestFile, ManifestRow, read_manifest_file
 from neuropack.rules.rule import Finding
 from neuropack.rules.sampling import Sample
+from neuropack.rules.values import dicts
 from neuropack.skeleton import Skeleton
 from neuropack.swc import read_swc
 from neuropack.table import read_tsv
@@ -103,6 +104,7 @@ class ReleaseFiles:
         self.problems: dict[str, Finding] = {}
         self._json: dict[str, JsonFile | None] = {}
         self._tables: dict[str, Table | None] = {}
+        self._records: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         files: dict[str, int] = {}
         folders: list[str] = []
         others: dict[str, str] = {}
@@ -153,8 +155,7 @@ class ReleaseFiles:
 
     def below(self, folder: str) -> list[str]:
         """The files below a folder, at any depth."""
-        names = self._names
-        return names[bisect_left(names, folder + "/") : bisect_left(names, folder + "0")]  # "0" comes after "/"
+        return below(self._names, folder)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -247,12 +248,13 @@ class ReleaseFiles:
 
         Fields whose value the schema refuses are left out: metadata.schema tells them, and nothing else need.
         """
-        entries = self.metadata.data.get(collection) if self.metadata else None
-        found = [(i, r) for i, r in enumerate(entries if isinstance(entries, list) else []) if isinstance(r, dict)]
-        if not self.refuses(f"/{collection}"):
-            return found
-        refused = {p.pointer for p in self.schema_problems}
-        return [(i, {k: v for k, v in r.items() if f"/{collection}/{i}/{k}" not in refused}) for i, r in found]
+        if collection not in self._records:
+            found = list(dicts(self.metadata.data.get(collection) if self.metadata else None))
+            if refused := set(below(self._refused, f"/{collection}")):
+                start = f"/{collection}/"
+                found = [(i, {k: v for k, v in r.items() if f"{start}{i}/{k}" not in refused}) for i, r in found]
+            self._records[collection] = found
+        return self._records[collection]
 
     @cached_property
     def schema_problems(self) -> list[SchemaProblem]:
@@ -268,8 +270,13 @@ class ReleaseFiles:
 
     def refuses(self, json_pointer: str) -> bool:
         """True where the schema refuses a value of the metadata, or one inside it."""
-        inside = json_pointer + "/"
-        return any(p.pointer == json_pointer or p.pointer.startswith(inside) for p in self.schema_problems)
+        place = bisect_left(self._refused, json_pointer)
+        return self._refused[place : place + 1] == [json_pointer] or bool(below(self._refused, json_pointer))
+
+    @cached_property
+    def _refused(self) -> list[str]:
+        """The pointers of what the schema refuses, sorted: a document may have very many, and many rules ask."""
+        return sorted({p.pointer for p in self.schema_problems})
 
     @property
     def manifest(self) -> dict[str, ManifestRow] | None:
@@ -380,6 +387,11 @@ def unsafe(path: str) -> bool:
     """True for a path that is empty, absolute, has backslashes, or steps out of the folder it is relative to."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     return not parts or path.startswith("/") or "\\" in path or ".." in parts or ":" in parts[0] or "\0" in path
+
+
+def below(names: list[str], folder: str) -> list[str]:
+    """Those of sorted paths, or JSON pointers, that lie below one of them, at any depth."""
+    return names[bisect_left(names, folder + "/") : bisect_left(names, folder + "0")]  # "0" comes after "/"
 
 
 def folders_of(path: str) -> list[str]:

@@ -63,7 +63,7 @@ class Rule:
     @property
     def wants(self) -> str:
         """What the rule wants, in one line."""
-        return " ".join(self.doc.split("\n\n")[0].split())
+        return RuleDoc(self.id, self.level, doc=self.doc).wants
 
     @property
     def ships(self) -> bool:

@@ -57,13 +57,15 @@ def check(
         raise InputError("is not there", file=path, expected="the folder of a release")
     if not path.is_dir():
         raise UsageError("is not a folder", file=path, expected="the folder of a release")
-    from neuropack.space.atlas import open_atlas
-
     if level not in get_args(Depth):
         raise UsageError("is no level of a check", expected=", ".join(get_args(Depth)), found=str(level))
     rules = load_rules(rule_folders)
     # a person who names an annotation wants it to be used: that it cannot be is no finding about the release
-    named = open_atlas(annotation, structures=structures, progress=progress) if annotation is not None else None
+    named = None
+    if annotation is not None:
+        from neuropack.space.atlas import open_atlas
+
+        named = open_atlas(annotation, structures=structures, progress=progress)
     with Kept(cache) if cache is not None and level != "full" else nullcontext() as kept:
         sample = Sample(level, seed)
         release = ReleaseFiles(path, progress, atlas=named, structures=structures, sample=sample, kept=kept)

@@ -118,7 +118,7 @@ def scan_pixels(release: ReleaseFiles) -> SkeletonScan:
                     if told is not None:
                         found.add(one.file, told)
         except _UndecodedError:
-            continue  # ome-zarr.chunks tells
+            continue  # ome-zarr.chunk-damaged tells, where the chunk is read
     return found
 
 

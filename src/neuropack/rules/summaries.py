@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box, full_box
-from neuropack.rules.ome_zarr import Level, OmeZarr, ZarrArray, read_array
+from neuropack.rules.ome_zarr import Level, OmeZarr
 from neuropack.rules.rule import Finding
+from neuropack.rules.zarr_array import ZarrArray, read_array
 from neuropack.rules.zarr_chunks import read_box
 from neuropack.writers.summaries import union
 
@@ -56,7 +57,7 @@ class Summary:
     @property
     def file(self) -> str:
         """Its first file of values; its metadata where there is none, for no values."""
-        return next((name for name, _ in self.array.shards()), self.array.folder + "/zarr.json")
+        return next(self.array.files(), self.array.folder + "/zarr.json")
 
     def look(self, axes: str, box: Box, block: Array) -> None:
         """Take in a decoded box of level 0."""
@@ -232,7 +233,7 @@ def _array(
     elif array.bytes > LIMIT or array.dtype.itemsize * math.prod(array.shard) > LIMIT:
         yield Finding(where, f"at most {LIMIT} bytes", f"{array.bytes}, in shards of {list(array.shard)}", _FIX)
     else:
-        gone = [name for name, _ in array.shards() if not release.files.get(name)]
+        gone = [name for name in array.files() if not release.files.get(name)]
         for name in gone:
             yield Finding(name, "a chunk", "no such file, or an empty one: it would read as zeros", _FIX)
         if not gone:

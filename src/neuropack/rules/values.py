@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
-NEAR_LIMIT = 500
+LISTS = (
+    *("subjects", "specimens", "labellings", "instruments", "acquisitions", "image_stacks"),
+    *("registrations", "neurons", "annotations", "processings", "benchmarks"),
+)
+"""The lists of records in the metadata of a release."""
+_NEAR_LIMIT = 500
 
 
 def get(data: Any, *keys: str) -> Any:
@@ -31,9 +36,14 @@ def texts(values: Any) -> Iterator[tuple[int, str]]:
     yield from ((i, v) for i, v in enumerate(values if isinstance(values, list) else []) if isinstance(v, str))
 
 
+def by_id(records: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Records of the metadata by their id; those without one are left out."""
+    return {r["id"]: r for _, r in records if isinstance(r.get("id"), str)}
+
+
 def near(word: str, words: Collection[str], cutoff: float = 0.6) -> str | None:
     """The word that was probably meant; none of very many, for each finding would go through all of them."""
-    found = get_close_matches(word, list(words), 1, cutoff) if len(words) <= NEAR_LIMIT else []
+    found = get_close_matches(word, list(words), 1, cutoff) if len(words) <= _NEAR_LIMIT else []
     return found[0] if found else None
 
 

@@ -6,18 +6,15 @@ import math
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.rules.decode import crc32c
+from neuropack.rules.zarr_array import NOT_THERE, ZarrArray
 
-if TYPE_CHECKING:
-    from neuropack.rules.ome_zarr import ZarrArray
-
-_NOT_THERE = 2**64 - 1  # offset and length of an inner chunk that was left out of its shard
 _OVERHEAD = 2**20
 
 
@@ -56,7 +53,7 @@ def decode_shard(array: ZarrArray, data: bytes, box: Box) -> Array:
     stored = memoryview(data)
     for place, part in _inside(array, box):
         offset, length = (int(n) for n in index[place])
-        if offset == length == _NOT_THERE:
+        if offset == length == NOT_THERE:
             block[part] = array.fill
             continue
         if offset + length > len(data):
@@ -112,7 +109,7 @@ def _chunks(array: ZarrArray, file: IO[bytes], whole: Box, box: Box) -> Iterator
         if overlap(part, box) is None:
             continue
         offset, length = (int(n) for n in index[place])
-        if offset == length == _NOT_THERE:
+        if offset == length == NOT_THERE:
             yield part, np.full(box_shape(part), array.fill, array.dtype)
             continue
         if offset + length > size or length > most:

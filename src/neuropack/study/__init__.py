@@ -12,6 +12,7 @@ from neuropack.errors import UsageError
 from neuropack.study.inherit import Resolved, resolve
 from neuropack.study.records import Record, record
 from neuropack.study.registration import AtlasChoice, atlas_of
+from neuropack.study.shape import FILLED_IN
 from neuropack.study.sheets import FOLDER, WORKBOOK, load_sheets
 from neuropack.study.stack import Stack, make_stack
 from neuropack.study.yaml import Node, Place, Problem, StudyError, load
@@ -117,6 +118,7 @@ def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
     dataset = record("Dataset", root.get("dataset"), problems, at=root.at)
     release = _release(root, problems)
     stacks: list[Stack] = []
+    ids: set[str] = set()
     taken: dict[str, Place] = {}
     spelt: dict[str, str] = {}
     told: set[str] = set()
@@ -130,9 +132,10 @@ def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
                 problems.append(Problem(at, f"{name} comes twice", found=f"in {first.short()} already", fix=fix))
         if (problem := _spelling(stack, spelt, told)) is not None:
             problems.append(problem)
-        if stack.id in {other.id for other in stacks}:
+        if stack.id in ids:
             fix = "tell them apart with chunk:, acq: or session:"
             problems.append(Problem(stack.at, "another stack has this name already", found=stack.id, fix=fix))
+        ids.add(stack.id)
         stacks.append(stack)
     atlas = atlas_of(root, path.parent, problems)
     problems += _newer(root)
@@ -144,7 +147,7 @@ def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
 def _release(root: Node, problems: list[Problem]) -> Record:
     """What the study says of the release itself: changelog and licences; the rest follows from the dataset."""
     node = root.get("release")
-    for key in ("manifest", "schema_version", "version", "amendments"):
+    for key in FILLED_IN["Release"]:
         if node is not None and (typed := node.get(key)) is not None:
             what, fix = f"release.{key} is not to be typed", "remove it: neuropack fills it in"
             problems.append(Problem(typed.key_at or typed.at, what, found=typed.shown(), fix=fix))

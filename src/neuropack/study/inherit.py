@@ -46,8 +46,13 @@ STACK_KEYS = {
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc;"
     " arrays and other formats as {files: , unit: voxel, order: zyx, origin: centre}",
 }
-
-
+# Fields of an acquisition that a stack has a shorter word for, each with its path in the stack.
+SHORT_FORMS: dict[str, tuple[str, ...]] = {
+    "session": ("session",),
+    "start_time": ("session_start",),
+    "channels": ("channels",),
+    **{f"voxel_size_{axis}_um": ("voxel_size_um", axis) for axis in "zyx"},
+}
 _ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix")
 
 
@@ -72,13 +77,8 @@ def short_forms(stack: Node | None) -> Node | None:
     """The short forms of a stack as the fields of its acquisition that they stand for; None without any."""
     if stack is None:
         return None
-    said: dict[str, Node] = {}
-    for short, field in (("session", "session"), ("session_start", "start_time"), ("channels", "channels")):
-        if short in stack.items:
-            said[field] = stack.items[short]
-    size = stack.get("voxel_size_um")
-    if size is not None:
-        said |= {f"voxel_size_{a}_um": size.items[a] for a in "zyx" if a in size.items}
+    found = {field: stack.get(*path) for field, path in SHORT_FORMS.items()}
+    said = {field: node for field, node in found.items() if node is not None}
     return replace(stack, value=said) if said else None
 
 

@@ -15,13 +15,14 @@ from neuropack.annotations.mark_rows import Ends
 from neuropack.annotations.stated import Order, Origin, Unit
 from neuropack.space.landmarks import Kind as Fitted
 from neuropack.study.annotations import CREDIT, KINDS, SOURCE_KEYS
-from neuropack.study.inherit import DEFAULTS, STACK_KEYS, STUDY_KEYS
+from neuropack.study.inherit import DEFAULTS, SHORT_FORMS, STACK_KEYS, STUDY_KEYS
 from neuropack.study.registration import ATLAS_KEYS, REGISTRATION_KEYS
 from neuropack.study.stack import DERIVED, SUFFIXES
 
-# What neuropack fills in itself, or a study has another place for; a study may hold it, nobody is asked for it.
+# What neuropack fills in itself, or a study has another place for: nobody is asked for it.
+# In a release it is refused, elsewhere a study may hold it.
 FILLED_IN: Mapping[str, frozenset[str]] = {
-    "Release": frozenset({"manifest", "schema_version", "version"}),
+    "Release": frozenset({"manifest", "schema_version", "version", "amendments"}),
     "Labelling": frozenset({"id", "specimen"}),
     "Acquisition": frozenset({"id", "specimen", "instrument", "tiles"}),
     "Annotation": frozenset(schema.fields("Annotation")) - {*CREDIT, "label_map"},
@@ -98,8 +99,8 @@ def _of(name: str, key: str, whole: bool) -> Field:
     filled = key in FILLED_IN.get(name, ())
     if info["kind"] == "record":
         made = of_class(info["range"], whole=whole, many=info["multivalued"])
-        said = schema.fields(name)[key]["description"]
-        return replace(made, description=said, required=info["required"], filled=filled, example=info["example"])
+        said = {key: info[key] for key in ("description", "required", "example")}
+        return replace(made, **said, filled=filled)
     return Field(
         description=info["description"],
         kind="string" if info["kind"] == "reference" else info["kind"],
@@ -186,14 +187,10 @@ def _other() -> Field:
 
 
 def _stack_fields() -> dict[str, Field]:
-    like = {
-        "session": ("Acquisition", "session"),
-        "session_start": ("Acquisition", "start_time"),
-        "channels": ("Acquisition", "channels"),
-    }
+    short = {path: replace(_of("Acquisition", key, False), required=False) for key, path in SHORT_FORMS.items()}
     label = schema.fields("Acquisition")["session"]["pattern"]
     typed: dict[str, Field] = {
-        **{key: replace(_of(*place, whole=False), required=False) for key, place in like.items()},
+        **{path[0]: made for path, made in short.items() if len(path) == 1},
         **{kind: _files(kind) for kind in KINDS},
         "id": Field("", example="left hemisphere, first tile"),
         "file": replace(_path("raw/M01_LH_1.czi"), required=True),
@@ -202,9 +199,7 @@ def _stack_fields() -> dict[str, Field]:
         "acq": Field("", pattern=label, example="25x"),
         "chunk": Field("", pattern=r"^[0-9]+$(?!\n)", example="01"),
         "suffix": Field("", "enum", words=_words(SUFFIXES), required=True, example="CONF"),
-        "voxel_size_um": _record(
-            "", {a: replace(_of("Acquisition", f"voxel_size_{a}_um", False), required=False) for a in "zyx"}
-        ),
+        "voxel_size_um": _record("", {path[1]: made for path, made in short.items() if len(path) > 1}),
         "instrument": of_class("Instrument", whole=False),
         "acquisition": of_class("Acquisition", whole=False),
         "annotation": of_class("Annotation", whole=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from neuropack.study.place import Cell
@@ -70,7 +70,7 @@ def node_of(raw: Any, field: Field, at: Cell, tell: Tell) -> Node | None:
 
 def _one(raw: Any, field: Field, at: Cell, tell: Tell) -> Node | None:
     """A single value as YAML would have read it."""
-    if isinstance(raw, date | time):
+    if isinstance(raw, date | time | timedelta):
         return _date(raw, field, at, tell)
     if field.kind in ("number", "integer"):
         return _number(raw, at, tell)
@@ -110,13 +110,14 @@ def _number(raw: Any, at: Cell, tell: Tell) -> Node | None:
     return Node(raw, at, at, _text(raw))
 
 
-def _date(raw: date | time, field: Field, at: Cell, tell: Tell) -> Node | None:
+def _date(raw: date | time | timedelta, field: Field, at: Cell, tell: Tell) -> Node | None:
     """A cell that the spreadsheet program took for a date: only a day has all that is needed."""
     midnight = not isinstance(raw, datetime) or raw.time() == time()
     if field.range == "CalendarDate" and isinstance(raw, date) and midnight:
         text = raw.strftime("%Y-%m-%d") if raw.year >= 1000 else raw.isoformat()[:10]
         return Node(text, at, at, text)
-    what, found = "the spreadsheet made a date or time of it", raw.isoformat()
+    what = "the spreadsheet made a date or time of it"
+    found = str(raw) if isinstance(raw, timedelta) else raw.isoformat()
     wanted = "a time with its zone, as text" if field.range == "ZonedDateTime" else field.range or field.kind
     tell(Problem(at, what, wanted, found, _AS_TEXT + (f", like {field.example}" if field.example else "")))
     return None

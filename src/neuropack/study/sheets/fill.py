@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from neuropack.study.annotations import KINDS
-from neuropack.study.inherit import short_forms
+from neuropack.study.inherit import SHORT_FORMS, short_forms
 from neuropack.study.sheets.cells import raw_of
-from neuropack.study.sheets.layout import SHORT, Path, Sheet, sheets
+from neuropack.study.sheets.layout import Path, Sheet, sheets
 from neuropack.study.yaml import Node, merge
 
 Record = dict[str, Any]
@@ -31,6 +31,10 @@ class _Filled:
 
     def __init__(self) -> None:
         self.sheets = {sheet.name: sheet for sheet in sheets()}
+        self.columns = {
+            sheet.name: {c.path: c for c in sheet.columns if not c.refers and c.path[0] != "instrument"}
+            for sheet in self.sheets.values()
+        }
         self.records: dict[str, list[Record]] = {name: [] for name in self.sheets}
         self.instruments: dict[str, Record] = {}
 
@@ -60,7 +64,7 @@ class _Filled:
         acquisition = merge(stack.get("acquisition"), short_forms(stack))
         own = _with(stack, acquisition=acquisition)
         record = self._add("stacks", _shortened(own, own), tissue)
-        self._instrument(own.get("instrument"), record, "instrument")
+        self._instrument(own.get("instrument"), record)
         self._lists(own, {"stack": name}, [*self._below("acquisition"), *self._below("annotation")])
         self._others(own, {"stack": name})
 
@@ -76,7 +80,7 @@ class _Filled:
             shared = stack if stack is not None else Node({}, said.at)
             own = _with(own, stack=_shortened(_with(shared, acquisition=acquisition), shared))
         record = self._add("defaults", own, address)
-        self._instrument(instrument, record, "instrument")
+        self._instrument(instrument, record)
         self._lists(own, address, [*self._below("labelling"), *self._below("acquisition")])
         if stack is not None:
             self._lists(stack, address, self._below("annotation"))
@@ -103,26 +107,26 @@ class _Filled:
 
     def _add(self, name: str, node: Node, address: Record) -> Record:
         """A record for a node, with the columns that the sheet has."""
-        columns = {c.path: c for c in self.sheets[name].columns if not c.refers and c.path[0] != "instrument"}
-        record = {k: v for k, v in address.items() if v}
-        for path, found in _leaves(node, ()):
-            column = columns.get(path)
-            if column is not None and (raw := raw_of(found, column.field)) != "":
-                record[column.name] = raw
+        record = {k: v for k, v in address.items() if v} | self._cells(name, node)
         self.records[name].append(record)
         return record
 
-    def _instrument(self, node: Node | None, record: Record, name: str) -> None:
+    def _cells(self, name: str, node: Node) -> Record:
+        """What a node says, under the names of a sheet's columns."""
+        columns = self.columns[name]
+        found = {columns[p].name: raw_of(n, columns[p].field) for p, n in _leaves(node, ()) if p in columns}
+        return {key: raw for key, raw in found.items() if raw != ""}
+
+    def _instrument(self, node: Node | None, record: Record) -> None:
         """A microscope: by its name, where it has one that no other has; else its fields beside the record."""
         if node is None or not node.items:
             return
-        columns = {c.path: c for c in self.sheets["instruments"].columns}
-        made = {columns[p].name: raw_of(n, columns[p].field) for p, n in _leaves(node, ()) if p in columns}
+        made = self._cells("instruments", node)
         own = made.get("id")
         if own and self.instruments.setdefault(own, made) == made:
-            record[name] = own
+            record["instrument"] = own
         else:
-            record.update({f"{name}.{key}": value for key, value in made.items()})
+            record.update({f"instrument.{key}": value for key, value in made.items()})
 
 
 def _leaves(node: Node, above: Path) -> Iterator[tuple[Path, Node]]:
@@ -140,7 +144,7 @@ def _shortened(node: Node, to: Node) -> Node:
     if acquisition is None or not acquisition.items:
         return to
     value = dict(to.items)
-    for name, path in SHORT.items():
+    for name, path in SHORT_FORMS.items():
         found = acquisition.get(name)
         if found is None:
             continue

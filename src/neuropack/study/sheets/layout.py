@@ -14,6 +14,7 @@ from functools import cache
 from typing import Literal
 
 from neuropack.study.annotations import KINDS
+from neuropack.study.inherit import SHORT_FORMS
 from neuropack.study.shape import Field, source_shape, study_shape
 
 Path = tuple[str, ...]
@@ -29,12 +30,6 @@ ADDRESS = {
     "stack": "The image: its file, or its id; raw/M01.czi#P1 is the scene P1 of a file.",
     "other_annotator": "Whose files they are, where not the stack's own: a name of sheet other_annotators.",
     "kind": "What is in the files.",
-}
-# Of an acquisition, what a stack has a shorter word for.
-SHORT = {
-    "session": ("session",),
-    "start_time": ("session_start",),
-    **{f"voxel_size_{axis}_um": ("voxel_size_um", axis) for axis in "zyx"},
 }
 INSTRUMENT = Field(
     "The microscope: an id of sheet instruments. Its fields go before those of the defaults.",
@@ -107,7 +102,7 @@ def _columns(record: Field, above: Path, needed: bool = True) -> Iterator[Column
     """A column for every field, in the schema's order; lists of records have their own sheets."""
     for key, made in record.fields.items():
         path = (*above, key)
-        if path[-2:-1] == ("acquisition",) and key in SHORT:
+        if path[-2:-1] == ("acquisition",) and key in SHORT_FORMS:
             continue
         need = _need(record, key) if needed and made.required else None
         if key == "instrument" and made.kind == "record":

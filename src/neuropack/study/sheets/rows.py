@@ -90,7 +90,7 @@ def rows_of(sheet: Sheet, grid: Grid, problems: list[Problem]) -> Iterator[Row]:
 
 def _form(by_record: dict[int, dict[int, Any]], head: dict[int, Any]) -> None:
     """Take the title line of a form away, the columns with help, and the lines that only part it."""
-    for number in [n for n, record in by_record.items() if _first(record, 1).startswith(HELP)]:
+    for number in [n for n, record in by_record.items() if _first(record).startswith(HELP)]:
         del by_record[number]
     for record in [head, *by_record.values()]:
         record.pop(1, None)
@@ -98,8 +98,8 @@ def _form(by_record: dict[int, dict[int, Any]], head: dict[int, Any]) -> None:
         del head[part]
 
 
-def _first(record: Mapping[int, Any], part: int = 1) -> str:
-    raw = record.get(part)
+def _first(record: Mapping[int, Any]) -> str:
+    raw = record.get(1)
     return raw.strip(BLANKS) if isinstance(raw, str) else ""
 
 

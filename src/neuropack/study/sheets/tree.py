@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 
 from neuropack.study.annotations import KINDS
 from neuropack.study.records import suggestion
@@ -12,6 +13,8 @@ from neuropack.study.sheets.rows import Grid, Row, rows_of
 from neuropack.study.yaml import Node, Place, Problem, merge
 
 IGNORED = ("README", "lists")  # for people, and for the menus
+GUESSES = 100  # rows for which a name that is like theirs is looked for, among all that there are
+LISTED = 10  # names that a message lists
 
 
 def study_of(grids: Iterable[Grid], problems: list[Problem]) -> Node:
@@ -49,11 +52,12 @@ class _Tree:
     def __init__(self, rows: dict[str, list[Row]], root: Node, problems: list[Problem]) -> None:
         self.rows, self.root, self.problems = rows, root, problems
         self.subjects: dict[str, Node] = {}
-        self.specimens: dict[tuple[str, str], Node] = {}
+        self.specimens: dict[str, dict[str, Node]] = {}
         self.stacks: dict[str, list[tuple[str | None, str | None, Node]]] = {}
         self.instruments: dict[str, Node] = {}
+        self.guesses = 0
 
-    def grow(self, known: Iterable[Sheet]) -> Node:
+    def grow(self, every: Iterable[Sheet]) -> Node:
         self._study()
         self._instruments()
         for row in self.rows["subjects"]:
@@ -64,15 +68,16 @@ class _Tree:
         for row in self.rows["specimens"]:
             if (subject := self._subject(row)) is not None:
                 name = _word(row.node, "id")
-                key = (_word(subject, "id"), name)
-                if self._once(name, self.specimens.get(key), row, f"specimen of {key[0]}"):
-                    self.specimens[key] = row.node
+                animal = _word(subject, "id")
+                known = self.specimens.setdefault(animal, {})
+                if self._once(name, known.get(name), row, f"specimen of {animal}"):
+                    known[name] = row.node
                     _append(subject, "specimens", row.node)
         for row in self.rows["stacks"]:
             self._stack(row)
         for row in self.rows["defaults"]:
             self._defaults(row)
-        for sheet in known:
+        for sheet in every:
             if sheet.at:
                 for row in self.rows[sheet.name]:
                     self._listed(sheet, row)
@@ -82,6 +87,11 @@ class _Tree:
 
     def tell(self, at: Place, what: str, expected: str | None, found: str | None, fix: str) -> None:
         self.problems.append(Problem(at, what, expected, found, fix))
+
+    def _near(self, name: str, known: Iterable[str], otherwise: str) -> str:
+        """What to do about a name that no record has; of very many such rows only the first get a guess."""
+        self.guesses += 1
+        return suggestion(name, filter(None, known), otherwise) if self.guesses <= GUESSES else otherwise
 
     def _study(self) -> None:
         for number, row in enumerate(self.rows["study"]):
@@ -115,7 +125,7 @@ class _Tree:
         if name is None:
             return
         if name not in self.instruments:
-            fix = suggestion(name, self.instruments, "add it to the sheet instruments")
+            fix = self._near(name, self.instruments, "add it to the sheet instruments")
             self.tell(row.place("instrument"), "no such instrument", "an id of sheet instruments", name, fix)
             return
         own = merge(self.instruments[name], node.get("instrument"))
@@ -136,7 +146,7 @@ class _Tree:
         if subject is None:
             return None
         name = row.word("specimen")
-        of_subject = {one: node for (animal, one), node in self.specimens.items() if animal == _word(subject, "id")}
+        of_subject = self.specimens.get(_word(subject, "id"), {})
         if name in of_subject:
             return subject, of_subject[name]
         self._nobody(row, "specimen", name, of_subject)
@@ -144,11 +154,10 @@ class _Tree:
 
     def _nobody(self, row: Row, part: str, name: str | None, known: Iterable[str]) -> None:
         what = f"no such {part}" if name else f"the row does not say of which {part} it is"
-        listed = [one for one in known if one]
+        listed = list(islice(filter(None, known), LISTED + 1))
+        more = [*listed[:LISTED], "..."] if len(listed) > LISTED else listed
         fix = (
-            suggestion(name or "", listed, f"add it to the sheet {part}s")
-            if name
-            else f"write one of: {', '.join(listed)}"
+            self._near(name, known, f"add it to the sheet {part}s") if name else f"write one of: {', '.join(more)}"
         )
         self.tell(row.place(part), what, f"an id of sheet {part}s", name, fix)
 
@@ -202,7 +211,7 @@ class _Tree:
         fix = (
             "write file#scene, or give each an id in sheet stacks"
             if found
-            else suggestion(name, self.stacks, "write its file as in sheet stacks")
+            else self._near(name, self.stacks, "write its file as in sheet stacks")
         )
         if every and not found:
             fix = "clear subject and specimen, or mend them"
@@ -238,7 +247,7 @@ class _Tree:
             others = target.get("other_annotators")
             named = {_word(one, "annotator"): one for one in (others.entries if others is not None else [])}
             if name not in named:
-                fix = suggestion(name, named, "add a row to the sheet other_annotators")
+                fix = self._near(name, named, "add a row to the sheet other_annotators")
                 self.tell(row.place("other_annotator"), "no such annotator of this stack", None, name, fix)
                 return
             target = named[name]

@@ -50,14 +50,15 @@ def read_workbook(path: Path, problems: list[Problem]) -> list[Grid]:
     try:
         with warnings.catch_warnings(), ExitStack() as stack:
             warnings.simplefilter("ignore")  # of what neither values nor names hang on: styles, menus, headers
+            file = stack.enter_context(path.open("rb"))  # openpyxl leaves one open that it cannot read
             formulas, values = (
-                stack.enter_context(closing(load_workbook(path, read_only=True, data_only=only, keep_links=False)))
+                stack.enter_context(closing(load_workbook(file, read_only=True, data_only=only, keep_links=False)))
                 for only in (False, True)
             )
             return list(_grids(path, formulas, values, parts, problems))
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", file=path, fix=_SAVE) from error
-    except (*_BROKEN, InvalidFileException, LookupError, TypeError, AttributeError) as error:
+    except (*_BROKEN, InvalidFileException, SyntaxError, LookupError, TypeError, AttributeError) as error:
         found = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError("is not a workbook that can be read", file=path, found=found, fix=_SAVE) from error
 
@@ -130,19 +131,23 @@ def _looked_at(path: Path) -> dict[str, _Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
-            xml = [part for part in parts if part.filename.lower().endswith((".xml", ".rels"))]
-            size = sum(part.file_size for part in xml)
+            size = sum(part.file_size for part in parts)
             if len(parts) > MAX_PARTS or size > MAX_BYTES:
                 raise InputError(
                     "is too large for a study",
                     file=path,
-                    expected=f"at most {MAX_BYTES} bytes of XML in {MAX_PARTS} parts",
+                    expected=f"at most {MAX_BYTES} bytes in {MAX_PARTS} parts",
                     found=f"{size} bytes in {len(parts)} parts",
                     fix="copy the values into a new workbook",
                 )
-            for part in xml:
-                with archive.open(part) as file:
-                    found[part.filename] = _counted(file, room)
+            for part in parts:  # also those with other names: the workbook itself says which one holds what
+                try:
+                    with archive.open(part) as file:
+                        found[part.filename] = _counted(file, room)
+                except ParseError:
+                    if part.filename.lower().endswith((".xml", ".rels")):
+                        raise
+                    continue  # a picture or the like, which no parser gets beyond this place
                 room -= found[part.filename].elements
                 if room < 0:
                     expected = f"at most {MAX_ELEMENTS} elements"
@@ -164,7 +169,7 @@ class _Part:
 
     Attributes:
         elements: how many.
-        merged: ranges of cells that are merged.
+        merged: ranges of cells that are merged; of very many the first, which are enough to refuse it.
         row, column: the farthest that hold a value.
         formulas: whether it has some.
     """
@@ -204,7 +209,7 @@ def _counted(file: Any, room: int) -> _Part:
             case "v" | "is" | "f" as kind:
                 part.formulas = part.formulas or kind == "f"
                 part.row, part.column = max(part.row, row), max(part.column, column)
-            case "mergeCell":
+            case "mergeCell" if len(part.merged) < MAX_ROWS:
                 part.merged.append(element.get("ref", ""))
     return part
 
