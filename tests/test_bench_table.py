@@ -106,8 +106,9 @@ def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -
     import points
     import sections
     import shapes
+    import validation
 
-    told = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points, shapes))
+    told = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points, shapes, validation))
     asked: set[str] = set()
 
     class Asked(goals.Section):

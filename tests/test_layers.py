@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # The ground first. Within a line a name may import those to its left; between names that a "|" separates
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
-errors resources model schema locks whole progress
+errors resources model schema locks whole progress compiled
 issue axes volume skeleton swc capsules labels table marks npy_header
 space
 readers | annotations | writers
 engine
-simulate | process | trace | evaluate | morphology
+simulate | process | evaluate | morphology
+trace
 study release amend source convert describe build
 learn
 rules report page
@@ -33,7 +34,7 @@ cli
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
     *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
-    *("pyarrow", "pandas", "skimage", "roifile", "openpyxl", "defusedxml"),
+    *("pyarrow", "pandas", "skimage", "roifile", "openpyxl", "defusedxml", "numba"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,6 +23,8 @@ from neuropack.table import MISSING, parse_tsv, read_tsv, tsv_text
 from neuropack.volume import Channel, Volume, VoxelSize
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     import pyarrow as pa
 
@@ -67,12 +69,19 @@ def entry_of(data: bytes) -> Entry:
     return Entry(len(data), hashlib.sha256(data).hexdigest())
 
 
-def sha256_of(path: Path) -> Entry:
-    """Size and digest of a file, read block by block."""
+def sha256_of(path: Path, stop: Event | None = None) -> Entry:
+    """Size and digest of a file, read block by block.
+
+    Raises:
+        InputError: it cannot be read.
+        CancelledError: `stop` was set.
+    """
     digest, size = hashlib.sha256(), 0
     try:
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
+                if stop is not None and stop.is_set():
+                    raise CancelledError
                 digest.update(block)
                 size += len(block)
     except OSError as error:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 from neuropack.axes import Array, Box
-from neuropack.release import METADATA
+from neuropack.errors import InputError
+from neuropack.release import METADATA, sha256_of
 from neuropack.rules.ahead import ahead
 from neuropack.rules.compared import Beside, Compared, Shard, Start, read_and_compare
 from neuropack.rules.digests import keep_digest
@@ -87,6 +90,7 @@ class _Pass:
         self._read = {}
         with ExitStack() as stack:
             file = stack.enter_context(open_hdf5(self.release, nwb.name)) if nwb is not None else None
+            stack.enter_context(self._digest_beside(nwb))
             if image is not None:
                 beside = Beside(file, pairs) if file is not None and pairs else None
                 self._image(image, self._places(image) if places is None else iter(places), twin, beside)
@@ -95,6 +99,23 @@ class _Pass:
         clean = self._failed() == failed and (image is None or all(look.clean(image) for look in self.looks))
         if clean and key is not None and self.release.kept is not None and self._key(image, nwb) == key:
             self.release.kept.put(str(self.checked.chunks - before), "decoded", *key)
+
+    @contextmanager
+    def _digest_beside(self, nwb: NwbFile | None) -> Iterator[None]:
+        """The digest of an NWB file whose every byte is wanted, computed while its chunks are decoded."""
+        if nwb is None or self.sample.level != "full":
+            yield
+            return
+        stop = Event()
+        with ThreadPoolExecutor(1, "neuropack-digest") as pool:
+            digest = pool.submit(sha256_of, self.release.path(nwb.name), stop)
+            try:
+                yield
+            except BaseException:
+                stop.set()
+                raise
+        with suppress(InputError):  # the rule for digests reads it again, and tells
+            self.result.digests[nwb.name] = digest.result().sha256
 
     def _failed(self) -> tuple[int, ...]:
         found = self.result
