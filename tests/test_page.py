@@ -21,6 +21,7 @@ from neuropack.convert import convert
 from neuropack.errors import OutputError
 from neuropack.issue import Checked, Issue, Report, Where
 from neuropack.page import MOST_ISSUES, write_page
+from neuropack.page.found import Found
 from neuropack.page.projections import label_colour
 from neuropack.readers import open_volume
 from neuropack.swc import write_swc
@@ -525,3 +526,42 @@ def test_a_page_that_cannot_be_written_is_one_message(release: Path, tmp_path: P
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(OutputError, match="cannot be written"):
         write_page(release, tmp_path / "file" / "report.html", CLEAN)
+
+
+def found_in(release: Path, **changes: Any) -> Found:
+    image, swc = release / IMAGE, release / "derivatives/morphology" / SWC
+    told: dict[str, Any] = {
+        "title": "M01 LH",
+        "raw": image,
+        "processed": image,
+        "labels": release / LABELS,
+        "traces": {"a<b": swc},
+        "truth": {"one": swc},
+        "steps": [("align", "moved <EYFP> by 0.2 voxels")],
+        "scores": [{"neuron": "n001", "length F1": "0.93"}],
+        "about": "Simulated.",
+    }
+    return Found(**{**told, **changes})
+
+
+def test_what_programs_found_is_shown_over_the_image_with_its_scores(release: Path) -> None:
+    write_page(release, out := release.parent / "page.html", CLEAN, [found_in(release)])
+    page = Page(html := out.read_text(encoding="utf-8"))
+    assert "From pixels to neurons M01 LH" in " ".join(page.text.split())
+    for words in ("moved <EYFP> by 0.2 voxels", "n001", "0.93", "what they are compared with", "segmented"):
+        assert words in page.text
+    assert "<EYFP>" not in html and "<title>a&lt;b</title>" in html
+    layers = [
+        a.get("class") for tag, a in page.elements if tag == "div" and (a.get("class") or "").startswith("layer")
+    ]
+    assert layers == ["layer traced", "layer truth"] * 3
+    traces = [a for tag, a in page.elements if tag == "path" and a.get("class") == "trace"]
+    assert {a["stroke"] for a in traces[-2:]} == {"#FFFFFF", "#" + label_colour(1)}
+
+
+def test_what_cannot_be_shown_of_it_is_told(release: Path) -> None:
+    (broken := release / "broken.swc").write_text("1 2 3\n")
+    write_page(release, out := release.parent / "page.html", CLEAN, [found_in(release, traces={"a": broken})])
+    page = Page(out.read_text(encoding="utf-8"))
+    assert "it cannot be shown" in page.text
+    assert "broken.swc" in page.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from neuropack.issue import LEVELS, Issue, Report
 from neuropack.page import facts
 from neuropack.page.atlas.atlases import Used, find_atlas
 from neuropack.page.ccf import InAtlas, in_atlas
+from neuropack.page.found import Found, shown_or_told
 from neuropack.page.histograms import histograms
 from neuropack.page.marks import annotation_rows
 from neuropack.page.neurons import NeuronRow, neuron_rows
@@ -64,7 +66,7 @@ class _Place:
         return quote(relative)
 
 
-def write_page(release: Path, out: Path, report: Report) -> None:
+def write_page(release: Path, out: Path, report: Report, found: Sequence[Found] = ()) -> None:
     """Write the page of a release.
 
     What is damaged in the release does not stop the page: it shows a note instead of the pictures, and the
@@ -74,11 +76,12 @@ def write_page(release: Path, out: Path, report: Report) -> None:
         release: the folder.
         out: the HTML file; links lead from there into the release, so both move together.
         report: what `neuropack.rules.check` found.
+        found: what programs found in the pixels of stacks, to be shown as well.
 
     Raises:
         OutputError: the page cannot be written.
     """
-    put(out, render(release, out, report))
+    put(out, render(release, out, report, found))
 
 
 def put(out: Path, html: str) -> None:
@@ -91,7 +94,7 @@ def put(out: Path, html: str) -> None:
         partial.write_text(html, encoding="utf-8", newline="\n")
 
 
-def render(release: Path, out: Path, report: Report) -> str:
+def render(release: Path, out: Path, report: Report, found: Sequence[Found] = ()) -> str:
     """The text of the page; the same release and report always give the same text."""
     place = _Place(release, out)
     document, problem = _document(release)
@@ -115,6 +118,7 @@ def render(release: Path, out: Path, report: Report) -> str:
         issues=[_issue(i, place) for i in _shown(report)],
         omitted=len(report.issues) - len(_shown(report)),
         stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0, used) for i, s in enumerate(stacks)],
+        found=[shown_or_told(one) for one in found],
         files=[(name, place.link(name)) for name in ("README.md", METADATA, "manifest.tsv", "LICENSE", "CHANGES")],
     )
     return html
