@@ -169,7 +169,7 @@ def page(mutations: list[Mutation], found: dict[str, Findings]) -> str:
         "manifest where a manifest can hold it. A validator tells a defect when it reports an error that it does",
         "not report of the good release; what it says need not name the cause. Most are beyond what a validator",
         "of one format could see or promises to: the table says what is left to look for after it.\n",
-        f"Made by `make defects` on {datetime.now(UTC).date()}, of the corpus as it was then; the versions are those",
+        f"Made by `make defects` on {datetime.now(UTC).date()}, of the corpus as it was then; versions are those",
         "of `tests/gates/requirements-*.txt`.\n",
         f"| topic of the rule | defects | neuropack | {' | '.join(peers)} | no other |",
         f"|---|{'---|' * (len(peers) + 3)}",
