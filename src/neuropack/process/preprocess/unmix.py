@@ -2,8 +2,11 @@
 
 What channel i sees above its background is ``sum over j of matrix[i, j] * fluorophore j``, with as many
 fluorophores as channels and ones on the diagonal. The matrix is given, or estimated from the extremes of the colours
-of bright voxels: where a neuron has fluorophore j and not i, the ratio of channel i to channel j is smallest, and it
-is the crosstalk from j to i. Noise widens that edge, so the lowest *peak* of the ratios counts, not the lowest value.
+of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees only
+what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise. So
+each face is the plane through the origin that holds the most voxels with the fewest below it, found among planes
+through voxels drawn by chance and refined by least squares. The faces are the rows of the inverse matrix. It takes
+neurons of two or more colours that lack k; no pure colours are needed.
 """
 
 from __future__ import annotations
@@ -25,8 +28,11 @@ Floats = npt.NDArray[np.float64]
 _SIZE = (16, 64, 64)
 _BLOCKS = 300
 _BRIGHT = 12.0  # widths of the (smoothed) noise above the background
-_SUPPORT = 200  # voxels that a peak of the ratios must have
-_BINS = 120
+_SUPPORT = 200  # voxels that a face of the cone must have
+_LOOKED_AT = 6000  # voxels that planes are scored on
+_TRIALS = 1500
+_BELOW = 4.0  # what a voxel below a plane takes away, in voxels on it
+_PRICE = 0.2  # what a leak of 1 costs, in parts of all voxels: of two planes that explain as much, that of less leak
 _WORST = 1e4  # of a matrix: the condition number past which nothing can be unmixed
 
 
@@ -96,13 +102,12 @@ def estimate_unmixing(
     Args:
         volume: two channels or more.
         matrix: rows for channels, columns for fluorophores; None: estimated.
-        largest: crosstalk that is believed. A higher ratio means that no neuron lacks the fluorophore: then
-            nothing is taken off.
-        seed: of the sampled blocks.
+        largest: part of another channel's light that is believed to be leaked; planes of more are not looked at.
+        seed: of the sampled blocks, and of the planes.
 
     Returns:
-        ``matrix``; ``background`` of each channel; and of an estimate ``support``, the voxels of the peak that each
-        crosstalk was read from, 0 where there was none and nothing is taken off.
+        ``matrix``; ``background`` of each channel; and of an estimate ``support``, the part of the bright voxels
+        that lies on the face of each fluorophore: little of it, and its row is not to be trusted.
 
     Raises:
         UsageError: one channel, or a matrix that does not fit or cannot be inverted.
@@ -131,13 +136,14 @@ def estimate_unmixing(
             found=f"{len(colours)}",
             fix="leave the step unmix out, or give it a matrix",
         )
-    made, support = np.eye(n), np.zeros((n, n), int)
-    for i in range(n):
-        for j in range(n):
-            if i != j:
-                ratio, count = _lowest_peak(colours, width, i, j)
-                if count and ratio <= largest:
-                    made[i, j], support[i, j] = max(0.0, ratio), count
+    rng = np.random.default_rng([seed, n])
+    faces, support = np.eye(n), np.zeros(n)
+    for k in range(n):
+        others = [j for j in range(n) if j != k]
+        leak, support[k] = _face(colours[:, others], colours[:, k], width[others], float(width[k]), largest, rng)
+        faces[k, others] = -leak
+    mixing = np.linalg.inv(faces)
+    made = np.maximum(mixing / np.diag(mixing), 0)
     checked_matrix(made.tolist(), n, volume.path)
     return {"matrix": made.tolist(), "background": levels.tolist(), "support": support.tolist()}
 
@@ -189,18 +195,61 @@ def _bright(images: Sequence[npt.NDArray[np.float32]], levels: Floats) -> tuple[
     return np.concatenate(bright), width
 
 
-def _lowest_peak(colours: Floats, width: Floats, i: int, j: int) -> tuple[float, int]:
-    """The lowest ratio of channel i to channel j at which voxels gather, and how many do."""
-    strong = colours[colours[:, j] > 2 * _BRIGHT * width[j]]
-    if len(strong) < _SUPPORT:
-        return 0.0, 0
-    ratios = strong[:, i] / strong[:, j]
-    counts, edges = np.histogram(ratios, bins=_BINS, range=(-0.2, 1.0))
-    blur = np.exp(-0.5 * (np.arange(-6, 7) / 2) ** 2)
-    smooth = np.convolve(counts, blur / blur.sum(), "same")
-    for k in range(1, _BINS - 1):
-        low, high = max(0, k - 5), min(_BINS, k + 6)
-        if smooth[k] == smooth[low:high].max() and counts[low:high].sum() >= max(_SUPPORT, 0.01 * len(strong)):
-            near = np.abs(ratios - (edges[k] + edges[k + 1]) / 2) < 0.05
-            return float(np.median(ratios[near])), int(near.sum())
-    return 0.0, 0
+def _face(
+    others: Floats, own: Floats, widths: Floats, width: float, largest: float, rng: np.random.Generator
+) -> tuple[Floats, float]:
+    """How much of the light of the other channels leaks into one, and the part of the voxels that say so."""
+    some = rng.permutation(len(own))[:_LOOKED_AT]
+    others, own = others[some], own[some]
+    weight = _evened(np.column_stack([others, own]))
+    size = np.sqrt((others**2).sum(axis=1) + own**2)
+    n = others.shape[1]
+    best, most = np.zeros(n), -np.inf
+    for trial in range(_TRIALS):
+        leak = np.zeros(n)
+        if trial:  # the first plane is that of no leak
+            rows = rng.integers(0, len(own), n)
+            try:
+                leak = np.linalg.solve(others[rows], own[rows])
+            except np.linalg.LinAlgError:
+                continue
+        if leak.min() < -0.02 or leak.max() > largest:
+            continue
+        score = _score(own - others @ leak, leak, weight, size, widths, width)
+        if score > most:
+            best, most = np.maximum(leak, 0), score
+    for _ in range(5):
+        left = own - others @ best
+        on = np.abs(left) < _band(best, size, widths, width)
+        if on.sum() < 10 * n:
+            break
+        root = np.sqrt(weight[on] / np.maximum(size[on], 1e-9))
+        refined = np.linalg.lstsq(others[on] * root[:, None], own[on] * root, rcond=None)[0]
+        refined = np.clip(refined, 0, largest)
+        if _score(own - others @ refined, refined, weight, size, widths, width) < most - 0.05 * abs(most):
+            break
+        best = refined
+    on = np.abs(own - others @ best) < _band(best, size, widths, width)
+    return best, float(weight[on].sum() / weight.sum())
+
+
+def _band(leak: Floats, size: Floats, widths: Floats, width: float) -> Floats:
+    """How far off a plane a voxel may lie by its noise: of the detector, and of the light."""
+    band: Floats = 2.0 * np.sqrt(width**2 + float((leak**2 * widths**2).sum())) + 0.02 * size
+    return band
+
+
+def _score(left: Floats, leak: Floats, weight: Floats, size: Floats, widths: Floats, width: float) -> float:
+    """Voxels on a plane, less those below it; a little less for planes that take more off."""
+    band = _band(leak, size, widths, width)
+    on, below = np.abs(left) < band, left < -band
+    price = _PRICE * float(leak.sum()) * float(weight.sum())
+    return float((weight * on).sum() - _BELOW * (weight * below).sum()) - price
+
+
+def _evened(colours: Floats) -> Floats:
+    """Weights by which a colour that many voxels have does not drown the others: one over the root of their number."""
+    directions = np.floor(colours / np.linalg.norm(colours, axis=1, keepdims=True) / 0.1).astype(np.int64)
+    _, which, counts = np.unique(directions, axis=0, return_inverse=True, return_counts=True)
+    weight: Floats = 1 / np.sqrt(counts[which.ravel()])
+    return weight
