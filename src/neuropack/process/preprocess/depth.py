@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,14 @@ from neuropack.process.preprocess.shading import dark_of
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
-_SIZE = (8, 64, 64)
-_BLOCKS = 500
+_SIZE = (24, 64, 64)
+_BLOCKS = 120
 _BINS = 24
-_RISE = 6.0  # noise widths that structure must rise above the background at the deepest place that counts
-_LEAST = 400  # voxels of structure in a bin of planes
+_RISE = 3.0  # noise widths that structure must rise above the background at the deepest place that counts
+_TOP = 10.0  # noise widths that structure must rise where the light is brightest; planes far below do not count then
+_GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
+_LEAST = 6  # voxels of a piece of structure in a plane
+_SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
 _MOST = 10.0  # times that light is made brighter at most
 _STRIP = 12  # voxels on either side of a seam
 
@@ -28,8 +33,10 @@ _STRIP = 12  # voxels on either side of a seam
 def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 0) -> dict[str, Any]:
     """How the light of bright structure falls with depth, for each channel.
 
-    What counts as structure must not hang on the depth, else only the brightest would be left below: the threshold
-    falls with the light, as it is known so far, until both agree.
+    Neurons differ in brightness more than depths do. So pieces of connected structure are followed through the
+    planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are compared
+    too, as far as their own differences allow it (random effects). What counts as structure must not hang on the
+    depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
 
     Args:
         volume: planes go deeper with z, or with -z where the light grows along z.
@@ -38,8 +45,9 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
 
     Returns:
         ``background`` of each channel, ``planes``: the middles of the bins, and ``left``: what is left of the light
-        there in each channel, 1 in the brightest; ``length_planes``: planes over which it falls to 1/e (below zero
-        where it grows with z), None where nothing was found.
+        there in each channel, 1 in the brightest; ``slope`` of its logarithm for each plane deeper, and ``error`` of
+        that, None where there is too little structure. A channel stays as it is where its slope is hardly larger
+        than the error.
 
     Raises:
         InputError: fewer than four planes, or no channel has structure.
@@ -55,20 +63,48 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
         )
     blocks = sampled(volume, _SIZE, _BLOCKS, seed, every_plane=True)
     levels = levels_of(blocks)
-    bins = min(_BINS, depth)
-    planes = [(k + 0.5) * depth / bins - 0.5 for k in range(bins)]
-    left, lengths = [], []
-    for c in range(volume.n_channels):
-        curve, length = _curve(blocks, c, float(levels[c]), depth, np.array(planes), monotone)
-        left.append(curve.tolist())
-        lengths.append(length)
-    if all(length is None for length in lengths):
+    bins = min(_BINS, depth) if monotone else 2  # a straight line of the logarithm needs its ends only
+    planes = [(k + 0.5) * depth / bins - 0.5 for k in range(bins)] if monotone else [0.0, depth - 1.0]
+    curves = [
+        _curve(blocks, c, float(levels[c]), depth, np.array(planes), monotone) for c in range(volume.n_channels)
+    ]
+    if all(curve.slope is None for curve in curves):
         raise InputError(
             "no channel has structure at several depths, so nothing tells how light falls",
             file=volume.path,
-            fix="leave the step depth out",
+            fix="leave the step depth out, or give it length_um",
         )
-    return {"background": levels.tolist(), "planes": planes, "left": left, "length_planes": lengths}
+    return {
+        "background": levels.tolist(),
+        "planes": planes,
+        "left": [curve.left.tolist() for curve in curves],
+        "slope": [curve.slope for curve in curves],
+        "error": [curve.error for curve in curves],
+    }
+
+
+def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
+    """The same of lengths that are known: the light of each channel falls to 1/e over so many micrometre of z.
+
+    Raises:
+        UsageError: there is not one number for each channel, or the size of the voxels along z is not known.
+    """
+    step = volume.voxel_size_um[0]
+    if len(length_um) != volume.n_channels or step is None:
+        raise UsageError(
+            "length_um does not fit the image",
+            file=volume.path,
+            expected=f"{volume.n_channels} numbers, and a voxel size along z",
+            found=f"{len(length_um)} numbers, z = {step}",
+        )
+    last = volume.size_zyx[0] - 1.0
+    return {
+        "background": levels_of(sampled(volume, _SIZE, _BLOCKS, seed)).tolist(),
+        "planes": [0.0, last],
+        "left": [[1.0, math.exp(-last * step / length)] for length in length_um],
+        "slope": [-step / length for length in length_um],
+        "error": [0.0] * len(length_um),
+    }
 
 
 def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) -> Volume:
@@ -97,7 +133,7 @@ def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) 
 
 
 def estimate_stripes(
-    volume: Volume, *, dark: float | None = None, window: int = 15, seed: int = 0
+    volume: Volume, *, dark: float | None = None, window: int = 31, seed: int = 0
 ) -> dict[str, Any]:
     """How much brighter a plane is than those around it, for each channel.
 
@@ -262,53 +298,105 @@ def _without_trend(values: Floats, window: int) -> Floats:
     return out
 
 
+@dataclass(frozen=True)
+class _Curve:
+    """What is left of the light at some planes; its logarithm's slope a plane and the error of that, where seen."""
+
+    left: Floats
+    slope: float | None
+    error: float | None
+
+
 def _curve(
     blocks: Sequence[Block], channel: int, level: float, depth: int, planes: Floats, monotone: bool
-) -> tuple[Floats, float | None]:
-    """What is left of the light of a channel at some planes, and the length of its fall."""
-    bright, at = [], []
-    width = float(np.median([noise_of(b.voxels[channel]) for b in blocks]))
-    for block in blocks:
-        image = block.voxels[channel].astype(np.float64) - level
-        seen = image > _RISE * max(width, 1e-9)
-        bright.append(image[seen])
-        at.append(block.corner[0] + np.nonzero(seen)[0])
-    light, z = np.concatenate(bright), np.concatenate(at)
-    slope, values, known = 0.0, np.zeros(len(planes)), np.zeros(len(planes), bool)
-    if len(light) == 0:
-        return np.ones(len(planes)), None
-    edges = np.linspace(0, depth, len(planes) + 1) - 0.5
-    which = np.clip(np.searchsorted(edges, z, side="right") - 1, 0, len(planes) - 1)
-    for _ in range(30):
-        # the threshold at a depth, such that it stays above the noise at the darkest one
-        limit = _RISE * width * np.exp(slope * z - min(0.0, slope * (depth - 1)))
-        kept = light > limit
-        number = np.bincount(which[kept], minlength=len(planes))
-        known = number >= _LEAST
-        if known.sum() < 4:
-            return np.ones(len(planes)), None
-        logs = np.log(light[kept])
-        values = np.array([np.median(logs[which[kept] == k]) if known[k] else 0.0 for k in range(len(planes))])
-        new = _slope(planes[known], values[known])
-        if abs(new - slope) * depth < 1e-4:
+) -> _Curve:
+    """How the light of a channel falls."""
+    width = max(float(np.median([noise_of(b.voxels[channel]) for b in blocks])), 1e-9)
+    slope, rows = 0.0, np.empty((0, 4))
+    for _ in range(6):
+        rows = _followed(blocks, channel, level, width, slope, depth)
+        if len(rows) < 20 or np.ptp(rows[:, 1]) < 3:
+            return _Curve(np.ones(len(planes)), None, None)
+        new = _slope(rows)
+        if abs(new - slope) * depth < 1e-3:
             break
-        slope = 0.5 * (slope + new)
+        slope = new
+    without = [rows[rows[:, 3] != g] for g in range(_GROUPS)]
+    others = np.array([_slope(some) if len(some) >= 20 else 0.0 for some in without])
+    error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((others - others.mean()) ** 2).sum()))  # the jackknife
+    if abs(slope) < _SURE * error:
+        return _Curve(np.ones(len(planes)), slope, error)
+    curve = slope * planes
     if monotone:
-        curve = np.interp(planes, planes[known], _pooled(values[known], number[known], slope < 0))
-    else:
-        curve = slope * planes
-    curve -= curve.max()
-    return np.exp(curve), (-1 / slope if abs(slope) > 1e-9 else None)
+        edges = np.linspace(0, depth, len(planes) + 1) - 0.5
+        which = np.clip(np.searchsorted(edges, rows[:, 1], side="right") - 1, 0, len(planes) - 1)
+        left = rows[:, 2] - slope * rows[:, 1]
+        number = np.bincount(which, minlength=len(planes))
+        known = number > 0
+        bent = np.array([np.median(left[which == k]) if known[k] else 0.0 for k in range(len(planes))])
+        values = _pooled(bent[known] + slope * planes[known], number[known], slope < 0)
+        curve = np.interp(planes, planes[known], values)
+    return _Curve(np.exp(curve - curve.max()), slope, error)
 
 
-def _slope(at: Floats, values: Floats) -> float:
-    """Median of the slopes between all pairs (Theil and Sen), weighted by how far they lie apart."""
-    i, j = np.triu_indices(len(at), 1)
-    run = at[j] - at[i]
-    slopes = (values[j] - values[i]) / run
-    order = np.argsort(slopes)
-    weight = np.cumsum(run[order])
-    return float(slopes[order][np.searchsorted(weight, weight[-1] / 2)])
+def _followed(
+    blocks: Sequence[Block], channel: int, level: float, width: float, slope: float, depth: int
+) -> Floats:
+    """Pieces of structure, plane by plane: number of the piece, plane, logarithm of its bright part, group."""
+    from scipy.ndimage import gaussian_filter, label
+
+    rows = []
+    pieces = 0
+    top = min(_RISE / math.exp(-abs(slope) * (depth - 1)), _TOP)  # noise widths, where the light is brightest
+    for block in blocks:
+        image = gaussian_filter(block.voxels[channel], (0, 0.7, 0.7)).astype(np.float64) - level
+        z = block.corner[0] + np.arange(len(image))
+        fall = np.exp(slope * (z - (0 if slope < 0 else depth - 1)))
+        limit = width * np.where(fall * top >= _RISE, fall * top, np.inf)
+        numbers, count = label(image > limit[:, None, None], np.ones((3, 3, 3)))
+        if not count:
+            continue
+        where = np.flatnonzero(numbers)
+        plane, number = where // image[0].size, numbers.ravel()[where] - 1
+        key = number * len(image) + plane
+        value = np.log(image.ravel()[where])
+        order = np.lexsort((value, key))
+        keys, first, size = np.unique(key[order], return_index=True, return_counts=True)
+        enough = size >= _LEAST
+        at = first[enough] + (0.8 * (size[enough] - 1)).astype(int)  # of each piece in a plane: its upper part
+        piece, here = keys[enough] // len(image), keys[enough] % len(image)
+        # blocks one above the other hold the same neurons: they are left out together
+        group = (block.corner[1] // _SIZE[1] * 3 + block.corner[2] // _SIZE[2]) % _GROUPS
+        rows.append(np.column_stack([piece + pieces, z[here], value[order][at], np.full(len(piece), group)]))
+        pieces += count
+    return np.concatenate(rows) if rows else np.empty((0, 4))
+
+
+def _slope(rows: Floats) -> float:
+    """Slope of values (piece, place, value) where each piece has a height of its own.
+
+    Generalised least squares for random heights: each piece is brought down by a part of its mean, which is all of
+    it where pieces differ much, and nothing where they do not. Values that stand out count less (Huber).
+    """
+    piece = np.unique(rows[:, 0], return_inverse=True)[1]
+    number = np.bincount(piece).astype(float)
+    weight, slope = np.ones(len(rows)), 0.0
+    for _ in range(8):
+        total = np.bincount(piece, weight)
+        mean_z, mean_v = (np.bincount(piece, weight * rows[:, k]) / total for k in (1, 2))
+        left = rows[:, 2] - mean_v[piece] - slope * (rows[:, 1] - mean_z[piece])
+        own = float((weight * left**2).sum() / max(weight.sum() - len(number), 1))
+        heights = mean_v - slope * mean_z
+        between = max(float(np.var(heights)) - own * float(np.mean(1 / number)), 1e-6)
+        part = 1 - np.sqrt(own / (own + number * between))
+        z, v = (rows[:, k] - part[piece] * m[piece] for k, m in ((1, mean_z), (2, mean_v)))
+        one = 1 - part[piece]
+        design = np.column_stack([one, z])
+        gram = design.T @ (design * weight[:, None])
+        slope = float(np.linalg.lstsq(gram, design.T @ (weight * v), rcond=None)[0][1])
+        spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
+        weight = np.minimum(1, 2 * spread / np.maximum(np.abs(left), 1e-12))
+    return slope
 
 
 def _pooled(values: Floats, weight: npt.NDArray[Any], falling: bool) -> Floats:
