@@ -98,6 +98,36 @@ def estimate_alignment(
     return {"reference": still, **{key: [row[key] for row in rows] for key in rows[0]}}
 
 
+def stated_alignment(
+    volume: Volume, shift: Sequence[Sequence[float]] | None, scale: Sequence[Sequence[float]] | None
+) -> dict[str, Any]:
+    """An alignment that is known, as `estimate_alignment` gives one.
+
+    Args:
+        volume: the image.
+        shift: (z, y, x) voxels of each channel; None for none.
+        scale: (z, y, x) of each channel; None for 1.
+
+    Raises:
+        UsageError: there is not one for each channel, or a scale is no stretch.
+    """
+    n = volume.n_channels
+    made = {"shift": shift or [[0.0] * 3] * n, "scale": scale or [[1.0] * 3] * n}
+    for name, rows in made.items():
+        if len(rows) != n:
+            raise UsageError(
+                f"{name} of align does not fit the image",
+                file=volume.path,
+                expected=f"z, y, x for each of {n} channels",
+                found=f"{len(rows)}",
+            )
+    if not all(0.5 <= v <= 2 for row in made["scale"] for v in row):
+        raise UsageError(
+            "scale of align is no stretch", file=volume.path, expected="0.5 to 2", found=str(made["scale"])
+        )
+    return {name: [[float(v) for v in row] for row in rows] for name, rows in made.items()}
+
+
 def aligned(volume: Volume, found: dict[str, Any], *, order: int = 1) -> Volume:
     """The image with its channels moved onto the reference.
 
