@@ -276,13 +276,13 @@ def _pair(
     return _Pair(centre, image[inner], other, margin)
 
 
-def _around(volume: Volume, channel: int, corner: npt.NDArray[Any], size: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _around(volume: Volume, channel: int, corner: npt.NDArray[Any], extent: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A box of a channel that may reach beyond the image, where its border goes on."""
-    rows = [
-        np.clip(np.arange(c, c + s), 0, n - 1) for c, s, n in zip(corner, size, volume.size_zyx, strict=True)
-    ]
+    rows = [np.clip(np.arange(c, c + s), 0, n - 1) for c, s, n in zip(corner, extent, volume.size_zyx, strict=True)]
     low = [int(r[0]) for r in rows]
-    found = block_at(volume, (low[0], low[1], low[2]), [int(r[-1]) - first + 1 for r, first in zip(rows, low, strict=True)])
+    found = block_at(
+        volume, (low[0], low[1], low[2]), [int(r[-1]) - first + 1 for r, first in zip(rows, low, strict=True)]
+    )
     return found.voxels[channel][np.ix_(*(r - first for r, first in zip(rows, low, strict=True)))]
 
 
@@ -342,7 +342,9 @@ def _solved(
     designs = [np.hstack([np.eye(3), np.diag(pair.centre)]) for pair in pairs]
     infos, pulls = np.array([i for i, _ in parts]), np.array([p for _, p in parts])
     ridge = 1e-3 * max(float(np.mean([np.trace(i) for i in infos])) / 3, 1e-12) * np.eye(3)
-    own = np.array([np.linalg.solve(i + ridge, p) for i, p in zip(infos, pulls, strict=True)])  # of each block alone
+    own = np.array(
+        [np.linalg.solve(i + ridge, p) for i, p in zip(infos, pulls, strict=True)]
+    )  # of each block alone
     on, theta, w = np.flatnonzero(free), np.zeros(6), np.ones(len(pairs))
     scale = float(np.median([np.trace(i) for i in infos if i.any()] or [1.0]))
     prior = np.zeros((6, 6))

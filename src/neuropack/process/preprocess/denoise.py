@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -63,8 +64,8 @@ def denoised(volume: Volume, found: dict[str, Any], *, method: Method = "guided"
     Args:
         volume: the image.
         found: as `estimate_noise` gives it.
-        method: ``guided`` takes the mean of the voxels around, each by how much a blurred image (the guide) is alike
-            there, in widths of its noise: neurites stay as sharp as the guide sees them. ``gaussian`` blurs by
+        method: ``guided`` takes the mean of the voxels around, each by how much a blurred image (the guide) is
+            alike there, in widths of its noise: neurites stay as sharp as the guide sees them. ``gaussian`` blurs by
             `strength` voxels, half of it along z. ``median`` takes that of 3 x 3 x 3 voxels, whatever the strength.
         strength: 1 for what suits most images; more of it removes more noise, and faint structure with it.
     """
@@ -114,7 +115,7 @@ def denoised(volume: Volume, found: dict[str, Any], *, method: Method = "guided"
 
 
 def in_noise_units(volume: Volume, found: dict[str, Any]) -> Volume:
-    """Light above the background in widths of the background's noise, float32: a threshold means the same anywhere."""
+    """Light above the background in widths of its noise, float32: a threshold means the same in any image."""
     level = np.array(found["background"], np.float32).reshape(-1, 1, 1, 1)
     width = np.sqrt(np.array(found["floor"])).astype(np.float32).reshape(-1, 1, 1, 1)
 
@@ -155,7 +156,7 @@ def _noise(blocks: Sequence[Block], channel: int, level: float) -> tuple[float, 
     top = float(np.quantile(mean, 0.9999))
     edges = np.geomspace(max(3 * np.sqrt(floor), 1e-9), max(top, 4 * np.sqrt(floor)), _BINS + 1)
     rates = []
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         here = (mean >= low) & (mean < high)
         if here.sum() >= 200:  # the median passes edges
             variance = float((np.median(second[here]) / 0.6745) ** 2)

@@ -22,7 +22,9 @@ _SIZE = (24, 64, 64)
 _BLOCKS = 120
 _BINS = 24
 _RISE = 3.0  # noise widths that structure must rise above the background at the deepest place that counts
-_TOP = 10.0  # noise widths that structure must rise where the light is brightest; planes far below do not count then
+_TOP = (
+    10.0  # noise widths that structure must rise where the light is brightest; planes far below do not count then
+)
 _GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
 _LEAST = 6  # voxels of a piece of structure in a plane
 _SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
@@ -34,8 +36,8 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     """How the light of bright structure falls with depth, for each channel.
 
     Neurons differ in brightness more than depths do. So pieces of connected structure are followed through the
-    planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are compared
-    too, as far as their own differences allow it (random effects). What counts as structure must not hang on the
+    planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
+    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang on the
     depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
 
     Args:
@@ -45,8 +47,8 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
 
     Returns:
         ``background`` of each channel, ``planes``: the middles of the bins, and ``left``: what is left of the light
-        there in each channel, 1 in the brightest; ``slope`` of its logarithm for each plane deeper, and ``error`` of
-        that, None where there is too little structure. A channel stays as it is where its slope is hardly larger
+        there in each channel, 1 in the brightest; ``slope`` of its logarithm for each plane deeper, and ``error``
+        of that, None where there is too little structure. A channel stays as it is where its slope is hardly larger
         than the error.
 
     Raises:
@@ -119,7 +121,8 @@ def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) 
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
         at = np.arange(box[0].start, box[0].stop)
-        for c, image in enumerate(out):
+        for c in range(len(out)):
+            image = out[c]
             # straight lines of the logarithm: an exponential stays one
             left = np.exp(np.interp(at, found["planes"], np.log(found["left"][c])))
             gain = np.minimum(1 / left, most).astype(np.float32)
@@ -187,7 +190,8 @@ def stripes_evened(volume: Volume, found: dict[str, Any]) -> Volume:
 
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
-        for c, image in enumerate(out):
+        for c in range(len(out)):
+            image = out[c]
             dark = np.float32(found["dark"][c])
             gain = np.array(found["gain"][c][box[0].start : box[0].stop], np.float32)
             image -= dark
@@ -233,7 +237,8 @@ def estimate_seams(
         for other, axis in (((i + 1, j), 0), ((i, j + 1), 1)):
             if other[0] < rows and other[1] < columns:
                 near, far = (
-                    _strip(volume, at, tile, axis, last=last, rng=rng) for at, last in (((i, j), True), (other, False))
+                    _strip(volume, at, tile, axis, last=last, rng=rng)
+                    for at, last in (((i, j), True), (other, False))
                 )
                 seams.append((i * columns + j, other[0] * columns + other[1]))
                 ratios.append(_log_light(volume, far, counts) - _log_light(volume, near, counts))
@@ -259,7 +264,8 @@ def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
         y, x = (np.arange(s.start, s.stop) // t for s, t in zip(box[1:], found["tile"], strict=True))
-        for c, image in enumerate(out):
+        for c in range(len(out)):
+            image = out[c]
             dark = np.float32(found["dark"][c])
             image -= dark
             image /= gains[c][np.ix_(y, x)]
@@ -282,7 +288,7 @@ def _middle(values: npt.NDArray[np.float32]) -> float:
 
 
 def _without_trend(values: Floats, window: int) -> Floats:
-    """What a value lies above a smooth curve through its neighbours: a straight line in each window, at its middle."""
+    """How far each value lies above a straight line through those around it."""
     out = np.empty_like(values)
     half = max(1, window // 2)
     for k in range(len(values)):

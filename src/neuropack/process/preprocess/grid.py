@@ -16,8 +16,8 @@ TAPS = {1: 2, 3: 4}  # voxels that a place is made of, by the order
 def weights(part: npt.NDArray[np.float64], order: int) -> list[npt.NDArray[np.float64]]:
     """Weights of the voxels around places that lie a part (0 to 1) of a voxel after their first neighbour.
 
-    Order 1 is linear, order 3 the cubic convolution of Keys (1981) with a = -1/2. A cubic B-spline would look at the
-    whole image through its filter; this looks at four voxels, and a block gives the same however it is cut.
+    Order 1 is linear, order 3 the cubic convolution of Keys (1981) with a = -1/2. A cubic B-spline would look at
+    the whole image through its filter; this looks at four voxels, and a block gives the same however it is cut.
     """
     t = part
     if order == 1:

@@ -76,7 +76,9 @@ def checked_steps(name: str, data: Any, faults: list[Fault]) -> Recipe:
         tasks.append(task)
     units = [at for at, task in enumerate(tasks) if task.step == "noise_units"]
     if units and units[0] != len(tasks) - 1:
-        fault = Fault((units[0],), "noise_units is not the last step", fix="write it at the end: others work on counts")
+        fault = Fault(
+            (units[0],), "noise_units is not the last step", fix="write it at the end: others work on counts"
+        )
         faults.append(fault)
     return Recipe(name, tuple(tasks))
 
@@ -92,7 +94,9 @@ def checked_task(name: str, given: Mapping[str, Any], at: Path, faults: list[Fau
         parameter = step.parameters.get(key)
         if parameter is None:
             fix = _near(key, step.parameters) if step.parameters else f"{name} has no parameters: remove it"
-            faults.append(Fault((*at, key), f"the step {name} has no parameter {key!r}", found=key, fix=fix, key=True))
+            faults.append(
+                Fault((*at, key), f"the step {name} has no parameter {key!r}", found=key, fix=fix, key=True)
+            )
         elif value is not None:
             expected = _misfit(parameter, value)
             if expected:

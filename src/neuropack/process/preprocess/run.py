@@ -67,7 +67,9 @@ def preprocess(
             progress(f"estimating {task.step}", at, len(recipe.tasks))
         step = STEPS[task.step]
         # through JSON and back: what is recorded is what is used
-        new = found[at] if found is not None else json.loads(json.dumps(step.estimate(image, task.parameters, seed)))
+        new = (
+            found[at] if found is not None else json.loads(json.dumps(step.estimate(image, task.parameters, seed)))
+        )
         image = step.apply(image, task.parameters, new)
         each.append(new)
     units = any(task.step == "noise_units" for task in recipe.tasks)

@@ -78,9 +78,7 @@ def block_at(volume: Volume, corner: tuple[int, int, int], size: Sequence[int]) 
     return Block(corner, voxels)
 
 
-def _counts(
-    shape: tuple[int, ...], size: tuple[int, ...], limit: int, every_plane: bool
-) -> tuple[int, int, int]:
+def _counts(shape: tuple[int, ...], size: tuple[int, ...], limit: int, every_plane: bool) -> tuple[int, int, int]:
     """Blocks along z, y, x: as many as fit side by side, thinned out along the longest axis until they are few."""
     counts = [max(1, n // s) for n, s in zip(shape, size, strict=True)]
     while counts[0] * counts[1] * counts[2] > limit:
@@ -91,7 +89,7 @@ def _counts(
 
 
 def levels_of(blocks: Sequence[Block]) -> npt.NDArray[np.float64]:
-    """Background of each channel: the median of the blocks' medians, which sparse bright structure does not move."""
+    """Background of each channel: the median of the blocks' medians, which sparse structure does not move."""
     medians = [np.median(block.voxels.reshape(len(block.voxels), -1), axis=1) for block in blocks]
     return np.median(np.array(medians, np.float64), axis=0)
 

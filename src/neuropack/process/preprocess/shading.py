@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError
 from neuropack.process.computed import computed
-from neuropack.process.preprocess.samples import Block, block_at, levels_of, pairs, sampled
+from neuropack.process.preprocess.samples import Block, block_at, pairs, sampled
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
@@ -96,9 +96,7 @@ def powers(degree: int) -> list[tuple[int, int]]:
 def field(found: dict[str, Any], channel: int, shape: tuple[int, int], box: Sequence[slice]) -> Floats:
     """The flat field of a channel at the places (y, x) of a box."""
     side = found["tile"] or shape
-    u, v = (
-        2 * ((np.arange(s.start, s.stop) % n) + 0.5) / n - 1 for s, n in zip(box, side, strict=True)
-    )
+    u, v = (2 * ((np.arange(s.start, s.stop) % n) + 0.5) / n - 1 for s, n in zip(box, side, strict=True))
     total = np.zeros((len(u), len(v)))
     mean = 0.0
     for c, (i, j) in zip(found["coefficients"][channel], powers(found["degree"]), strict=True):
@@ -113,7 +111,8 @@ def flat_fielded(volume: Volume, found: dict[str, Any]) -> Volume:
 
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
-        for c, image in enumerate(out):
+        for c in range(len(out)):
+            image = out[c]
             image -= np.float32(found["dark"][c])
             image /= field(found, c, shape, box[1:]).astype(np.float32)
             image += np.float32(found["dark"][c])
@@ -136,7 +135,10 @@ def read_reference(path: Path, volume: Volume) -> npt.NDArray[np.float32]:
             c, (y, x) = volume.n_channels, volume.size_zyx[1:]
             found = f"{reference.n_channels} x {reference.size_zyx[1]} x {reference.size_zyx[2]}"
             raise InputError(
-                "the reference image does not fit", file=path, expected=f"1 or {c} channels of {y} x {x}", found=found
+                "the reference image does not fit",
+                file=path,
+                expected=f"1 or {c} channels of {y} x {x}",
+                found=found,
             )
         total = np.zeros((reference.n_channels, *reference.size_zyx[1:]))
         for z in range(reference.size_zyx[0]):
@@ -165,7 +167,9 @@ def reference_divided(
     light = flat - zeros
     mean = light.mean(axis=(1, 2), keepdims=True)
     if not (mean > 0).all():
-        raise InputError("the flat field is not brighter than the dark image", file=volume.path, found=str(mean.ravel()))
+        raise InputError(
+            "the flat field is not brighter than the dark image", file=volume.path, found=str(mean.ravel())
+        )
     even = np.maximum(light / mean, _LEAST)
 
     def compute(wide: Array, box: Box) -> Array:
@@ -185,8 +189,8 @@ def estimate_background(volume: Volume, *, seed: int = 0) -> dict[str, Any]:
         seed: of the sampled blocks.
 
     Returns:
-        ``places`` of the nodes along z, y, x (voxels), ``values`` of each channel (z, y, x), and ``level``: what the
-        background is made equal to, the median of them.
+        ``places`` of the nodes along z, y, x (voxels), ``values`` of each channel (z, y, x), and ``level``: what
+        the background is made equal to, the median of them.
     """
     shape = volume.size_zyx
     size = tuple(min(n, s) for n, s in zip(shape, _SIZE, strict=True))
@@ -215,7 +219,8 @@ def background_evened(volume: Volume, found: dict[str, Any]) -> Volume:
 
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
-        for c, image in enumerate(out):
+        for c in range(len(out)):
+            image = out[c]
             surface = _between(values[c], found["places"], box)
             image -= (surface - found["level"][c]).astype(np.float32)
         return out

@@ -1,10 +1,10 @@
 """Spectral unmixing: from what channels see to what each fluorophore gives off.
 
 What channel i sees above its background is ``sum over j of matrix[i, j] * fluorophore j``, with as many
-fluorophores as channels and ones on the diagonal. The matrix is given, or estimated from the extremes of the colours
-of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees only
-what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise. So
-each face is the plane through the origin that holds the most voxels with the fewest below it, found among planes
+fluorophores as channels and ones on the diagonal. The matrix is given, or estimated from the extremes of the
+colours of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees only
+what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise.
+So each face is the plane through the origin that holds the most voxels with the fewest below it, found among planes
 through voxels drawn by chance and refined by least squares. The faces are the rows of the inverse matrix. It takes
 neurons of two or more colours that lack k; no pure colours are needed.
 """
@@ -32,12 +32,14 @@ _SUPPORT = 200  # voxels that a face of the cone must have
 _LOOKED_AT = 6000  # voxels that planes are scored on
 _TRIALS = 1500
 _BELOW = 4.0  # what a voxel below a plane takes away, in voxels on it
-_PRICE = 0.2  # what a leak of 1 costs, in parts of all voxels: of two planes that explain as much, that of less leak
+_PRICE = (
+    0.2  # what a leak of 1 costs, in parts of all voxels: of two planes that explain as much, that of less leak
+)
 _WORST = 1e4  # of a matrix: the condition number past which nothing can be unmixed
 
 
 def read_matrix(path: Path) -> list[list[float]]:
-    """A matrix from a text file: a row for each channel, numbers with commas, tabs or spaces between; # is a remark.
+    """A matrix from a text file: a row for each channel, numbers with commas or blanks between; # is a remark.
 
     Raises:
         InputError: it cannot be read, or holds something else.
@@ -248,7 +250,7 @@ def _score(left: Floats, leak: Floats, weight: Floats, size: Floats, widths: Flo
 
 
 def _evened(colours: Floats) -> Floats:
-    """Weights by which a colour that many voxels have does not drown the others: one over the root of their number."""
+    """Weights by which the colour of many voxels does not drown the others: one over the root of their number."""
     directions = np.floor(colours / np.linalg.norm(colours, axis=1, keepdims=True) / 0.1).astype(np.int64)
     _, which, counts = np.unique(directions, axis=0, return_inverse=True, return_counts=True)
     weight: Floats = 1 / np.sqrt(counts[which.ravel()])
