@@ -196,11 +196,9 @@ def _step_schema(name: str, step: Step) -> dict[str, Any]:
 def _parameter_schema(one: Parameter) -> dict[str, Any]:
     limits = {key: v for key, v in (("minimum", one.minimum), ("maximum", one.maximum)) if v is not None}
     number = {"type": "number", **limits}
-    row = {
-        "type": "array",
-        "items": number,
-        **({"minItems": one.count, "maxItems": one.count} if one.count else {}),
-    }
+    row: dict[str, Any] = {"type": "array", "items": number}
+    if one.count:
+        row |= {"minItems": one.count, "maxItems": one.count}
     rows: dict[str, Any] = {"type": "array", "items": row}
     made: dict[str, Any] = {
         "number": {**number, "type": ["number", "null"]},

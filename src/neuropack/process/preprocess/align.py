@@ -283,7 +283,9 @@ def _around(volume: Volume, channel: int, corner: npt.NDArray[Any], extent: npt.
     found = block_at(
         volume, (low[0], low[1], low[2]), [int(r[-1]) - first + 1 for r, first in zip(rows, low, strict=True)]
     )
-    return found.voxels[channel][np.ix_(*(r - first for r, first in zip(rows, low, strict=True)))]
+    inside = np.ix_(*(r - first for r, first in zip(rows, low, strict=True)))
+    image: npt.NDArray[Any] = found.voxels[channel][inside]
+    return image
 
 
 def _compared(pair: _Pair, model: Floats, start: Floats) -> tuple[Floats, Floats]:

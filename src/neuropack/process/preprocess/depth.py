@@ -22,9 +22,7 @@ _SIZE = (24, 64, 64)
 _BLOCKS = 120
 _BINS = 24
 _RISE = 3.0  # noise widths that structure must rise above the background at the deepest place that counts
-_TOP = (
-    10.0  # noise widths that structure must rise where the light is brightest; planes far below do not count then
-)
+_TOP = 10.0  # the same where the light is brightest; planes that lie deeper than that allows do not count
 _GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
 _LEAST = 6  # voxels of a piece of structure in a plane
 _SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
@@ -37,8 +35,8 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
 
     Neurons differ in brightness more than depths do. So pieces of connected structure are followed through the
     planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
-    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang on the
-    depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
+    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang on
+    the depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
 
     Args:
         volume: planes go deeper with z, or with -z where the light grows along z.
@@ -278,7 +276,7 @@ def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
 def _columns(volume: Volume, seed: int) -> list[Block]:
     """Places (y, x) that every plane is looked at, spread over it."""
     flat = (1, *(min(n, 64) for n in volume.size_zyx[1:]))
-    return sampled(volume, (volume.size_zyx[0] if volume.size_zyx[0] <= 4 else 1, *flat[1:]), 16, seed)
+    return sampled(volume, (1, flat[1], flat[2]), 16, seed)
 
 
 def _middle(values: npt.NDArray[np.float32]) -> float:

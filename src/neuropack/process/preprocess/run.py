@@ -53,7 +53,7 @@ def preprocess(
         recipe: the steps.
         found: what an earlier run estimated, so that this one makes the same image; None: estimated now.
         seed: of the sampled blocks.
-        progress: told how many steps are estimated.
+        progress: told which step is estimated.
 
     Returns:
         the image, of the source's dtype (rounded, and clipped to it), or float32 in noise units.
@@ -64,7 +64,7 @@ def preprocess(
     image, each = volume, []
     for at, task in enumerate(recipe.tasks):
         if progress:
-            progress(f"estimating {task.step}", at, len(recipe.tasks))
+            progress(f"estimating {task.step}", 0, 0)
         step = STEPS[task.step]
         # through JSON and back: what is recorded is what is used
         new = (

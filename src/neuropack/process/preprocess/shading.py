@@ -250,7 +250,7 @@ def _field(at: Floats, light: Floats, planes: npt.NDArray[Any], degree: int) -> 
     own = np.eye(which.max() + 1)[which]
     design = np.column_stack([*(u**i * v**j for i, j in exponents), own])
     value, weight = np.log(light[good]), np.ones(int(good.sum()))
-    solution = np.zeros(design.shape[1])
+    solution: Floats = np.zeros(design.shape[1])
     ridge = np.diag([1e-3] * len(exponents) + [0.0] * own.shape[1])
     for _ in range(10):
         gram = design.T @ (design * weight[:, None]) + ridge

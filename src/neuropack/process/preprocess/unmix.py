@@ -2,8 +2,8 @@
 
 What channel i sees above its background is ``sum over j of matrix[i, j] * fluorophore j``, with as many
 fluorophores as channels and ones on the diagonal. The matrix is given, or estimated from the extremes of the
-colours of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees only
-what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise.
+colours of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees
+only what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise.
 So each face is the plane through the origin that holds the most voxels with the fewest below it, found among planes
 through voxels drawn by chance and refined by least squares. The faces are the rows of the inverse matrix. It takes
 neurons of two or more colours that lack k; no pure colours are needed.
@@ -161,7 +161,7 @@ def unmixed(volume: Volume, found: dict[str, Any], *, nonnegative: bool = True) 
     n = volume.n_channels
     matrix = checked_matrix(found["matrix"], n, volume.path)
     levels = np.array(found["background"], np.float32).reshape(n, 1, 1, 1)
-    inverse = np.linalg.inv(matrix)
+    inverse: Floats = np.linalg.inv(matrix)
 
     def compute(wide: Array, _: Box) -> Array:
         light = wide.astype(np.float32) - levels
