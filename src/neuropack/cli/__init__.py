@@ -24,6 +24,7 @@ from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
 from neuropack.cli.migrate import migrate
+from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
@@ -52,6 +53,7 @@ for command in (
     migrate,
     publish,
     register,
+    preprocess,
     features,
 ):
     app.command()(command)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Box
+from neuropack.errors import UsageError
 
 TILE = (4, 64, 64)  # z, y, x of the tiles that noise is drawn for; another value gives other noise
 Floats = npt.NDArray[np.float64]
@@ -31,6 +32,12 @@ class Optics:
         attenuation_um: depth at which red light (600 nm) has fallen to 1/e; shorter waves fall off earlier.
         read_noise_photons: standard deviation of the detector's own noise.
         counts_per_photon, offset_counts: from photons to the numbers of the file.
+        shift_um: of each channel, how far its image lies from the neurons along z, y, x; empty for none.
+        scale: of each channel, how much its image is stretched about the centre of the stack; empty for none.
+        mixing: rows for channels, columns for fluorophores: how much of the light of each a channel sees; empty
+            where each channel sees its own fluorophore only.
+        vignetting: part of the light that is lost in the corners of a plane; it grows with the squared distance.
+        stripes: standard deviation of the logarithm of the light from plane to plane.
     """
 
     numerical_aperture: float = 0.8
@@ -41,6 +48,41 @@ class Optics:
     read_noise_photons: float = 1.2
     counts_per_photon: float = 40.0
     offset_counts: float = 100.0
+    shift_um: tuple[tuple[float, float, float], ...] = ()
+    scale: tuple[float, ...] = ()
+    mixing: tuple[tuple[float, ...], ...] = ()
+    vignetting: float = 0.0
+    stripes: float = 0.0
+
+    def check(self, channels: int) -> None:
+        """See that what is said of each channel is said of all.
+
+        Raises:
+            UsageError: it is not, or a number is none.
+        """
+        for name, one in (("shift_um", 3), ("scale", 1), ("mixing", channels)):
+            given = getattr(self, name)
+            if not given:
+                continue
+            try:
+                fits = np.array(given, float).size == channels * one and np.isfinite(np.array(given, float)).all()
+            except ValueError:
+                fits = False
+            if not fits or len(given) != channels:
+                expected = f"{channels} channels" + (f", {one} numbers each" if one > 1 else "")
+                raise UsageError(f"{name} does not fit the channels", expected=expected, found=str(given)[:200])
+        if not 0 <= self.vignetting < 1 or not 0 <= self.stripes < 1:
+            found = f"{self.vignetting:g} and {self.stripes:g}"
+            raise UsageError("vignetting and stripes are parts", expected="0 to below 1", found=found)
+
+    def illumination(self, shape: tuple[int, int, int], box: Box) -> Floats:
+        """What is left of the light at each place (y, x) of a box, 1 in the centre of a plane."""
+        y, x = (
+            np.array([(2 * (i + 0.5) / n - 1) ** 2 for i in range(s.start, s.stop)])
+            for s, n in zip(box[1:], shape[1:], strict=True)
+        )
+        left: Floats = 1 - self.vignetting * (y[:, None] + x[None, :]) / 2
+        return left
 
     def sigma_um(self, emission_nm: float) -> tuple[float, float, float]:
         """Standard deviation of the blur (z, y, x): laterally 0.225 wavelengths / NA (Zhang et al. 2007)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ _BLOCK = tuple(n * t for n, t in zip((2, 4, 4), TILE, strict=True))  # bounds th
 _LARGEST = 65535  # neurons that uint16 labels can tell apart
 
 # One stream of random numbers for each choice, so that a change of one leaves the others as they were.
-_TREES, _COLOURS, _HAZE, _NOISE = range(4)
+_TREES, _COLOURS, _HAZE, _NOISE, _STRIPES = range(5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class SimulatedStack:
         copies: copies of each fluorophore (neurons, channels).
         colors: brightness in each channel (neurons, channels).
         scene: the analytic neurons; its `labels` also tells where neurons overlap.
+        clean: the counts of the image before the detector's noise, float32.
     """
 
     volume: Volume
@@ -44,6 +45,7 @@ class SimulatedStack:
     copies: npt.NDArray[np.int64]
     colors: npt.NDArray[np.float64]
     scene: Scene
+    clean: Volume
 
 
 def stack(
@@ -81,8 +83,15 @@ def stack(
         skeletons = _population(np.random.default_rng([seed, _TREES]), size_xyz, neurons, habit)
     copies = copy_numbers(np.random.default_rng([seed, _COLOURS]), len(skeletons), len(fluorophores))
     colors = colour_vectors(copies)
+    optics = optics or Optics()
+    optics.check(len(fluorophores))
     scene = Scene(skeletons, voxel_size_um)
-    pixels = _StackPixels(seed, shape_zyx, voxel_size_um, scene, colors, tuple(fluorophores), optics or Optics())
+    scenes = tuple(
+        scene if moved is skeletons else Scene(moved, voxel_size_um)
+        for moved in _seen(skeletons, size_xyz, optics, len(fluorophores))
+    )
+    mixed = colors @ np.array(optics.mixing, float).T if optics.mixing else colors
+    pixels = _StackPixels(seed, shape_zyx, voxel_size_um, scenes, mixed, tuple(fluorophores), optics)
     volume = Volume(
         path=Path(name),
         format="simulated",
@@ -96,7 +105,7 @@ def stack(
         instrument=Instrument(
             manufacturer="neuropack",
             model="simulator",
-            numerical_aperture=(optics or Optics()).numerical_aperture,
+            numerical_aperture=optics.numerical_aperture,
         ),
     )
     labels = Volume(
@@ -109,7 +118,22 @@ def stack(
         voxel_size_um=voxel_size_um,
         channels=(Channel(name="neurons"),),
     )
-    return SimulatedStack(volume, tuple(skeletons), labels, copies, colors, scene)
+    clean = replace(volume, dtype=np.dtype(np.float32), pixels=_CleanPixels(pixels))
+    return SimulatedStack(volume, tuple(skeletons), labels, copies, colors, scene, clean)
+
+
+def _seen(
+    skeletons: Sequence[Skeleton], size_xyz: tuple[float, ...], optics: Optics, channels: int
+) -> Iterator[Sequence[Skeleton]]:
+    """The neurons as each channel sees them: stretched about the centre of the stack, then shifted."""
+    centre = np.array(size_xyz) / 2
+    for c in range(channels):
+        shift = np.array(optics.shift_um[c][::-1]) if optics.shift_um else np.zeros(3)
+        scale = optics.scale[c] if optics.scale else 1.0
+        if scale == 1 and not shift.any():
+            yield skeletons
+        else:
+            yield [replace(s, xyz=centre + scale * (s.xyz - centre) + shift) for s in skeletons]
 
 
 def _check(
@@ -153,16 +177,18 @@ class _StackPixels:
         seed: int,
         shape: tuple[int, int, int],
         voxel_size_um: tuple[float, float, float],
-        scene: Scene,
+        scenes: tuple[Scene, ...],
         colors: npt.NDArray[np.float64],
         fluorophores: tuple[Fluorophore, ...],
         optics: Optics,
     ) -> None:
         self._shape, self._step = shape, voxel_size_um
-        self._scene, self._colors, self._fluorophores, self._optics = scene, colors, fluorophores, optics
+        self._scenes, self._colors, self._fluorophores, self._optics = scenes, colors, fluorophores, optics
         words = np.random.SeedSequence([seed, _NOISE]).generate_state(2, np.uint64)
         self._key = words.astype(np.uint64, copy=False)
         self._phase = np.random.default_rng([seed, _HAZE]).random(len(fluorophores))
+        flicker = np.random.default_rng([seed, _STRIPES]).normal(0, optics.stripes, shape[0])
+        self._stripes = np.exp(flicker) if optics.stripes else None
         self._sigma = []
         for f in fluorophores:
             z, y, x = (w / s for w, s in zip(optics.sigma_um(f.emission_nm), voxel_size_um, strict=True))
@@ -171,7 +197,11 @@ class _StackPixels:
 
     def read(self, box: Box, out: Array | None = None) -> Array:
         """Compute a box (c, z, y, x)."""
-        out = np.empty(box_shape(box), np.uint16)
+        return self.counts(box, noise=True)
+
+    def counts(self, box: Box, *, noise: bool) -> Array:
+        """The counts of a box (c, z, y, x): uint16 with noise, float32 without."""
+        out = np.empty(box_shape(box), np.uint16 if noise else np.float32)
         channels, inner = range(box[0].start, box[0].stop), box[1:]
         for _, block in tiles(inner, self._shape, _BLOCK):
             wanted = _common(inner, block)
@@ -179,8 +209,12 @@ class _StackPixels:
             for number, tile in tiles(wanted, self._shape):
                 part = _common(wanted, tile)
                 for row, c in enumerate(channels):
-                    noise = noise_of_tile(self._key, c, number)
-                    counts = self._optics.digitise(photons[row][_within(tile, whole)], noise)
+                    light = photons[row][_within(tile, whole)]
+                    counts: Array
+                    if noise:
+                        counts = self._optics.digitise(light, noise_of_tile(self._key, c, number))
+                    else:
+                        counts = light * self._optics.counts_per_photon + self._optics.offset_counts
                     out[row][_within(part, inner)] = counts[_within(part, tile)]
         return out
 
@@ -188,24 +222,51 @@ class _StackPixels:
         """Expected photons of whole tiles (z, y, x), one array for each channel."""
         wide = tuple(slice(s.start - h, s.stop + h) for s, h in zip(box, self._halo, strict=True))
         glow = np.zeros((len(channels), *box_shape(wide)), np.float32)
-        for neuron in range(self._scene.neurons):
-            filled = self._scene.coverage(neuron, wide)
-            if filled is not None:
-                for row, c in enumerate(channels):
+        together = all(scene is self._scenes[0] for scene in self._scenes)
+        for neuron in range(self._scenes[0].neurons):
+            filled = self._scenes[0].coverage(neuron, wide) if together else None
+            for row, c in enumerate(channels):
+                if not together:
+                    filled = self._scenes[c].coverage(neuron, wide)
+                if filled is not None:
                     glow[row] += np.float32(self._colors[neuron, c]) * filled
+        bright = self._optics.illumination(self._shape, box) if self._optics.vignetting else None
         photons = []
         for row, c in enumerate(channels):
             light = blur(glow[row], self._halo, self._sigma[c]) * self._optics.peak_photons
             depth = range(box[0].start, box[0].stop)
             fade = self._optics.attenuation(depth, self._step[0], self._fluorophores[c].emission_nm)
             haze = self._optics.haze(self._shape, box, float(self._phase[c]))
-            photons.append(light * fade[:, None, None] + haze)
+            seen = light * fade[:, None, None] + haze
+            if bright is not None:
+                seen *= bright
+            if self._stripes is not None:
+                seen *= self._stripes[box[0], None, None]
+            photons.append(seen)
         return photons
 
     def native_blocks(self) -> Iterator[Box]:
         """Blocks of all channels: these share the geometry, so computing them together is cheapest."""
         for _, block in tiles(full_box(self._shape), self._shape, _BLOCK):
             yield (slice(0, len(self._fluorophores)), *block)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _CleanPixels:
+    """The same image before the detector's noise."""
+
+    def __init__(self, pixels: _StackPixels) -> None:
+        self._pixels = pixels
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Compute a box (c, z, y, x)."""
+        return self._pixels.counts(box, noise=False)
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Those of the image."""
+        return self._pixels.native_blocks()
 
     def close(self) -> None:
         """Nothing is open."""

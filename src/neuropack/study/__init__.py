@@ -10,6 +10,7 @@ from pathlib import Path
 from neuropack import schema
 from neuropack.errors import UsageError
 from neuropack.study.inherit import Resolved, resolve
+from neuropack.study.recipes import recipes_of
 from neuropack.study.records import Record, record
 from neuropack.study.registration import AtlasChoice, atlas_of
 from neuropack.study.shape import FILLED_IN
@@ -122,8 +123,9 @@ def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
     taken: dict[str, Place] = {}
     spelt: dict[str, str] = {}
     told: set[str] = set()
+    recipes = recipes_of(root, path.parent, problems)
     for found in resolve(root, problems):
-        stack = make_stack(path.parent, found, problems)
+        stack = make_stack(path.parent, found, problems, recipes)
         if stack is None:
             continue
         for name, at, fix in _names(stack, found):

@@ -15,7 +15,7 @@ DEFAULTS = {
     "subject": ["specimen", "labelling", "instrument", "acquisition", "stack"],
     "specimen": ["instrument", "acquisition", "stack"],
 }
-STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "defaults", "subjects"]
+STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "recipes", "defaults", "subjects"]
 
 # Every key of a stack, with what init and the error messages say about it.
 STACK_KEYS = {
@@ -41,6 +41,7 @@ STACK_KEYS = {
     "derive": "what to work out from the labels: boxes (around each), colors (of each, in the image)",
     "other_annotators": "what others made of the same objects: annotator, provenance, and files as above; how well"
     " they agree is worked out",
+    "preprocess": "how the image is preprocessed: a recipe of recipes:, a file in .yaml, or confocal or brainbow",
     "registration": "how the stack lies in the Allen CCFv3: transform (of neuropack register), or landmarks"
     " (name, x, y, z, fixed_x, fixed_y, fixed_z) and kind (rigid, similarity, affine, thin_plate); and qc_status",
     "skeletons": "SWC files (micrometre, from the corner of the first voxel), or a pattern such as traces/*.swc;"
@@ -53,7 +54,7 @@ SHORT_FORMS: dict[str, tuple[str, ...]] = {
     "channels": ("channels",),
     **{f"voxel_size_{axis}_um": ("voxel_size_um", axis) for axis in "zyx"},
 }
-_ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix")
+_ONE_VALUE = ("id", "file", "scene", "axes", "acq", "chunk", "suffix", "preprocess")
 
 
 @dataclass(frozen=True)

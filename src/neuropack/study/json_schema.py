@@ -48,6 +48,8 @@ class _Maker:
 
     def _forms(self, made: Field) -> Schema:
         """All forms that a value may have."""
+        if made.schema is not None:
+            return dict(made.schema)
         one = self._value(made)
         forms = [one] if made.one or not (made.many or made.matrix) else []
         if made.also is not None:

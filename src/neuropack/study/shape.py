@@ -16,6 +16,7 @@ from neuropack.annotations.stated import Order, Origin, Unit
 from neuropack.space.landmarks import Kind as Fitted
 from neuropack.study.annotations import CREDIT, KINDS, SOURCE_KEYS
 from neuropack.study.inherit import DEFAULTS, SHORT_FORMS, STACK_KEYS, STUDY_KEYS
+from neuropack.study.recipes import recipes_schema
 from neuropack.study.registration import ATLAS_KEYS, REGISTRATION_KEYS
 from neuropack.study.stack import DERIVED, SUFFIXES
 
@@ -47,6 +48,7 @@ class Field:
         example, unit (UCUM), words, pattern, minimum, maximum: as in the schema.
         fields: of a record.
         also: the record that may stand in place of the value.
+        schema: its JSON Schema, where it is none of the kinds.
     """
 
     description: str
@@ -66,6 +68,7 @@ class Field:
     maximum: float | None = None
     fields: Mapping[str, Field] = field(default_factory=dict)
     also: Field | None = None
+    schema: Mapping[str, Any] | None = None
 
 
 def of_class(name: str, *, whole: bool = True, many: bool = False, without: Iterable[str] = ()) -> Field:
@@ -85,6 +88,7 @@ def study_shape() -> Field:
         "dataset": dataset,
         "release": release,
         "atlas": _record("The atlas that regions are looked up in.", _keys(ATLAS_KEYS, _ATLAS)),
+        "recipes": Field("Recipes of preprocessing: steps in their order, by name.", schema=recipes_schema()),
         "defaults": _defaults(
             "study", "What holds for every subject, specimen and stack, unless it is said nearer."
         ),
@@ -205,6 +209,7 @@ def _stack_fields() -> dict[str, Field]:
         "annotation": of_class("Annotation", whole=False),
         "derive": Field("", "enum", words=DERIVED, many=True, one=True, example=list(DERIVED)),
         "other_annotators": _other(),
+        "preprocess": Field("", example="brainbow"),
         "registration": _record("", _keys(REGISTRATION_KEYS, _REGISTRATION)),
     }
     return _keys(STACK_KEYS, typed)

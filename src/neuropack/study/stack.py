@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuropack.process.preprocess.recipe import Recipe
 from neuropack.study.annotations import Sources, others_of, sources_of
 from neuropack.study.inherit import Resolved
+from neuropack.study.recipes import recipe_of_stack
 from neuropack.study.records import Record, record, suggestion
 from neuropack.study.registration import Registering, registering_of
 from neuropack.study.yaml import Node, Place, Problem
@@ -43,6 +45,7 @@ class Stack:
         derive: what the build works out from them: words of `DERIVED`.
         registration: how it lies in the atlas.
         at: its place in the study.
+        preprocess: the recipe by which its image is preprocessed.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Stack:
     derive: tuple[str, ...]
     registration: Registering | None
     at: Place
+    preprocess: Recipe | None = None
 
     @property
     def id(self) -> str:
@@ -167,7 +171,9 @@ def _in_ccf(name: str) -> str:
     return "_".join([*parts[:at], _SPACE, *parts[at:]])
 
 
-def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack | None:
+def make_stack(
+    folder: Path, found: Resolved, problems: list[Problem], recipes: Mapping[str, Recipe] | None = None
+) -> Stack | None:
     """A stack of the study, None where it lacks what names it."""
     before = len(problems)
     at = found.settings.at
@@ -219,6 +225,7 @@ def make_stack(folder: Path, found: Resolved, problems: list[Problem]) -> Stack 
         derive=_derived(found.settings, problems),
         registration=registering_of(found.settings, folder, problems),
         at=at,
+        preprocess=recipe_of_stack(found.settings, recipes or {}, folder, problems),
     )
     _alike(stack.annotations, stack.others, problems)
     return stack if named else None

@@ -1,0 +1,457 @@
+"""Light that is lost with depth, and planes or tiles that are brighter than their neighbours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Array, Box
+from neuropack.errors import InputError, UsageError
+from neuropack.process.computed import computed
+from neuropack.process.preprocess.samples import Block, block_at, levels_of, noise_of, sampled
+from neuropack.process.preprocess.shading import dark_of
+from neuropack.volume import Volume
+
+Floats = npt.NDArray[np.float64]
+_SIZE = (24, 64, 64)
+_BLOCKS = 120
+_BINS = 24
+_RISE = 3.0  # noise widths that structure must rise above the background at the deepest place that counts
+_TOP = 10.0  # the same where the light is brightest; planes that lie deeper than that allows do not count
+_GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
+_LEAST = 6  # voxels of a piece of structure in a plane
+_SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
+_MOST = 10.0  # times that light is made brighter at most
+_STRIP = 12  # voxels on either side of a seam
+
+
+def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 0) -> dict[str, Any]:
+    """How the light of bright structure falls with depth, for each channel.
+
+    Neurons differ in brightness more than depths do. So pieces of connected structure are followed through the
+    planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
+    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang on
+    the depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
+
+    Args:
+        volume: planes go deeper with z, or with -z where the light grows along z.
+        monotone: any curve that only falls or only grows (by pooling neighbours that do not), else exponential.
+        seed: of the sampled blocks.
+
+    Returns:
+        ``background`` of each channel, ``planes``: the middles of the bins, and ``left``: what is left of the light
+        there in each channel, 1 in the brightest; ``slope`` of its logarithm for each plane deeper, and ``error``
+        of that, None where there is too little structure. A channel stays as it is where its slope is hardly larger
+        than the error.
+
+    Raises:
+        InputError: fewer than four planes, or no channel has structure.
+    """
+    depth = volume.size_zyx[0]
+    if depth < 4:
+        raise InputError(
+            "the stack is too thin to see how light falls with depth",
+            file=volume.path,
+            expected="four planes or more",
+            found=str(depth),
+            fix="leave the step depth out",
+        )
+    blocks = sampled(volume, _SIZE, _BLOCKS, seed, every_plane=True)
+    levels = levels_of(blocks)
+    bins = min(_BINS, depth) if monotone else 2  # a straight line of the logarithm needs its ends only
+    planes = [(k + 0.5) * depth / bins - 0.5 for k in range(bins)] if monotone else [0.0, depth - 1.0]
+    curves = [
+        _curve(blocks, c, float(levels[c]), depth, np.array(planes), monotone) for c in range(volume.n_channels)
+    ]
+    if all(curve.slope is None for curve in curves):
+        raise InputError(
+            "no channel has structure at several depths, so nothing tells how light falls",
+            file=volume.path,
+            fix="leave the step depth out, or give it length_um",
+        )
+    return {
+        "background": levels.tolist(),
+        "planes": planes,
+        "left": [curve.left.tolist() for curve in curves],
+        "slope": [curve.slope for curve in curves],
+        "error": [curve.error for curve in curves],
+    }
+
+
+def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int = 0) -> dict[str, Any]:
+    """The same of lengths that are known: the light of each channel falls to 1/e over so many micrometre of z.
+
+    Raises:
+        UsageError: there is not one number for each channel, or the size of the voxels along z is not known.
+    """
+    step = volume.voxel_size_um[0]
+    if len(length_um) != volume.n_channels or step is None:
+        raise UsageError(
+            "length_um does not fit the image",
+            file=volume.path,
+            expected=f"{volume.n_channels} numbers, and a voxel size along z",
+            found=f"{len(length_um)} numbers, z = {step}",
+        )
+    last = volume.size_zyx[0] - 1.0
+    return {
+        "background": levels_of(sampled(volume, _SIZE, _BLOCKS, seed)).tolist(),
+        "planes": [0.0, last],
+        "left": [[1.0, math.exp(-last * step / length)] for length in length_um],
+        "slope": [-step / length for length in length_um],
+        "error": [0.0] * len(length_um),
+    }
+
+
+def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) -> Volume:
+    """The image as bright below as it is at its brightest depth; the background stays where it was.
+
+    Args:
+        volume: the image.
+        found: as `estimate_attenuation` gives it.
+        most: times that light is made brighter at most: noise grows with it.
+    """
+
+    def compute(wide: Array, box: Box) -> Array:
+        out = wide.astype(np.float32)
+        at = np.arange(box[0].start, box[0].stop)
+        for c in range(len(out)):
+            image = out[c]
+            # straight lines of the logarithm: an exponential stays one
+            left = np.exp(np.interp(at, found["planes"], np.log(found["left"][c])))
+            gain = np.minimum(1 / left, most).astype(np.float32)
+            level = np.float32(found["background"][c])
+            image -= level
+            image *= gain[:, None, None]
+            image += level
+        return out
+
+    return computed(volume, compute, {"depth": {**found, "most": most}}, dtype=np.dtype(np.float32))
+
+
+def estimate_stripes(
+    volume: Volume, *, dark: float | None = None, window: int = 31, seed: int = 0
+) -> dict[str, Any]:
+    """How much brighter a plane is than those around it, for each channel.
+
+    Args:
+        volume: the image.
+        dark: counts without light; None: the darkest that the image shows, which corrects a little too little.
+        window: planes around that a plane is compared with; what changes more slowly stays.
+        seed: of the sampled places.
+
+    Returns:
+        ``dark`` of each channel, and ``gain`` of each channel and plane; 1 is as bright as its neighbours.
+
+    Raises:
+        InputError: fewer than three planes, or no light above the dark counts.
+    """
+    depth = volume.size_zyx[0]
+    if depth < 3:
+        raise InputError(
+            "the stack is too thin for stripes along z",
+            file=volume.path,
+            expected="three planes or more",
+            found=str(depth),
+            fix="leave the step stripes out",
+        )
+    spots = sampled(volume, (1, 64, 64), 64, seed)
+    counts = dark_of(spots, dark)
+    places = sorted({(b.corner[1], b.corner[2]) for b in _columns(volume, seed)})
+    sides = [min(n, 64) for n in volume.size_zyx[1:]]
+    light = np.empty((volume.n_channels, depth))
+    for z in range(depth):
+        planes = [block_at(volume, (z, y, x), (1, *sides)).voxels for y, x in places]
+        values = np.concatenate([p.reshape(volume.n_channels, -1) for p in planes], axis=1)
+        light[:, z] = [_middle(row) for row in values]
+    light -= counts[:, None]
+    if not (light > 0).all():
+        worst = int(light.min(axis=1).argmin())
+        raise InputError(
+            "there is no light above the dark counts to see stripes by",
+            file=volume.path,
+            where=f"channel {worst}",
+            expected="background brighter than dark",
+            found=f"{light.min():g} counts above it",
+            fix="give a lower dark, or leave the step stripes out",
+        )
+    gain = [np.exp(_without_trend(np.log(row), window)).tolist() for row in light]
+    return {"dark": counts.tolist(), "gain": gain}
+
+
+def stripes_evened(volume: Volume, found: dict[str, Any]) -> Volume:
+    """The image with every plane as bright as those around it."""
+
+    def compute(wide: Array, box: Box) -> Array:
+        out = wide.astype(np.float32)
+        for c in range(len(out)):
+            image = out[c]
+            dark = np.float32(found["dark"][c])
+            gain = np.array(found["gain"][c][box[0].start : box[0].stop], np.float32)
+            image -= dark
+            image /= gain[:, None, None]
+            image += dark
+        return out
+
+    return computed(volume, compute, {"stripes": found}, dtype=np.dtype(np.float32))
+
+
+def estimate_seams(
+    volume: Volume, *, tile: Sequence[int], dark: float | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """How much brighter each tile of a stitched image is than the others: the light on both sides of every seam.
+
+    Args:
+        volume: the image.
+        tile: lengths y, x of the tiles in voxels, the first one at the corner of the image.
+        dark: counts without light; None: the darkest that the image shows.
+        seed: of the sampled places.
+
+    Returns:
+        ``dark`` of each channel, ``tile``, and ``gain`` of each channel (rows, columns); their logarithms have the
+        mean 0. ``residual``: the root mean square of the logarithms of the ratios that are left at the seams.
+
+    Raises:
+        UsageError: the tiles are as large as the image, or too small.
+        InputError: no light above the dark counts.
+    """
+    rows, columns = (-(-n // t) for n, t in zip(volume.size_zyx[1:], tile, strict=True))
+    if rows * columns < 2 or min(tile) < 2 * _STRIP:
+        raise UsageError(
+            "the image has no seams of such tiles",
+            file=volume.path,
+            expected=f"tiles of {2 * _STRIP} voxels or more, and smaller than the image",
+            found=" x ".join(map(str, tile)),
+            fix="give tile as y, x in voxels, or leave the step seams out",
+        )
+    counts = dark_of(sampled(volume, (1, 64, 64), 64, seed), dark)
+    rng = np.random.default_rng([seed, rows, columns])
+    seams, ratios = [], []
+    for i, j in np.ndindex(rows, columns):
+        for other, axis in (((i + 1, j), 0), ((i, j + 1), 1)):
+            if other[0] < rows and other[1] < columns:
+                near, far = (
+                    _strip(volume, at, tile, axis, last=last, rng=rng)
+                    for at, last in (((i, j), True), (other, False))
+                )
+                seams.append((i * columns + j, other[0] * columns + other[1]))
+                ratios.append(_log_light(volume, far, counts) - _log_light(volume, near, counts))
+    design = np.zeros((len(seams) + 1, rows * columns))
+    for row, (a, b) in enumerate(seams):
+        design[row, a], design[row, b] = -1, 1
+    design[-1] = 1  # the mean of all is 0
+    steps = np.vstack([np.array(ratios), np.zeros(volume.n_channels)])
+    found = np.linalg.lstsq(design, steps, rcond=None)[0]
+    left = (steps - design @ found)[:-1]
+    return {
+        "dark": counts.tolist(),
+        "tile": [int(t) for t in tile],
+        "gain": np.exp(found.T).reshape(volume.n_channels, rows, columns).tolist(),
+        "residual": np.sqrt((left**2).mean(axis=0)).tolist(),
+    }
+
+
+def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
+    """The image with all tiles as bright as each other."""
+    gains = np.array(found["gain"], np.float32)
+
+    def compute(wide: Array, box: Box) -> Array:
+        out = wide.astype(np.float32)
+        y, x = (np.arange(s.start, s.stop) // t for s, t in zip(box[1:], found["tile"], strict=True))
+        for c in range(len(out)):
+            image = out[c]
+            dark = np.float32(found["dark"][c])
+            image -= dark
+            image /= gains[c][np.ix_(y, x)]
+            image += dark
+        return out
+
+    return computed(volume, compute, {"seams": found}, dtype=np.dtype(np.float32))
+
+
+def _columns(volume: Volume, seed: int) -> list[Block]:
+    """Places (y, x) that every plane is looked at, spread over it."""
+    flat = (1, *(min(n, 64) for n in volume.size_zyx[1:]))
+    return sampled(volume, (1, flat[1], flat[2]), 16, seed)
+
+
+def _middle(values: npt.NDArray[np.float32]) -> float:
+    """Mean of the lower three quarters or so: background, where neurites do not count."""
+    low, high = np.quantile(values, [0.02, 0.75])
+    return float(values[(values >= low) & (values <= high)].mean(dtype=np.float64))
+
+
+def _without_trend(values: Floats, window: int) -> Floats:
+    """How far each value lies above a straight line through those around it."""
+    out = np.empty_like(values)
+    half = max(1, window // 2)
+    for k in range(len(values)):
+        near = np.arange(max(0, k - half), min(len(values), k + half + 1))
+        weight = np.ones(len(near))
+        line = np.zeros(2)
+        for _ in range(4):
+            line = np.polyfit(near - k, values[near], 1 if len(near) > 2 else 0, w=np.sqrt(weight))
+            left = values[near] - np.polyval(line, near - k)
+            spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
+            weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
+        out[k] = values[k] - line[-1]
+    return out
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """What is left of the light at some planes; its logarithm's slope a plane and the error of that, where seen."""
+
+    left: Floats
+    slope: float | None
+    error: float | None
+
+
+def _curve(
+    blocks: Sequence[Block], channel: int, level: float, depth: int, planes: Floats, monotone: bool
+) -> _Curve:
+    """How the light of a channel falls."""
+    width = max(float(np.median([noise_of(b.voxels[channel]) for b in blocks])), 1e-9)
+    slope, rows = 0.0, np.empty((0, 4))
+    for _ in range(6):
+        rows = _followed(blocks, channel, level, width, slope, depth)
+        if len(rows) < 20 or np.ptp(rows[:, 1]) < 3:
+            return _Curve(np.ones(len(planes)), None, None)
+        new = _slope(rows)
+        if abs(new - slope) * depth < 1e-3:
+            break
+        slope = new
+    without = [rows[rows[:, 3] != g] for g in range(_GROUPS)]
+    others = np.array([_slope(some) if len(some) >= 20 else 0.0 for some in without])
+    error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((others - others.mean()) ** 2).sum()))  # the jackknife
+    if abs(slope) < _SURE * error:
+        return _Curve(np.ones(len(planes)), slope, error)
+    curve = slope * planes
+    if monotone:
+        edges = np.linspace(0, depth, len(planes) + 1) - 0.5
+        which = np.clip(np.searchsorted(edges, rows[:, 1], side="right") - 1, 0, len(planes) - 1)
+        left = rows[:, 2] - slope * rows[:, 1]
+        number = np.bincount(which, minlength=len(planes))
+        known = number > 0
+        bent = np.array([np.median(left[which == k]) if known[k] else 0.0 for k in range(len(planes))])
+        values = _pooled(bent[known] + slope * planes[known], number[known], slope < 0)
+        curve = np.interp(planes, planes[known], values)
+    return _Curve(np.exp(curve - curve.max()), slope, error)
+
+
+def _followed(
+    blocks: Sequence[Block], channel: int, level: float, width: float, slope: float, depth: int
+) -> Floats:
+    """Pieces of structure, plane by plane: number of the piece, plane, logarithm of its bright part, group."""
+    from scipy.ndimage import gaussian_filter, label
+
+    rows = []
+    pieces = 0
+    top = min(_RISE / math.exp(-abs(slope) * (depth - 1)), _TOP)  # noise widths, where the light is brightest
+    for block in blocks:
+        image = gaussian_filter(block.voxels[channel], (0, 0.7, 0.7)).astype(np.float64) - level
+        z = block.corner[0] + np.arange(len(image))
+        fall = np.exp(slope * (z - (0 if slope < 0 else depth - 1)))
+        limit = width * np.where(fall * top >= _RISE, fall * top, np.inf)
+        numbers, count = label(image > limit[:, None, None], np.ones((3, 3, 3)))
+        if not count:
+            continue
+        where = np.flatnonzero(numbers)
+        plane, number = where // image[0].size, numbers.ravel()[where] - 1
+        key = number * len(image) + plane
+        value = np.log(image.ravel()[where])
+        order = np.lexsort((value, key))
+        keys, first, size = np.unique(key[order], return_index=True, return_counts=True)
+        enough = size >= _LEAST
+        at = first[enough] + (0.8 * (size[enough] - 1)).astype(int)  # of each piece in a plane: its upper part
+        piece, here = keys[enough] // len(image), keys[enough] % len(image)
+        # blocks one above the other hold the same neurons: they are left out together
+        group = (block.corner[1] // _SIZE[1] * 3 + block.corner[2] // _SIZE[2]) % _GROUPS
+        rows.append(np.column_stack([piece + pieces, z[here], value[order][at], np.full(len(piece), group)]))
+        pieces += count
+    return np.concatenate(rows) if rows else np.empty((0, 4))
+
+
+def _slope(rows: Floats) -> float:
+    """Slope of values (piece, place, value) where each piece has a height of its own.
+
+    Generalised least squares for random heights: each piece is brought down by a part of its mean, which is all of
+    it where pieces differ much, and nothing where they do not. Values that stand out count less (Huber).
+    """
+    piece = np.unique(rows[:, 0], return_inverse=True)[1]
+    number = np.bincount(piece).astype(float)
+    weight, slope = np.ones(len(rows)), 0.0
+    for _ in range(8):
+        total = np.bincount(piece, weight)
+        mean_z, mean_v = (np.bincount(piece, weight * rows[:, k]) / total for k in (1, 2))
+        left = rows[:, 2] - mean_v[piece] - slope * (rows[:, 1] - mean_z[piece])
+        own = float((weight * left**2).sum() / max(weight.sum() - len(number), 1))
+        heights = mean_v - slope * mean_z
+        between = max(float(np.var(heights)) - own * float(np.mean(1 / number)), 1e-6)
+        part = 1 - np.sqrt(own / (own + number * between))
+        z, v = (rows[:, k] - part[piece] * m[piece] for k, m in ((1, mean_z), (2, mean_v)))
+        one = 1 - part[piece]
+        design = np.column_stack([one, z])
+        gram = design.T @ (design * weight[:, None])
+        slope = float(np.linalg.lstsq(gram, design.T @ (weight * v), rcond=None)[0][1])
+        spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
+        weight = np.minimum(1, 2 * spread / np.maximum(np.abs(left), 1e-12))
+    return slope
+
+
+def _pooled(values: Floats, weight: npt.NDArray[Any], falling: bool) -> Floats:
+    """The nearest curve that only falls (or grows): neighbours that do not are replaced by their mean."""
+    sign = -1.0 if falling else 1.0
+    groups: list[list[float]] = []
+    for value, w in zip(sign * values, weight, strict=True):
+        groups.append([value, float(w), 1])
+        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
+            b, a = groups.pop(), groups.pop()
+            total = a[1] + b[1]
+            groups.append([(a[0] * a[1] + b[0] * b[1]) / total, total, a[2] + b[2]])
+    return sign * np.concatenate([np.full(int(n), v) for v, _, n in groups])
+
+
+def _strip(
+    volume: Volume,
+    at: tuple[int, int],
+    tile: Sequence[int],
+    axis: int,
+    *,
+    last: bool,
+    rng: np.random.Generator,
+) -> list[Block]:
+    """Pieces of the strip of a tile along its seam with the next one (last) or the one before."""
+    shape = volume.size_zyx
+    spans = [(i * t, min((i + 1) * t, n)) for i, t, n in zip(at, tile, shape[1:], strict=True)]
+    low, high = spans[axis]
+    deep = min(_STRIP, high - low)
+    across = (high - deep, deep) if last else (low, deep)
+    first, end = spans[1 - axis]
+    found = []
+    for z in np.unique(np.linspace(0, shape[0] - 1, 6).astype(int)):
+        length = min(end - first, 512)
+        start = int(rng.integers(first, end - length + 1)) if end - length > first else first
+        corner = (int(z), across[0], start) if axis == 0 else (int(z), start, across[0])
+        size = (1, across[1], length) if axis == 0 else (1, length, across[1])
+        found.append(block_at(volume, corner, size))
+    return found
+
+
+def _log_light(volume: Volume, strips: Sequence[Block], dark: Floats) -> Floats:
+    """Logarithm of the background light of strips, a number for each channel."""
+    values = np.concatenate([s.voxels.reshape(len(s.voxels), -1) for s in strips], axis=1)
+    light = np.array([_middle(row) for row in values]) - dark
+    if not (light > 0).all():
+        raise InputError(
+            "there is no light above the dark counts to see seams by",
+            file=volume.path,
+            expected="background brighter than dark",
+            found=f"{light.min():g} counts above it",
+            fix="give a lower dark, or leave the step seams out",
+        )
+    return np.log(light)
