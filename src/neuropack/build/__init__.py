@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from neuropack.build import bids, derivatives, registration
+from neuropack.build import bids, derivatives, preprocessed, registration
 from neuropack.build.annotations import annotation_outputs
 from neuropack.build.bucket import place_of
 from neuropack.build.document import Made, document
@@ -246,7 +246,7 @@ def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> 
     """Write the texts of the release but its descriptions and the manifest, each only where it changed."""
     planned = [m.planned for m in made]
     texts = bids.dataset_texts(study, planned, full)
-    used = ["nwb"]
+    used = ["nwb", *([preprocessed.FOLDER] if any(one.stack.preprocess is not None for one in planned) else [])]
     neurons = derivatives.neuron_rows(made)
     tables = derivatives.tables(made, neurons)
     written = [*tables, *(path for one in made for path in annotation_outputs(one.planned))]

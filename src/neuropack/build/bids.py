@@ -22,6 +22,7 @@ BIDS_VERSION = "1.11.1"
 HOME = "https://neuropack.readthedocs.io"
 # What lies in a derivative and is not BIDS; rules of neuropack check it instead.
 DERIVATIVES = {
+    "preprocessed": ("preprocessed images", ""),
     "nwb": ("NWB files", "*.nwb\n**/*.nwb\n"),
     "segmentation": (
         "labels and marks",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import neuropack
-from neuropack.build import registration
+from neuropack.build import preprocessed, registration
 from neuropack.build.agreements import Agreements
 from neuropack.build.annotation_records import annotation_records
 from neuropack.build.placing import STACK
@@ -44,6 +44,7 @@ class Made:
         colors: of neurons, a weight for each channel.
         agreements: how well annotators agree.
         derived: digests of the images that a table was worked out from, by path, for each table.
+        preprocessing: what was done to its image, see `neuropack.build.preprocessed`.
     """
 
     planned: Planned
@@ -55,6 +56,7 @@ class Made:
     colors: dict[str, list[float]] = field(default_factory=dict)
     agreements: Agreements = field(default_factory=Agreements)
     derived: dict[str, dict[str, str]] = field(default_factory=dict)
+    preprocessing: Record = field(default_factory=dict)
 
 
 def document(study: Study, made: Iterable[Made], earlier: Record) -> Record:
@@ -193,6 +195,7 @@ def _processings(made: Made) -> Iterable[Record]:
         settings = {"axes": made.planned.labels.native_axes}
         yield _conversion(made, f"{stack.id}-labels-conversion", stack.labels, [stack.label_image], settings)
 
+    yield from preprocessed.processings(made)
     for path, inputs in made.derived.items():
         yield {
             "id": f"{stack.id}-{path.rsplit('_', 1)[-1].removesuffix('.tsv')}",

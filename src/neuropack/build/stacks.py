@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from neuropack.build import bids, derivatives, registration
+from neuropack.build import bids, derivatives, preprocessed, registration
 from neuropack.build.annotations import Annotations, annotation_outputs
 from neuropack.build.document import Made
 from neuropack.build.labels import opened_labels
@@ -24,6 +24,7 @@ from neuropack.errors import UsageError
 from neuropack.release import Entry, digest_of, entry_of
 from neuropack.source import fingerprint
 from neuropack.study import Study
+from neuropack.study.records import Record
 from neuropack.swc import swc_text
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
@@ -76,6 +77,7 @@ class Stacks:
                 stack.file, [stack.image, stack.nwb], partial(convert, volume, nwb=metadata, **options)
             )
             one.notes += _holes(stack.file.name, volume.axes, result.missing)
+            done = self._preprocessed(one, volume, options)
             if registration.shows_in_ccf(one):
                 self._in_ccf(one, volume, options)
             annotations.after_the_image(volume)
@@ -88,6 +90,7 @@ class Stacks:
         made = Made(one, result, raw_digests=raw_digests, label_values=values)
         made.marks, made.colors, made.derived = annotations.marks, annotations.colors, annotations.derived
         made.agreements = annotations.agreements
+        made.preprocessing = done
         made.digests = {name: self.ledger.digest(name) for name in outputs(one) if not name.endswith(".json")}
         return made
 
@@ -110,6 +113,19 @@ class Stacks:
         self.ledger.note({name: entry_of(data)}, self.place.files(name))
         self.ledger.note_raw(stack.label_image, digest, touched)  # whose digest is another one now
         return values, {stack.labels: digest}
+
+    def _preprocessed(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> Record:
+        """The stack by its recipe, and its sidecar; what was done, nothing where no recipe is named."""
+        stack = one.stack
+        if stack.preprocess is None:
+            return {}
+        made, done = preprocessed.made_of(stack, stack.preprocess, volume, self.place, options["progress"])
+        here = {k: v for k, v in options.items() if k not in ("processes", "cluster")}  # it is computed here
+        self._convert(stack.file, [stack.preprocessed_image], partial(convert, made, **here))
+        name, data = preprocessed.sidecar_of(stack), preprocessed.sidecar_text(self.study, one, done).encode()
+        self.place.put(name, data)
+        self.ledger.note({name: entry_of(data)})
+        return done
 
     def _in_ccf(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> None:
         """The stack resampled into the CCF, and its sidecar."""
@@ -191,6 +207,7 @@ def outputs(one: Planned) -> list[str]:
         found += one.placement.file_names(stack.transform_file)
         found += [stack.landmarks_file] if one.placement.landmarks is not None else []
         found += [stack.morphology_ccf(name) for name in neurons]
+    found += preprocessed.files(stack)
     if registration.shows_in_ccf(one):
         found += [stack.registered_image, stack.registered_image.removesuffix(".ome.zarr") + ".json"]
     return found

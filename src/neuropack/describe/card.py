@@ -28,6 +28,7 @@ _PARTS = {
     "derivatives/nwb/": "the same pixels and the metadata of each stack as NWB",
     "derivatives/segmentation/": "label images, boxes, points, classes and colours",
     "derivatives/morphology/": "the traced neurons: SWC, and tables of them",
+    "derivatives/preprocessed/": "images after the steps of a recipe, which the sidecars list",
     "derivatives/registration/": "transforms into the Allen CCFv3, their landmarks and their errors",
     "derivatives/benchmark/": "tasks, splits by subject and scores",
 }

@@ -137,6 +137,11 @@ class Stack:
         return f"derivatives/segmentation/{self.folder}/{self.name}_desc-neurons_{kind}.tsv"
 
     @property
+    def preprocessed_image(self) -> str:
+        """The preprocessed image, relative to the release."""
+        return f"derivatives/preprocessed/{self.folder}/{self.name}_desc-preprocessed_{self.suffix}.ome.zarr"
+
+    @property
     def registered_image(self) -> str:
         """The stack resampled into the CCF, relative to the release."""
         name = _in_ccf(f"{self.name}_desc-registered")
