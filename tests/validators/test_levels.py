@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_release import IMAGE, NWB, seal
 
 from defects import DEFECTS, SHARD, flip, project
 from neuropack.errors import UsageError
+from neuropack.issue import Depth
 from neuropack.rules import ReleaseFiles, check, load_rules, sampling
 from neuropack.rules.sampling import Sample
 
@@ -72,13 +74,32 @@ def test_a_damaged_chunk_of_the_sample_is_found_and_explained(release: Path) -> 
 @pytest.mark.usefixtures("large")
 def test_what_is_not_in_the_sample_is_found_by_full(release: Path) -> None:
     every = {f"{IMAGE}/0/c/{c}/0/{y}/{x}" for c in range(2) for y in range(4) for x in range(4)}
-    other = sorted(every - ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen)[0]
+    other = sorted(every - ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen)[-1]  # beside no neurite
     flip(release / other, 20)
     assert check(release).issues == []
     report = check(release, level="full")
     assert [(i.rule, i.where.file) for i in report.issues] == [("ome-zarr.chunk-damaged", other)]
     assert report.checked.chunks < report.checked.all_chunks
     assert report.checked.left_out == []
+
+
+@pytest.mark.usefixtures("large")
+def test_a_damaged_chunk_beside_a_skeleton_is_found_outside_of_the_sample(release: Path) -> None:
+    """The skeleton is looked at in the image at every seed, and its chunks are decoded for that."""
+    chosen = ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen
+    for c, y, x in np.ndindex(2, 4, 4):
+        other = f"{IMAGE}/0/c/{c}/0/{y}/{x}"
+        if other in chosen or not (release / other).stat().st_size:
+            continue
+        sound = (release / other).read_bytes()
+        flip(release / other, 20)
+        files = ReleaseFiles(release, sample=Sample("sample", 0))
+        if other in files.skeleton_pixels.undecoded:
+            break
+        (release / other).write_bytes(sound)
+    else:
+        pytest.fail("no chunk lies beside the skeleton and outside of the sample")
+    assert [(i.rule, i.where.file) for i in check(release).issues] == [("ome-zarr.chunk-damaged", other)]
 
 
 @pytest.mark.usefixtures("large")
@@ -106,6 +127,13 @@ def test_a_digest_is_compared_with_the_bytes_that_were_decoded(release: Path) ->
     lines = ["\t".join([row[0], str(size), row[2]] if row[0] == SHARD else row) for row in rows]
     manifest.write_text("\n".join(lines) + "\n")
     assert ("files.digest", SHARD) in {(i.rule, i.where.file) for i in check(release).issues}
+
+
+@pytest.mark.parametrize("level", ["quick", "sample", "full"])
+def test_a_table_that_expands_is_told_at_every_level(level: Depth, release: Path) -> None:
+    plant("one_text_that_is_pointed_at_by_every_row", release)
+    seal(release)
+    assert [i.rule for i in check(release, level=level).issues] == ["nwb.expands"]
 
 
 def test_an_unknown_level_is_refused(release: Path) -> None:
