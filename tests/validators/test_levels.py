@@ -17,12 +17,22 @@ from neuropack.rules import ReleaseFiles, check, load_rules, sampling
 from neuropack.rules.sampling import Sample
 
 BYTES = [r.id for r in load_rules() if r.reads == "bytes"]
+EVERY = [f"{IMAGE}/0/c/{c}/0/{y}/{x}" for c, y, x in np.ndindex(2, 4, 4)]
 SHARDS = [32, 8, 2]  # of the levels of the small release
 
 
 def plant(name: str, root: Path) -> None:
     """Plant a defect by its name."""
     next(d.plant for d in DEFECTS if d.plant.__name__ == name)(root)
+
+
+def beside_a_skeleton(name: str, root: Path) -> bool:
+    """Whether a chunk is decoded for what is compared with a skeleton."""
+    sound = (root / name).read_bytes()
+    flip(root / name, 20)
+    found = name in ReleaseFiles(root).skeleton_pixels.undecoded
+    (root / name).write_bytes(sound)
+    return found
 
 
 @pytest.fixture
@@ -73,8 +83,8 @@ def test_a_damaged_chunk_of_the_sample_is_found_and_explained(release: Path) -> 
 
 @pytest.mark.usefixtures("large")
 def test_what_is_not_in_the_sample_is_found_by_full(release: Path) -> None:
-    every = {f"{IMAGE}/0/c/{c}/0/{y}/{x}" for c in range(2) for y in range(4) for x in range(4)}
-    other = sorted(every - ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen)[-1]  # beside no neurite
+    chosen = ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen
+    other = next(name for name in EVERY if name not in chosen and not beside_a_skeleton(name, release))
     flip(release / other, 20)
     assert check(release).issues == []
     report = check(release, level="full")
@@ -87,18 +97,8 @@ def test_what_is_not_in_the_sample_is_found_by_full(release: Path) -> None:
 def test_a_damaged_chunk_beside_a_skeleton_is_found_outside_of_the_sample(release: Path) -> None:
     """The skeleton is looked at in the image at every seed, and its chunks are decoded for that."""
     chosen = ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen
-    for c, y, x in np.ndindex(2, 4, 4):
-        other = f"{IMAGE}/0/c/{c}/0/{y}/{x}"
-        if other in chosen or not (release / other).stat().st_size:
-            continue
-        sound = (release / other).read_bytes()
-        flip(release / other, 20)
-        files = ReleaseFiles(release, sample=Sample("sample", 0))
-        if other in files.skeleton_pixels.undecoded:
-            break
-        (release / other).write_bytes(sound)
-    else:
-        pytest.fail("no chunk lies beside the skeleton and outside of the sample")
+    other = next(name for name in EVERY if name not in chosen and beside_a_skeleton(name, release))
+    flip(release / other, 20)
     assert [(i.rule, i.where.file) for i in check(release).issues] == [("ome-zarr.chunk-damaged", other)]
 
 

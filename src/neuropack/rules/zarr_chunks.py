@@ -67,7 +67,7 @@ def read_box(array: ZarrArray, root: Path, box: Box) -> Array:
     """The pixels of any box, of which only the chunks that it touches are decoded.
 
     Raises:
-        ValueError, RuntimeError, OSError: they do not decode, or a file is not there. A note has the name of the file.
+        ValueError, RuntimeError, OSError: they do not decode, or a file is not there. A note names the file.
     """
     block = np.empty(box_shape(box), array.dtype)
     grid = product(*(range(s.start // n, -(-s.stop // n)) for s, n in zip(box, array.shard, strict=True)))
