@@ -14,7 +14,7 @@ from neuropack import simulate
 from neuropack.convert import convert
 from neuropack.errors import InputError
 from neuropack.page import projections as p
-from neuropack.page.facts import flat, size_text
+from neuropack.page.facts import flat
 from neuropack.page.histograms import HEIGHT, WIDTH, Histogram, _histogram
 from neuropack.readers import open_volume
 from neuropack.volume import from_array
@@ -159,10 +159,3 @@ def test_a_scale_bar_is_round(width: float, bar: float) -> None:
 
 def test_nested_records_become_lines() -> None:
     assert list(flat({"a": {"b": [1, 2]}, "c": [{"d": None}]})) == [("a.b", "1, 2"), ("c[0].d", "")]
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (34_500, "34.5 kB"), (4e11, "400 GB")]
-)
-def test_bytes_for_a_person(count: float, text: str) -> None:
-    assert size_text(count) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -60,6 +61,34 @@ def metadata(release: ReleaseFiles) -> Iterator[Finding]:
             if (said.lower() if isinstance(said, str) else said) != value:
                 where = release.metadata.where("image_stacks", i, slot)
                 yield Finding(where, f"{value}, as {image.folder} has", repr(said), REBUILD)
+
+
+@rule(id="images.repeated", level="error", reads="text")
+def repeated(release: ReleaseFiles) -> Iterator[Finding]:
+    """No image of the metadata is in the release twice: no two have the same chunks at full resolution.
+
+    A file that was imported under two names counts as two images, or as two animals, in every statistic; where one
+    is for training and the other for the test, a model is scored on what it has seen.
+
+    Leave the stack out that is not what its name says, and build the release again.
+    """
+    if (manifest := release.manifest) is None:
+        return
+    seen: dict[str, str] = {}
+    for image, _, _ in _stacks(release):
+        array = image.levels[0].array
+        if array is None:
+            continue
+        names = list(array.files())
+        chunks = {name.removeprefix(image.folder): manifest[name].sha256 for name in names if name in manifest}
+        if not names or len(chunks) < len(names) or (len(names) > 1 and len(set(chunks.values())) == 1):
+            continue  # other rules tell what is absent, and that there is nothing to be seen
+        lines = "".join(f"{name} {digest}\n" for name, digest in sorted(chunks.items()))
+        key = hashlib.sha256(f"{array.shape} {array.dtype.str}\n{lines}".encode()).hexdigest()
+        first = seen.setdefault(key, image.folder)
+        if first != image.folder:
+            fix = "leave out the stack that is not what its name says, and build the release again"
+            yield Finding(image.folder, "pixels of its own", f"those of {first}, chunk for chunk", fix)
 
 
 @rule(id="images.voxel-size", level="error", reads="text")

@@ -46,6 +46,40 @@ def outside(release: ReleaseFiles) -> Iterator[Finding]:
             yield Finding(Where(nwb.name, what.split(" ")[0]), "data in the file itself", what, REWRITE)
 
 
+@rule(id="nwb.filter", level="error", reads="text")
+def filter_of_others(release: ReleaseFiles) -> Iterator[Finding]:
+    """Every dataset of an NWB file is stored as it is, or with the filters deflate, shuffle and fletcher32.
+
+    Every HDF5 reader has these. Others, such as lzf, szip or zstd, need a library or a plug-in that a reader may
+    lack, and some take whatever memory the file names. neuropack undoes none of them, and reads nothing else of
+    such a file.
+
+    Write the file again with gzip, as neuropack does, or with h5repack -f GZIP=4.
+    """
+    for nwb in release.nwb_files:
+        first: dict[str, list[str]] = {}
+        for path, told in nwb.filters:
+            first.setdefault(told, []).append(path)
+        for told, paths in first.items():
+            more = f", and in {len(paths) - 1} more" if len(paths) > 1 else ""
+            fix = "write the file again with gzip, or with h5repack -f GZIP=4"
+            yield Finding(Where(nwb.name, paths[0]), "deflate, shuffle and fletcher32 alone", told + more, fix)
+
+
+@rule(id="nwb.expands", level="error", reads="text")
+def expands(release: ReleaseFiles) -> Iterator[Finding]:
+    """Tables and texts of an NWB file take no more memory than their size says.
+
+    A chunk of a few bytes can expand to gigabytes, one text can be pointed at a million times, and a program that
+    reads the table ends there. neuropack looks at the stored bytes first, and reads nothing else of such a file.
+
+    Restore the file from a complete copy, or build the release again.
+    """
+    for nwb in release.nwb_files:
+        for path, told in nwb.bombs:
+            yield Finding(Where(nwb.name, path), "values that take the memory of their size", told, REWRITE)
+
+
 @rule(id="nwb.subject", level="error", reads="text")
 def subject(release: ReleaseFiles) -> Iterator[Finding]:
     """Every NWB file has a Subject with subject_id, species, sex and age.
@@ -182,9 +216,6 @@ def chunk_damaged(release: ReleaseFiles) -> Iterator[Finding]:
 
     Restore the file from a complete copy, or build the release again.
     """
-    for nwb in release.nwb_files:
-        for path, told in nwb.bombs:
-            yield Finding(Where(nwb.name, path), "a chunk that decodes", told, REWRITE)
     for failure in release.pixels.nwb_failures:
         yield Finding(Where(failure.file, failure.path), "a chunk that decodes", failure.reason, REWRITE)
 

@@ -186,12 +186,16 @@ def chunk_damaged(release: ReleaseFiles) -> Iterator[Finding]:
     """Every chunk of every level decodes, to no more than a chunk has.
 
     A damaged chunk is found otherwise by the person who scrolls to it, years later; one that expands without end
-    stops the program that reads it. At --level sample, some chunks of every level of a large image are decoded.
+    stops the program that reads it. At --level sample, some chunks of every level of a large image are decoded, and
+    those beside the skeletons.
 
     Restore the file from a complete copy, or build the release again.
     """
-    for failure in release.pixels.zarr_failures:
-        yield Finding(failure.file, "chunks that decode", failure.reason, REWRITE)
+    failures = {failure.file: failure.reason for failure in release.pixels.zarr_failures}
+    beside = release.skeleton_pixels.undecoded
+    failures |= {file: why for file, why in beside.items() if file not in failures and release.files.get(file)}
+    for file, reason in failures.items():
+        yield Finding(file, "chunks that decode", reason, REWRITE)
 
 
 @rule(id="ome-zarr.summaries", level="error", reads="text")

@@ -18,6 +18,15 @@ from neuropack.errors import InputError, UnreadableError, UsageError
 
 Source = Literal["file", "user", "missing"]
 VoxelSize = tuple[float | None, float | None, float | None]
+MICROMETRE = {
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+"""Micrometre in each unit of length that OME-Zarr knows and microscopes use."""
 _ZYX = ("z", "y", "x")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from pynwb import NWBHDF5IO, NWBFile
 
 from neuropack.annotations.nwb import NwbContents, read_nwb_annotations
 from neuropack.errors import InputError
+from neuropack.hdf5_bounds import SLACK
 from neuropack.skeleton import Skeleton
 
 SIZE = (4, 5, 6)
@@ -201,3 +203,42 @@ def test_a_column_that_promises_too_much(tmp_path: Path) -> None:
         nodes["neuron"].resize((10**13,))
     with pytest.raises(InputError, match="at most"):
         _ = found.skeletons
+
+
+def stored_as(path: Path, column: str, kind: Any, data: bytes | None, **how: Any) -> None:
+    """Put another column of three rows into the place of one, its only chunk stored as these bytes."""
+    with h5py.File(path, "r+") as file:
+        group = file["processing/analysis/skeleton_nodes"]
+        attributes = dict(group[column].attrs)
+        del group[column]
+        made = group.create_dataset(column, (3,), kind, chunks=(3,), **how)
+        made[...] = 1 if kind == "f8" else "x"
+        if data is not None:
+            made.id.write_direct_chunk((0,), data)
+        made.attrs.update(attributes)
+
+
+def expanding(path: Path) -> None:
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range((SLACK >> 20) + 1)) + packer.flush()
+    stored_as(path, "x", "f8", bomb, compression="gzip")
+
+
+def filtered(path: Path) -> None:
+    stored_as(path, "x", "f8", None, compression="lzf")
+
+
+def forged(path: Path) -> None:
+    length = (2**31).to_bytes(4, "little")
+    stored_as(path, "neuron_id", h5py.string_dtype(), (length + bytes(12)) * 3)
+
+
+@pytest.mark.parametrize(("change", "word"), [(expanding, "expands"), (filtered, "lzf"), (forged, "texts of")])
+def test_a_column_that_takes_more_memory_than_its_size(
+    tmp_path: Path, change: Callable[[Path], None], word: str
+) -> None:
+    found = written(tmp_path / "a.nwb", table("skeleton_nodes", {**NODES, "neuron_id": ["a", "a", "a"]}))
+    change(found.path)
+    with pytest.raises(InputError) as caught:
+        _ = found.skeletons
+    assert word in str(caught.value)

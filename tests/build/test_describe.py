@@ -22,7 +22,7 @@ from neuropack.describe import Described
 from neuropack.describe.card import card, datasheet, manual
 from neuropack.describe.citation import bibtex
 from neuropack.describe.croissant import croissant
-from neuropack.describe.datacite import bytes_text, datacite
+from neuropack.describe.datacite import datacite
 from neuropack.describe.markdown import escape, finalize
 from neuropack.release import NEURONS, read_manifest
 from neuropack.study import load_study
@@ -285,13 +285,6 @@ def test_bibtex_keeps_its_braces() -> None:
     assert found.startswith("@misc{ONeil2026x,\n")
     assert r"title = {{50 \% of \{a\} \_b\_}}," in found
     assert r"author = {O'Neil, Zoë and {The Lab \& Co}}," in found
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (37_337_762, "37.3 MB"), (4e11, "400 GB")]
-)
-def test_bytes_for_people(count: int, text: str) -> None:
-    assert bytes_text(count) == text
 
 
 def test_a_number_in_a_template_is_shown() -> None:

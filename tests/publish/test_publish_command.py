@@ -41,11 +41,11 @@ def test_dry_by_default_then_sent_then_up_to_date(s3: S3Server, release: Path, p
     bucket, line = place.split("/")[2], ["publish", str(release), "--to", place]
     assert main(line) == 0
     out = capsys.readouterr().out
-    assert "would send 2 files, 38 bytes, and the manifest; --go does it" in out
+    assert "would send 2 files, 38 B, and the manifest; --go does it" in out
     assert s3.keys(bucket) == []
     assert not [r for r in s3.requests if r.key == "curator" and r.method != "GET"]
     assert main([*line, "--go"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "complete: sent 2 files, 38 bytes"
+    assert capsys.readouterr().out.splitlines()[-1] == "complete: sent 2 files, 38 B"
     assert s3.keys(bucket) == [f"lab/mouse/{name}" for name in ("a.txt", "manifest.tsv", "metadata/neuropack.json")]
     assert main(line) == 0
     assert "dry run, nothing was changed: up to date" in capsys.readouterr().out

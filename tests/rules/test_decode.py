@@ -14,8 +14,9 @@ import zarr
 from numcodecs import blosc
 from numcodecs.zstd import compress
 
+from neuropack.bounded import TooLargeError, inflate
 from neuropack.rules import ReleaseFiles
-from neuropack.rules.decode import Step, TooLargeError, chain, crc32c, inflate
+from neuropack.rules.decode import Step, chain, crc32c
 from neuropack.rules.hdf5_chunks import DatasetChunks
 from neuropack.rules.nwb_file import _dataset
 from neuropack.rules.zarr_array import ZarrArray, parse_array

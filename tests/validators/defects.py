@@ -647,15 +647,70 @@ def hdf5_chunk_that_expands_without_end(root: Path) -> None:
         file[PIXELS].id.write_direct_chunk((0, 32, 0), bomb)
 
 
-@defect("nwb.chunk-damaged")
-def hdf5_column_that_expands_without_end(root: Path) -> None:
+def deflate_bomb() -> bytes:
     import zlib
 
     packer = zlib.compressobj(9)
-    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(BOMB)) + packer.flush()
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(BOMB)) + packer.flush()
+
+
+@defect("nwb.expands", "expands beyond its 8000 bytes")
+def hdf5_column_that_expands_without_end(root: Path) -> None:
     with hdf5(root) as file:
         column = file.create_dataset("/scratch/notes", (1000,), "S8", chunks=(1000,), compression="gzip")
-        column.id.write_direct_chunk((0,), bomb)
+        column.id.write_direct_chunk((0,), deflate_bomb())
+
+
+@defect("nwb.expands", "expands beyond")
+def hdf5_numbers_of_three_bytes_that_expand_without_end(root: Path) -> None:
+    import h5py
+
+    kind = h5py.h5t.STD_U32LE.copy()
+    kind.set_precision(20)  # NumPy has no such numbers: HDF5 must undo the filters
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk((8, 64))
+    made.set_deflate(4)
+    with hdf5(root) as file:
+        group = file.require_group("/scratch")
+        h5py.h5d.create(group.id, b"planes", kind, h5py.h5s.create_simple((8, 64)), made)
+        file["/scratch/planes"].id.write_direct_chunk((0, 0), deflate_bomb())
+
+
+@defect("nwb.expands", "texts of")
+def one_text_that_is_pointed_at_by_every_row(root: Path) -> None:
+    import h5py
+
+    with hdf5(root) as file:
+        notes = file.create_dataset("/scratch/notes", (4000,), h5py.string_dtype(), chunks=(4000,))
+        notes[...] = "x"
+        notes[0] = "y" * 100_000
+        _, stored = notes.id.read_direct_chunk((0,))
+        notes.id.write_direct_chunk((0,), bytes(stored[:16]) * 4000)
+
+
+@defect("nwb.expands", "chunks, where")
+def a_table_of_more_rows_than_there_is_time_for(root: Path) -> None:
+    with hdf5(root) as file:
+        file.create_dataset("/scratch/ids", (10**15,), "i8", chunks=(1000,), compression="gzip")[:10] = 1
+
+
+@defect("nwb.filter", "filter 32000 (lzf)")
+def pixels_under_a_filter_of_h5py_alone(root: Path) -> None:
+    repacked(root, compression="lzf")
+
+
+@defect("nwb.filter", "filter 6 (scaleoffset)")
+def pixels_whose_offset_was_taken_off(root: Path) -> None:
+    repacked(root, scaleoffset=0)
+
+
+def repacked(root: Path, **how: Any) -> None:
+    """Store the pixels of one channel in another way."""
+    with hdf5(root) as file:
+        values, attributes = file[PIXELS][...], dict(file[PIXELS].attrs)
+        del file[PIXELS]
+        pixels = file.create_dataset(PIXELS, data=values, chunks=(8, 32, 32), **how)
+        pixels.attrs.update(attributes)
 
 
 # ------------------------------------------------------------------------------------------ annotations

@@ -38,6 +38,12 @@ def nodes_of_a_neuron_that_is_not_there(root: Path) -> None:
     change(root, f"{NODES}/neuron", 0, 2)
 
 
+@defect("nwb.tables", "open object")
+def nodes_that_refer_to_a_table_that_was_removed(root: Path) -> None:
+    with nwb(root) as file:
+        file[f"{NODES}/neuron"].attrs["table"] = file.create_group(None).ref  # it goes with the end of the block
+
+
 @defect("nwb.tables", "-1 in row 4")
 def nodes_of_no_neuron(root: Path) -> None:
     change(root, f"{NODES}/neuron", 4, -1)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-from small_release import IMAGE, METADATA, NWB, SIDECAR, SWC
+import zarr
+from small_release import CHANNELS, IMAGE, METADATA, NWB, SIDECAR, SWC
 
 from defects import edited
 from neuropack.release import digest_of
@@ -23,11 +24,22 @@ def metadata(root: Path) -> Any:
     return edited(root / METADATA)
 
 
+def of_its_own(image: Path, nwb: Path) -> None:
+    """Make another image of a copy: two pixels change, whose mean stays what the coarser levels have."""
+    array = zarr.open_array(image / "0", mode="r+")
+    with h5py.File(nwb, "r+") as file:
+        pixels = file[f"/acquisition/stack/{CHANNELS[0][0]}/data"]
+        for x, change in ((0, 1), (1, -1)):
+            value = int(array[0, 0, 0, x]) + change  # type: ignore[arg-type, call-overload]
+            array[0, 0, 0, x] = pixels[0, 0, x] = value
+
+
 def another_stack(root: Path, identifier: str) -> None:
     """A second stack of the same tissue, with an NWB file of this identifier."""
     names = {n: n.replace("chunk-01", "chunk-02") for n in (IMAGE, SIDECAR, NWB)}
     for old, new in names.items():
         (shutil.copytree if (root / old).is_dir() else shutil.copy)(root / old, root / new)
+    of_its_own(root / names[IMAGE], root / names[NWB])
     with h5py.File(root / names[NWB], "r+") as file:
         del file["identifier"]
         file["identifier"] = identifier
@@ -42,11 +54,12 @@ def another_stack(root: Path, identifier: str) -> None:
 
 
 def another_animal(root: Path) -> None:
-    """A second animal, M02: its tissue, image, NWB file and neuron are those of the first."""
+    """A second animal, M02: its tissue, image, NWB file and neuron are those of the first, but for two pixels."""
     names = {n: n.replace("M01", "M02") for n in (IMAGE, SIDECAR, NWB, SWC)}
     for old, new in names.items():
         (root / new).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (root / old).is_dir() else shutil.copy)(root / old, root / new)
+    of_its_own(root / names[IMAGE], root / names[NWB])
     with h5py.File(root / names[NWB], "r+") as file:
         for name, value in (("identifier", "small too"), ("general/subject/subject_id", "M02")):
             del file[name]

@@ -1,13 +1,15 @@
-"""Planted defects of provenance and benchmarks, and what only looks like one."""
+"""Planted defects of provenance, benchmarks and repeated images, and what only looks like one."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
-from planted import another_animal, metadata
+import h5py
+from planted import another_animal, another_stack, metadata
 from plants import Plants
-from small_release import IMAGE, NWB, SWC
+from small_release import CHANNELS, IMAGE, NWB, SWC
 
 from neuropack.release import digest_of
 
@@ -150,3 +152,21 @@ def an_animal_in_each_split(root: Path) -> None:
     another_animal(root)
     splits = [{"name": "train", "subjects": ["M02"]}, {"name": "test", "subjects": ["M01"]}]
     benchmark(root, splits=splits)
+
+
+# ---------------------------------------------------------------------------------------------- images
+
+
+@RECORDS.defect("images.repeated", "chunk for chunk")
+def an_image_that_was_imported_under_two_names(root: Path) -> None:
+    another_stack(root, "small too")  # the twin nwb_files_of_two_identifiers has two pixels of its own
+    again = IMAGE.replace("chunk-01", "chunk-02")
+    shutil.copy(root / IMAGE / "0/c/0/0/0/0", root / again / "0/c/0/0/0/0")
+    first, second = (NWB.replace("chunk-01", chunk) for chunk in ("chunk-01", "chunk-02"))
+    pixels = f"/acquisition/stack/{CHANNELS[0][0]}/data"
+    with h5py.File(root / first) as here, h5py.File(root / second, "r+") as there:
+        there[pixels][0, 0, :2] = here[pixels][0, 0, :2]
+    with metadata(root) as document:
+        digest = document["image_stacks"][1]["digest"] = digest_of(root / again)
+        files = {again: digest, second: digest_of(root / second)}
+        document["processings"][-1]["outputs"] = [{"path": p, "sha256": d} for p, d in files.items()]

@@ -6,21 +6,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_release import IMAGE, NWB, seal
 
 from defects import DEFECTS, SHARD, flip, project
 from neuropack.errors import UsageError
+from neuropack.issue import Depth
 from neuropack.rules import ReleaseFiles, check, load_rules, sampling
 from neuropack.rules.sampling import Sample
 
 BYTES = [r.id for r in load_rules() if r.reads == "bytes"]
+EVERY = [f"{IMAGE}/0/c/{c}/0/{y}/{x}" for c, y, x in np.ndindex(2, 4, 4)]
 SHARDS = [32, 8, 2]  # of the levels of the small release
 
 
 def plant(name: str, root: Path) -> None:
     """Plant a defect by its name."""
     next(d.plant for d in DEFECTS if d.plant.__name__ == name)(root)
+
+
+def beside_a_skeleton(name: str, root: Path) -> bool:
+    """Whether a chunk is decoded for what is compared with a skeleton."""
+    sound = (root / name).read_bytes()
+    flip(root / name, 20)
+    found = name in ReleaseFiles(root).skeleton_pixels.undecoded
+    (root / name).write_bytes(sound)
+    return found
 
 
 @pytest.fixture
@@ -71,14 +83,23 @@ def test_a_damaged_chunk_of_the_sample_is_found_and_explained(release: Path) -> 
 
 @pytest.mark.usefixtures("large")
 def test_what_is_not_in_the_sample_is_found_by_full(release: Path) -> None:
-    every = {f"{IMAGE}/0/c/{c}/0/{y}/{x}" for c in range(2) for y in range(4) for x in range(4)}
-    other = sorted(every - ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen)[0]
+    chosen = ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen
+    other = next(name for name in EVERY if name not in chosen and not beside_a_skeleton(name, release))
     flip(release / other, 20)
     assert check(release).issues == []
     report = check(release, level="full")
     assert [(i.rule, i.where.file) for i in report.issues] == [("ome-zarr.chunk-damaged", other)]
     assert report.checked.chunks < report.checked.all_chunks
     assert report.checked.left_out == []
+
+
+@pytest.mark.usefixtures("large")
+def test_a_damaged_chunk_beside_a_skeleton_is_found_outside_of_the_sample(release: Path) -> None:
+    """The skeleton is looked at in the image at every seed, and its chunks are decoded for that."""
+    chosen = ReleaseFiles(release, sample=Sample("sample", 0)).pixels.chosen
+    other = next(name for name in EVERY if name not in chosen and beside_a_skeleton(name, release))
+    flip(release / other, 20)
+    assert [(i.rule, i.where.file) for i in check(release).issues] == [("ome-zarr.chunk-damaged", other)]
 
 
 @pytest.mark.usefixtures("large")
@@ -106,6 +127,13 @@ def test_a_digest_is_compared_with_the_bytes_that_were_decoded(release: Path) ->
     lines = ["\t".join([row[0], str(size), row[2]] if row[0] == SHARD else row) for row in rows]
     manifest.write_text("\n".join(lines) + "\n")
     assert ("files.digest", SHARD) in {(i.rule, i.where.file) for i in check(release).issues}
+
+
+@pytest.mark.parametrize("level", ["quick", "sample", "full"])
+def test_a_table_that_expands_is_told_at_every_level(level: Depth, release: Path) -> None:
+    plant("one_text_that_is_pointed_at_by_every_row", release)
+    seal(release)
+    assert [i.rule for i in check(release, level=level).issues] == ["nwb.expands"]
 
 
 def test_an_unknown_level_is_refused(release: Path) -> None:

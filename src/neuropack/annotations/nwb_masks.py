@@ -18,6 +18,7 @@ from neuropack.volume import VoxelSize
 
 _KINDS = {"VolumetricSegmentation": "voxel_mask", "PlanarSegmentation": "pixel_mask"}
 _AT_ONCE = 1 << 20  # voxels that are decoded at a time
+_MOST_BYTES = 256  # of a voxel: three places, a weight, and what others may add
 _IN_MEMORY = 1 << 22  # voxels that are not worth a file
 
 
@@ -45,7 +46,8 @@ def read_masks(found: Table) -> LabelVolume:
     name = _KINDS[kind_of(found.group)]
     data = found.raw(name)
     axes = "xyz" if name == "voxel_mask" else "xy"
-    if not set(data.dtype.names or ()) >= set(axes):
+    plain = all(data.dtype[field].kind in "uif" for field in data.dtype.names or ())
+    if not set(data.dtype.names or ()) >= set(axes) or not plain or data.dtype.itemsize > _MOST_BYTES:
         raise found.wrong(name, f"voxels as {', '.join(axes)}, weight", str(data.dtype))
     shape, voxel_size = _grid(found)
     ids, offsets = _ids(found), _offsets(found, name, len(data))
@@ -128,7 +130,7 @@ def _grid(found: Table) -> tuple[tuple[int, int, int], VoxelSize]:
         if grid is None or count not in grid:
             continue
         lengths, sizes = (
-            [values[()][i] for i in range(len(values))] if values is not None else []
+            list(values[:3]) if values is not None and values.dtype.kind in "uif" else []
             for values in (item(found.path, grid, count), item(found.path, grid, size))
         )
         lengths += [1] * (3 - len(lengths))

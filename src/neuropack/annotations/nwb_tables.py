@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError
+from neuropack.hdf5_bounds import attribute, foreign_filter, too_large
 
 _FAILURES = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 """What h5py raises for a damaged file: which one depends on the place of the damage."""
-_MOST_ROWS, _MOST_TEXTS = 10**9, 10**8  # a file of kilobytes may promise any number
+_MOST_BYTES, _MOST_TEXTS = 2**32, 10**8
+"""Of a column of numbers, and of texts: a file of kilobytes may promise any number."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def opened(path: Path) -> Iterator[Any]:
 
     try:
         with h5py.File(path, "r", locking=False) as file:
-            if "nwb_version" not in file.attrs:
+            if attribute(file, "nwb_version") is None:
                 raise InputError("is not an NWB file", file=path, where="/", expected="the attribute nwb_version")
             yield file
     except _FAILURES as error:
@@ -83,8 +85,9 @@ class Table:
         if data.dtype.kind not in kinds:
             raise self.wrong(column, "numbers", str(data.dtype))
         self._check_length(column, data)
-        if len(data) > _MOST_ROWS:
-            raise self.wrong(column, f"at most {_MOST_ROWS} rows", str(len(data)))
+        if data.size * data.dtype.itemsize > _MOST_BYTES:
+            raise self.wrong(column, f"at most {_MOST_BYTES} bytes", f"{data.size * data.dtype.itemsize}")
+        self.bounded(column)
         return np.asarray(data[()])
 
     def texts(self, column: str) -> list[str]:
@@ -97,8 +100,9 @@ class Table:
         if self.kind(column) != "text":
             raise self.wrong(column, "text", str(data.dtype))
         self._check_length(column, data)
-        if len(data) > _MOST_TEXTS:
-            raise self.wrong(column, f"at most {_MOST_TEXTS} rows", str(len(data)))
+        if data.size * data.dtype.itemsize > 8 * _MOST_TEXTS:  # a text of any length counts 8 bytes here
+            raise self.wrong(column, f"at most {_MOST_TEXTS} rows", f"{len(data)} of {data.dtype}")
+        self.bounded(column)
         return [str(text) for text in data.asstr(errors="replace")[()]]
 
     def rows_of(self, column: str) -> tuple[npt.NDArray[np.int64], Table]:
@@ -107,11 +111,14 @@ class Table:
         Raises:
             InputError: it refers to no table, or to a row that this does not have.
         """
+        import h5py
+
         rows = self.numbers(column, "ui").astype(np.int64)
-        reference = self._dataset(column).attrs.get("table")
-        if not reference:
+        reference = attribute(self._dataset(column), "table")
+        group = self.group.file[reference] if isinstance(reference, h5py.Reference) and reference else None
+        if not isinstance(group, h5py.Group) or group.name is None:  # one without a name hangs on nothing
             raise self.wrong(column, "a reference to a table", "none")
-        target = Table(self.path, self.group.file[reference])
+        target = Table(self.path, group)
         beyond = np.flatnonzero((rows < 0) | (rows >= len(target)))
         if len(beyond):
             at = int(beyond[0])
@@ -122,9 +129,22 @@ class Table:
         """The dataset of a column, unread.
 
         Raises:
-            InputError: it is not there.
+            InputError: it is not there, or a part of it would take far more memory than its size.
         """
+        self.bounded(column)
         return self._dataset(column)
+
+    def bounded(self, column: str) -> None:
+        """Make sure that a column can be read in the memory that its size says.
+
+        Raises:
+            InputError: it cannot, or it is stored with a filter of which nobody knows.
+        """
+        data = self._dataset(column)
+        if (filtered := foreign_filter(data)) is not None:
+            raise self.wrong(column, "the filters deflate, shuffle and fletcher32 alone", filtered)
+        if (told := too_large(data, pixels=True)) is not None:
+            raise self.wrong(column, "values that take no more memory than their size", told)
 
     def wrong(self, column: str, expected: str, found: str) -> InputError:
         """What to raise about a column."""
@@ -183,7 +203,7 @@ def outside(path: Path, where: str) -> InputError:
 
 def kind_of(group: Any) -> str:
     """The NWB type of a group, empty where it has none."""
-    value = group.attrs.get("neurodata_type", "")
+    value = attribute(group, "neurodata_type") or ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 

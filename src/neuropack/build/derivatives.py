@@ -12,6 +12,7 @@ from neuropack.build.document import Made
 from neuropack.build.labels import label_map, label_neurons
 from neuropack.build.place import Place
 from neuropack.build.plan import Planned
+from neuropack.describe.described import json_bytes
 from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
 from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
 from neuropack.writers.summaries import read_label_values
@@ -45,7 +46,7 @@ def named_labels(place: Place, one: Planned, values: Iterable[int]) -> tuple[str
     if image_label.get("properties", []) == properties:
         return name, data
     image_label["properties"] = properties
-    return name, (json.dumps(node, indent=2, ensure_ascii=False) + "\n").encode()
+    return name, json_bytes(node)
 
 
 def neuron_rows(made: Iterable[Made]) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -52,9 +52,7 @@ def check(
     fail_on: Annotated[
         Literal["error", "warning"], typer.Option(help="The least level that makes the exit status 1.")
     ] = "error",
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> int:
     """Check skeletons: tree, steps, somata and radii; and with --image and --labels where they lie.

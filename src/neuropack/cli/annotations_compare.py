@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +38,7 @@ def compare(
         Path | None, typer.Option(metavar="FILE.tsv", readable=False, help="Write every comparison as a table.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE.tsv.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[
         bool, typer.Option("--json", help="Print every comparison, and their sums, as JSON.")
     ] = False,

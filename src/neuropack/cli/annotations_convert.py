@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,9 +81,7 @@ def convert(
         float | None, typer.Option(min=0, max=1, metavar="0..1", help="How sure the annotator was.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DST.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> int:
     """Convert skeletons (SWC, NPY, NPZ, MouseLight, neuroglancer), or boxes, points and classes.

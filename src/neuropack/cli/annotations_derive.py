@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ Guideline = Annotated[
     str | None, typer.Option(metavar="TEXT", help="Version of the guideline that annotators followed.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace DST.")]
-Show = Annotated[
-    Mode,
-    typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing."),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")]
 
 
@@ -63,7 +59,7 @@ def boxes(
     provenance: Provenance = None,
     guideline: Guideline = None,
     overwrite: Overwrite = False,
-    show: Show = "auto",
+    show: Watch = "auto",
     as_json: Json = False,
 ) -> int:
     """Put a box around each object of a label image, in one pass."""
@@ -92,7 +88,7 @@ def masks(
     voxel_size: VoxelSize = None,
     memory: common.Memory = None,
     overwrite: Overwrite = False,
-    show: Show = "auto",
+    show: Watch = "auto",
     as_json: Json = False,
 ) -> int:
     """Fill skeletons out to their radius: a label image that is written block by block, of any size.
@@ -133,7 +129,7 @@ def skeletons(
     ] = False,
     memory: common.Memory = None,
     overwrite: Overwrite = False,
-    show: Show = "auto",
+    show: Watch = "auto",
     as_json: Json = False,
 ) -> int:
     """Thin each object of a label image to a skeleton with radii, rooted in its soma.
@@ -164,7 +160,7 @@ def somata(
     guideline: Guideline = None,
     memory: common.Memory = None,
     overwrite: Overwrite = False,
-    show: Show = "auto",
+    show: Watch = "auto",
     as_json: Json = False,
 ) -> int:
     """Find the somata of masks or skeletons: points, with how sure it is of each.
@@ -192,7 +188,7 @@ def colors(
     axes: Axes = None,
     scene: Scene = None,
     overwrite: Overwrite = False,
-    show: Show = "auto",
+    show: Watch = "auto",
     as_json: Json = False,
 ) -> int:
     """Measure the colour of each neuron in an image: a weight for each channel, above the background."""

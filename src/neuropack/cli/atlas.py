@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuropack.cli.atlas_summary import summary
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 
 if TYPE_CHECKING:
     from neuropack.space.atlas import Atlas
@@ -35,9 +35,6 @@ _Version = Annotated[
     typer.Option(metavar="YEAR", help="Which annotation it is, such as 2017, where nothing in it tells."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_Show = Annotated[
-    Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-]
 
 
 @atlas.command()
@@ -53,7 +50,7 @@ def fetch(
     template: Annotated[
         bool, typer.Option("--template", help="The average template too, to which stacks are registered.")
     ] = False,
-    show: _Show = "auto",
+    show: Watch = "auto",
     as_json: _Json = False,
 ) -> int:
     """Fetch the annotation of 2017 and the structure graph from the Allen Institute.
@@ -101,7 +98,7 @@ def info(
     tree: Annotated[
         str | None, typer.Option(metavar="REGION", help="Show a region (id, acronym or name) and its parts.")
     ] = None,
-    show: _Show = "auto",
+    show: Watch = "auto",
     as_json: _Json = False,
 ) -> int:
     """Show what an annotation is: resolution, version, regions, and the tree of structures that goes with it."""
@@ -194,7 +191,7 @@ def lookup(
     annotation: _Annotation = None,
     structures: _Structures = None,
     annotation_version: _Version = None,
-    show: _Show = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON array with an object per point.")] = False,
 ) -> int:
     """Look up in which region points lie, and how far the next one is.

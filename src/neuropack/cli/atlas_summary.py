@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 
 if TYPE_CHECKING:
     from neuropack.page.atlas import Done
@@ -39,9 +39,7 @@ def summary(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another summary.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Summarise the neurons of a release by brain region: tables, figures, and a page with both.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 
 
 def init(
@@ -64,9 +64,7 @@ def build(
     memory: common.Memory = None,
     workers: common.Workers = None,
     cluster: common.Cluster = None,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> int:
     """Build a release from a study. Run it again to continue after an interruption, or to bring in changes."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 
 if TYPE_CHECKING:
     from neuropack.convert import Result
@@ -60,9 +60,7 @@ def convert(
     workers: common.Workers = None,
     cluster: common.Cluster = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result of neuropack.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> int:
     """Convert one image to OME-Zarr (with a pyramid), NWB, or several of them, in one pass over its pixels.

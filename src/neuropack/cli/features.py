@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import InputError, NeuropackError, UsageError
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ def features(
         typer.Option(min=1, metavar="N", help="Measure in N processes (default: one a core, where there is much)."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
 ) -> int:
     """Measure the shape of neurons: lengths, branches, angles, Sholl, hull, persistence.
 

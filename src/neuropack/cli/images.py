@@ -60,9 +60,6 @@ AnnotationFile = Annotated[
 Report = Annotated[
     Path | None, typer.Option(metavar="FILE", readable=False, help="Write a page with pictures, HTML.")
 ]
-Show = Annotated[
-    Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-]
 
 
 @dataclass(frozen=True)

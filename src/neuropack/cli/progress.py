@@ -8,12 +8,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 if TYPE_CHECKING:
     from neuropack.engine import Progress
 
 Mode = Literal["auto", "json", "none"]
+Watch = Annotated[
+    Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
+]
+"""The option of every command that takes time."""
 _PAUSE = 0.25  # seconds between two JSON lines
 
 

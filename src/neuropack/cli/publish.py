@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def publish(
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Go on with a place in a bucket where a run elsewhere died.")
     ] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was, or would be, done as JSON.")] = False,
 ) -> int:
     """Validate a release and publish it. Without --go nothing leaves this machine."""
@@ -218,8 +216,8 @@ def _print_report(report: Report, *, as_json: bool) -> None:
 
 
 def _outcome_text(outcome: Outcome, *, delete: bool) -> str:
-    from neuropack.page.facts import size_text
     from neuropack.report.words import printable
+    from neuropack.words import size_text
 
     lines = [outcome.destination]
     lines += [f"  {name:8}{count:9,} files  {size_text(size):>8}" for name, (count, size) in outcome.sizes.items()]
@@ -246,8 +244,8 @@ def _print_staged(
     if as_json:
         typer.echo(_json(_staged_dict(staged, told, number, uploaded=uploaded)))
         return
-    from neuropack.page.facts import size_text
     from neuropack.report.words import printable
+    from neuropack.words import size_text
 
     typer.echo(f"{staged.folder}: staged; {staged.linked:,} files linked, {staged.copied:,} copied")
     for kind in ("NWB", "OME-Zarr", "other"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuropack.cli import common, images, sides
+from neuropack.cli.progress import Watch
 
 if TYPE_CHECKING:
     from neuropack.space.landmarks import Fit
@@ -48,7 +49,7 @@ def register(
     annotation: images.AnnotationFile = None,
     report: images.Report = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a transform that is there.")] = False,
-    show: images.Show = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Fit a transform of points to landmarks, or register an image to the standard brain.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 
 
 def seal(
@@ -20,9 +20,7 @@ def seal(
         typer.Option("--only", metavar="PATTERN", help="Seal what fits only, such as CHANGES or 'sub-M01/*'."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what was changed, and write nothing.")] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> int:
     """Write the manifest anew for files that were changed on purpose, with a record of who did it and why."""

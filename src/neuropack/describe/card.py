@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from neuropack import resources
 from neuropack.describe import markdown
 from neuropack.describe.citation import bibtex, citation
-from neuropack.describe.datacite import bytes_text, counted
+from neuropack.describe.datacite import counted
 from neuropack.describe.described import Described, Record
 from neuropack.describe.tables import MARKS, tables
 from neuropack.describe.terms import binomial
 from neuropack.schema import fields
+from neuropack.words import size_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -115,7 +116,7 @@ def _facts(release: Described) -> dict[str, Any]:
         "nwb": next((s["nwb_path"] for s in stacks if "nwb_path" in s), None),
         "citation": citation(data),
         "bibtex": markdown.fenced(bibtex(data)),
-        "size": bytes_text(release.bytes),
+        "size": size_text(release.bytes),
     }
 
 
@@ -143,7 +144,7 @@ def _stack(release: Described, stack: Record) -> Record:
 def _metrics(release: Described) -> Iterator[tuple[str, str]]:
     """What can be counted, and what it comes to."""
     stacks = release.records("image_stacks")
-    yield "Size of all files", bytes_text(release.bytes)
+    yield "Size of all files", size_text(release.bytes)
     for name, what in (
         ("subjects", "Animals"),
         ("specimens", "Pieces of tissue"),

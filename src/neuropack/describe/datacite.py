@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from neuropack.describe.described import Described, Record
 from neuropack.describe.terms import binomial, purl
+from neuropack.words import size_text
 
 UNAVAILABLE = ":unav"
 """The schema's own word for a value that must be there and is not known."""
@@ -42,20 +43,10 @@ def datacite(release: Described) -> Record:
             {"relatedIdentifier": doi, "relatedIdentifierType": "DOI", "relationType": relation}
             for doi, relation in dict.fromkeys(related)
         ],
-        "sizes": [bytes_text(release.bytes), *_counts(release)],
+        "sizes": [size_text(release.bytes), *_counts(release)],
         "formats": release.formats,
     }
     return {k: v for k, v in found.items() if v}
-
-
-def bytes_text(count: int) -> str:
-    """A number of bytes for people, in powers of a thousand."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    return f"{value:.3g} {unit}"
 
 
 def counted(number: int, what: str) -> str:

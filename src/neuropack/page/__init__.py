@@ -28,6 +28,7 @@ from neuropack.release import METADATA
 from neuropack.space.frames import CCF
 from neuropack.volume import Volume
 from neuropack.whole import published
+from neuropack.words import size_text
 
 MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them all
 MOST_STACKS = 48  # with pictures
@@ -113,8 +114,8 @@ def render(release: Path, out: Path, report: Report, found: Sequence[Found] = ()
         counts=_counts(document, report),
         report=report,
         verdict=_verdict(report),
-        checked_size=facts.size_text(report.checked.bytes),
-        decoded_size=facts.size_text(report.checked.decoded_bytes),
+        checked_size=size_text(report.checked.bytes),
+        decoded_size=size_text(report.checked.decoded_bytes),
         issues=[_issue(i, place) for i in _shown(report)],
         omitted=len(report.issues) - len(_shown(report)),
         stacks=[_stack(place, document, s, side if i < MOST_STACKS else 0, used) for i, s in enumerate(stacks)],
@@ -334,7 +335,7 @@ def _counts(document: facts.Record, report: Report) -> list[tuple[str, str]]:
     lists = (("subjects", "subject"), ("image_stacks", "stack"), ("neurons", "neuron"))
     counted = [(len(facts.records(document, name)), word) for name, word in lists]
     figures = [(str(n), word if n == 1 else f"{word}s") for n, word in counted]
-    return [*figures, (str(report.checked.files), "files"), (facts.size_text(report.checked.bytes), "on disk")]
+    return [*figures, (str(report.checked.files), "files"), (size_text(report.checked.bytes), "on disk")]
 
 
 def _web(value: object) -> str:

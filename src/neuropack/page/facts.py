@@ -210,14 +210,6 @@ def _intensity(stack: Record) -> str:
     return f"{text(low)} to {text(high)}{saturated}"
 
 
-def size_text(count: int | float) -> str:
-    """Bytes for a person."""
-    size, unit = float(count), 0
-    while size >= 1000 and unit < 4:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[unit]}"
-
-
 def people(dataset: Record) -> Sequence[dict[str, str]]:
     """The creators, with the address of their ORCID where it looks like one."""
     out = []

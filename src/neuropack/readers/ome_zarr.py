@@ -15,16 +15,8 @@ import numpy as np
 from neuropack.axes import Array, Box, box_shape, overlap
 from neuropack.errors import InputError
 from neuropack.readers.problems import Original, from_system, unreadable
-from neuropack.volume import Channel, Instrument, Volume, VoxelSize, stated
+from neuropack.volume import MICROMETRE, Channel, Instrument, Volume, VoxelSize, stated
 
-_MICROMETRE = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
 _SECOND = {"nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0}
 _MAX_JSON = 64 << 20
 T = TypeVar("T", Channel, Instrument)
@@ -118,7 +110,7 @@ def _level(
 
     def length(letter: str) -> float | None:
         value, unit = by_axis.get(letter, (None, None))
-        factor = _MICROMETRE.get(str(unit))
+        factor = MICROMETRE.get(str(unit))
         return None if factor is None or value is None else stated(value * factor)
 
     voxel: VoxelSize = (length("Z"), length("Y"), length("X"))

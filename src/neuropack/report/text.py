@@ -6,7 +6,8 @@ import textwrap
 from itertools import groupby
 
 from neuropack.issue import LEVELS, Checked, Issue, Report
-from neuropack.report.words import counts_text, printable, size_text
+from neuropack.report.words import counts_text, printable
+from neuropack.words import size_text
 
 
 def to_text(report: Report, width: int | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Text that several forms of a report share: sizes, and untrusted text without what would act on its reader."""
+"""Text that several forms of a report share: counts, and untrusted text without what would act on its reader."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ def printable(text: str, keep: str = "") -> str:
 def shortened(text: str, most: int) -> str:
     """Text of at most so many characters; what is cut off is told."""
     return text if len(text) <= most else f"{text[: most - 20]} ... ({len(text)} characters)"
-
-
-def size_text(count: int) -> str:
-    """Bytes for a person."""
-    size, unit = float(count), 0
-    while size >= 1000 and unit < 4:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}" if unit else f"{count} B"
 
 
 def counts_text(report: Report) -> str:

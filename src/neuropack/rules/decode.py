@@ -10,26 +10,19 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array
+from neuropack.bounded import Data, TooLargeError, inflate, unshuffle
 
-Data: TypeAlias = bytes | memoryview | npt.NDArray[np.uint8]
 Step = Callable[[Data, int], Data]
 """Undoes one codec: the encoded bytes, and how many may come of them at most."""
 
 _SLACK = 4096
 """Bytes that a compressor may add to what it cannot make smaller, beside a hundredth of it."""
-
-
-class TooLargeError(ValueError):
-    """A stream that holds, or says that it holds, more than its chunk."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"it expands to more than the {most} bytes of its chunk")
 
 
 @dataclass(frozen=True)
@@ -111,39 +104,6 @@ def fletcher32(data: Data, most: int) -> Data:
     from numcodecs.fletcher32 import Fletcher32
 
     return memoryview(Fletcher32().decode(bytes(data)))
-
-
-def inflate(data: Data, most: int, wbits: int = 15) -> Data:
-    """The content of a zlib stream, or with `wbits` 31 of a gzip file of one member or several.
-
-    Raises:
-        TooLargeError: it is longer than `most`.
-        ValueError, RuntimeError: it is damaged or cut short.
-    """
-    from isal import isal_zlib
-
-    parts, left = [], most
-    while True:
-        stream = isal_zlib.decompressobj(wbits)
-        parts.append(stream.decompress(data, left + 1))
-        left -= len(parts[-1])
-        if left < 0:
-            raise TooLargeError(most)
-        if not stream.eof:
-            raise ValueError("the compressed stream is cut short")
-        if wbits != 31 or not stream.unused_data:
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-        data = stream.unused_data
-
-
-def unshuffle(data: Data, size: int) -> Data:
-    """Bytes that were sorted by significance, in the order of the numbers of this many bytes again."""
-    from numcodecs import Shuffle
-
-    whole = len(data) // size * size
-    view = np.frombuffer(data, np.uint8)
-    plain = np.asarray(Shuffle(size).decode(view[:whole])).view(np.uint8)
-    return plain if whole == len(data) else np.concatenate([plain, view[whole:]])
 
 
 def _into(decoder: str, data: Data, most: int) -> Data:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box
-from neuropack.rules.decode import Chain, Step, fletcher32, inflate, unshuffle
+from neuropack.bounded import inflate, unshuffle
+from neuropack.hdf5_bounds import CHUNK_LIMIT, DEFLATE, FLETCHER, SHUFFLE, filters_of, stored_as_numpy
+from neuropack.rules.decode import Chain, Step, fletcher32
 
 if TYPE_CHECKING:
     import h5py
@@ -26,12 +28,7 @@ if TYPE_CHECKING:
 KEPT = 64 * 2**20
 """Decoded bytes of the chunks of a dataset that are kept, for boxes whose borders lie inside chunks."""
 
-CHUNK_LIMIT = 2**30
-"""Decoded bytes of the largest chunk that is read: a small file may claim any size."""
-
 _OVERHEAD = 2**16
-DEFLATE, SHUFFLE, FLETCHER = 1, 2, 3
-"""Codes of the filters that are undone here, https://docs.hdfgroup.org/hdf5/develop/group___h5_z.html."""
 
 
 class DatasetChunks:
@@ -121,20 +118,10 @@ class DatasetChunks:
         return Chain(self._data.dtype, tuple(range(len(self._chunk))), steps).decode(data, self._chunk)
 
 
-def filters_of(dataset: h5py.Dataset) -> list[tuple[int, tuple[int, ...]]]:
-    """Code and values of each filter of a dataset, in the order in which they were done."""
-    created = dataset.id.get_create_plist()
-    found = (created.get_filter(place) for place in range(created.get_nfilters()))
-    return [(code, tuple(values)) for code, _, values, _ in found]
-
-
 def _filters(dataset: h5py.Dataset) -> tuple[Step, ...] | None:
     """What undoes the filters of a dataset; None where the library has to, since one of them is not known here."""
-    from h5py import h5t
-
-    kind = dataset.id.get_type()
-    if not h5t.py_create(dataset.dtype, logical=True).equal(kind):
-        return None  # numbers that numpy has in another form than the file
+    if not stored_as_numpy(dataset):
+        return None
     steps: list[Step] = []
     for code, values in filters_of(dataset):
         if code == DEFLATE:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neuropack.axes import Array, Box
-from neuropack.rules.hdf5_bombs import bombs
+from neuropack.hdf5_bounds import attribute, foreign_filter, too_large
 from neuropack.rules.private import Kind, told
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class NwbFile:
         name: path relative to the release.
         problem: why the file cannot be opened or walked through; the rest is then empty.
         outside: links and datasets whose content lies in another file. Where there are any, nothing was read.
-        bombs: path, and what is wrong with it, of each table or text with a chunk that expands beyond its size.
+        filters: path and the filter, in words, of each dataset that nothing here undoes: nothing else was read.
+        bombs: path, and what is wrong with it, of each table or text that takes far more memory than its size.
         nwb_version, session_start, identifier: as written, None where absent.
         subject: the text fields of /general/subject; None where there is none.
         record: what neuropack noted of the conversion in /general/source_script; empty where it did not.
@@ -119,6 +120,7 @@ class NwbFile:
     name: str
     problem: str | None = None
     outside: list[str] = field(default_factory=list)
+    filters: list[tuple[str, str]] = field(default_factory=list)
     bombs: list[tuple[str, str]] = field(default_factory=list)
     nwb_version: str | None = None
     session_start: str | None = None
@@ -139,7 +141,7 @@ class NwbFile:
     @property
     def usable(self) -> bool:
         """True where the file could be read."""
-        return self.problem is None and not self.outside and not self.bombs
+        return self.problem is None and not (self.outside or self.filters or self.bombs)
 
 
 def open_hdf5(release: ReleaseFiles, name: str) -> h5py.File:
@@ -155,7 +157,10 @@ def read_nwb(release: ReleaseFiles, name: str) -> NwbFile:
     try:
         with open_hdf5(release, name) as file:
             groups, datasets, nwb.outside = _walk(file)
-            nwb.bombs = list(bombs(datasets)) if not nwb.outside else []
+            if nwb.usable:
+                nwb.filters = [(p, told) for p, d in datasets.items() if (told := foreign_filter(d)) is not None]
+            if nwb.usable:
+                nwb.bombs = [(p, told) for p, d in datasets.items() if (told := too_large(d)) is not None]
             if nwb.usable:
                 _fill(nwb, file, groups, datasets)
     except Exception as error:  # HDF5 reports damage as OSError, RuntimeError, KeyError or ValueError
@@ -220,30 +225,28 @@ def _record(text: str) -> dict[str, Any]:
 
 
 def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -> None:
-    nwb.nwb_version = _text(file.attrs.get("nwb_version"))
-    nwb.session_start = _text(file["session_start_time"][()]) if "session_start_time" in file else None
-    nwb.defined = set(file["specifications"]) if "/specifications" in groups else set()
+    nwb.nwb_version = _said(file, "nwb_version")
+    nwb.session_start = next(iter(_strings(datasets.get("/session_start_time"))), None)
+    nwb.defined = set(groups["/specifications"]) if "/specifications" in groups else set()
     if "/general/subject" in groups:
-        subject = groups["/general/subject"]
-        values = {k: _text(d[()]) for k, d in subject.items() if d is not None and d.shape == ()}
-        nwb.subject = {k: v for k, v in values.items() if v is not None}
+        fields = [p for p, d in datasets.items() if p.startswith("/general/subject/") and d.shape == ()]
+        nwb.subject = {p.rpartition("/")[2]: v for p in fields for v in _strings(datasets[p])}
     nwb.identifier = next(iter(_strings(datasets.get("/identifier"))), None)
     nwb.experimenter = _strings(datasets.get("/general/experimenter"))
     nwb.private = list(_private(groups, datasets))
-    if RECORD in datasets and datasets[RECORD].shape == ():
-        nwb.record = _record(_text(datasets[RECORD][()]) or "")
+    nwb.record = _record(next(iter(_strings(datasets.get(RECORD))), ""))
     described = {p: _dataset(p, d) for p, d in datasets.items() if _plain(d.dtype) and d.shape is not None}
     nwb.datasets = list(described.values())
     for path, group in groups.items():
-        kind = _text(group.attrs.get("neurodata_type")) or ""
-        if kind and (namespace := _text(group.attrs.get("namespace"))) is not None:
+        kind = _said(group, "neurodata_type") or ""
+        if kind and (namespace := _said(group, "namespace")) is not None:
             nwb.namespaces.add(namespace)
-        if kind.endswith("ImagingSpace") and (target := _text(group.attrs.get("anatomical_target"))) is not None:
+        if kind.endswith("ImagingSpace") and (target := _said(group, "anatomical_target")) is not None:
             nwb.targets[path] = target
         if kind in IMAGE_TYPES:
             nwb.images.append(_image(path, group, IMAGE_TYPES[kind], described))
-        elif _text(group.attrs.get("namespace")) == "ndx-anatomical-localization" and kind.endswith("Space"):
-            nwb.spaces.append((path, kind, _text(group.attrs.get("space_name")) or group.name.rsplit("/", 1)[-1]))
+        elif _said(group, "namespace") == "ndx-anatomical-localization" and kind.endswith("Space"):
+            nwb.spaces.append((path, kind, _said(group, "space_name") or group.name.rsplit("/", 1)[-1]))
         elif kind == "AnatomicalCoordinatesTable":
             points = _coordinates(group, path, described)
             if points is not None:
@@ -257,7 +260,7 @@ def _private(groups: dict[str, h5py.Group], datasets: dict[str, h5py.Dataset]) -
     for path, item in {**groups, **datasets}.items():
         if path.startswith("/specifications"):
             continue
-        values = {f"{path}@{name}": (name, _text(item.attrs.get(name))) for name in item.attrs}
+        values = {f"{path}@{name}": (name, _said(item, name)) for name in item.attrs}
         if path in datasets:
             key = path.rpartition("/")[2]
             values |= {f"{path}/{i}" if i else path: (key, v) for i, v in enumerate(_strings(datasets[path]))}
@@ -273,7 +276,10 @@ def _strings(data: h5py.Dataset | None) -> list[str]:
 
     if data is None or data.shape is None or h5py.check_string_dtype(data.dtype) is None or data.ndim > 1:
         return []
-    values = [data[()]] if data.shape == () else list(data[:_MOST_TEXTS])
+    rows = min(_MOST_TEXTS, _BLOCK // max(data.dtype.itemsize, 1))  # those of a fixed length may all be long
+    if not rows:
+        return []
+    values = [data[()]] if data.shape == () else list(data[:rows])
     return [v for v in map(_text, values) if v is not None]
 
 
@@ -286,7 +292,7 @@ def _coordinates(group: h5py.Group, path: str, datasets: dict[str, Dataset]) -> 
     """The points (n, 3) of a table of coordinates in the CCF; None for one in another space, or of another form."""
     space = group.get("space")
     columns = [datasets.get(f"{path}/{axis}") for axis in "xyz"]
-    if space is None or _text(space.attrs.get("neurodata_type")) != "AllenCCFv3Space":
+    if space is None or _said(space, "neurodata_type") != "AllenCCFv3Space":
         return None
     if any(c is None or len(c.shape) != 1 or c.shape[0] > _MOST_ROWS or c.missing for c in columns):
         return None
@@ -296,11 +302,16 @@ def _coordinates(group: h5py.Group, path: str, datasets: dict[str, Dataset]) -> 
 
 def _neurons(path: str, datasets: dict[str, h5py.Dataset]) -> list[tuple[str, str]]:
     """Name and SWC file of each neuron of a table; an empty text for what is not there."""
-    columns = []
+    import h5py
+
+    columns: list[list[str]] = []
     for name in ("neuron_id", "morphology"):
         data = datasets.get(f"{path}/{name}")
-        whole = data is not None and data.ndim == 1 and len(data) <= _MOST_NEURONS and data.dtype.kind == "O"
-        columns.append([_text(v) or "" for v in data[()]] if data is not None and whole else [])
+        text = h5py.check_string_dtype(data.dtype) if data is not None else None
+        if data is None or text is None or text.length is not None or data.ndim != 1 or len(data) > _MOST_NEURONS:
+            columns.append([])
+        else:
+            columns.append([_text(v) or "" for v in data[()]])
     names, files = columns
     return list(zip(names, files + [""] * (len(names) - len(files)), strict=False))
 
@@ -332,7 +343,7 @@ def _image(path: str, group: h5py.Group, axes: str, datasets: dict[str, Dataset]
         axes,
         datasets.get(path + "/data"),
         channel.name.rsplit("/", 1)[-1] if channel is not None else None,
-        _text(indicator.attrs.get("label")) or indicator.name.rsplit("/", 1)[-1] if indicator is not None else None,
+        _said(indicator, "label") or indicator.name.rsplit("/", 1)[-1] if indicator is not None else None,
         _channel_index(channel),
         _number(channel, "excitation_wavelength_in_nm"),
         _number(channel, "emission_wavelength_in_nm"),
@@ -344,7 +355,7 @@ def _image(path: str, group: h5py.Group, axes: str, datasets: dict[str, Dataset]
 
 def _channel_index(channel: h5py.Group | None) -> int | None:
     """NWB keeps no order of the channels; neuropack's writer puts it as JSON at the end of the description."""
-    text = _text(channel.attrs.get("description")) if channel is not None else None
+    text = _said(channel, "description") if channel is not None else None
     try:
         index = json.loads((text or "").rpartition("As stated: ")[2])["index"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -355,21 +366,27 @@ def _channel_index(channel: h5py.Group | None) -> int | None:
 def _child(group: h5py.Group | None, *kinds: str) -> h5py.Group | None:
     """The group inside `group`, or linked from it, of one of these types."""
     for item in group.values() if group is not None else ():
-        if item is not None and _text(item.attrs.get("neurodata_type")) in kinds:
+        if item is not None and _said(item, "neurodata_type") in kinds:
             return item
     return None
 
 
 def _vector(group: h5py.Group | None, *names: str) -> tuple[float, ...] | None:
     for name in names:
-        if group is not None and name in group and group[name].size <= 3:
-            return tuple(float(v) for v in group[name][()])
+        data = group.get(name) if group is not None else None
+        if data is not None and data.ndim == 1 and data.size <= 3 and data.dtype.kind in "iuf":
+            return tuple(float(v) for v in data[()])
     return None
 
 
 def _number(group: h5py.Group | None, name: str) -> float | None:
-    value = group.attrs.get(name) if group is not None else None
+    value = attribute(group, name) if group is not None else None
     return None if value is None else float(value)
+
+
+def _said(item: Any, name: str) -> str | None:
+    """A text that is an attribute of a group or dataset."""
+    return _text(attribute(item, name))
 
 
 def _text(value: Any) -> str | None:

@@ -18,12 +18,12 @@ from neuropack.rules.release_files import unsafe
 from neuropack.rules.rule import Finding
 from neuropack.rules.zarr_array import BROKEN, ZarrArray, read_array, short
 from neuropack.rules.zarr_chunks import read_box
+from neuropack.volume import MICROMETRE
 
 if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
 
 VERSION = "0.5"
-_LENGTHS = {"angstrom": 1e-4, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6}
 """Units of OME-Zarr other than the one we write, in micrometre."""
 
 
@@ -106,7 +106,7 @@ class OmeZarr:
         A wrong unit is for one rule to tell; where it is a length, the others see the length that is meant.
         """
         doubtful = {axis for _, axis, *_ in self.scale_conflicts}
-        factors = (_LENGTHS.get(u, 1.0) if isinstance(u, str) else 1.0 for u in self.units)
+        factors = (MICROMETRE.get(u, 1.0) if isinstance(u, str) else 1.0 for u in self.units)
         scale = {a: s * f for a, s, f in zip(self.axes, self.levels[0].scale, factors, strict=True)}
         z, y, x = (scale.get(a) if a not in doubtful else None for a in "zyx")
         return z, y, x

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
 
 Reads = Literal["names", "text", "bytes"]
-READS: dict[Reads, str] = {"names": "names and sizes of files", "text": "metadata", "bytes": "every byte"}
+READS: dict[Reads, str] = {
+    "names": "names and sizes of files",
+    "text": "metadata",
+    "bytes": "bytes of files (of large ones a sample, at level full all)",
+}
 MANUAL = "https://neuropack.readthedocs.io"
 """Where the manual is, as pyproject.toml says it."""
 _ID = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
@@ -44,7 +48,7 @@ class Rule:
     Attributes:
         id: ``topic.what``, such as ``files.digest``.
         level: how bad each of its findings is.
-        reads: the dearest thing it looks at: file ``names``, the ``text`` of metadata, or all ``bytes``.
+        reads: the dearest thing it looks at: file ``names``, the ``text`` of metadata, or the ``bytes`` of all.
         function: makes the findings of a release.
         gives_way: its findings are left out for a file or folder where another rule knows the specific cause.
         doc: paragraphs: what the rule wants, why, how to mend what it finds.

@@ -41,9 +41,14 @@ class InStack:
 
 @dataclass
 class SkeletonScan:
-    """The flaws of the skeletons of a release, by kind."""
+    """The flaws of the skeletons of a release, by kind.
+
+    Attributes:
+        undecoded: the files of images beside the skeletons that do not decode, or are not there, and why.
+    """
 
     flaws: dict[str, list[tuple[Where, Flaw]]] = field(default_factory=dict)
+    undecoded: dict[str, str] = field(default_factory=dict)
 
     def add(self, file: str, flaw: Flaw) -> None:
         """Note a flaw of a file."""
@@ -117,8 +122,8 @@ def scan_pixels(release: ReleaseFiles) -> SkeletonScan:
                     told = on_labels(skeleton, on, value, names) if on is not None else None
                     if told is not None:
                         found.add(one.file, told)
-        except _UndecodedError:
-            continue  # ome-zarr.chunk-damaged tells, where the chunk is read
+        except _UndecodedError as error:
+            found.undecoded.setdefault(error.file, error.reason)
     return found
 
 
@@ -180,7 +185,11 @@ def _labelled(release: ReleaseFiles) -> dict[str, list[tuple[str, int, dict[int,
 
 
 class _UndecodedError(Exception):
-    """A block of an image does not decode."""
+    """A block of an image does not decode: the file that is to blame, and why."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file, self.reason = file, reason
 
 
 def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
@@ -200,7 +209,8 @@ def _grid(release: ReleaseFiles, image: OmeZarr) -> Grid | None:
     def read(box: Box) -> Array:
         found = decoded((*first, *box))
         if isinstance(found, Exception):
-            raise _UndecodedError from found
+            file = next(iter(getattr(found, "__notes__", ())), "")
+            raise _UndecodedError(file, f"{type(found).__name__}: {found}") from found
         return found.reshape(-1, *found.shape[-3:])
 
     depth, height, width = array.shape[-3:]

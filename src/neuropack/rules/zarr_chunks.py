@@ -67,17 +67,21 @@ def read_box(array: ZarrArray, root: Path, box: Box) -> Array:
     """The pixels of any box, of which only the chunks that it touches are decoded.
 
     Raises:
-        ValueError, RuntimeError, OSError: they do not decode, or a file is not there.
+        ValueError, RuntimeError, OSError: they do not decode, or a file is not there. A note names the file.
     """
     block = np.empty(box_shape(box), array.dtype)
     grid = product(*(range(s.start // n, -(-s.stop // n)) for s, n in zip(box, array.shard, strict=True)))
     for at in grid:
-        whole = array.box_of(at)
-        with (root / array.file_of(at)).open("rb") as file:
-            for part, chunk in _chunks(array, file, whole, box):
-                both = overlap(part, box)
-                if both is not None:
-                    block[relative(both, box)] = chunk[relative(both, part)]
+        whole, name = array.box_of(at), array.file_of(at)
+        try:
+            with (root / name).open("rb") as file:
+                for part, chunk in _chunks(array, file, whole, box):
+                    both = overlap(part, box)
+                    if both is not None:
+                        block[relative(both, box)] = chunk[relative(both, part)]
+        except Exception as error:
+            error.add_note(name)
+            raise
     return block
 
 

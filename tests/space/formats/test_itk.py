@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuropack.errors import InputError
+from neuropack.hdf5_bounds import SLACK
 from neuropack.space.fields import DisplacementField
 from neuropack.space.formats.itk_hdf5 import read_itk_hdf5
 from neuropack.space.formats.itk_mat import read_itk_mat
@@ -309,3 +311,16 @@ def test_hdf5_that_claims_terabytes_or_leads_elsewhere(tmp_path: Path) -> None:
             "TransformParameters", (12,), "f8", external=[(tmp_path / "raw", 0, 96)]
         )
     one_error(read_itk_hdf5, path, "in this file")
+
+
+def test_a_chunk_of_hdf5_that_expands_without_end(tmp_path: Path) -> None:
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range((SLACK >> 20) + 1)) + packer.flush()
+    path = hdf5(tmp_path / "t.h5", FIELD)
+    with h5py.File(path, "r+") as file:
+        group = file["TransformGroup/0"]
+        shape = group["TransformParameters"].shape
+        del group["TransformParameters"]
+        made = group.create_dataset("TransformParameters", shape, "f8", chunks=shape, compression="gzip")
+        made.id.write_direct_chunk((0,), bomb)
+    one_error(read_itk_hdf5, path, "expands beyond")

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError
+from neuropack.hdf5_bounds import too_large
 from neuropack.space.formats.files import counted, parsing, room
 from neuropack.space.formats.itk import LINEAR, Part, assemble, kind_of, part_of
 from neuropack.space.transforms import Transform
@@ -83,6 +84,9 @@ def _values(node: Any, name: str, path: Path, where: str) -> npt.NDArray[Any]:
     if data.size:
         stored = data.id.get_storage_size()
         room((data.size,), data.dtype.itemsize, stored, path, place, packed=data.compression is not None)
+        if (told := too_large(data)) is not None:
+            expected = "numbers that take no more memory than their size"
+            raise InputError("is not parameters", file=path, where=place, expected=expected, found=told)
     values: npt.NDArray[Any] = np.atleast_1d(data[()])
     return values
 
