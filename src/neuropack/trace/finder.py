@@ -46,6 +46,7 @@ class Options:
             nothing is known, and gives one of the same size; bright is neurite.
         cost: reciprocal squared, likelihood, or the one that fits the signal.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
+        turning: what a step against the direction of the way costs: at a right angle, 1 + 0.7 of this as much.
         coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
         most_expansions: voxels that a search may look around in.
         timeout_s: seconds that it may take.
@@ -59,6 +60,7 @@ class Options:
     filter: Callable[[Volume], Volume] | None = None
     cost: signal.Cost = "auto"
     color_width: float = 0.35
+    turning: float = 10.0
     coarse_beyond: float = 150.0
     most_expansions: int = 50_000_000
     timeout_s: float | None = None
@@ -209,7 +211,7 @@ class PathFinder:
         if far > self.options.coarse_beyond:
             found = self._through_corridor(start, end, model, watch)
         if found is None:
-            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory)
+            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory, self.options.turning)
             try:
                 found = search.run(self._fine.nearest(start), self._fine.nearest(end), watch)
             except PathError as error:
@@ -226,7 +228,7 @@ class PathFinder:
         if level is None:
             return None
         coarse = self._model(level, start, end, watch)
-        search = Search(level.grid, level.size, coarse, self.options.memory)
+        search = Search(level.grid, level.size, coarse, self.options.memory, self.options.turning)
         try:
             way, _ = search.run(level.nearest(start), level.nearest(end), watch)
         except PathError as error:
@@ -237,7 +239,7 @@ class PathFinder:
         for wider in (1.0, 3.0):
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)
-            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory, blocks, radius)
+            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory, self.options.turning, blocks, radius)
             try:
                 return search.run(self._fine.nearest(start), self._fine.nearest(end), watch)
             except PathError as error:

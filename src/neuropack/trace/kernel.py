@@ -19,6 +19,8 @@ NOT_LOADED, SHUT = -1, -2
 """In place of the slot of a block: not asked for yet, and never to be entered."""
 HEAP, PENDING, EXPANDED, NEEDED = 0, 1, 2, 3
 """Of `control`: entries of the heap, the node that is not expanded yet or -1, nodes expanded, the block wanted."""
+_MEMORY = 8  # steps that the direction of a way is taken from
+_STRAIGHT = 0.7  # cosine: a step that turns by less than 45 degrees costs nothing more
 _START, _CLOSED = 27, 32  # of `came`, beside the number of the step (0 to 26)
 
 
@@ -38,6 +40,7 @@ def search(
     lengths: npt.NDArray[np.float64],
     goal: npt.NDArray[np.int64],
     least: float,
+    turning: float,
     most: int,
 ) -> int:
     """Go on with a search until it is done, wants something, or has expanded `most` nodes more.
@@ -59,6 +62,7 @@ def search(
         lengths: of the 27 steps, um.
         goal: voxel.
         least: the lowest cost that there is.
+        turning: how much dearer a step against the direction of the way is; 0: turns cost nothing.
         most: nodes to expand before it returns.
     """
     sz, sy, sx = shifts[0], shifts[1], shifts[2]
@@ -104,6 +108,21 @@ def search(
         control[2] += 1
         done += 1
         here, price = cost[slot, place], reached[slot, place]
+        # where the way comes from: its last steps together
+        tz, ty, tx = z, y, x
+        if turning > 0.0:
+            at, spot = slot, place
+            for _ in range(_MEMORY):
+                step = came[at, spot] & 31
+                if step == _START:
+                    break
+                tz -= step // 9 - 1
+                ty -= step // 3 % 3 - 1
+                tx -= step % 3 - 1
+                at = table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
+                spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
+        vz, vy, vx = (z - tz) * size[0], (y - ty) * size[1], (x - tx) * size[2]
+        way = math.sqrt(vz * vz + vy * vy + vx * vx)
         for dz in range(-1, 2):
             tz = z + dz
             if tz < 0 or tz >= shape[0]:
@@ -123,7 +142,12 @@ def search(
                     if came[other, spot] >= _CLOSED:
                         continue
                     step = (dz * 3 + dy) * 3 + dx + 13
-                    new = np.float32(price + lengths[step] * 0.5 * (here + cost[other, spot]))
+                    length = lengths[step]
+                    if way > 0.0:
+                        along = (vz * dz * size[0] + vy * dy * size[1] + vx * dx * size[2]) / (way * length)
+                        if along < _STRAIGHT:
+                            length *= 1.0 + turning * (_STRAIGHT - along)
+                    new = np.float32(price + length * 0.5 * (here + cost[other, spot]))
                     if new < reached[other, spot]:
                         reached[other, spot] = new
                         came[other, spot] = step

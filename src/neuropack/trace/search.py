@@ -81,7 +81,7 @@ class Watch:
         def run() -> None:
             try:
                 result.append((work(), None))
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            except BaseException as error:
                 result.append((None, error))
             done.set()
 
@@ -102,6 +102,7 @@ class Search:
         size: of a voxel, z, y, x, um.
         model: signal and noise, which make costs.
         memory: bytes that the search may take, beside those of the grid.
+        turning: what a turn costs, see the kernel.
         corridor: where it may go; None: anywhere.
         radius: of the corridor, z, y, x in voxels.
     """
@@ -112,10 +113,12 @@ class Search:
         size: tuple[float, float, float],
         model: Model,
         memory: int,
+        turning: float = 0.0,
         corridor: Corridor | None = None,
         radius: Floats | None = None,
     ) -> None:
         self._grid, self._model, self._corridor = grid, model, corridor
+        self._turning = turning
         self._radius = np.ones(3) if radius is None else radius
         self._most = max(memory // _SLOT, 8)
         self._size = np.array(size, np.float64)
@@ -166,7 +169,7 @@ class Search:
             told = kernel.search(
                 *(self._cost, self._reached, self._came, self._table, self._block_of),
                 *(self._keys, self._nodes, control, self._shape, self._shifts, self._size, self._lengths),
-                *(goal, least, max(1, min(_SLICE, watch.most - watch.expanded))),
+                *(goal, least, self._turning, max(1, min(_SLICE, watch.most - watch.expanded))),
             )
             watch.expanded += int(control[2]) - before
             if told == kernel.DONE:
