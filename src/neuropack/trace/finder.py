@@ -46,7 +46,7 @@ class Options:
             nothing is known, and gives one of the same size; bright is neurite.
         cost: reciprocal squared, likelihood, or the one that fits the signal.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
-        turning: what a step against the direction of the way costs: at a right angle, 1 + 0.7 of this as much.
+        turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
         coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
         most_expansions: voxels that a search may look around in.
         timeout_s: seconds that it may take.

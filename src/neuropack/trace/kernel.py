@@ -19,8 +19,8 @@ NOT_LOADED, SHUT = -1, -2
 """In place of the slot of a block: not asked for yet, and never to be entered."""
 HEAP, PENDING, EXPANDED, NEEDED = 0, 1, 2, 3
 """Of `control`: entries of the heap, the node that is not expanded yet or -1, nodes expanded, the block wanted."""
-_MEMORY = 8  # steps that the direction of a way is taken from
-_STRAIGHT = 0.7  # cosine: a step that turns by less than 45 degrees costs nothing more
+_MEMORY = 16  # steps that the direction of a way is taken from
+_STRAIGHT = 0.8  # cosine: a step that turns by less than 37 degrees costs nothing more
 _START, _CLOSED = 27, 32  # of `came`, beside the number of the step (0 to 26)
 
 
