@@ -1,4 +1,4 @@
-"""What a search sees of an image: chosen channels as float32, raw units read once, filtered blocks as they are wanted."""
+"""What a search sees of an image: chosen channels as float32, raw units read once, blocks as they are wanted."""
 
 from __future__ import annotations
 
@@ -96,6 +96,11 @@ class RawUnits:
             if part:
                 out[(slice(None), *relative(part, inner))] = self._get(index)[(box[0], *relative(part, unit))]
         return out
+
+    def _indices(self, box: Box) -> Iterator[tuple[int, int, int]]:
+        """Of the units that a box touches."""
+        z, y, x = (range(s.start // u, -(-s.stop // u)) for s, u in zip(box, self._unit, strict=True))
+        yield from product(z, y, x)
 
     def forget_unreadable(self) -> None:
         """Let what could not be read be tried again."""
@@ -243,10 +248,12 @@ class Grid:
         """The voxels (c, z, y, x) of a box inside the image."""
         out = np.empty((self._image.n_channels, *box_shape(box)), np.float32)
         for number in self.numbers(box):
-            whole = tuple(slice(c, c + e) for c, e in zip(self.corner(number), self.edge, strict=True))
-            part = overlap(whole, box)
-            if part:
-                out[(slice(None), *relative(part, box))] = self.block(number)[(slice(None), *relative(part, whole))]
+            theirs, ours = [slice(None)], [slice(None)]
+            for corner, edge, side in zip(self.corner(number), self.edge, box, strict=True):
+                low, high = max(corner, side.start), min(corner + edge, side.stop)
+                theirs.append(slice(low - corner, high - corner))
+                ours.append(slice(low - side.start, high - side.start))
+            out[tuple(ours)] = self.block(number)[tuple(theirs)]
         return out
 
     def forget(self) -> None:

@@ -16,7 +16,7 @@ from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
-from neuropack.trace.measure import Measured, centre, measured
+from neuropack.trace.measure import DRIFT, Measured, centre, measured
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
 from neuropack.trace.search import Search, Watch, corridor_blocks
@@ -59,7 +59,7 @@ class Options:
     sigma_um: float | None = None
     filter: Callable[[Volume], Volume] | None = None
     cost: signal.Cost = "auto"
-    color_width: float = 0.35
+    color_width: float = 0.2
     turning: float = 10.0
     coarse_beyond: float = 150.0
     most_expansions: int = 50_000_000
@@ -69,7 +69,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Level:
-    """One resolution: its blocks, the size of its voxels, how many of the full resolution one is, its raw pixels."""
+    """One resolution: its blocks, the size of a voxel, how many of the full resolution it is, its raw pixels."""
 
     grid: Grid
     size: tuple[float, float, float]
@@ -239,7 +239,15 @@ class PathFinder:
         for wider in (1.0, 3.0):
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)
-            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory, self.options.turning, blocks, radius)
+            search = Search(
+                self._fine.grid,
+                self.voxel_size_um,
+                model,
+                self.options.memory,
+                self.options.turning,
+                blocks,
+                radius,
+            )
             try:
                 return search.run(self._fine.nearest(start), self._fine.nearest(end), watch)
             except PathError as error:
@@ -339,7 +347,7 @@ class PathFinder:
             notes.append("there is hardly any signal between the points: the line is a guess")
         elif seen.weakest < 0.3:
             notes.append("a stretch of the path has hardly any signal")
-        if seen.drift is not None and model.width and seen.drift > 2 * model.width:
+        if seen.drift is not None and model.width and seen.drift > 2 * DRIFT:
             notes.append("the colour changes along the path")
         return TracedPath(
             xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
@@ -349,7 +357,7 @@ class PathFinder:
             contrast=seen.contrast,
             mean_contrast=float(seen.contrast.mean()),
             colour_drift=seen.drift,
-            confidence=seen.confidence(model.width),
+            confidence=seen.confidence(model.width > 0),
             notes=tuple(notes),
             unreadable=bad,
             voxel_size_um=self.voxel_size_um,

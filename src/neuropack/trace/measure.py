@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ _REACH = 2.0  # voxels of the finest axis that a node looks around, and moves at
 _MARGIN = 10  # voxels around a stretch of the way that are looked at
 _STRETCH = 48  # nodes of a stretch
 _WINDOW = 7  # nodes that brightness and colour are averaged over
+DRIFT = 0.35  # radian by which a colour may change along a neurite
 _FAINT = 1.6  # noises: what a search finds in noise alone
 
 
@@ -39,9 +41,9 @@ class Measured:
     supported: float
     weakest: float
 
-    def confidence(self, width: float) -> float:
+    def confidence(self, by_colour: bool) -> float:
         """0 to 1: the geometric mean of what is supported in all and at worst, less where the colour drifts."""
-        kept = math.exp(-0.5 * (self.drift / (2 * width)) ** 2) if self.drift is not None and width else 1.0
+        kept = math.exp(-0.5 * (self.drift / DRIFT) ** 2) if self.drift is not None and by_colour else 1.0
         return math.sqrt(self.supported * self.weakest) * kept
 
 
@@ -141,7 +143,7 @@ def _pass(grid: Grid, model: Model, size: tuple[float, float, float], nodes: Flo
     return out
 
 
-def _stretches(grid: Grid, nodes: Floats):  # type: ignore[no-untyped-def]
+def _stretches(grid: Grid, nodes: Floats) -> Iterator[tuple[slice, npt.NDArray[np.float32], Floats]]:
     """Rows of some nodes that follow each other, the image around them, and its corner."""
     for first in range(0, len(nodes), _STRETCH):
         rows = slice(first, min(first + _STRETCH, len(nodes)))
@@ -222,7 +224,10 @@ def _mean(values: Floats) -> Floats:
 
 
 def _drift(colours: Floats) -> float | None:
-    """The largest angle between the colour of the first nodes and that of a stretch with light."""
+    """The angle between the colour of the first nodes and that of others with light; a tenth of them is beyond it.
+
+    Not the largest one: where another neurite crosses, colours mix.
+    """
     if colours.shape[1] < 2:
         return None
     means = np.maximum(_mean(np.nan_to_num(colours)), 0)
@@ -231,11 +236,11 @@ def _drift(colours: Floats) -> float | None:
     if not lit.any():
         return 0.0
     units = means[lit] / length[lit][:, None]
-    return float(np.arccos(np.clip(units @ units[0], -1, 1)).max())
+    return float(np.quantile(np.arccos(np.clip(units @ units[0], -1, 1)), 0.9))
 
 
 def _support(bright: Floats, contrast: float) -> tuple[float, float]:
-    """How much of a path is as bright as a third of its ends, and three noises at least; all of it, and the worst."""
+    """How much of a path is as bright as a third of its ends, and three noises at least; all, and the worst."""
     full = max(2 * _FAINT, contrast / 3)
     share = np.clip((_mean(np.nan_to_num(bright)) - _FAINT) / (full - _FAINT), 0, 1)
     return float(share.mean()), float(share.min())

@@ -35,8 +35,8 @@ class TracedPath:
         expansions: voxels that the search looked around in, of all levels.
         contrast: at each node (n,): brightness over the background in units of its noise, of the filtered image.
         mean_contrast: of all nodes.
-        colour_drift: the largest angle, radian, between the colour at the start and that of a stretch of the path;
-            None for an image of one channel.
+        colour_drift: the angle, radian, between the colour at the start and those along the path; a tenth of them
+            is beyond it. None for an image of one channel.
         confidence: 0 to 1; what a curator sorts by, and no probability. Below a half, look at it.
         notes: what a person must know of it, sentences.
         unreadable: parts of the image near the path that could not be read, and that it goes around.
@@ -66,7 +66,8 @@ class TracedPath:
     @property
     def zyx(self) -> Floats:
         """The nodes (n, 3) as voxels z, y, x, where voxel i has its centre at i."""
-        return self.xyz[:, ::-1] / np.array(self.voxel_size_um) - 0.5
+        zyx: Floats = self.xyz[:, ::-1] / np.array(self.voxel_size_um) - 0.5
+        return zyx
 
     def skeleton(self, type: int = 0, comments: tuple[str, ...] = ()) -> Skeleton:
         """The path as a tree without branches, rooted at its start.

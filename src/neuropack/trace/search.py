@@ -76,7 +76,8 @@ class Watch:
         if self.cancel is None and self.deadline is None:
             return work()
         self.look()
-        done, result = threading.Event(), []
+        done = threading.Event()
+        result: list[tuple[Any, BaseException | None]] = []
 
         def run() -> None:
             try:
@@ -129,19 +130,18 @@ class Search:
         self._table = np.full(int(np.prod(grid.counts)), -1, np.int32)
         self._slots = 0
         self._inside = np.empty(grid.edge, np.bool_)
+        self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+        self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
         self._grow(16)
         self._keys, self._nodes = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.int64)
 
     def _grow(self, slots: int) -> None:
         """Room for so many blocks."""
         voxels = 1 << int(self._shifts.sum())
-        old = self._slots
-        cost, reached = (np.empty((slots, voxels), np.float32) for _ in range(2))
-        came, block_of = np.empty((slots, voxels), np.uint8), np.empty(slots, np.int64)
-        if old:
-            cost[:old], reached[:old] = self._cost[:old], self._reached[:old]
-            came[:old], block_of[:old] = self._came[:old], self._block_of[:old]
-        self._cost, self._reached, self._came, self._block_of = cost, reached, came, block_of
+        self._cost = _longer(self._cost, slots, voxels)
+        self._reached = _longer(self._reached, slots, voxels)
+        self._came = _longer(self._came, slots, voxels)
+        self._block_of = _longer(self._block_of, slots)
 
     def run(self, start: Voxels, goal: Voxels, watch: Watch) -> tuple[Voxels, float]:
         """The voxels (n, 3) of the cheapest way, and its price.
@@ -167,9 +167,22 @@ class Search:
         while True:
             before = int(control[2])
             told = kernel.search(
-                *(self._cost, self._reached, self._came, self._table, self._block_of),
-                *(self._keys, self._nodes, control, self._shape, self._shifts, self._size, self._lengths),
-                *(goal, least, self._turning, max(1, min(_SLICE, watch.most - watch.expanded))),
+                self._cost,
+                self._reached,
+                self._came,
+                self._table,
+                self._block_of,
+                self._keys,
+                self._nodes,
+                control,
+                self._shape,
+                self._shifts,
+                self._size,
+                self._lengths,
+                goal,
+                least,
+                self._turning,
+                max(1, min(_SLICE, watch.most - watch.expanded)),
             )
             watch.expanded += int(control[2]) - before
             if told == kernel.DONE:
@@ -243,6 +256,14 @@ class Search:
         self._block_of[slot] = number
         self._table[number] = slot
         self._slots += 1
+
+
+def _longer(rows: npt.NDArray[Any], count: int, *width: int) -> npt.NDArray[Any]:
+    """The same rows with room behind them."""
+    made = np.empty((count, *width), rows.dtype)
+    if len(rows):
+        made[: len(rows)] = rows
+    return made
 
 
 def corridor_blocks(grid: Grid, points: Floats, radius: Floats) -> dict[int, Floats]:
