@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +27,12 @@ from neuropack.volume import Volume
 Floats = npt.NDArray[np.float64]
 Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
+Way = tuple[npt.NDArray[np.int64], float]
 
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
+_RECALL = 16  # voxels that the direction of a way is taken from
 _AROUND = 12  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
-_PROGRESS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -206,50 +208,43 @@ class PathFinder:
     def _find(self, start: Floats, end: Floats, watch: Watch) -> TracedPath:
         model = self._model(self._fine, start, end, watch)
         far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
-        notes: list[str] = []
-        found: tuple[npt.NDArray[np.int64], float] | None = None
+        found = None
         if far > self.options.coarse_beyond:
             found = self._through_corridor(start, end, model, watch)
         if found is None:
-            search = Search(self._fine.grid, self.voxel_size_um, model, self.options.memory, self.options.turning)
             try:
-                found = search.run(self._fine.nearest(start), self._fine.nearest(end), watch)
+                found = self._run(self._fine, model, start, end, watch)
             except PathError as error:
                 raise self._explained(error) from error
         way, price = found
         seen = measured(self._fine.grid, model, self.voxel_size_um, way, start, end)
-        return self._answer(seen, price, model, watch, notes)
+        return self._answer(seen, price, model, watch)
 
-    def _through_corridor(
-        self, start: Floats, end: Floats, model: signal.Model, watch: Watch
-    ) -> tuple[npt.NDArray[np.int64], float] | None:
+    def _run(
+        self, level: _Level, model: signal.Model, start: Floats, end: Floats, watch: Watch, **corridor: Any
+    ) -> Way:
+        o = self.options
+        recall = max(4, round(_RECALL / level.factor.max()))
+        search = Search(level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, **corridor)
+        return search.run(level.nearest(start), level.nearest(end), watch)
+
+    def _through_corridor(self, start: Floats, end: Floats, model: signal.Model, watch: Watch) -> Way | None:
         """In a tube around the best way on a coarser level, in a wider one next; None: not so either."""
         level = self._coarse()
         if level is None:
             return None
-        coarse = self._model(level, start, end, watch)
-        search = Search(level.grid, level.size, coarse, self.options.memory, self.options.turning)
         try:
-            way, _ = search.run(level.nearest(start), level.nearest(end), watch)
+            way, _ = self._run(level, self._model(level, start, end, watch), start, end, watch)
+            points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
         except PathError as error:
             if error.reason != "no way":
                 raise
             return None
-        points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
         for wider in (1.0, 3.0):
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)
-            search = Search(
-                self._fine.grid,
-                self.voxel_size_um,
-                model,
-                self.options.memory,
-                self.options.turning,
-                blocks,
-                radius,
-            )
             try:
-                return search.run(self._fine.nearest(start), self._fine.nearest(end), watch)
+                return self._run(self._fine, model, start, end, watch, corridor=blocks, radius=radius)
             except PathError as error:
                 if error.reason != "no way":
                     raise
@@ -337,9 +332,8 @@ class PathFinder:
             return error
         return PathError(error.what, "no way", file=self.volume.path, found=f"unreadable: {bad[0]}", fix=error.fix)
 
-    def _answer(
-        self, seen: Measured, price: float, model: signal.Model, watch: Watch, notes: list[str]
-    ) -> TracedPath:
+    def _answer(self, seen: Measured, price: float, model: signal.Model, watch: Watch) -> TracedPath:
+        notes: list[str] = []
         bad = tuple(self._fine.raw.unreadable)
         if bad:
             notes.append(f"{len(bad)} part(s) of the image near the path cannot be read; it goes around them")

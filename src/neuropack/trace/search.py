@@ -104,6 +104,7 @@ class Search:
         model: signal and noise, which make costs.
         memory: bytes that the search may take, beside those of the grid.
         turning: what a turn costs, see the kernel.
+        recall: steps that the direction of a way is taken from.
         corridor: where it may go; None: anywhere.
         radius: of the corridor, z, y, x in voxels.
     """
@@ -114,12 +115,14 @@ class Search:
         size: tuple[float, float, float],
         model: Model,
         memory: int,
+        *,
         turning: float = 0.0,
+        recall: int = 16,
         corridor: Corridor | None = None,
         radius: Floats | None = None,
     ) -> None:
         self._grid, self._model, self._corridor = grid, model, corridor
-        self._turning = turning
+        self._turning, self._recall = turning, recall
         self._radius = np.ones(3) if radius is None else radius
         self._most = max(memory // _SLOT, 8)
         self._size = np.array(size, np.float64)
@@ -182,6 +185,7 @@ class Search:
                 goal,
                 least,
                 self._turning,
+                self._recall,
                 max(1, min(_SLICE, watch.most - watch.expanded)),
             )
             watch.expanded += int(control[2]) - before
@@ -218,7 +222,7 @@ class Search:
 
     def _load(self, number: int, watch: Watch) -> None:
         """Put the costs of a block into the next slot, or shut it."""
-        from neuropack.trace import kernel
+        from neuropack.trace import block_kernel, kernel
 
         if self._table[number] != kernel.NOT_LOADED:
             return
@@ -243,9 +247,9 @@ class Search:
         slot, m = self._slots, self._model
         block = self._cost[slot].reshape(self._grid.edge)
         scale = (1 / m.noise).astype(np.float32)
-        kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
+        block_kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
         corner = np.array(self._grid.corner(number), np.int64)
-        if points is not None and not kernel.keep_near(points, corner, self._radius, block, self._inside):
+        if points is not None and not block_kernel.keep_near(points, corner, self._radius, block, self._inside):
             self._table[number] = kernel.SHUT
             return
         if not np.isfinite(block).any():

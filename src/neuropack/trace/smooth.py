@@ -29,7 +29,7 @@ def smooth(volume: Volume, sigma: tuple[float, float, float]) -> Volume:
     halo = np.array([z, y, x])
 
     def blur(image: Array, box: Box) -> Array:
-        from neuropack.trace.kernel import blurred
+        from neuropack.trace.block_kernel import blurred
 
         out = np.empty((len(image), *(s.stop - s.start for s in box)), np.float32)
         for source, target in zip(np.ascontiguousarray(image, np.float32), out, strict=True):
