@@ -24,7 +24,7 @@ def trace(bench: Bench) -> list[Row]:
         return Row(key, name, line, points=voxels, prints_seconds=True, against=against, note=note)
 
     theirs = str(environment("brightest-path"))
-    crop = "a box with 16 voxels around the ends, in memory"
+    crop = "a box with 32 voxels around the ends, in memory"
     short = [
         row("cold", "64 voxels, cold", "from OME-Zarr, no block in memory", 64),
         row("warm", "64 voxels, warm", "the same once more", 64),

@@ -31,7 +31,7 @@ Way = tuple[npt.NDArray[np.int64], float]
 
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
-_AROUND = 12  # voxels on each side of a point that background and noise are taken from
+_AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
 
 
@@ -206,8 +206,15 @@ class PathFinder:
                 level.grid.forget()
 
     def _find(self, start: Floats, end: Floats, watch: Watch) -> TracedPath:
-        model = self._model(self._fine, start, end, watch)
         far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
+        if far < _FAR:  # the image between the points will be wanted, and one call reads it fastest
+            low, high = np.minimum(start, end), np.maximum(start, end)
+            box = tuple(
+                slice(max(0, int(a) - _AROUND), min(n, int(b) + _AROUND + 1))
+                for a, b, n in zip(low, high, self._fine.grid.shape, strict=True)
+            )
+            watch.during(lambda: self._fine.raw.load(box))
+        model = self._model(self._fine, start, end, watch)
         found = None
         if far > self.options.coarse_beyond:
             found = self._through_corridor(start, end, model, watch)
