@@ -1,8 +1,9 @@
 """One way to find paths, on one core: python trace_ways.py WAY FOLDER OUT. Prints the median seconds of a path.
 
 Only the search is timed: no start of Python, no import, no compiling. The paths go to OUT. Two ways are none:
-`make` simulates the stacks (a number more divides their lengths), `judge` prints how far the paths of a file are from the
-truth. Peers run in environments of their own, without neuropack: what it takes is imported where it is needed.
+`make` simulates the stacks (a number more divides their lengths), `judge` says how far the paths of a file are
+from the truth. Peers run in environments of their own, without neuropack: what it takes is imported where it is
+needed.
 """
 
 from __future__ import annotations

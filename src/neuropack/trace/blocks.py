@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
+from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.errors import InputError
 from neuropack.volume import Volume
 
@@ -219,6 +219,8 @@ class Grid:
         shape: z, y, x in voxels.
         shifts: logarithms to the base 2 of the lengths of a block.
         edge: the lengths.
+        offset: the first block begins so many voxels before the image, by half of its length. Where blocks begin at
+            the borders of the chunks of a file, the filter of each would look into eight chunks.
         counts: blocks along z, y, x.
     """
 
@@ -229,7 +231,9 @@ class Grid:
         x = (_BLOCK_BITS - z + 1) // 2
         self.shifts = (z, _BLOCK_BITS - z - x, x)
         self.edge = (1 << self.shifts[0], 1 << self.shifts[1], 1 << self.shifts[2])
-        self.counts = tuple(-(-n // e) for n, e in zip(self.shape, self.edge, strict=True))
+        self.offset = tuple(e // 2 if n > e else 0 for n, e in zip(self.shape, self.edge, strict=True))
+        self.extent = tuple(n + o for n, o in zip(self.shape, self.offset, strict=True))
+        self.counts = tuple(-(-n // e) for n, e in zip(self.extent, self.edge, strict=True))
         self._kept: OrderedDict[int, Floats] = OrderedDict()
 
     def number(self, index: tuple[int, int, int]) -> int:
@@ -237,10 +241,11 @@ class Grid:
         return (index[0] * self.counts[1] + index[1]) * self.counts[2] + index[2]
 
     def corner(self, number: int) -> tuple[int, int, int]:
-        """The first voxel of a block."""
+        """The first voxel of a block, of the image."""
         rest, x = divmod(number, self.counts[2])
         z, y = divmod(rest, self.counts[1])
-        return z * self.edge[0], y * self.edge[1], x * self.edge[2]
+        z, y, x = (i * e - o for i, e, o in zip((z, y, x), self.edge, self.offset, strict=True))
+        return z, y, x
 
     def block(self, number: int) -> Floats:
         """A block (c, z, y, x) of full length; NaN beyond the image."""
@@ -249,13 +254,14 @@ class Grid:
             self._kept.move_to_end(number)
             return found
         corner = self.corner(number)
-        box = tuple(slice(c, min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
+        box = tuple(slice(max(c, 0), min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
         read = self._image.read((slice(0, self._image.n_channels), *box))
         if box_shape(box) == self.edge:
             found = np.ascontiguousarray(read, np.float32)
         else:
             found = np.full((len(read), *self.edge), np.nan, np.float32)
-            found[(slice(None), *full_box(read.shape[1:]))] = read
+            whole = tuple(slice(c, c + e) for c, e in zip(corner, self.edge, strict=True))
+            found[(slice(None), *relative(box, whole))] = read
         self._kept[number] = found
         while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
             self._kept.popitem(last=False)
@@ -267,7 +273,10 @@ class Grid:
 
     def numbers(self, box: Box) -> list[int]:
         """Of the blocks that a box (z, y, x) touches."""
-        spans = (range(s.start // e, -(-s.stop // e)) for s, e in zip(box, self.edge, strict=True))
+        spans = (
+            range((s.start + o) // e, -(-(s.stop + o) // e))
+            for s, e, o in zip(box, self.edge, self.offset, strict=True)
+        )
         return [self.number((z, y, x)) for z, y, x in product(*spans)]
 
     def gather(self, box: Box) -> Floats:
