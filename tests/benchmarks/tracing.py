@@ -20,7 +20,7 @@ def trace(bench: Bench) -> list[Row]:
     say([PYTHON, script, "make", str(folder), "2" if bench.quick else "1"])
 
     def row(key: str, name: str, note: str, voxels: int, *against: str, python: str = PYTHON) -> Row:
-        line = [python, "-W", "ignore", script, key, str(folder), str(folder / f"{key}.npz")]
+        line = [python, "-W", "ignore", script, key, str(folder), str(folder / f"{key}-paths.npz")]
         return Row(key, name, line, points=voxels, prints_seconds=True, against=against, note=note)
 
     theirs = str(environment("brightest-path"))
@@ -45,7 +45,7 @@ def trace(bench: Bench) -> list[Row]:
     ]
     rows = bench.run([*short, *long], check=False) + bench.run([*success, *colours], runs=1, check=False)
     for one in rows:
-        told = say([PYTHON, script, "judge", str(folder), one.key, str(folder / f"{one.key}.npz")])
+        told = say([PYTHON, script, "judge", str(folder), one.key, str(folder / f"{one.key}-paths.npz")])
         one.found = json.loads(told)
         one.note += "; " + WORDS.format(**one.found)
         if one.key.startswith(tuple(KINDS)):
