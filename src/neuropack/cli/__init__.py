@@ -29,6 +29,7 @@ from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.study import schema, sheets
+from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ for command in (
     register,
     preprocess,
     features,
+    trace,
 ):
     app.command()(command)
 app.command("map")(map_)
