@@ -1,0 +1,206 @@
+"""From the ways of a front to the branches of neurons: the longest first, what it covers taken off the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.progress import Progress
+from neuropack.trace import front_kernels as k
+from neuropack.trace.front import STEPS, Front
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_LONGEST = 1 << 20  # voxels of one way
+_LARGEST_UM = 15.0  # no neurite or soma has a larger radius
+_MEETINGS = 1 << 16  # pairs of voxels of one block in which sources of one neuron meet
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is no branch.
+
+    Attributes:
+        shortest_um: a branch that reaches less far beyond what others cover is none.
+        spur: nor one that does so by less than this many radii of the neurite that it leaves.
+        wider: what a branch covers is so many times as thick as itself.
+    """
+
+    shortest_um: float
+    spur: float
+    wider: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """The voxels of all branches of all neurons.
+
+    Attributes:
+        voxels: their numbers in C order of the image (n,), ascending.
+        edges: rows of `voxels` that lie next to each other on a branch (m, 2).
+        sources: the row of each source that has a branch, by its number.
+    """
+
+    voxels: Ints
+    edges: Ints
+    sources: dict[int, int]
+
+
+def find_ways(
+    front: Front,
+    sources: Ints,
+    source_radius: Floats,
+    neuron: Ints,
+    colors: Floats,
+    pruning: Pruning,
+    progress: Progress | None = None,
+) -> Ways:
+    """The branches of a front that has grown.
+
+    Args:
+        front: grown from `sources`.
+        sources: z, y, x (n, 3), voxels.
+        source_radius: of the somata, 0 where there is none (n,), micrometre: nothing branches inside of one.
+        neuron: the neuron of each source (n,). Where two sources of one neuron meet, a way joins them.
+        colors: of the sources (n, c).
+        pruning: what is no branch.
+        progress: told ends looked at.
+    """
+    finder = _Finder(front, colors, pruning)
+    flat = np.ravel_multi_index(tuple(sources.T), tuple(front.shape.tolist())).astype(np.int64)
+    slots = [k.locate(*place, front.table, front.counts) for place in sources.tolist()]
+    mine = [slot >= 0 and front.owner[slot, at] == i and front.pred[slot, at] == k.ROOT for i, (slot, at) in enumerate(slots)]
+    for i in np.flatnonzero(mine).tolist():
+        finder.cover(flat[i : i + 1], np.maximum(source_radius[i : i + 1], finder.radii(flat[i : i + 1])))
+    finder.join(neuron)
+    tips = finder.tips()
+    for number, tip in enumerate(tips.tolist()):
+        finder.branch(tip)
+        if progress and number % 256 == 0:
+            progress("finding branches", number, len(tips))
+    return finder.ways({i: int(flat[i]) for i in np.flatnonzero(mine).tolist()})
+
+
+class _Finder:
+    def __init__(self, front: Front, colors: Floats, pruning: Pruning) -> None:
+        self._front, self._colors, self._pruning = front, colors, pruning
+        self._place = (front.table, front.counts, front.shape)
+        self._step = front.step
+        self._slack = np.array([1.2, 1.6, 1.6]) * front.step + 0.25
+        self._out = np.empty(_LONGEST, np.int64)
+        self._paths: list[Ints] = []
+
+    def radii(self, path: Ints) -> Floats:
+        out = np.empty(len(path))
+        values, owner = self._front.values, self._front.owner
+        k.radii(path, *self._place, self._step, values, owner, self._colors, _LARGEST_UM, out)
+        return out
+
+    def cover(self, path: Ints, radius: Floats) -> None:
+        wide = self._pruning.wider * radius
+        k.cover(path, wide, *self._place, self._step, self._slack, self._front.owner, self._front.marks)
+
+    def way(self, start: int) -> tuple[Ints, int]:
+        n, fresh = k.way_back(start, *self._place, STEPS, self._front.pred, self._front.marks, self._out)
+        return self._out[:n].copy(), fresh
+
+    def tips(self) -> Ints:
+        """Where branches may end, the farthest from its source first."""
+        f = self._front
+        out = np.empty(int(np.prod(k.BLOCK)), np.int64)
+        found, far = [], []
+        for slot, corner in f.corners():
+            n = k.ends(corner, slot, *self._place, STEPS, f.length, f.gap, f.owner, f.settled, out)
+            found.append(out[:n].copy())
+            z, y, x = np.unravel_index(out[:n], tuple(f.shape.tolist()))
+            far.append(f.length[slot, ((z & 15) << 12) + ((y & 63) << 6) + (x & 63)])
+        voxels, length = np.concatenate([*found, np.empty(0, np.int64)]), np.concatenate([*far, np.empty(0)])
+        return voxels[np.lexsort((voxels, -length))]
+
+    def branch(self, tip: int) -> None:
+        """Take a branch in, if it is one."""
+        z, y, x = (int(i) for i in np.unravel_index(tip, tuple(self._front.shape.tolist())))
+        slot, at = k.locate(z, y, x, self._front.table, self._front.counts)
+        if self._front.marks[slot, at]:
+            return
+        path, fresh = self.way(tip)
+        if self.length(path[: fresh + 1]) < self._pruning.shortest_um:
+            return
+        radius = self.radii(path)
+        if self.length(path[: fresh + 1]) < self._pruning.spur * radius[min(fresh, len(path) - 1)]:
+            return
+        self._take(path, radius)
+
+    def join(self, neuron: Ints) -> None:
+        """Join the sources of each neuron where the ways to their meeting are cheapest, as long as it makes no ring."""
+        f = self._front
+        pairs, costs = np.empty((_MEETINGS, 2), np.int64), np.empty(_MEETINGS)
+        found: dict[tuple[int, int], tuple[float, int, int]] = {}
+        if len(np.unique(neuron)) == len(neuron):
+            return
+        for slot, corner in f.corners():
+            n = k.meetings(corner, slot, *self._place, STEPS, f.dist, f.owner, f.settled, neuron, pairs, costs)
+            for (a, b), cost in zip(pairs[:n].tolist(), costs[:n].tolist(), strict=True):
+                one, other = sorted((self._owner(a), self._owner(b)))
+                found[one, other] = min(found.get((one, other), (np.inf, 0, 0)), (cost, min(a, b), max(a, b)))
+        group = list(range(len(neuron)))
+
+        def top(i: int) -> int:
+            while group[i] != i:
+                i = group[i]
+            return i
+
+        for (one, other), (_, a, b) in sorted(found.items(), key=lambda item: (item[1], item[0])):
+            if top(one) != top(other):
+                group[top(one)] = top(other)
+                for end in (a, b):
+                    path, _ = self.way(end)
+                    self._take(path, self.radii(path))
+                self._paths.append(np.array([a, b]))
+
+    def ways(self, sources: dict[int, int]) -> Ways:
+        every = np.concatenate([*self._paths, np.array(list(sources.values()), np.int64)])
+        voxels = np.unique(every)
+        pairs = [np.column_stack([p[:-1], p[1:]]) for p in self._paths if len(p) > 1]
+        edges = np.searchsorted(voxels, np.concatenate([*pairs, np.empty((0, 2), np.int64)]))
+        rows = np.searchsorted(voxels, np.array(list(sources.values()), np.int64))
+        return Ways(voxels, edges, dict(zip(sources, rows.tolist(), strict=True)))
+
+    def length(self, path: Ints) -> float:
+        zyx = np.column_stack(np.unravel_index(path, tuple(self._front.shape.tolist()))) * self._step
+        return float(np.linalg.norm(np.diff(zyx, axis=0), axis=1).sum())
+
+    def _take(self, path: Ints, radius: Floats) -> None:
+        self._paths.append(path)
+        self.cover(path[:-1] if len(path) > 1 else path, radius[:-1] if len(path) > 1 else radius)
+
+    def _owner(self, voxel: int) -> int:
+        z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self._front.shape.tolist())))
+        slot, at = k.locate(z, y, x, self._front.table, self._front.counts)
+        return int(self._front.owner[slot, at])
+
+
+def parents_of(ways: Ways, first: Sequence[int]) -> npt.NDArray[np.int64]:
+    """The row of the parent of each voxel, -1 at a root.
+
+    Args:
+        ways: branches.
+        first: rows of sources in the order in which they may become roots: each that none before it is joined to.
+    """
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import breadth_first_order
+
+    n = len(ways.voxels)
+    a, b = ways.edges.T
+    graph = csr_matrix((np.ones(2 * len(a), np.int8), (np.r_[a, b], np.r_[b, a])), shape=(n, n))
+    parent, seen = np.full(n, -1, np.int64), np.zeros(n, bool)
+    for root in first:
+        if seen[root]:
+            continue
+        order, before = breadth_first_order(graph, root, directed=False)
+        seen[order] = True
+        parent[order[1:]] = before[order[1:]]
+    return parent
