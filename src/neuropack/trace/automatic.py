@@ -1,21 +1,39 @@
-"""Whole neurons from seeds, as a start for people: traced by themselves, with the places that a person should see."""
+"""Whole neurons from seeds, as a start for people: traced by themselves, with the places that a person should see.
+
+A front grows from all seeds at once through what is bright and of their colour (Dijkstra, in steps of physical
+length); each voxel goes to the seed that it is cheapest to come from. The ways of the front, the longest first, are
+the branches: each covers what lies around it, and what is then too short is none. This joins the fast marching of
+APP2 (Xiao and Peng 2013) with the coverage of TEASAR (Sato et al. 2000); here several neurons compete, by colour
+too, and blocks are read when the front comes to them.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neuropack import __version__
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
-from neuropack.skeleton import SOMA, Skeleton
+from neuropack.skeleton import Skeleton
+from neuropack.trace.finding import inside, stack_record
+from neuropack.trace.flags import Flag, flags_of, worst_first
+from neuropack.trace.nodes import Cable, cable_of, set_soma, skeleton_of, thinned
 from neuropack.volume import Volume
 
+if TYPE_CHECKING:
+    from neuropack.trace.branches import Ways
+    from neuropack.trace.front import Front
+
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_AROUND_UM = 1.0  # of a seed on a neurite: its brightest voxel is where the front begins
 
 
 @dataclass(frozen=True)
@@ -26,13 +44,11 @@ class Seed:
         xyz: micrometre in the frame ``stack``.
         neuron: its name. Seeds of one name are of one neuron, and are joined where their branches meet.
         radius_um: of the soma whose centre it is; 0 where it lies on a neurite.
-        soma: whether it is the centre of a soma.
     """
 
     xyz: tuple[float, float, float]
     neuron: str
     radius_um: float = 0.0
-    soma: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,46 +59,29 @@ class Options:
         threshold: brightness of a neurite, in noises of the smoothed image.
         smoothing_um: sigma of the Gaussian; at least half a voxel and at most two and a half along each axis.
         widest_gap_um: dark stretch that is bridged.
-        color_sigma: how far, in rad, the colour of a neurite strays.
+        color_sigma: how far, in rad, the colour of a neurite strays along its way.
         shortest_um: length of the shortest branch.
         spur: a branch is longer than this many radii of the neurite that it leaves.
         wider: a branch covers what lies within so many of its radii.
         node_um: distance of the nodes of a branch.
-        doubtful: nodes of a lower confidence are flagged.
+        doubtful: places of a lower confidence are flagged.
     """
 
     threshold: float = 4.5
     smoothing_um: float = 0.3
-    widest_gap_um: float = 2.0
-    color_sigma: float = 0.35
+    widest_gap_um: float = 1.0
+    color_sigma: float = 0.1
     shortest_um: float = 4.0
     spur: float = 1.5
     wider: float = 1.5
     node_um: float = 1.0
     doubtful: float = 0.5
 
-
-@dataclass(frozen=True)
-class Flag:
-    """A place that a person should look at.
-
-    Attributes:
-        neuron: its name.
-        node: of its skeleton; 0 where it has none.
-        xyz: micrometre.
-        reason: weak, gap, colour, contact, unreadable, no signal, apart.
-        about: a sentence.
-        confidence: 0 to 1: in the worst node of the place.
-        below_um: cable that hangs on it.
-    """
-
-    neuron: str
-    node: int
-    xyz: tuple[float, float, float]
-    reason: str
-    about: str
-    confidence: float
-    below_um: float
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0.0 if name in ("widest_gap_um", "shortest_um", "spur", "doubtful") else 1e-6
+            if not least <= value < math.inf:
+                raise UsageError(f"{name} cannot be that", expected="a positive number", found=f"{value}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +89,9 @@ class Traced:
     """Neurons that were traced by themselves.
 
     Attributes:
-        skeletons: by name.
-        confidence: of each node, by the name of its neuron.
-        flags: the worst first.
+        skeletons: by name; those without any signal at their seeds are missing, and flagged.
+        confidence: of each node (n,), by the name of its neuron.
+        flags: the places that a person should look at, the worst first.
         made_by: all that decides the result.
     """
 
@@ -110,31 +109,136 @@ def trace_neurons(
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Traced:
+    """Trace neurons from their somata, or from points on them.
+
+    The result hangs on the image, the seeds and the options only. Of a time series the first frame is traced. A
+    block of the image is read when the front comes to it, with a border for smoothing, and not again.
+
+    Memory: some tens of megabytes, 16 bytes for each voxel of the front's edge, and about 300 for each voxel along
+    a branch. What is known of the voxels that the front came to, 19 bytes and 2 for each channel, lies in temporary
+    files that the system maps, and keeps in memory as far as there is room.
+
+    Args:
+        volume: with its voxel size; all its channels are looked at together, each in units of its noise.
+        seeds: at least one for each neuron.
+        options: how.
+        folder: for the temporary files; None: the system's own.
+        progress: told blocks of the image that were read, and all of them; then ends of branches.
+
+    Raises:
+        UsageError: there is no seed, one lies outside of the image, or the voxel size is not known; Numba is not
+            installed.
+    """
+    o = options or Options()
+    stack = stack_record(volume)
+    if not seeds:
+        raise UsageError("there is nothing to begin with", expected="at least one seed", found="none")
+    for seed in seeds:
+        inside(stack, seed.xyz)
     from neuropack.trace.branches import Pruning, find_ways
     from neuropack.trace.front import Front, light_of
 
-    o = options or Options()
-    z, y, x = (float(s or 0) for s in volume.voxel_size_um)
-    sigma = tuple(float(np.clip(o.smoothing_um / s, 0.5, 2.5)) for s in (z, y, x))
-    light = light_of(volume, (sigma[0], sigma[1], sigma[2]))
-    front = Front(volume, light, folder)
-    sources = np.array([np.clip(np.floor(np.array(s.xyz[::-1]) / front.step), 0, front.shape - 1) for s in seeds], np.int64)
-    names = list(dict.fromkeys(s.neuron for s in seeds))
-    neuron = np.array([names.index(s.neuron) for s in seeds], np.int64)
-    colors = []
-    for row, s in enumerate(seeds):
-        reach = np.ceil(np.maximum(1.0, 0.5 * s.radius_um) / front.step).astype(np.int64)
-        low, high = np.maximum(sources[row] - reach, 0), np.minimum(sources[row] + reach + 1, front.shape)
+    z, y, x = (min(max(o.smoothing_um / float(s or 1), 0.5), 2.5) for s in volume.voxel_size_um)
+    front = Front(volume, light_of(volume, (z, y, x)), folder)
+    try:
+        names = list(dict.fromkeys(seed.neuron for seed in seeds))
+        neuron = np.array([names.index(seed.neuron) for seed in seeds], np.int64)
+        sources, colors, bright = _sources(front, seeds)
+        front.grow(sources, colors, o.threshold, o.widest_gap_um, o.color_sigma, progress)
+        radius = np.array([seed.radius_um for seed in seeds])
+        pruning = Pruning(o.shortest_um, o.spur, o.wider)
+        ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)
+        first = sorted(ways.sources, key=lambda i: (-seeds[i].radius_um, i))
+        cable = cable_of(front, ways, first, neuron, colors, o.threshold, o.color_sigma)
+        unreadable = dict(front.unreadable)
+    finally:
+        front.close()
+    made = _put_together(cable, ways, seeds, names, neuron, bright, o)
+    made.flags.extend(_unreadable(unreadable, front))
+    made_by = {"software": f"neuropack {__version__}", "stack": stack, "options": asdict(o)}
+    return Traced(made.skeletons, made.confidence, worst_first(made.flags), made_by)
+
+
+def _sources(front: Front, seeds: Sequence[Seed]) -> tuple[Ints, Floats, Floats]:
+    """The voxel (z, y, x) of each seed, its colour, and its brightness in noises."""
+    sources, colors, bright = [], [], []
+    for seed in seeds:
+        at = np.minimum(np.floor(np.array(seed.xyz[::-1]) / front.step).astype(np.int64), front.shape - 1)
+        reach = np.ceil(max(_AROUND_UM, 0.5 * seed.radius_um) / front.step).astype(np.int64)
+        low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, front.shape)
         box = front.box(low, high)
-        bright = np.linalg.norm(np.maximum(box, 0), axis=3)
-        if not s.soma:
-            sources[row] = low + np.unravel_index(int(bright.argmax()), bright.shape)
-        core = np.maximum(box[bright >= 0.5 * bright.max()].mean(axis=0), 0)
+        light = np.linalg.norm(np.maximum(box, 0), axis=3)
+        top = np.array(np.unravel_index(int(light.argmax()), light.shape), np.int64)
+        core = np.maximum(box[light >= 0.5 * light.max()].mean(axis=0), 0)
         size = float(np.linalg.norm(core))
+        sources.append(at if seed.radius_um > 0 else low + top)
         colors.append(core / size if size > 0 else np.full(len(core), len(core) ** -0.5))
-    color = np.array(colors)
-    front.grow(sources, color, o.threshold, o.widest_gap_um, o.color_sigma, progress)
-    radius = np.array([s.radius_um for s in seeds])
-    ways = find_ways(front, sources, radius, neuron, color, Pruning(o.shortest_um, o.spur, o.wider), progress)
-    from neuropack.trace.nodes import skeletons_of
-    return skeletons_of(front, ways, seeds, names, neuron, sources, color, o)
+        bright.append(float(light.max()))
+    return np.array(sources, np.int64), np.array(colors), np.array(bright)
+
+
+def _put_together(
+    cable: Cable,
+    ways: Ways,
+    seeds: Sequence[Seed],
+    names: Sequence[str],
+    neuron: Ints,
+    bright: Floats,
+    o: Options,
+) -> Traced:
+    of = neuron[cable.source]
+    for source, row in ways.sources.items():
+        if seeds[source].radius_um > 0:
+            mine = np.flatnonzero(of == neuron[source])
+            set_soma(cable, row, mine, seeds[source].xyz, seeds[source].radius_um)
+    below, whole = cable.below_um(), (cable.confidence.copy(), cable.parent.copy())
+    kept = thinned(cable, o.node_um)
+    made = Traced({}, {}, [])
+    for number, name in enumerate(names):
+        rows = cable.order[of[cable.order] == number]
+        nodes = rows[kept[rows]]
+        begun = any(neuron[i] == number for i in ways.sources)
+        dark = max(float(bright[i]) for i in np.flatnonzero(neuron == number)) < o.threshold
+        if not begun or (len(nodes) < 2 and dark):
+            seed = seeds[int(np.flatnonzero(neuron == number)[0])]
+            about = "no seed of the neuron lies on anything brighter than the noise"
+            made.flags.append(Flag(name, 0, seed.xyz, "no signal", about, 0.0, 0.0))
+            continue
+        made.skeletons[name], made.confidence[name] = skeleton_of(cable, nodes)
+        at = _node_at(cable, rows, nodes, whole[1])
+        looked = Cable(**{**vars(cable), "confidence": whole[0], "parent": whole[1]})
+        made.flags.extend(flags_of(looked, rows, at, name, names, o.doubtful, below))
+        made.flags.extend(_apart(made.skeletons[name], name))
+    return made
+
+
+def _node_at(cable: Cable, rows: Ints, nodes: Ints, parent: Ints) -> Ints:
+    """For each row of the cable the node that stands for it: its own, or that of the next one below."""
+    at = np.zeros(len(cable.parent), np.int64)
+    at[nodes] = np.arange(1, len(nodes) + 1)
+    for row in rows[::-1].tolist():
+        if parent[row] >= 0 and at[parent[row]] == 0:
+            at[parent[row]] = at[row]
+    return at
+
+
+def _apart(skeleton: Skeleton, name: str) -> list[Flag]:
+    """Trees of one neuron that were not joined to its first."""
+    flags = []
+    for row in np.flatnonzero(skeleton.parent < 0)[1:].tolist():
+        x, y, z = skeleton.xyz[row].tolist()
+        about = "this part was not joined to the rest of the neuron"
+        flags.append(Flag(name, int(skeleton.id[row]), (x, y, z), "apart", about, 0.0, 0.0))
+    return flags
+
+
+def _unreadable(blocks: dict[tuple[int, ...], str], front: Front) -> list[Flag]:
+    from neuropack.trace.front_kernels import BLOCK
+
+    flags = []
+    for corner, why in sorted(blocks.items()):
+        end = np.minimum(np.array(corner) + BLOCK, front.shape)
+        x, y, z = ((np.array(corner) + end) / 2 * front.step)[::-1].tolist()
+        where = ", ".join(f"{a} {s}-{e - 1}" for a, s, e in zip("zyx", corner, end.tolist(), strict=True))
+        flags.append(Flag("", 0, (x, y, z), "unreadable", f"voxels {where} cannot be read: {why}", 0.0, 0.0))
+    return flags

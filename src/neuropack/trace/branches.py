@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,8 @@ from neuropack.trace.front import STEPS, Front
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 _LONGEST = 1 << 20  # voxels of one way
-_LARGEST_UM = 15.0  # no neurite or soma has a larger radius
+LARGEST_UM = 15.0
+"""No neurite or soma has a larger radius."""
 _MEETINGS = 1 << 16  # pairs of voxels of one block in which sources of one neuron meet
 
 
@@ -71,8 +71,11 @@ def find_ways(
     """
     finder = _Finder(front, colors, pruning)
     flat = np.ravel_multi_index(tuple(sources.T), tuple(front.shape.tolist())).astype(np.int64)
-    slots = [k.locate(*place, front.table, front.counts) for place in sources.tolist()]
-    mine = [slot >= 0 and front.owner[slot, at] == i and front.pred[slot, at] == k.ROOT for i, (slot, at) in enumerate(slots)]
+    slots = [k.locate(z, y, x, front.table, front.counts) for z, y, x in sources.tolist()]
+    mine = [
+        slot >= 0 and front.owner[slot, at] == i and front.pred[slot, at] == k.ROOT
+        for i, (slot, at) in enumerate(slots)
+    ]
     for i in np.flatnonzero(mine).tolist():
         finder.cover(flat[i : i + 1], np.maximum(source_radius[i : i + 1], finder.radii(flat[i : i + 1])))
     finder.join(neuron)
@@ -96,7 +99,7 @@ class _Finder:
     def radii(self, path: Ints) -> Floats:
         out = np.empty(len(path))
         values, owner = self._front.values, self._front.owner
-        k.radii(path, *self._place, self._step, values, owner, self._colors, _LARGEST_UM, out)
+        k.radii(path, *self._place, self._step, values, owner, self._colors, LARGEST_UM, out)
         return out
 
     def cover(self, path: Ints, radius: Floats) -> None:
@@ -135,7 +138,7 @@ class _Finder:
         self._take(path, radius)
 
     def join(self, neuron: Ints) -> None:
-        """Join the sources of each neuron where the ways to their meeting are cheapest, as long as it makes no ring."""
+        """Join the sources of each neuron where the ways to their meeting are cheapest; no ring is made."""
         f = self._front
         pairs, costs = np.empty((_MEETINGS, 2), np.int64), np.empty(_MEETINGS)
         found: dict[tuple[int, int], tuple[float, int, int]] = {}
@@ -181,26 +184,3 @@ class _Finder:
         z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self._front.shape.tolist())))
         slot, at = k.locate(z, y, x, self._front.table, self._front.counts)
         return int(self._front.owner[slot, at])
-
-
-def parents_of(ways: Ways, first: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The row of the parent of each voxel, -1 at a root.
-
-    Args:
-        ways: branches.
-        first: rows of sources in the order in which they may become roots: each that none before it is joined to.
-    """
-    from scipy.sparse import csr_matrix
-    from scipy.sparse.csgraph import breadth_first_order
-
-    n = len(ways.voxels)
-    a, b = ways.edges.T
-    graph = csr_matrix((np.ones(2 * len(a), np.int8), (np.r_[a, b], np.r_[b, a])), shape=(n, n))
-    parent, seen = np.full(n, -1, np.int64), np.zeros(n, bool)
-    for root in first:
-        if seen[root]:
-            continue
-        order, before = breadth_first_order(graph, root, directed=False)
-        seen[order] = True
-        parent[order[1:]] = before[order[1:]]
-    return parent

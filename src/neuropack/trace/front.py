@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -27,6 +28,7 @@ Floats = npt.NDArray[np.float64]
 _VOXELS = math.prod(k.BLOCK)
 _AT_ONCE = 1 << 20  # voxels between two looks at who waits
 _SAMPLES = 48  # blocks that tell background and noise
+_FARTHEST = 4.0  # squared standard deviations: beyond that a voxel has another colour
 _CLIP = 3.0  # noises above the background: what is brighter is none
 STEPS = np.array([s for s in product((-1, 0, 1), repeat=3) if s != (0, 0, 0)], np.int64)
 
@@ -85,8 +87,8 @@ def light_of(volume: Volume, sigma: tuple[float, float, float]) -> Light:
         except InputError:
             continue  # the front tells of it where it comes there
         parts.append(block[:, ::2, ::3, ::3].reshape(volume.n_channels, -1))
-    told = [_dark(np.concatenate([part[c] for part in parts]) if parts else np.empty(0)) for c in range(volume.n_channels)]
-    level, noise = (np.array([one[i] for one in told]) for i in (0, 1))
+    every = np.concatenate([np.empty((volume.n_channels, 0)), *parts], axis=1)
+    level, noise = np.array([_dark(one) for one in every]).T
     floor = 1 / math.sqrt(12) if volume.dtype.kind in "bui" else 0.0
     smooth = math.prod(min(1.0, 1 / (2 * math.sqrt(math.pi) * s)) for s in sigma)
     noise = np.maximum(noise, floor * math.sqrt(smooth))  # whole numbers are known to no better than that
@@ -111,6 +113,10 @@ def _corner(number: int, counts: list[int]) -> tuple[int, ...]:
     return tuple(int(i) * b for i, b in zip(at, k.BLOCK, strict=True))
 
 
+def _nameless(folder: Path | None) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)  # the stack of the front closes it
+
+
 class Front:
     """The front, and what it knows of the voxels that it came to.
 
@@ -120,8 +126,25 @@ class Front:
         folder: for the temporary files; None: the system's own.
 
     Attributes:
+        values: brightness of voxels in noises, times `front_kernels.SCALE` (slot, voxel, channel).
+        dist: cost of the way to a voxel, and so on (slot, voxel).
+        length: of the way, micrometre.
+        gap: how long it was dark, or of another colour, up to a voxel; 0 in what is bright.
+        pred: the direction that it comes from.
+        owner: the source that it comes from, -1 while there is none.
+        settled: 1 where the way is known.
+        marks: 0, 1 where a branch covers the voxel, 2 where one runs through it.
         unreadable: corners (z, y, x) of blocks that could not be read, and why; the front goes round them.
     """
+
+    values: npt.NDArray[np.int16]
+    dist: npt.NDArray[np.float32]
+    length: npt.NDArray[np.float32]
+    gap: npt.NDArray[np.float32]
+    pred: npt.NDArray[np.int8]
+    owner: npt.NDArray[np.int32]
+    settled: npt.NDArray[np.int8]
+    marks: npt.NDArray[np.int8]
 
     def __init__(self, volume: Volume, light: Light, folder: Path | None = None) -> None:
         self.volume, self.light = volume, light
@@ -134,8 +157,10 @@ class Front:
         columns = {"values": ((volume.n_channels,), np.int16), "dist": ((), np.float32), "length": ((), np.float32)}
         columns |= {"gap": ((), np.float32), "pred": ((), np.int8), "owner": ((), np.int32)}
         columns |= {"settled": ((), np.int8), "marks": ((), np.int8)}
+        self._open = ExitStack()
         self._files: dict[str, tuple[IO[bytes], tuple[int, ...], Any]] = {
-            name: (tempfile.TemporaryFile(dir=folder), shape, dtype) for name, (shape, dtype) in columns.items()
+            name: (self._open.enter_context(_nameless(folder)), shape, dtype)
+            for name, (shape, dtype) in columns.items()
         }
         self._room = 0
         self._make_room(16)
@@ -166,7 +191,8 @@ class Front:
         units = (found - self.light.level[:, None, None, None]) / self.light.noise[:, None, None, None]
         units = np.where(np.isfinite(units), units, -1000.0)
         whole = np.zeros((*k.BLOCK, self.volume.n_channels), np.int16)
-        whole[tuple(slice(0, n) for n in shape)] = np.clip(np.rint(units * k.SCALE), -32768, 32767).transpose(1, 2, 3, 0)
+        counts = np.clip(np.rint(units * k.SCALE), -32768, 32767)
+        whole[tuple(slice(0, n) for n in shape)] = counts.transpose(1, 2, 3, 0)
         self.values[slot] = whole.reshape(_VOXELS, -1)
         self.dist[slot] = np.inf
         self.owner[slot] = -1
@@ -211,7 +237,7 @@ class Front:
         n = total = 0
         for number, place in enumerate(sources.tolist()):
             self.load(self._block(place))
-            slot, at = k.locate(*place, self.table, self.counts)
+            slot, at = k.locate(place[0], place[1], place[2], self.table, self.counts)
             if slot < 0 or self.owner[slot, at] >= 0:
                 continue  # cannot be read; two seeds in one voxel
             self.dist[slot, at], self.owner[slot, at], self.pred[slot, at] = 0, number, k.ROOT
@@ -221,7 +247,7 @@ class Front:
             how, n, need, found = k.flood(
                 *(heap_d, heap_i, n, self.table, self.counts, self.shape, STEPS, lengths),
                 *(self.values, self.dist, self.length, self.gap, self.pred, self.owner, self.settled),
-                *(colors, threshold, widest_gap_um, color_sigma, _AT_ONCE),
+                *(colors, threshold, widest_gap_um, color_sigma, _FARTHEST, _AT_ONCE),
             )
             total += found
             if how == k.DONE:
@@ -244,6 +270,6 @@ class Front:
 
     def close(self) -> None:
         """Give the temporary files back."""
-        for name, (file, _, _) in self._files.items():
-            setattr(self, name, None)
-            file.close()
+        for name in self._files:
+            delattr(self, name)
+        self._open.close()

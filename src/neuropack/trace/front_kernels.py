@@ -1,8 +1,7 @@
-"""Kernels of the growing front: Dijkstra from many sources over blocks that are loaded when the front comes to them.
+"""Kernels of the growing front: Dijkstra from many sources over blocks that are loaded when it comes to them.
 
-A voxel is known by its number in C order in the whole image, so that nothing hangs on which block came first. Per
-voxel arrays have a row for each loaded block (its slot) and a column for each voxel of it. The block is 16 x 64 x 64
-voxels: another one gives the same result.
+A voxel is known by its number in C order in the whole image, so that nothing hangs on which block came first.
+Arrays of voxels have a row for each loaded block (its slot) and a column for each voxel of it.
 """
 
 from __future__ import annotations
@@ -36,14 +35,20 @@ def locate(z: int, y: int, x: int, table: Table, counts: Ints) -> tuple[int, int
 
 @compiled
 def seen(values: Values, slot: int, at: int, color: Doubles) -> tuple[float, float]:
-    """The brightness of a voxel along a colour, in noises, and the square of its angle to it beyond the noise's."""
+    """The brightness of a voxel along a colour, and the square of that across it beyond the noise, in noises."""
     along, total = 0.0, 0.0
     for c in range(color.shape[0]):
         v = values[slot, at, c] / SCALE
         along += v * color[c]
         total += v * v
-    across = max(total - along * along - (color.shape[0] - 1), 0.0)
-    return along, across / max(along, 1.0) ** 2
+    return along, max(total - along * along - (color.shape[0] - 1), 0.0)
+
+
+@compiled
+def strays(along: float, across: float, color_sigma: float) -> float:
+    """Squared distance from a colour, in standard deviations of what noise and a colour that strays make."""
+    bright = max(along, 0.0) * color_sigma
+    return across / (1.0 + bright * bright)
 
 
 @compiled
@@ -85,7 +90,7 @@ def pop(heap_d: Floats, heap_i: Ints, n: int) -> None:
 
 
 @compiled
-def flood(
+def flood(  # noqa: PLR0912 - a call for each voxel would cost more than it does
     heap_d: Floats,
     heap_i: Ints,
     n: int,
@@ -105,6 +110,7 @@ def flood(
     threshold: float,
     widest_gap: float,
     color_sigma: float,
+    farthest: float,
     most: int,
 ) -> tuple[int, int, int, int]:
     """Let the front grow until it has come everywhere, needs a block, or has settled `most` voxels.
@@ -149,10 +155,10 @@ def flood(
             to, there = locate(wz, wy, wx, table, counts)
             if to < 0 or settled[to, there] != 0:
                 continue
-            bright, angle2 = seen(values, to, there, color)
+            bright, across = seen(values, to, there, color)
             dark = np.float32(0.0)
-            drift = angle2 / (color_sigma * color_sigma)
-            if bright < threshold or drift > 4.0:
+            drift = strays(bright, across, color_sigma)
+            if bright < threshold or drift > farthest:
                 dark = np.float32(gap[slot, at] + lengths[k])
                 if dark > widest_gap:
                     continue
@@ -164,7 +170,7 @@ def flood(
                 gap[to, there] = dark
                 pred[to, there] = 25 - k
                 owner[to, there] = mine
-                push(heap_d, heap_i, n, way, (wz * shape[1] + wy) * shape[2] + wx)
+                push(heap_d, heap_i, n, float(way), (wz * shape[1] + wy) * shape[2] + wx)
                 n += 1
     return DONE, 0, 0, found
 
@@ -356,7 +362,11 @@ def cover(
         z0 = path[i] // (shape[2] * shape[1])
         slot, at = locate(z0, y0, x0, table, counts)
         mine = owner[slot, at]
-        az, ay, ax = (radius[i] + slack[0]) / step[0], (radius[i] + slack[1]) / step[1], (radius[i] + slack[2]) / step[2]
+        az, ay, ax = (
+            (radius[i] + slack[0]) / step[0],
+            (radius[i] + slack[1]) / step[1],
+            (radius[i] + slack[2]) / step[2],
+        )
         for z in range(max(z0 - int(az), 0), min(z0 + int(az) + 1, shape[0])):
             for y in range(max(y0 - int(ay), 0), min(y0 + int(ay) + 1, shape[1])):
                 for x in range(max(x0 - int(ax), 0), min(x0 + int(ax) + 1, shape[2])):
@@ -410,9 +420,13 @@ def looks(
                     if to < 0:
                         continue
                     other = owner[to, there]
-                    if settled[to, there] != 0 and gap[to, there] == 0 and neuron[other] != neuron[mine]:
-                        if seen(values, to, there, colors[mine])[0] >= threshold:
-                            out[i, 4] = neuron[other]
+                    known = settled[to, there] != 0 and gap[to, there] == 0
+                    if (
+                        known
+                        and neuron[other] != neuron[mine]
+                        and seen(values, to, there, colors[mine])[0] >= threshold
+                    ):
+                        out[i, 4] = neuron[other]
                     if dz == 0:
                         w = max(seen(values, to, there, colors[mine])[0], 0.0) ** 2
                         total += w
