@@ -62,7 +62,8 @@ class Options:
         color_sigma: how far, in rad, the colour of a neurite strays along its way.
         shortest_um: length of the shortest branch.
         spur: a branch is longer than this many radii of the neurite that it leaves.
-        wider: a branch covers what lies within so many of its radii.
+        wider: a branch covers so many times as far as it is bright around it.
+        least: a branch ends where the rest of its way is less sure than that, 0 to 1.
         node_um: distance of the nodes of a branch.
         doubtful: places of a lower confidence are flagged.
     """
@@ -73,7 +74,8 @@ class Options:
     color_sigma: float = 0.1
     shortest_um: float = 4.0
     spur: float = 1.5
-    wider: float = 1.5
+    wider: float = 1.2
+    least: float = 0.4
     node_um: float = 1.0
     doubtful: float = 0.5
 
@@ -146,7 +148,7 @@ def trace_neurons(
         sources, colors, bright = _sources(front, seeds)
         front.grow(sources, colors, o.threshold, o.widest_gap_um, o.color_sigma, progress)
         radius = np.array([seed.radius_um for seed in seeds])
-        pruning = Pruning(o.shortest_um, o.spur, o.wider)
+        pruning = Pruning(o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, o.least)
         ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)
         first = sorted(ways.sources, key=lambda i: (-seeds[i].radius_um, i))
         cable = cable_of(front, ways, first, neuron, colors, o.threshold, o.color_sigma)

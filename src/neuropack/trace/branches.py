@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int64]
 _LONGEST = 1 << 20  # voxels of one way
 LARGEST_UM = 15.0
 """No neurite or soma has a larger radius."""
+_SLACK, _SLACK_UM = 1.0, 0.25  # voxels and micrometre beyond what is bright
+_FLAT, _RIDGE = 0.4, 0.8  # how much of a ridge counts as none, and as a whole one
+_SOMA = 1.5  # radii of a soma in which nothing branches
 _MEETINGS = 1 << 16  # pairs of voxels of one block in which sources of one neuron meet
 
 
@@ -26,12 +29,17 @@ class Pruning:
     Attributes:
         shortest_um: a branch that reaches less far beyond what others cover is none.
         spur: nor one that does so by less than this many radii of the neurite that it leaves.
-        wider: what a branch covers is so many times as thick as itself.
+        wider: a branch covers so many times as far as it is bright around it.
+        threshold, color_sigma: with which the front grew.
+        doubtful: a branch ends where the rest of its way is less sure than that.
     """
 
     shortest_um: float
     spur: float
     wider: float
+    threshold: float
+    color_sigma: float
+    doubtful: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +100,6 @@ class _Finder:
         self._front, self._colors, self._pruning = front, colors, pruning
         self._place = (front.table, front.counts, front.shape)
         self._step = front.step
-        self._slack = np.array([1.2, 1.6, 1.6]) * front.step + 0.25
         self._out = np.empty(_LONGEST, np.int64)
         self._paths: list[Ints] = []
 
@@ -102,9 +109,28 @@ class _Finder:
         k.radii(path, *self._place, self._step, values, owner, self._colors, LARGEST_UM, out)
         return out
 
-    def cover(self, path: Ints, radius: Floats) -> None:
-        wide = self._pruning.wider * radius
-        k.cover(path, wide, *self._place, self._step, self._slack, self._front.owner, self._front.marks)
+    def cover(self, path: Ints, least_um: float = 0.0) -> None:
+        """Cover what is bright around a path: it is its own glow."""
+        f, p = self._front, self._pruning
+        reach = np.empty((len(path), 2))
+        k.reaches(path, *self._place, self._step, f.values, f.owner, self._colors, p.threshold, LARGEST_UM, reach)
+        reach = np.maximum(p.wider * reach, least_um) + _SLACK * self._step[[0, 2]] + _SLACK_UM
+        k.cover(path, reach, *self._place, self._step, f.owner, f.marks)
+
+    def trimmed(self, path: Ints) -> int:
+        """How many voxels to take off the end of a way: so many that the rest is as sure as it can be.
+
+        Each micrometre counts as its certainty less `doubtful`; what lies beyond the best sum is left out, so that
+        a gap is crossed only where enough lies behind it.
+        """
+        f, p = self._front, self._pruning
+        sure = np.empty(len(path))
+        k.certainty(path, *self._place, f.values, f.owner, self._colors, p.threshold, p.color_sigma, sure)
+        ridge = np.empty(len(path))
+        k.ridges(path, *self._place, self._step, f.values, f.owner, self._colors, LARGEST_UM, ridge)
+        sure *= np.clip((ridge - _FLAT) / (_RIDGE - _FLAT), 0.0, 1.0)
+        gain = np.cumsum(((sure[:-1] - p.doubtful) * self.steps(path))[::-1])  # from the tree outwards
+        return len(gain) - 1 - int(gain.argmax()) if gain.max(initial=0.0) > 0 else len(path)
 
     def way(self, start: int) -> tuple[Ints, int]:
         n, fresh = k.way_back(start, *self._place, STEPS, self._front.pred, self._front.marks, self._out)
@@ -132,10 +158,13 @@ class _Finder:
         path, fresh = self.way(tip)
         if self.length(path[: fresh + 1]) < self._pruning.shortest_um:
             return
-        radius = self.radii(path)
-        if self.length(path[: fresh + 1]) < self._pruning.spur * radius[min(fresh, len(path) - 1)]:
+        off = self.trimmed(path)
+        path, fresh = path[off:], fresh - off
+        if fresh < 1 or self.length(path[: fresh + 1]) < self._pruning.shortest_um:
             return
-        self._take(path, radius)
+        base = self.radii(path[min(fresh, len(path) - 1) :][:1])
+        if self.length(path[: fresh + 1]) >= self._pruning.spur * float(base[0]):
+            self._take(path)
 
     def join(self, neuron: Ints) -> None:
         """Join the sources of each neuron where the ways to their meeting are cheapest; no ring is made."""
@@ -161,7 +190,7 @@ class _Finder:
                 group[top(one)] = top(other)
                 for end in (a, b):
                     path, _ = self.way(end)
-                    self._take(path, self.radii(path))
+                    self._take(path)
                 self._paths.append(np.array([a, b]))
 
     def ways(self, sources: dict[int, int]) -> Ways:
@@ -172,13 +201,18 @@ class _Finder:
         rows = np.searchsorted(voxels, np.array(list(sources.values()), np.int64))
         return Ways(voxels, edges, dict(zip(sources, rows.tolist(), strict=True)))
 
-    def length(self, path: Ints) -> float:
+    def steps(self, path: Ints) -> Floats:
+        """Lengths of the steps of a way, micrometre."""
         zyx = np.column_stack(np.unravel_index(path, tuple(self._front.shape.tolist()))) * self._step
-        return float(np.linalg.norm(np.diff(zyx, axis=0), axis=1).sum())
+        return np.asarray(np.linalg.norm(np.diff(zyx, axis=0), axis=1), np.float64)
 
-    def _take(self, path: Ints, radius: Floats) -> None:
+    def length(self, path: Ints) -> float:
+        """Length of a way, micrometre."""
+        return float(self.steps(path).sum())
+
+    def _take(self, path: Ints) -> None:
         self._paths.append(path)
-        self.cover(path[:-1] if len(path) > 1 else path, radius[:-1] if len(path) > 1 else radius)
+        self.cover(path[:-1] if len(path) > 1 else path)
 
     def _owner(self, voxel: int) -> int:
         z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self._front.shape.tolist())))

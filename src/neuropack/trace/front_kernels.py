@@ -15,6 +15,7 @@ SHIFT = (4, 6, 6)
 BLOCK = (1 << SHIFT[0], 1 << SHIFT[1], 1 << SHIFT[2])
 SCALE = 32.0  # of a noise unit in the int16 of `values`
 ABSENT, WALL = -1, -2  # in the table: not loaded yet; cannot be read
+FALLEN, RISEN = 0.7, 1.15  # of the brightness in the middle: where it is dark, and brighter
 ROOT = 26  # in place of a direction
 DONE, NEED, GROW, PAUSE = 0, 1, 2, 3  # how `flood` comes back
 
@@ -341,20 +342,174 @@ def radii(
 
 
 @compiled
-def cover(
+def reaches(
     path: Ints,
-    radius: Doubles,
     table: Table,
     counts: Ints,
     shape: Ints,
     step: Doubles,
-    slack: Doubles,
+    values: Values,
+    owner: Table,
+    colors: Doubles,
+    threshold: float,
+    largest: float,
+    out: Doubles,
+) -> None:
+    """How far from voxels of a path it is bright, micrometre.
+
+    `out` (n, 2): along z, the mean of both ways; in the plane, the median of eight.
+    """
+    reach = np.empty(8)
+    for i in range(path.shape[0]):
+        x0 = path[i] % shape[2]
+        y0 = (path[i] // shape[2]) % shape[1]
+        z0 = path[i] // (shape[2] * shape[1])
+        slot, at = locate(z0, y0, x0, table, counts)
+        color = colors[owner[slot, at]]
+        for a in range(10):
+            dz, dy, dx = 0.0, np.sin(a * np.pi / 4), np.cos(a * np.pi / 4)
+            pace = min(step[1], step[2])
+            if a >= 8:
+                dz, dy, dx, pace = 2.0 * a - 17.0, 0.0, 0.0, step[0]
+            r = 0.0
+            while r < largest:
+                z = int(np.floor(z0 + (r + pace) * dz / step[0] + 0.5))
+                y = int(np.floor(y0 + (r + pace) * dy / step[1] + 0.5))
+                x = int(np.floor(x0 + (r + pace) * dx / step[2] + 0.5))
+                if z < 0 or y < 0 or x < 0 or z >= shape[0] or y >= shape[1] or x >= shape[2]:
+                    break
+                to, there = locate(z, y, x, table, counts)
+                if to < 0 or seen(values, to, there, color)[0] < threshold:
+                    break
+                r += pace
+            if a < 8:
+                reach[a] = r
+            elif a == 8:
+                out[i, 0] = r
+            else:
+                out[i, 0] = 0.5 * (out[i, 0] + r)
+        reach.sort()
+        out[i, 1] = 0.5 * (reach[3] + reach[4])
+
+
+@compiled
+def certainty(
+    path: Ints,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    values: Values,
+    owner: Table,
+    colors: Doubles,
+    threshold: float,
+    color_sigma: float,
+    out: Doubles,
+) -> None:
+    """How sure it is that a neurite runs through voxels of a path, by brightness and colour, 0 to 1."""
+    for i in range(path.shape[0]):
+        x = path[i] % shape[2]
+        y = (path[i] // shape[2]) % shape[1]
+        slot, at = locate(path[i] // (shape[2] * shape[1]), y, x, table, counts)
+        along, across = seen(values, slot, at, colors[owner[slot, at]])
+        ratio = max(along, 0.0) / threshold
+        far = min(strays(along, across, color_sigma), 20.0)
+        out[i] = (1.0 - np.exp(-0.5 * ratio * ratio)) * np.exp(-0.5 * far)
+
+
+@compiled
+def falls(
+    z: int,
+    y0: int,
+    x0: int,
+    dy: float,
+    dx: float,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    step: Doubles,
+    values: Values,
+    color: Doubles,
+    center: float,
+    largest: float,
+) -> bool:
+    """Whether it gets dark in a direction of the plane before it gets brighter; beyond the image it may."""
+    pace = min(step[1], step[2])
+    r = 0.0
+    while r < largest:
+        r += pace
+        y, x = int(np.floor(y0 + r * dy / step[1] + 0.5)), int(np.floor(x0 + r * dx / step[2] + 0.5))
+        if y < 0 or x < 0 or y >= shape[1] or x >= shape[2]:
+            return True
+        to, there = locate(z, y, x, table, counts)
+        if to < 0:
+            return True
+        now = seen(values, to, there, color)[0]
+        if now < FALLEN * center:
+            return True
+        if now > RISEN * center:
+            return False
+    return False
+
+
+@compiled
+def ridges(
+    path: Ints,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    step: Doubles,
+    values: Values,
+    owner: Table,
+    colors: Doubles,
+    largest: float,
+    out: Doubles,
+) -> None:
+    """How much voxels of a path lie on a ridge: where it gets dark to both sides of the path, 0 to 1.
+
+    Of eight lines in the plane it is the part on which it gets dark both ways, each weighed by the square of the
+    sine of its angle to the path. In the glow of a bright neurite it gets brighter towards that, or not darker
+    along it.
+    """
+    n = path.shape[0]
+    for i in range(n):
+        a, b = path[max(i - 3, 0)], path[min(i + 3, n - 1)]
+        tz = (a // (shape[2] * shape[1]) - b // (shape[2] * shape[1])) * step[0]
+        ty = ((a // shape[2]) % shape[1] - (b // shape[2]) % shape[1]) * step[1]
+        tx = (a % shape[2] - b % shape[2]) * step[2]
+        size = max(np.sqrt(tz * tz + ty * ty + tx * tx), 1e-9)
+        x = path[i] % shape[2]
+        y = (path[i] // shape[2]) % shape[1]
+        z = path[i] // (shape[2] * shape[1])
+        slot, at = locate(z, y, x, table, counts)
+        color = colors[owner[slot, at]]
+        center = seen(values, slot, at, color)[0]
+        on, whole = 0.0, 1e-9
+        for d in range(8):
+            dy, dx = np.sin(d * np.pi / 8), np.cos(d * np.pi / 8)
+            along = (ty * dy + tx * dx) / size
+            weight = 1.0 - along * along
+            whole += weight
+            if falls(z, y, x, dy, dx, table, counts, shape, step, values, color, center, largest) and falls(
+                z, y, x, -dy, -dx, table, counts, shape, step, values, color, center, largest
+            ):
+                on += weight
+        out[i] = on / whole
+
+
+@compiled
+def cover(
+    path: Ints,
+    reach: Doubles,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    step: Doubles,
     owner: Table,
     marks: Small,
 ) -> None:
     """Mark the voxels of its source around a path as covered (1), and the path itself as tree (2).
 
-    Around a voxel these are an ellipsoid, by `slack` (z, y, x) longer than the radius along each axis.
+    Around a voxel these are an ellipsoid that reaches so far along z, and in the plane: `reach` (n, 2).
     """
     for i in range(path.shape[0]):
         x0 = path[i] % shape[2]
@@ -362,11 +517,7 @@ def cover(
         z0 = path[i] // (shape[2] * shape[1])
         slot, at = locate(z0, y0, x0, table, counts)
         mine = owner[slot, at]
-        az, ay, ax = (
-            (radius[i] + slack[0]) / step[0],
-            (radius[i] + slack[1]) / step[1],
-            (radius[i] + slack[2]) / step[2],
-        )
+        az, ay, ax = reach[i, 0] / step[0], reach[i, 1] / step[1], reach[i, 1] / step[2]
         for z in range(max(z0 - int(az), 0), min(z0 + int(az) + 1, shape[0])):
             for y in range(max(y0 - int(ay), 0), min(y0 + int(ay) + 1, shape[1])):
                 for x in range(max(x0 - int(ax), 0), min(x0 + int(ax) + 1, shape[2])):
