@@ -28,6 +28,7 @@ from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.study import schema, sheets
+from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -53,6 +54,7 @@ for command in (
     publish,
     register,
     features,
+    trace,
 ):
     app.command()(command)
 app.command("map")(map_)

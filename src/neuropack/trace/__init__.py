@@ -1,1 +1,6 @@
-"""The path engine of semi-automated tracing. Empty so far: its issue is open."""
+"""Semi-automated tracing: the best path along a neurite between two points of an image of any size."""
+
+from neuropack.trace.finder import Options, PathFinder
+from neuropack.trace.path import PathError, TracedPath
+
+__all__ = ["Options", "PathError", "PathFinder", "TracedPath"]

@@ -1,0 +1,261 @@
+"""What a search sees of an image: chosen channels as float32, raw units read once, blocks as they are wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
+from neuropack.errors import InputError
+from neuropack.volume import Volume
+
+Floats = npt.NDArray[np.float32]
+
+_UNIT = 64  # voxels along each edge of a raw unit
+_WHOLE_UNIT = 32 << 20  # bytes up to which native blocks that cannot be read in part are units of their own
+_SMALLEST = 32  # edge of the parts that are tried where a unit cannot be read
+_EDGE_BITS, _BLOCK_BITS = 5, 15  # a block has 32 x 32 x 32 voxels, or as many in fewer planes
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A part of the image that could not be read.
+
+    Attributes:
+        box: start and stop of z, y, x, voxels of the full resolution or of the coarser level that was read.
+        file: that is damaged.
+        reason: what was found.
+    """
+
+    box: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    file: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return "z {}-{} y {}-{} x {}-{}".format(*(v - i % 2 for i, v in enumerate(sum(self.box, ())))) + (
+            f" of {self.file}: {self.reason}"
+        )
+
+
+def view(volume: Volume, channels: tuple[int, ...], time: int, memory: int) -> Volume:
+    """Some channels of one time of an image as float32, CZYX; what cannot be read is NaN.
+
+    Args:
+        volume: the image.
+        channels: their numbers.
+        time: number of the frame.
+        memory: bytes of raw pixels that are kept.
+    """
+    shape = (len(channels), *volume.size_zyx)
+    return replace(
+        volume,
+        native_axes="CZYX",
+        native_shape=shape,
+        dtype=np.dtype(np.float32),
+        pixels=RawUnits(volume, channels, time, memory),
+        channels=tuple(volume.channels[c] for c in channels),
+        times_s=None,
+        levels=(),
+    )
+
+
+class RawUnits:
+    """Pixels of `view`: cubes of the image, or what its file decodes at once, the latest used of them in memory."""
+
+    cheap_parts = True
+
+    def __init__(self, volume: Volume, channels: tuple[int, ...], time: int, memory: int) -> None:
+        self._volume, self._channels, self._time, self._memory = volume, channels, time, memory
+        self._unit = _unit(volume)
+        self._kept: OrderedDict[tuple[int, int, int], Array] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self.unreadable: list[Unreadable] = []
+
+    @property
+    def overhead_bytes(self) -> int:
+        """That of the source."""
+        return self._volume.overhead_bytes + self._memory
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """The voxels of a box, from the units that it touches."""
+        out = np.empty(box_shape(box), np.float32) if out is None else out
+        inner = box[1:]
+        for index in product(
+            *(range(s.start // u, -(-s.stop // u)) for s, u in zip(inner, self._unit, strict=True))
+        ):
+            unit = self._box(index)
+            part = overlap(unit, inner)
+            if part:
+                out[(slice(None), *relative(part, inner))] = self._get(index)[(box[0], *relative(part, unit))]
+        return out
+
+    def _indices(self, box: Box) -> Iterator[tuple[int, int, int]]:
+        """Of the units that a box touches."""
+        z, y, x = (range(s.start // u, -(-s.stop // u)) for s, u in zip(box, self._unit, strict=True))
+        yield from product(z, y, x)
+
+    def forget_unreadable(self) -> None:
+        """Let what could not be read be tried again."""
+        with self._lock:
+            if self.unreadable:
+                self._kept.clear()
+                self._bytes = 0
+                self.unreadable = []
+
+    def _box(self, index: tuple[int, ...]) -> Box:
+        return tuple(
+            slice(i * u, min(n, (i + 1) * u))
+            for i, u, n in zip(index, self._unit, self._volume.size_zyx, strict=True)
+        )
+
+    def _get(self, index: tuple[int, int, int]) -> Array:
+        with self._lock:
+            if index in self._kept:
+                self._kept.move_to_end(index)
+                return self._kept[index]
+        found = self._read(self._box(index))
+        with self._lock:
+            if index not in self._kept:
+                self._kept[index] = found
+                self._bytes += found.nbytes
+                while self._bytes > self._memory and len(self._kept) > 1:
+                    self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return found
+
+    def _read(self, box: Box) -> Array:
+        """All chosen channels of a box; as float with NaN where parts of it cannot be read."""
+        try:
+            return self._decoded(box)
+        except InputError as error:
+            halves = [
+                [slice(s.start, m), slice(m, s.stop)]
+                if (m := (s.start // _SMALLEST + 1) * _SMALLEST) < s.stop
+                else [s]
+                for s in box
+            ]
+            if all(len(half) == 1 for half in halves):
+                z, y, x = ((s.start, s.stop) for s in box)
+                file = Path(error.file) if error.file is not None else self._volume.path
+                reason = f"{error.what}" + (f" ({error.found})" if error.found else "")
+                with self._lock:
+                    self.unreadable.append(Unreadable((z, y, x), file, " ".join(reason.split())))
+                return np.full((len(self._channels), *box_shape(box)), np.nan, np.float32)
+            found = np.empty((len(self._channels), *box_shape(box)), np.float32)
+            for part in product(*halves):
+                found[(slice(None), *relative(tuple(part), box))] = self._read(tuple(part))
+            return found
+
+    def _decoded(self, box: Box) -> Array:
+        lead = (slice(self._time, self._time + 1),) if self._volume.axes[0] == "T" else ()
+        low, high = min(self._channels), max(self._channels) + 1
+        if high - low == len(self._channels):
+            found = self._volume.read((*lead, slice(low, high), *box))
+            found = found[0] if lead else found
+        else:
+            parts = [self._volume.read((*lead, slice(c, c + 1), *box)) for c in self._channels]
+            found = np.concatenate([part[0] if lead else part for part in parts])
+        return found
+
+    def native_blocks(self) -> Iterator[Box]:
+        """The units."""
+        counts = (-(-n // u) for n, u in zip(self._volume.size_zyx, self._unit, strict=True))
+        for index in product(*map(range, counts)):
+            yield (slice(0, len(self._channels)), *self._box(index))
+
+    def close(self) -> None:
+        """Close the image."""
+        self._volume.close()
+
+
+def _unit(volume: Volume) -> tuple[int, int, int]:
+    """Cubes; larger where the file can only be decoded in larger pieces that memory holds, such as planes."""
+    cube = (_UNIT, _UNIT, _UNIT)
+    if volume.format.startswith("OME-Zarr") or volume.cheap_parts:
+        return cube
+    native = next(iter(volume.native_blocks()))[-3:]
+    z, y, x = (max(s.stop - s.start, 1) for s in native)
+    z = z if z > 1 else min(8, volume.size_zyx[0])
+    return (z, y, x) if z * y * x * volume.dtype.itemsize <= _WHOLE_UNIT else cube
+
+
+class Grid:
+    """The blocks of a filtered image, the latest used of them in memory.
+
+    Attributes:
+        shape: z, y, x in voxels.
+        shifts: logarithms to the base 2 of the lengths of a block.
+        edge: the lengths.
+        counts: blocks along z, y, x.
+    """
+
+    def __init__(self, image: Volume, memory: int) -> None:
+        self._image, self._memory = image, memory
+        self.shape = image.size_zyx
+        z = min(_EDGE_BITS, (self.shape[0] - 1).bit_length())
+        x = (_BLOCK_BITS - z + 1) // 2
+        self.shifts = (z, _BLOCK_BITS - z - x, x)
+        self.edge = (1 << self.shifts[0], 1 << self.shifts[1], 1 << self.shifts[2])
+        self.counts = tuple(-(-n // e) for n, e in zip(self.shape, self.edge, strict=True))
+        self._kept: OrderedDict[int, Floats] = OrderedDict()
+
+    def number(self, index: tuple[int, int, int]) -> int:
+        """Of a block."""
+        return (index[0] * self.counts[1] + index[1]) * self.counts[2] + index[2]
+
+    def corner(self, number: int) -> tuple[int, int, int]:
+        """The first voxel of a block."""
+        rest, x = divmod(number, self.counts[2])
+        z, y = divmod(rest, self.counts[1])
+        return z * self.edge[0], y * self.edge[1], x * self.edge[2]
+
+    def block(self, number: int) -> Floats:
+        """A block (c, z, y, x) of full length; NaN beyond the image."""
+        found = self._kept.get(number)
+        if found is not None:
+            self._kept.move_to_end(number)
+            return found
+        corner = self.corner(number)
+        box = tuple(slice(c, min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
+        read = self._image.read((slice(0, self._image.n_channels), *box))
+        if box_shape(box) == self.edge:
+            found = np.ascontiguousarray(read, np.float32)
+        else:
+            found = np.full((len(read), *self.edge), np.nan, np.float32)
+            found[(slice(None), *full_box(read.shape[1:]))] = read
+        self._kept[number] = found
+        while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return found
+
+    def has(self, number: int) -> bool:
+        """Whether a block is in memory."""
+        return number in self._kept
+
+    def numbers(self, box: Box) -> list[int]:
+        """Of the blocks that a box (z, y, x) touches."""
+        spans = (range(s.start // e, -(-s.stop // e)) for s, e in zip(box, self.edge, strict=True))
+        return [self.number((z, y, x)) for z, y, x in product(*spans)]
+
+    def gather(self, box: Box) -> Floats:
+        """The voxels (c, z, y, x) of a box inside the image."""
+        out = np.empty((self._image.n_channels, *box_shape(box)), np.float32)
+        for number in self.numbers(box):
+            theirs, ours = [slice(None)], [slice(None)]
+            for corner, edge, side in zip(self.corner(number), self.edge, box, strict=True):
+                low, high = max(corner, side.start), min(corner + edge, side.stop)
+                theirs.append(slice(low - corner, high - corner))
+                ours.append(slice(low - side.start, high - side.start))
+            out[tuple(ours)] = self.block(number)[tuple(theirs)]
+        return out
+
+    def forget(self) -> None:
+        """Drop all blocks."""
+        self._kept.clear()

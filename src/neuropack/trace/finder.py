@@ -1,0 +1,370 @@
+"""The path finder: the best way along a neurite between two points of an image of any size."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Box
+from neuropack.errors import UsageError
+from neuropack.progress import Progress
+from neuropack.trace import signal
+from neuropack.trace.blocks import Grid, RawUnits, view
+from neuropack.trace.measure import DRIFT, Measured, centre, measured
+from neuropack.trace.path import PathError, TracedPath
+from neuropack.trace.pooled import pooled
+from neuropack.trace.search import Search, Watch, corridor_blocks
+from neuropack.trace.smooth import smooth
+from neuropack.volume import Volume
+
+Floats = npt.NDArray[np.float64]
+Point = Sequence[float] | Floats
+Cancel = Callable[[], bool]
+Way = tuple[npt.NDArray[np.int64], float]
+
+_FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
+_RECALL = 16  # voxels that the direction of a way is taken from
+_AROUND = 12  # voxels on each side of a point that background and noise are taken from
+_FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
+
+
+@dataclass(frozen=True)
+class Options:
+    """How paths are looked for.
+
+    Attributes:
+        channel: the only one that is looked at, from 0; None: all of them.
+        color: whether a path keeps to the colour at its start.
+        time: the frame, from 0.
+        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis.
+        filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
+            nothing is known, and gives one of the same size; bright is neurite.
+        cost: reciprocal squared, likelihood, or the one that fits the signal.
+        color_width: radian of angle that makes a voxel e^0.5 times as dear.
+        turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
+        coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
+        most_expansions: voxels that a search may look around in.
+        timeout_s: seconds that it may take.
+        memory: bytes for the search, for blocks, and for raw pixels, each.
+    """
+
+    channel: int | None = None
+    color: bool = False
+    time: int = 0
+    sigma_um: float | None = None
+    filter: Callable[[Volume], Volume] | None = None
+    cost: signal.Cost = "auto"
+    color_width: float = 0.2
+    turning: float = 10.0
+    coarse_beyond: float = 150.0
+    most_expansions: int = 50_000_000
+    timeout_s: float | None = None
+    memory: int = 512 << 20
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One resolution: its blocks, the size of a voxel, how many of the full resolution it is, its raw pixels."""
+
+    grid: Grid
+    size: tuple[float, float, float]
+    factor: Floats
+    raw: RawUnits
+
+    def down(self, points: Floats) -> Floats:
+        """Voxels of the full resolution as voxels of this one."""
+        return (points + 0.5) / self.factor - 0.5
+
+    def up(self, points: Floats) -> Floats:
+        """The other way."""
+        return (points + 0.5) * self.factor - 0.5
+
+    def nearest(self, point: Floats) -> npt.NDArray[np.int64]:
+        """The voxel of this level that a point of the full resolution lies in."""
+        voxel = np.floor(self.down(point) + 0.5).astype(np.int64)
+        return np.clip(voxel, 0, np.array(self.grid.shape) - 1)
+
+
+class PathFinder:
+    """Finds paths in one image. Blocks that were read stay in memory for the next search, within bounds.
+
+    One search runs at a time; other threads wait.
+
+    Args:
+        volume: an image with a voxel size; it stays open, and is not closed here.
+        options: how paths are looked for.
+
+    Raises:
+        UsageError: the voxel size or the axes are not known, or there is no such channel or frame.
+    """
+
+    def __init__(self, volume: Volume, options: Options | None = None) -> None:
+        self.volume, self.options = volume, options or Options()
+        volume.require_axes()
+        volume.require_voxel_size()
+        self._see_options()
+        z, y, x = volume.voxel_size_um
+        self.voxel_size_um = (z if z is not None else max(y or 1.0, x or 1.0), y or 1.0, x or 1.0)
+        chosen = self.options.channel
+        self._channels = tuple(range(volume.n_channels)) if chosen is None else (chosen,)
+        self._lock = threading.Lock()
+        raw = view(volume, self._channels, self.options.time, self.options.memory)
+        self._fine = self._level(raw, self.voxel_size_um, np.ones(3))
+        self._raw_view = raw
+        self._coarse_level: _Level | None = None
+
+    def _see_options(self) -> None:
+        o, v = self.options, self.volume
+        for name, value, count in (("channel", o.channel or 0, v.n_channels), ("frame", o.time, v.n_times)):
+            if not 0 <= value < count:
+                raise UsageError(
+                    f"has no {name} {value}", file=v.path, expected=f"0 to {count - 1}", found=str(value)
+                )
+        if o.sigma_um is not None and not (math.isfinite(o.sigma_um) and o.sigma_um >= 0):
+            raise UsageError("is no width of a Gaussian", expected="micrometre, 0 or more", found=str(o.sigma_um))
+
+    def _level(self, raw: Volume, size: tuple[float, float, float], factor: Floats) -> _Level:
+        o = self.options
+        if o.filter is not None:
+            image = o.filter(raw)
+        else:
+            sigma = min(size) if o.sigma_um is None else o.sigma_um
+            if factor.max() > 1:  # a coarser voxel is a mean already
+                sigma = 0.6 * min(size)
+            image = smooth(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
+        pixels = raw.pixels if isinstance(raw.pixels, RawUnits) else self._fine.raw
+        return _Level(Grid(image, o.memory), size, factor, pixels)
+
+    def find(
+        self, start_zyx: Point, end_zyx: Point, *, cancel: Cancel | None = None, progress: Progress | None = None
+    ) -> TracedPath:
+        """The best path from one point to another.
+
+        Both ends stay where they are; `snap` moves a point to the middle of a neurite. In a corridor around the
+        best way on a coarser level where the points are far from each other, else anywhere.
+
+        Args:
+            start_zyx, end_zyx: voxel coordinates, where voxel i has its centre at i.
+            cancel: asked again and again; the search ends when it says so (`threading.Event.is_set`).
+            progress: told voxels looked at, and how many may be.
+
+        Raises:
+            UsageError: a point lies outside of the image, or both lie in one voxel.
+            PathError: no path was found; its `reason` says whether it was cancelled, took too long or has no way.
+        """
+        start, end = self._inside(start_zyx, "start"), self._inside(end_zyx, "end")
+        if (np.floor(start + 0.5) == np.floor(end + 0.5)).all():
+            raise UsageError(
+                "start and end lie in the same voxel",
+                file=self.volume.path,
+                expected="two points that are apart",
+                found=_shown(start),
+            )
+        o = self.options
+        tell = None
+        if progress is not None:
+            told = progress
+
+            def tell(expanded: int) -> None:
+                told("searching", expanded, o.most_expansions)
+
+        watch = Watch(
+            cancel, None if o.timeout_s is None else time.monotonic() + o.timeout_s, o.most_expansions, 0, tell
+        )
+        with self._lock:
+            watch.look()
+            self._try_again()
+            return self._find(start, end, watch)
+
+    def snap(self, zyx: Point) -> tuple[Floats, float]:
+        """The middle of the neurite at a point, and its radius in micrometre.
+
+        Args:
+            zyx: voxel coordinates; it moves by some voxels at most, and stays where nothing is bright.
+
+        Raises:
+            UsageError: the point lies outside of the image.
+        """
+        point = self._inside(zyx, "point")
+        with self._lock:
+            self._try_again()
+            model = self._model(self._fine, point, point, Watch())
+            return centre(self._fine.grid, model, self.voxel_size_um, point)
+
+    def _try_again(self) -> None:
+        """What could not be read by the last search may be there now."""
+        for level in (self._fine, self._coarse_level):
+            if level is not None and level.raw.unreadable:
+                level.raw.forget_unreadable()
+                level.grid.forget()
+
+    def _find(self, start: Floats, end: Floats, watch: Watch) -> TracedPath:
+        model = self._model(self._fine, start, end, watch)
+        far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
+        found = None
+        if far > self.options.coarse_beyond:
+            found = self._through_corridor(start, end, model, watch)
+        if found is None:
+            try:
+                found = self._run(self._fine, model, start, end, watch)
+            except PathError as error:
+                raise self._explained(error) from error
+        way, price = found
+        seen = measured(self._fine.grid, model, self.voxel_size_um, way, start, end)
+        return self._answer(seen, price, model, watch)
+
+    def _run(
+        self, level: _Level, model: signal.Model, start: Floats, end: Floats, watch: Watch, **corridor: Any
+    ) -> Way:
+        o = self.options
+        recall = max(4, round(_RECALL / level.factor.max()))
+        search = Search(level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, **corridor)
+        return search.run(level.nearest(start), level.nearest(end), watch)
+
+    def _through_corridor(self, start: Floats, end: Floats, model: signal.Model, watch: Watch) -> Way | None:
+        """In a tube around the best way on a coarser level, in a wider one next; None: not so either."""
+        level = self._coarse()
+        if level is None:
+            return None
+        try:
+            way, _ = self._run(level, self._model(level, start, end, watch), start, end, watch)
+            points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
+        except PathError as error:
+            if error.reason != "no way":
+                raise
+            return None
+        for wider in (1.0, 3.0):
+            radius = wider * (2.5 * level.factor + 2)
+            blocks = corridor_blocks(self._fine.grid, points, radius)
+            try:
+                return self._run(self._fine, model, start, end, watch, corridor=blocks, radius=radius)
+            except PathError as error:
+                if error.reason != "no way":
+                    raise
+        return None
+
+    def _coarse(self) -> _Level | None:
+        """A level with voxels of about four fine ones along each fine axis: of the file, or made as it is read."""
+        if self._coarse_level is None:
+            size = np.array(self.voxel_size_um)
+            wanted = np.maximum(1, np.floor(_FACTOR * size.min() / size + 1e-9)).astype(np.int64)
+            wanted = np.minimum(wanted, np.maximum(1, np.array(self.volume.size_zyx) // 4))
+            if wanted.max() == 1:
+                return None
+            best = None
+            for level in self.volume.levels:
+                factor = np.array(self.volume.size_zyx) / np.array(level.size_zyx)
+                if 1.5 < factor.max() <= wanted.max() + 0.5 and (factor < wanted + 1).all():
+                    best = (level, factor)
+            if best is not None:
+                raw = view(best[0], self._channels, self.options.time, self.options.memory)
+                factor = best[1]
+            else:
+                raw = pooled(self._raw_view, (int(wanted[0]), int(wanted[1]), int(wanted[2])))
+                factor = wanted.astype(np.float64)
+            z, y, x = size * factor
+            self._coarse_level = self._level(raw, (float(z), float(y), float(x)), factor)
+        return self._coarse_level
+
+    def _model(self, level: _Level, start: Floats, end: Floats, watch: Watch) -> signal.Model:
+        """Signal and noise of a level near two points."""
+        ends = [level.down(start), level.down(end)]
+        places = ends
+        if np.linalg.norm(ends[0] - ends[1]) > _FAR:
+            places = [ends[0], (ends[0] + ends[1]) / 2, ends[1]]
+        samples = [self._near(level, place, _AROUND, watch) for place in places]
+        floor, noise = signal.background(samples)
+        vectors = []
+        for place in ends:
+            near = self._near(level, place, 1, watch)
+            scaled = ((near.reshape(len(near), -1).T - floor) / noise).astype(np.float64)
+            scaled = scaled[np.isfinite(scaled).all(axis=1)]
+            if len(scaled):
+                vectors.append(scaled[np.maximum(scaled, 0).sum(axis=1).argmax()])
+        vectors = vectors or [np.zeros(len(floor))]
+        seen = vectors[:1] if self.options.color else vectors
+        colour = signal.colour_at(seen, len(floor)) if len(floor) > 1 else np.ones(1)
+        contrast = float(np.mean([v @ colour for v in vectors]))
+        width = self.options.color_width if self.options.color and len(floor) > 1 else 0.0
+        return signal.Model(
+            *(floor, noise, colour.astype(np.float32), contrast, width),
+            signal.costs(contrast, self.options.cost),
+        )
+
+    def _near(self, level: _Level, point: Floats, reach: int, watch: Watch) -> npt.NDArray[np.float32]:
+        """The voxels of a level around a point."""
+        box = _around(point, reach, level.grid.shape)
+        if all(level.grid.has(number) for number in level.grid.numbers(box)):
+            return level.grid.gather(box)
+        found: npt.NDArray[np.float32] = watch.during(lambda: level.grid.gather(box))
+        return found
+
+    def _inside(self, point: Point, name: str) -> Floats:
+        """A point that lies in the image.
+
+        Raises:
+            UsageError: it does not.
+        """
+        at = np.asarray(point, np.float64)
+        shape = np.array(self.volume.size_zyx)
+        if at.shape != (3,) or not np.isfinite(at).all() or (at < -0.5).any() or (at >= shape - 0.5).any():
+            raise UsageError(
+                f"the {name} lies outside of the image",
+                file=self.volume.path,
+                expected="z, y, x from 0 to "
+                + ", ".join(str(n - 1) for n in shape)
+                + " (voxel i has its centre at i)",
+                found=_shown(at),
+            )
+        return at
+
+    def _explained(self, error: PathError) -> PathError:
+        """The same, with what could not be read."""
+        bad = self._fine.raw.unreadable
+        if error.reason != "no way" or not bad:
+            return error
+        return PathError(error.what, "no way", file=self.volume.path, found=f"unreadable: {bad[0]}", fix=error.fix)
+
+    def _answer(self, seen: Measured, price: float, model: signal.Model, watch: Watch) -> TracedPath:
+        notes: list[str] = []
+        bad = tuple(self._fine.raw.unreadable)
+        if bad:
+            notes.append(f"{len(bad)} part(s) of the image near the path cannot be read; it goes around them")
+        if seen.supported < 0.3:
+            notes.append("there is hardly any signal between the points: the line is a guess")
+        elif seen.weakest < 0.3:
+            notes.append("a stretch of the path has hardly any signal")
+        if seen.drift is not None and model.width and seen.drift > 2 * DRIFT:
+            notes.append("the colour changes along the path")
+        return TracedPath(
+            xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
+            radius_um=seen.radius_um,
+            cost=price,
+            expansions=watch.expanded,
+            contrast=seen.contrast,
+            mean_contrast=float(seen.contrast.mean()),
+            colour_drift=seen.drift,
+            confidence=seen.confidence(model.width > 0),
+            notes=tuple(notes),
+            unreadable=bad,
+            voxel_size_um=self.voxel_size_um,
+        )
+
+
+def _around(point: Floats, reach: int, shape: tuple[int, int, int]) -> Box:
+    at = np.floor(point + 0.5).astype(int)
+    return tuple(
+        slice(max(0, min(n - 1, int(c)) - reach), min(n, max(0, int(c)) + reach + 1))
+        for c, n in zip(at, shape, strict=True)
+    )
+
+
+def _shown(point: Floats) -> str:
+    return ", ".join(f"{v:g}" for v in np.ravel(point))

@@ -1,0 +1,224 @@
+"""The compiled part of the path search: A* over blocks that it asks for, one after the other, and can go on with.
+
+Import it inside functions only: it needs Numba.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.compiled import compiled
+
+DONE, NEED_BLOCK, HEAP_FULL, PAUSE, EXHAUSTED = 0, 1, 2, 3, 4
+"""What `search` returns with. All but the first and the last: see to it, and call again with the same arrays."""
+NOT_LOADED, SHUT = -1, -2
+"""In place of the slot of a block: not asked for yet, and never to be entered."""
+HEAP, PENDING, EXPANDED, NEEDED = 0, 1, 2, 3
+"""Of `control`: entries of the heap, the node that is not expanded yet or -1, nodes expanded, the block wanted."""
+_STRAIGHT = 0.8  # cosine: a step that turns by less than 37 degrees costs nothing more
+_START, _CLOSED = 27, 32  # of `came`, beside the number of the step (0 to 26)
+
+
+@compiled
+def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as its work
+    cost: npt.NDArray[np.float32],
+    reached: npt.NDArray[np.float32],
+    came: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.int32],
+    block_of: npt.NDArray[np.int64],
+    keys: npt.NDArray[np.float32],
+    nodes: npt.NDArray[np.int64],
+    control: npt.NDArray[np.int64],
+    shape: npt.NDArray[np.int64],
+    shifts: npt.NDArray[np.int64],
+    size: npt.NDArray[np.float64],
+    lengths: npt.NDArray[np.float64],
+    goal: npt.NDArray[np.int64],
+    least: float,
+    turning: float,
+    memory: int,
+    most: int,
+) -> int:
+    """Go on with a search until it is done, wants something, or has expanded `most` nodes more.
+
+    A node is slot * voxels of a block + place in the block. The price of a step is its length times the mean of the
+    costs of its two voxels (per um); the estimate of what is left is the straight distance at the `least` cost.
+
+    Args:
+        cost: (slots, voxels of a block), above 0; inf where nobody may go.
+        reached: the same: the price of the best way to a voxel, inf where there is none yet.
+        came: the same: the step by which that way arrives.
+        table: the slot of each block, C order; `NOT_LOADED` or `SHUT`.
+        block_of: the number of the block in each slot.
+        keys, nodes: the heap.
+        control: see `HEAP` and the others.
+        shape: z, y, x in voxels.
+        shifts: logarithms to the base 2 of the lengths of a block.
+        size: of a voxel, z, y, x, um.
+        lengths: of the 27 steps, um.
+        goal: voxel.
+        least: the lowest cost that there is.
+        turning: how much dearer a step against the direction of the way is; 0: turns cost nothing.
+        memory: steps that the direction of the way is taken from.
+        most: nodes to expand before it returns.
+    """
+    sz, sy, sx = shifts[0], shifts[1], shifts[2]
+    mz, my, mx = (1 << sz) - 1, (1 << sy) - 1, (1 << sx) - 1
+    voxels = 1 << (sz + sy + sx)
+    ny = (shape[1] + my) >> sy
+    nx = (shape[2] + mx) >> sx
+    done = 0
+    while True:
+        node = control[1]
+        if node < 0:
+            if done >= most:
+                return 3
+            found = False
+            while control[0] > 0:
+                node = nodes[0]
+                _pop(keys, nodes, control)
+                if came[node // voxels, node % voxels] < _CLOSED:
+                    found = True
+                    break
+            if not found:
+                return 4
+            control[1] = node
+        slot, place = node // voxels, node % voxels
+        block = block_of[slot]
+        z = ((block // (ny * nx)) << sz) + (place >> (sy + sx))
+        y = ((block // nx % ny) << sy) + ((place >> sx) & my)
+        x = ((block % nx) << sx) + (place & mx)
+        if z == goal[0] and y == goal[1] and x == goal[2]:
+            return 0
+        # all blocks that the neighbours lie in must be there before the first of them is looked at
+        for bz in range(max(z - 1, 0) >> sz, (min(z + 1, shape[0] - 1) >> sz) + 1):
+            for by in range(max(y - 1, 0) >> sy, (min(y + 1, shape[1] - 1) >> sy) + 1):
+                for bx in range(max(x - 1, 0) >> sx, (min(x + 1, shape[2] - 1) >> sx) + 1):
+                    other = (bz * ny + by) * nx + bx
+                    if table[other] == -1:
+                        control[3] = other
+                        return 1
+        if control[0] + 26 > len(keys):
+            return 2
+        came[slot, place] |= _CLOSED
+        control[1] = -1
+        control[2] += 1
+        done += 1
+        here, price = cost[slot, place], reached[slot, place]
+        # where the way comes from: its last steps together
+        tz, ty, tx = z, y, x
+        if turning > 0.0:
+            at, spot = slot, place
+            for _ in range(memory):
+                step = came[at, spot] & 31
+                if step == _START:
+                    break
+                tz -= step // 9 - 1
+                ty -= step // 3 % 3 - 1
+                tx -= step % 3 - 1
+                at = table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
+                spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
+        vz, vy, vx = (z - tz) * size[0], (y - ty) * size[1], (x - tx) * size[2]
+        way = math.sqrt(vz * vz + vy * vy + vx * vx)
+        for dz in range(-1, 2):
+            tz = z + dz
+            if tz < 0 or tz >= shape[0]:
+                continue
+            for dy in range(-1, 2):
+                ty = y + dy
+                if ty < 0 or ty >= shape[1]:
+                    continue
+                for dx in range(-1, 2):
+                    tx = x + dx
+                    if tx < 0 or tx >= shape[2]:
+                        continue
+                    other = table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
+                    if other < 0:
+                        continue
+                    spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
+                    if came[other, spot] >= _CLOSED:
+                        continue
+                    step = (dz * 3 + dy) * 3 + dx + 13
+                    length = lengths[step]
+                    if way > 0.0:
+                        along = (vz * dz * size[0] + vy * dy * size[1] + vx * dx * size[2]) / (way * length)
+                        if along < _STRAIGHT:
+                            length *= 1.0 + turning * (_STRAIGHT - along)
+                    new = np.float32(price + length * 0.5 * (here + cost[other, spot]))
+                    if new < reached[other, spot]:
+                        reached[other, spot] = new
+                        came[other, spot] = step
+                        az, ay, ax = (tz - goal[0]) * size[0], (ty - goal[1]) * size[1], (tx - goal[2]) * size[2]
+                        left = least * math.sqrt(az * az + ay * ay + ax * ax)
+                        _push(keys, nodes, control, np.float32(new + left), other * voxels + spot)
+
+
+@compiled
+def _push(
+    keys: npt.NDArray[np.float32],
+    nodes: npt.NDArray[np.int64],
+    control: npt.NDArray[np.int64],
+    key: Any,
+    node: int,
+) -> None:
+    at = control[0]
+    control[0] += 1
+    while at > 0:
+        above = (at - 1) >> 1
+        if keys[above] <= key:
+            break
+        keys[at], nodes[at] = keys[above], nodes[above]
+        at = above
+    keys[at], nodes[at] = key, node
+
+
+@compiled
+def _pop(keys: npt.NDArray[np.float32], nodes: npt.NDArray[np.int64], control: npt.NDArray[np.int64]) -> None:
+    control[0] -= 1
+    last = control[0]
+    key, node = keys[last], nodes[last]
+    at = 0
+    while True:
+        below = 2 * at + 1
+        if below >= last:
+            break
+        if below + 1 < last and keys[below + 1] < keys[below]:
+            below += 1
+        if key <= keys[below]:
+            break
+        keys[at], nodes[at] = keys[below], nodes[below]
+        at = below
+    keys[at], nodes[at] = key, node
+
+
+@compiled
+def walk_back(
+    came: npt.NDArray[np.uint8],
+    table: npt.NDArray[np.int32],
+    shape: npt.NDArray[np.int64],
+    shifts: npt.NDArray[np.int64],
+    goal: npt.NDArray[np.int64],
+    out: npt.NDArray[np.int64],
+) -> int:
+    """The voxels of the way from the goal back to the start go into `out` (n, 3); their number, or -1: no room."""
+    sz, sy, sx = shifts[0], shifts[1], shifts[2]
+    ny = (shape[1] + (1 << sy) - 1) >> sy
+    nx = (shape[2] + (1 << sx) - 1) >> sx
+    z, y, x = goal[0], goal[1], goal[2]
+    count = 0
+    while count < len(out):
+        out[count, 0], out[count, 1], out[count, 2] = z, y, x
+        count += 1
+        slot = table[((z >> sz) * ny + (y >> sy)) * nx + (x >> sx)]
+        spot = ((z & ((1 << sz) - 1)) << (sy + sx)) | ((y & ((1 << sy) - 1)) << sx) | (x & ((1 << sx) - 1))
+        step = came[slot, spot] & 31
+        if step == _START:
+            return count
+        z -= step // 9 - 1
+        y -= step // 3 % 3 - 1
+        x -= step % 3 - 1
+    return -1

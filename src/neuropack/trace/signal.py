@@ -1,0 +1,94 @@
+"""What is signal and what is noise near a path that is looked for, and what a voxel of it costs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Cost = Literal["auto", "reciprocal", "likelihood"]
+
+LOWEST, PER_NOISE, ENTRIES = -8.0, 16.0, 1 << 14  # of the table of costs: from -8 to 1016 noises
+_LIKELY_BELOW = 6.0  # noises of the filtered image: an SNR of 3 or so in single voxels
+_FAINTEST = 0.04  # of the contrast of the ends: no voxel costs more than this one, reciprocal squared
+_RANGE = 1500.0  # a noise is at least this part of the contrast: an image without noise has none
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """The signal near a path.
+
+    Attributes:
+        floor: background of each channel (c,).
+        noise: standard deviation of it, of the filtered image (c,).
+        colour: the unit vector (c,) in units of noise that brightness is looked at along.
+        contrast: of the ends, in noises along `colour`; the brightness that a neurite is taken to have.
+        width: radian of colour that is tolerated; 0: colours are not looked at.
+        costs: (n,) at `LOWEST` + i / `PER_NOISE` noises.
+    """
+
+    floor: Floats
+    noise: Floats
+    colour: Floats
+    contrast: float
+    width: float
+    costs: Floats
+
+    def brightness(self, image: Floats) -> Floats:
+        """The contrast of voxels (c, ...), noises."""
+        out = np.zeros(image.shape[1:], np.float32)
+        for channel, floor, weight in zip(image, self.floor, self.colour / self.noise, strict=True):
+            out += (channel - floor) * weight  # no product of matrices: its threads cost more than they bring
+        return out
+
+
+def background(samples: list[Floats]) -> tuple[Floats, Floats]:
+    """Background and noise of each channel, from voxels (c, n): those above the median may be neurites.
+
+    The background is the median; the noise is half of the distance of the lowest 2.3 % from it, where a Gaussian
+    has two standard deviations, or that of the lowest sixth where this is more.
+    """
+    values = np.concatenate([s.reshape(len(s), -1) for s in samples], axis=1)
+    floors, noises = [], []
+    for row in values:
+        known = row[np.isfinite(row)].astype(np.float64)
+        if not len(known):
+            floors.append(0.0)
+            noises.append(1.0)
+            continue
+        low, sixth, middle, high = np.quantile(known, (0.0228, 0.1587, 0.5, 1.0))
+        noise = max(middle - sixth, (middle - low) / 2, (high - middle) / _RANGE, 1e-6 * abs(middle), 1e-9)
+        floors.append(middle)
+        noises.append(noise)
+    return np.array(floors, np.float32), np.array(noises, np.float32)
+
+
+def costs(contrast: float, kind: Cost) -> Floats:
+    """The cost of a voxel by its contrast.
+
+    Reciprocal squared: (contrast of the ends / that of the voxel)^2, from 1 on. Likelihood, for faint neurites:
+    1 + ln(1 + exp(-l)), where l is the log-likelihood ratio of a voxel of that contrast against one of noise only
+    (both Gaussian, of unit width): l = contrast * (v - contrast / 2).
+
+    Args:
+        contrast: of the ends, noises.
+        kind: auto takes the likelihood below 6 noises.
+    """
+    at = LOWEST + np.arange(ENTRIES) / PER_NOISE
+    contrast = max(contrast, 1.0)
+    if kind == "likelihood" or (kind == "auto" and contrast < _LIKELY_BELOW):
+        ratio = contrast * (at - contrast / 2)
+        return np.asarray(1 + np.logaddexp(0, -ratio), np.float32)
+    share = np.clip(at / contrast, _FAINTEST, 1.0)
+    return np.asarray(share**-2, np.float32)
+
+
+def colour_at(vectors: list[npt.NDArray[np.float64]], channels: int) -> npt.NDArray[np.float64]:
+    """The unit vector of the mean of some contrasts (c,); grey where they have no light."""
+    total = np.sum([np.maximum(v, 0) for v in vectors], axis=0)
+    length = float(np.linalg.norm(total))
+    return total / length if length > 1 and math.isfinite(length) else np.full(channels, channels**-0.5)
