@@ -28,7 +28,7 @@ VOXEL = (2.0, 0.5, 0.5)
 class Line:
     """A path as a finder gives it."""
 
-    points: npt.NDArray[np.float64]
+    xyz: npt.NDArray[np.float64]
     radius_um: npt.NDArray[np.float64]
     confidence: float
 

@@ -43,16 +43,18 @@ class Seed:
     Attributes:
         xyz: micrometre in the frame ``stack``.
         neuron: its name. Seeds of one name are of one neuron, and are joined where their branches meet.
-        radius_um: of the soma whose centre it is; 0 where it lies on a neurite.
+        soma: whether it is the centre of a soma; else it lies on a neurite.
+        radius_um: of the soma; 0: it is measured.
     """
 
     xyz: tuple[float, float, float]
     neuron: str
+    soma: bool = False
     radius_um: float = 0.0
 
 
 @dataclass(frozen=True)
-class Options:
+class AutomaticOptions:
     """How neurons are traced.
 
     Attributes:
@@ -66,23 +68,25 @@ class Options:
         least: a branch ends where the rest of its way is less sure than that, 0 to 1.
         node_um: distance of the nodes of a branch.
         doubtful: places of a lower confidence are flagged.
+        channel: the only one that is looked at, from 0; None: all.
     """
 
-    threshold: float = 4.5
+    threshold: float = 4.2
     smoothing_um: float = 0.3
     widest_gap_um: float = 1.0
     color_sigma: float = 0.1
-    shortest_um: float = 4.0
+    shortest_um: float = 3.0
     spur: float = 1.5
-    wider: float = 1.2
-    least: float = 0.4
+    wider: float = 1.0
+    least: float = 0.45
     node_um: float = 1.0
     doubtful: float = 0.5
+    channel: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = 0.0 if name in ("widest_gap_um", "shortest_um", "spur", "doubtful") else 1e-6
-            if not least <= value < math.inf:
+            least = 1e-6 if name in ("threshold", "smoothing_um", "color_sigma", "wider", "node_um") else 0.0
+            if value is not None and not least <= value < math.inf:
                 raise UsageError(f"{name} cannot be that", expected="a positive number", found=f"{value}")
 
 
@@ -106,7 +110,7 @@ class Traced:
 def trace_neurons(
     volume: Volume,
     seeds: Sequence[Seed],
-    options: Options | None = None,
+    options: AutomaticOptions | None = None,
     *,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -131,7 +135,7 @@ def trace_neurons(
         UsageError: there is no seed, one lies outside of the image, or the voxel size is not known; Numba is not
             installed.
     """
-    o = options or Options()
+    o = options or AutomaticOptions()
     stack = stack_record(volume)
     if not seeds:
         raise UsageError("there is nothing to begin with", expected="at least one seed", found="none")
@@ -141,21 +145,22 @@ def trace_neurons(
     from neuropack.trace.front import Front, light_of
 
     z, y, x = (min(max(o.smoothing_um / float(s or 1), 0.5), 2.5) for s in volume.voxel_size_um)
-    front = Front(volume, light_of(volume, (z, y, x)), folder)
+    channels = _channels(volume, o.channel)
+    front = Front(volume, light_of(volume, channels, (z, y, x)), folder)
     try:
         names = list(dict.fromkeys(seed.neuron for seed in seeds))
         neuron = np.array([names.index(seed.neuron) for seed in seeds], np.int64)
         sources, colors, bright = _sources(front, seeds)
         front.grow(sources, colors, o.threshold, o.widest_gap_um, o.color_sigma, progress)
-        radius = np.array([seed.radius_um for seed in seeds])
+        radius = _soma_radii(front, seeds, sources, colors)
         pruning = Pruning(o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, o.least)
         ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)
-        first = sorted(ways.sources, key=lambda i: (-seeds[i].radius_um, i))
+        first = sorted(ways.sources, key=lambda i: (not seeds[i].soma, i))
         cable = cable_of(front, ways, first, neuron, colors, o.threshold, o.color_sigma)
         unreadable = dict(front.unreadable)
     finally:
         front.close()
-    made = _put_together(cable, ways, seeds, names, neuron, bright, o)
+    made = _put_together(cable, ways, seeds, names, neuron, bright, radius, o)
     made.flags.extend(_unreadable(unreadable, front))
     made_by = {"software": f"neuropack {__version__}", "stack": stack, "options": asdict(o)}
     return Traced(made.skeletons, made.confidence, worst_first(made.flags), made_by)
@@ -173,10 +178,35 @@ def _sources(front: Front, seeds: Sequence[Seed]) -> tuple[Ints, Floats, Floats]
         top = np.array(np.unravel_index(int(light.argmax()), light.shape), np.int64)
         core = np.maximum(box[light >= 0.5 * light.max()].mean(axis=0), 0)
         size = float(np.linalg.norm(core))
-        sources.append(at if seed.radius_um > 0 else low + top)
+        sources.append(at if seed.soma else low + top)
         colors.append(core / size if size > 0 else np.full(len(core), len(core) ** -0.5))
         bright.append(float(light.max()))
     return np.array(sources, np.int64), np.array(colors), np.array(bright)
+
+
+def _channels(volume: Volume, channel: int | None) -> tuple[int, ...]:
+    if channel is None:
+        return tuple(range(volume.n_channels))
+    if channel >= volume.n_channels:
+        names = ", ".join(f"{i}: {c.name or 'unnamed'}" for i, c in enumerate(volume.channels))
+        raise UsageError("has no such channel", file=volume.path, expected=names, found=str(channel))
+    return (channel,)
+
+
+def _soma_radii(front: Front, seeds: Sequence[Seed], sources: Ints, colors: Floats) -> Floats:
+    """The radii of the somata: stated, or measured where the front began; 0 where there is none."""
+    from neuropack.trace.branches import LARGEST_UM
+    from neuropack.trace.front_kernels import locate, radii
+
+    found = np.array([seed.radius_um for seed in seeds])
+    for i in (i for i, seed in enumerate(seeds) if seed.soma and not seed.radius_um):
+        z, y, x = sources[i].tolist()
+        slot, at = locate(z, y, x, front.table, front.counts)
+        if slot >= 0 and front.owner[slot, at] >= 0:
+            voxel = np.array([np.ravel_multi_index((z, y, x), tuple(front.shape.tolist()))], np.int64)
+            place = (voxel, front.table, front.counts, front.shape, front.step)
+            radii(*place, front.values, front.owner, colors, LARGEST_UM, found[i : i + 1])
+    return found
 
 
 def _put_together(
@@ -186,13 +216,14 @@ def _put_together(
     names: Sequence[str],
     neuron: Ints,
     bright: Floats,
-    o: Options,
+    radius: Floats,
+    o: AutomaticOptions,
 ) -> Traced:
     of = neuron[cable.source]
     for source, row in ways.sources.items():
-        if seeds[source].radius_um > 0:
+        if seeds[source].soma:
             mine = np.flatnonzero(of == neuron[source])
-            set_soma(cable, row, mine, seeds[source].xyz, seeds[source].radius_um)
+            set_soma(cable, row, mine, seeds[source].xyz, float(radius[source]))
     below, whole = cable.below_um(), (cable.confidence.copy(), cable.parent.copy())
     kept = thinned(cable, o.node_um)
     made = Traced({}, {}, [])

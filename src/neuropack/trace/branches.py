@@ -85,7 +85,7 @@ def find_ways(
         for i, (slot, at) in enumerate(slots)
     ]
     for i in np.flatnonzero(mine).tolist():
-        finder.cover(flat[i : i + 1], np.maximum(source_radius[i : i + 1], finder.radii(flat[i : i + 1])))
+        finder.cover(flat[i : i + 1], _SOMA * float(source_radius[i]))
     finder.join(neuron)
     tips = finder.tips()
     for number, tip in enumerate(tips.tolist()):

@@ -22,7 +22,7 @@ class Found(Protocol):
     """A path that was found."""
 
     @property
-    def points(self) -> npt.NDArray[np.float64]:
+    def xyz(self) -> npt.NDArray[np.float64]:
         """(n, 3) x, y, z, micrometre, from start to end."""
         ...
 
@@ -71,7 +71,7 @@ def found_piece(
         cancel, progress: for the search.
     """
     found = finder.find(_zyx(start, voxel_size_um), _zyx(end, voxel_size_um), cancel=cancel, progress=progress)
-    points = [edits.checked_point(p) for p in found.points.tolist()]
+    points = [edits.checked_point(p) for p in found.xyz.tolist()]
     radii = [edits.checked_radius(r) for r in found.radius_um.tolist()]
     # The first point is the node that is there, or where the search moved it to.
     points, radii = (points[1:], radii[1:]) if len(points) > 1 else ([end], [radius])

@@ -39,17 +39,25 @@ class Light:
     """What is dark in an image, after smoothing.
 
     Attributes:
-        level, noise: of each channel, in its units.
+        channels: that are looked at.
+        level, noise: of each of them, in its units.
         sigma: of the smoothing along z, y, x, voxels.
     """
 
+    channels: tuple[int, ...]
     level: Floats
     noise: Floats
     sigma: tuple[float, float, float]
 
 
-def smoothed(volume: Volume, corner: tuple[int, ...], shape: tuple[int, ...], sigma: tuple[float, ...]) -> Floats:
-    """A box of the first frame, all channels (c, z, y, x), each smoothed by a Gaussian cut at three sigma."""
+def smoothed(
+    volume: Volume,
+    channels: tuple[int, ...],
+    corner: tuple[int, ...],
+    shape: tuple[int, ...],
+    sigma: tuple[float, ...],
+) -> Floats:
+    """Channels (c, z, y, x) of a box of the first frame, each smoothed by a Gaussian cut at three sigma."""
     from scipy import ndimage
 
     halo = [math.ceil(3 * s) for s in sigma]
@@ -58,11 +66,11 @@ def smoothed(volume: Volume, corner: tuple[int, ...], shape: tuple[int, ...], si
         for c, n, h, whole in zip(corner, shape, halo, volume.size_zyx, strict=True)
     ]
     front = [slice(0, 1)] * (volume.ndim - 3)
-    front[volume.axes.index("C")] = slice(0, volume.n_channels)
-    block = volume.read((*front, *wide)).reshape(volume.n_channels, *box_shape(tuple(wide)))
+    front[volume.axes.index("C")] = slice(min(channels), max(channels) + 1)
+    block = volume.read((*front, *wide)).reshape(-1, *box_shape(tuple(wide)))
     inner = tuple(slice(c - w.start, c - w.start + n) for c, n, w in zip(corner, shape, wide, strict=True))
-    out = np.empty((volume.n_channels, *shape), np.float64)
-    for c in range(volume.n_channels):
+    out = np.empty((len(channels), *shape), np.float64)
+    for c in range(len(channels)):
         values = block[c].astype(np.float64)
         for axis, (s, h) in enumerate(zip(sigma, halo, strict=True)):
             values = ndimage.gaussian_filter1d(values, s, axis=axis, mode="nearest", radius=h)
@@ -70,7 +78,7 @@ def smoothed(volume: Volume, corner: tuple[int, ...], shape: tuple[int, ...], si
     return out
 
 
-def light_of(volume: Volume, sigma: tuple[float, float, float]) -> Light:
+def light_of(volume: Volume, channels: tuple[int, ...], sigma: tuple[float, float, float]) -> Light:
     """Background and noise of the smoothed image, from blocks that are spread over it.
 
     The background is the median of the voxels, taken again and again without those brighter than it by three times
@@ -85,16 +93,16 @@ def light_of(volume: Volume, sigma: tuple[float, float, float]) -> Light:
         corner = _corner(number, counts)
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, volume.size_zyx, corner, strict=True))
         try:
-            block = smoothed(volume, corner, shape, sigma)
+            block = smoothed(volume, channels, corner, shape, sigma)
         except InputError:
             continue  # the front tells of it where it comes there
-        parts.append(block[:, ::2, ::3, ::3].reshape(volume.n_channels, -1))
-    every = np.concatenate([np.empty((volume.n_channels, 0)), *parts], axis=1)
+        parts.append(block[:, ::2, ::3, ::3].reshape(len(channels), -1))
+    every = np.concatenate([np.empty((len(channels), 0)), *parts], axis=1)
     level, noise = np.array([_dark(one) for one in every]).T
     floor = 1 / math.sqrt(12) if volume.dtype.kind in "bui" else 0.0
     smooth = math.prod(min(1.0, 1 / (2 * math.sqrt(math.pi) * s)) for s in sigma)
     noise = np.maximum(noise, floor * math.sqrt(smooth))  # whole numbers are known to no better than that
-    return Light(level, np.where(noise > 0, noise, 1.0), sigma)
+    return Light(channels, level, np.where(noise > 0, noise, 1.0), sigma)
 
 
 def _dark(values: Floats) -> tuple[float, float]:
@@ -158,7 +166,11 @@ class Front:
         self.table = np.full(int(self.counts.prod()), k.ABSENT, np.int32)
         self.unreadable: dict[tuple[int, ...], str] = {}
         self.blocks: list[int] = []  # by slot
-        columns = {"values": ((volume.n_channels,), np.int16), "dist": ((), np.float32), "length": ((), np.float32)}
+        columns = {
+            "values": ((len(light.channels),), np.int16),
+            "dist": ((), np.float32),
+            "length": ((), np.float32),
+        }
         columns |= {"gap": ((), np.float32), "pred": ((), np.int8), "owner": ((), np.int32)}
         columns |= {"settled": ((), np.int8), "marks": ((), np.int8)}
         self._open = ExitStack()
@@ -183,7 +195,7 @@ class Front:
         corner = _corner(block, self.counts.tolist())
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, self.volume.size_zyx, corner, strict=True))
         try:
-            found = smoothed(self.volume, corner, shape, self.light.sigma)
+            found = smoothed(self.volume, self.light.channels, corner, shape, self.light.sigma)
         except InputError as error:
             self.unreadable[corner] = f"{error.what}" + (f": {error.found}" if error.found else "")
             self.table[block] = k.WALL
@@ -194,7 +206,7 @@ class Front:
         self.blocks.append(block)
         units = (found - self.light.level[:, None, None, None]) / self.light.noise[:, None, None, None]
         units = np.where(np.isfinite(units), units, -1000.0)
-        whole = np.zeros((*k.BLOCK, self.volume.n_channels), np.int16)
+        whole = np.zeros((*k.BLOCK, len(self.light.channels)), np.int16)
         counts = np.clip(np.rint(units * k.SCALE), -32768, 32767)
         whole[tuple(slice(0, n) for n in shape)] = counts.transpose(1, 2, 3, 0)
         self.values[slot] = whole.reshape(_VOXELS, -1)
@@ -204,7 +216,7 @@ class Front:
 
     def box(self, low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> Floats:
         """Noise units of a small box (z, y, x, c); zeros where it cannot be read. Loads its blocks."""
-        out = np.zeros((*(high - low), self.volume.n_channels))
+        out = np.zeros((*(high - low), len(self.light.channels)))
         first, last = low // k.BLOCK, (high - 1) // k.BLOCK
         for at in product(*(range(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True))):
             number = int(np.ravel_multi_index(at, self.counts))
