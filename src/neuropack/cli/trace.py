@@ -72,8 +72,8 @@ def trace(
 ) -> int:
     """Find the path along a neurite between two points, or whole neurons from seeds.
 
-    Ends with status 1 where the path is to be looked at: its confidence is below 0.5; with --seeds, where a seed has
-    no signal or a part of the image cannot be read.
+    Ends with status 1 where the path is to be looked at: its confidence is below 0.5; with --seeds, where a seed
+    has no signal or a part of the image cannot be read.
     """
     if seeds is not None:
         wrong = {"--from": start, "--to": end, "--color": color, "--exact": exact}

@@ -61,6 +61,8 @@ class AutomaticOptions:
         threshold: brightness of a neurite, in noises of the smoothed image.
         smoothing_um: sigma of the Gaussian; at least half a voxel and at most two and a half along each axis.
         widest_gap_um: dark stretch that is bridged.
+        widest_mix_um: stretch of another colour that is bridged where it is bright: where neurites cross, their
+            colours mix.
         color_sigma: how far, in rad, the colour of a neurite strays along its way.
         shortest_um: length of the shortest branch.
         spur: a branch is longer than this many radii of the neurite that it leaves.
@@ -71,14 +73,15 @@ class AutomaticOptions:
         channel: the only one that is looked at, from 0; None: all.
     """
 
-    threshold: float = 4.2
+    threshold: float = 5.0
     smoothing_um: float = 0.3
     widest_gap_um: float = 1.0
+    widest_mix_um: float = 4.0
     color_sigma: float = 0.1
-    shortest_um: float = 3.0
+    shortest_um: float = 4.0
     spur: float = 1.5
-    wider: float = 1.0
-    least: float = 0.45
+    wider: float = 1.5
+    least: float = 0.5
     node_um: float = 1.0
     doubtful: float = 0.5
     channel: int | None = None
@@ -151,7 +154,7 @@ def trace_neurons(
         names = list(dict.fromkeys(seed.neuron for seed in seeds))
         neuron = np.array([names.index(seed.neuron) for seed in seeds], np.int64)
         sources, colors, bright = _sources(front, seeds)
-        front.grow(sources, colors, o.threshold, o.widest_gap_um, o.color_sigma, progress)
+        front.grow(sources, colors, o.threshold, (o.widest_gap_um, o.widest_mix_um), o.color_sigma, progress)
         radius = _soma_radii(front, seeds, sources, colors)
         pruning = Pruning(o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, o.least)
         ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)

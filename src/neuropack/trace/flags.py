@@ -12,6 +12,7 @@ import numpy.typing as npt
 from neuropack.trace.nodes import Cable
 
 Ints = npt.NDArray[np.int64]
+_END = 0.4  # how sure an end is at most where another neuron lies right behind it
 _STRAY = 2.0  # squared standard deviations from which the colour is the reason
 COLUMNS = ("neuron", "node", "x_um", "y_um", "z_um", "z", "y", "x", "reason", "confidence", "below_um", "about")
 
@@ -24,9 +25,9 @@ class Flag:
         neuron: its name; empty where it is of none.
         node: of its skeleton; 0 where it has none.
         xyz: micrometre in the frame ``stack``.
-        reason: gap, contact, colour or weak: of a piece of branch; apart: a seed that was not joined to the rest
-            of its neuron; no signal: a seed that lies in the dark; unreadable: a part of the image that could not
-            be read.
+        reason: gap, contact, colour or weak: of a piece of branch; end: of one that ends at another neuron;
+            apart: a seed that was not joined to the rest of its neuron; no signal: a seed that lies in the dark;
+            unreadable: a part of the image that could not be read.
         about: a sentence.
         confidence: 0 to 1, in the worst node of the place.
         below_um: cable that hangs on it, micrometre.
@@ -89,20 +90,29 @@ def flags_of(
         else:
             piece[row] = len(pieces)
             pieces.append([row])
-    return [_flag(cable, np.array(one), node, name, names, below) for one in pieces]
+    found = [_flag(cable, np.array(one), node, name, names, below) for one in pieces]
+    for row in rows[cable.meets[rows] >= 0].tolist():
+        x, y, z = cable.xyz[row].tolist()
+        about = f"ends at {names[cable.meets[row]]}: see whether it goes on behind it"
+        sure = min(float(cable.confidence[row]), _END)
+        found.append(Flag(name, int(node[row]), (x, y, z), "end", about, sure, 0.0))
+    return found
 
 
 def _flag(
     cable: Cable, piece: Ints, node: Ints, name: str, names: Sequence[str], below: npt.NDArray[np.float64]
 ) -> Flag:
     worst = int(piece[cable.confidence[piece].argmin()])
-    dark = float(cable.gap[piece].max())
     touching = cable.contact[piece]
-    if dark > 0:
+    if (cable.gap[piece] > 0).any():
+        rows = piece[cable.gap[piece] > 0]
+        above = np.maximum(cable.parent[rows], 0)
+        dark = float(np.linalg.norm(cable.xyz[rows] - cable.xyz[above], axis=1).sum())
         reason, about = "gap", f"dark, or of another colour, for {dark:.1f} um"
+        if (touching >= 0).any():
+            reason, about = "contact", f"crosses {_most(touching, names)}: see which branch goes where"
     elif (touching >= 0).any():
-        other = int(np.bincount(touching[touching >= 0]).argmax())
-        reason, about = "contact", f"touches {names[other]}: see which branch goes where"
+        reason, about = "contact", f"touches {_most(touching, names)}: see which branch goes where"
     elif float(cable.stray[piece].max()) > _STRAY:
         reason, about = "colour", "the colour strays from that of the seed"
     else:
@@ -110,3 +120,8 @@ def _flag(
     x, y, z = cable.xyz[worst].tolist()
     sure, hangs = float(cable.confidence[worst]), float(below[piece[0]])
     return Flag(name, int(node[worst]), (x, y, z), reason, about, sure, hangs)
+
+
+def _most(touching: Ints, names: Sequence[str]) -> str:
+    """The neuron that touches most often."""
+    return names[int(np.bincount(touching[touching >= 0]).argmax())]

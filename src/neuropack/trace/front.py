@@ -30,6 +30,7 @@ _AT_ONCE = 1 << 20  # voxels between two looks at who waits
 _SAMPLES = 48  # blocks that tell background and noise
 _FARTHEST = 4.0  # squared standard deviations: beyond that a voxel has another colour
 _SIGMA = 0.8413  # of the voxels lie below one standard deviation above the mean
+_NONE_UM = 1e-6  # in place of no stretch at all
 _CLIP = 3.0  # noises above the background: what is brighter is none
 STEPS = np.array([s for s in product((-1, 0, 1), repeat=3) if s != (0, 0, 0)], np.int64)
 
@@ -141,7 +142,7 @@ class Front:
         values: brightness of voxels in noises, times `front_kernels.SCALE` (slot, voxel, channel).
         dist: cost of the way to a voxel, and so on (slot, voxel).
         length: of the way, micrometre.
-        gap: how long it was dark, or of another colour, up to a voxel; 0 in what is bright.
+        gap: what was used up of the dark stretch that is allowed; 0 in what is bright and of the colour.
         pred: the direction that it comes from.
         owner: the source that it comes from, -1 while there is none.
         settled: 1 where the way is known.
@@ -235,7 +236,7 @@ class Front:
         sources: npt.NDArray[np.int64],
         colors: Floats,
         threshold: float,
-        widest_gap_um: float,
+        widest_um: tuple[float, float],
         color_sigma: float,
         progress: Progress | None = None,
     ) -> int:
@@ -245,9 +246,11 @@ class Front:
             sources: z, y, x (n, 3), voxels.
             colors: a unit vector of noise units for each (n, c).
             threshold: brightness in noises above which a voxel is of a neurite.
-            widest_gap_um, color_sigma: how long a way may be dark, and how far a colour strays (rad).
+            widest_um: how long a way may be dark, and how long bright in another colour.
+            color_sigma: how far a colour strays (rad).
             progress: told blocks loaded, of unknown many: the total is the number of blocks in the image.
         """
+        rates = [1 / max(um, _NONE_UM) for um in widest_um]
         lengths = np.linalg.norm(STEPS * self.step, axis=1)
         heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
         n = total = 0
@@ -263,7 +266,7 @@ class Front:
             how, n, need, found = k.flood(
                 *(heap_d, heap_i, n, self.table, self.counts, self.shape, STEPS, lengths),
                 *(self.values, self.dist, self.length, self.gap, self.pred, self.owner, self.settled),
-                *(colors, threshold, widest_gap_um, color_sigma, _FARTHEST, _AT_ONCE),
+                *(colors, threshold, *rates, color_sigma, _FARTHEST, _AT_ONCE),
             )
             total += found
             if how == k.DONE:

@@ -109,7 +109,8 @@ def flood(  # noqa: PLR0912 - a call for each voxel would cost more than it does
     settled: Small,
     colors: Doubles,
     threshold: float,
-    widest_gap: float,
+    dark_rate: float,
+    mixed_rate: float,
     color_sigma: float,
     farthest: float,
     most: int,
@@ -117,7 +118,8 @@ def flood(  # noqa: PLR0912 - a call for each voxel would cost more than it does
     """Let the front grow until it has come everywhere, needs a block, or has settled `most` voxels.
 
     The way into a voxel costs its length times (threshold / brightness)^2, dearer with the angle to the colour of
-    the source. A way ends where it was dark, or of another colour, for longer than `widest_gap` micrometre.
+    the source. A way ends where it was dark, or of another colour, for too long: each micrometre of that takes
+    `dark_rate` or `mixed_rate` of what is allowed.
 
     Returns:
         How it ended, the size of the heap, the block that is needed, voxels that were settled.
@@ -160,8 +162,9 @@ def flood(  # noqa: PLR0912 - a call for each voxel would cost more than it does
             dark = np.float32(0.0)
             drift = strays(bright, across, color_sigma)
             if bright < threshold or drift > farthest:
-                dark = np.float32(gap[slot, at] + lengths[k])
-                if dark > widest_gap:
+                rate = dark_rate if bright < threshold else mixed_rate
+                dark = np.float32(gap[slot, at] + lengths[k] * rate)
+                if dark > 1.0:
                     continue
             ratio = threshold / max(bright, 0.25 * threshold)
             way = np.float32(dist[slot, at] + lengths[k] * ratio * ratio * np.exp(min(0.5 * drift, 6.0)))
@@ -548,7 +551,7 @@ def looks(
 ) -> None:
     """What is seen at voxels of a path.
 
-    `out` (n, 7): brightness in noises, square of the angle to the colour of the source, dark micrometres before,
+    `out` (n, 7): brightness in noises, square of that across its colour, part used up of the dark that is allowed,
     number of the source, of the neuron that touches here or -1, and the centre of brightness near it as an offset
     in y and x, voxels.
     """
@@ -585,3 +588,39 @@ def looks(
                         sx += w * dx
         out[i, 5] = sy / total if total > 0 else 0.0
         out[i, 6] = sx / total if total > 0 else 0.0
+
+
+@compiled
+def neighbours(
+    path: Ints,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    step: Doubles,
+    owner: Table,
+    settled: Small,
+    neuron: Ints,
+    reach: float,
+    out: Ints,
+) -> None:
+    """The other neuron whose voxels lie nearest to voxels of a path, within a reach; -1 where there is none."""
+    rz, ry, rx = int(reach / step[0]), int(reach / step[1]), int(reach / step[2])
+    for i in range(path.shape[0]):
+        x0 = path[i] % shape[2]
+        y0 = (path[i] // shape[2]) % shape[1]
+        z0 = path[i] // (shape[2] * shape[1])
+        slot, at = locate(z0, y0, x0, table, counts)
+        mine = neuron[owner[slot, at]]
+        out[i] = -1
+        least = reach * reach
+        for z in range(max(z0 - rz, 0), min(z0 + rz + 1, shape[0])):
+            for y in range(max(y0 - ry, 0), min(y0 + ry + 1, shape[1])):
+                for x in range(max(x0 - rx, 0), min(x0 + rx + 1, shape[2])):
+                    dz, dy, dx = (z - z0) * step[0], (y - y0) * step[1], (x - x0) * step[2]
+                    far = dz * dz + dy * dy + dx * dx
+                    if far >= least:
+                        continue
+                    to, there = locate(z, y, x, table, counts)
+                    if to >= 0 and settled[to, there] != 0 and neuron[owner[to, there]] != mine:
+                        out[i] = neuron[owner[to, there]]
+                        least = far

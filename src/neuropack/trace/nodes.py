@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 _ROUNDS = 4  # of smoothing along a branch
 _CONTACT = 0.6  # of the confidence that is left where another neuron touches
+_BEYOND_UM = 5.0  # of an end: another neuron that near may have taken what lies behind it
 _UNSURE = 20.0  # squared standard deviations beyond which nothing is left of a confidence
 
 
@@ -32,9 +33,10 @@ class Cable:
         order: all rows that are there, parents first.
         source: the number of the seed that the voxel belongs to.
         contact: the number of the neuron that touches here, or -1.
-        gap: dark micrometres that lie before it.
+        gap: above 0 where it is dark, or bright in another colour.
         stray: squared distance from the colour of the seed, in standard deviations.
         type: SWC types.
+        meets: at an end, the number of another neuron whose voxels lie right beyond it, or -1.
     """
 
     xyz: Floats
@@ -47,6 +49,7 @@ class Cable:
     gap: Floats
     stray: Floats
     type: Ints
+    meets: Ints
 
     def below_um(self) -> Floats:
         """The cable that hangs below each voxel, micrometre."""
@@ -95,6 +98,11 @@ def cable_of(
     zyx = np.column_stack(np.unravel_index(ways.voxels, tuple(front.shape.tolist()))).astype(np.float64)
     zyx[:, 1:] += seen[:, 5:7]
     smooth = _smoothed(np.column_stack([zyx, np.log(radius), sure]), parent, still=3)
+    meets = np.full(n, -1, np.int64)
+    tips = np.flatnonzero((np.bincount(parent[parent >= 0], minlength=n) == 0) & (parent >= 0))
+    found = np.empty(len(tips), np.int64)
+    k.neighbours(ways.voxels[tips], *place, front.step, front.owner, front.settled, neuron, _BEYOND_UM, found)
+    meets[tips] = found
     return Cable(
         xyz=np.ascontiguousarray(((smooth[:, :3] + 0.5) * front.step)[:, ::-1]),
         radius=np.exp(smooth[:, 3]),
@@ -106,6 +114,7 @@ def cable_of(
         gap=seen[:, 2],
         stray=stray,
         type=np.zeros(n, np.int64),
+        meets=meets,
     )
 
 
