@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ("mean_error", "largest_error", "success", "percent_right")  # of a path
 MACHINE = {
     "date": "2026-01-02",
     "processor": "a processor",
@@ -106,15 +107,18 @@ def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -
     import points
     import sections
     import shapes
+    import tracing
     import validation
 
-    told = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points, shapes, validation))
+    told = "".join(
+        Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points, shapes, tracing, validation)
+    )
     asked: set[str] = set()
 
     class Asked(goals.Section):
         def row(self, key: str) -> Any:
             asked.add(key)
-            return row(key, [1.0])
+            return row(key, [1.0]) | {"found": dict.fromkeys(FIGURES, 1.0)}
 
     for goal in goals.GOALS:
         goal.value(Asked(section(row("zarr", [1.0]))))

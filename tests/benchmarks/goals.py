@@ -71,6 +71,10 @@ class Section:
         """How many times as dear as another row, or as the dearest of several, per decoded byte or point."""
         return self.cost(key) / max(self.cost(other) for other in others)
 
+    def figure(self, key: str, name: str) -> float:
+        """What a check of the output found."""
+        return float(self.row(key)["found"][name])
+
     def spread(self, of: Callable[[str], float]) -> float:
         """The highest over the lowest of a figure of all rows."""
         figures = [of(key) for key in self.rows]
@@ -168,6 +172,40 @@ GOALS = (
         20,
         False,
         lambda s: s.seconds("neurom") / s.seconds("ours"),
+    ),
+    Goal("trace", "milliseconds of a 64-voxel path, warm", 10, True, lambda s: 1000 * s.seconds("warm")),
+    Goal("trace", "milliseconds of a 64-voxel path, cold", 50, True, lambda s: 1000 * s.seconds("cold")),
+    Goal("trace", "NBA*, times ours warm", 100, False, lambda s: s.times("brightest", "warm")),
+    Goal("trace", "skimage, times ours warm", 10, False, lambda s: s.times("skimage", "warm")),
+    Goal(
+        "trace",
+        "our mean error, times that of the best peer",
+        1,
+        True,
+        lambda s: s.figure("warm", "mean_error") / min(s.figure(k, "mean_error") for k in ("skimage", "brightest")),
+    ),
+    Goal(
+        "trace",
+        "seconds of an 862-voxel path, the slowest of three stacks",
+        1,
+        True,
+        lambda s: max(s.seconds(key) for key in ("long-0", "long-1", "long-2")),
+    ),
+    Goal(
+        "trace",
+        "its largest error in voxels, the worst of three stacks",
+        2,
+        True,
+        lambda s: max(s.figure(key, "largest_error") for key in ("long-0", "long-1", "long-2")),
+    ),
+    Goal("trace", "right paths of 30 at SNR 8.9", 27, False, lambda s: s.figure("bright", "success")),
+    Goal("trace", "right paths of 30 at SNR 1.7", 22, False, lambda s: s.figure("faint", "success")),
+    Goal(
+        "trace",
+        "percent on the right neurite by colour, the least of 20, 40 and 70 degrees",
+        97,
+        False,
+        lambda s: min(s.figure(key, "percent_right") for key in ("colour-20", "colour-40", "colour-70")),
     ),
     Goal(
         "validate",

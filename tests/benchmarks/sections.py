@@ -13,6 +13,7 @@ from machine import cores
 from measure import HERE, Row, environment, knows
 from points import space
 from shapes import shapes
+from tracing import trace
 from validation import validate
 
 START = ("--session-start", "2026-01-02T03:04:05Z")
@@ -194,5 +195,6 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "small": small,
     "space": space,
     "shapes": shapes,
+    "trace": trace,
     "validate": validate,
 }

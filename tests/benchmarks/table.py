@@ -17,6 +17,7 @@ ABOUT = {
     "small": "A small stack from the shell, a new process each time.",
     "space": "Points through an affine and a displacement field, and regions and distances of points, on one core.",
     "shapes": "All features of one neuron's shape, on one core; its points are samples.",
+    "trace": "Paths between two points of a simulated filament, on one core; its points are voxels of a path.",
     "validate": "A release of the stack as OME-Zarr and NWB, checked to the last byte; no start of Python.",
 }
 _FULL = 2_000_000_000  # bytes; the goals are about stacks of this size, but for `small`

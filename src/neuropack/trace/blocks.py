@@ -88,9 +88,7 @@ class RawUnits:
         """The voxels of a box, from the units that it touches."""
         out = np.empty(box_shape(box), np.float32) if out is None else out
         inner = box[1:]
-        for index in product(
-            *(range(s.start // u, -(-s.stop // u)) for s, u in zip(inner, self._unit, strict=True))
-        ):
+        for index in self._indices(inner):
             unit = self._box(index)
             part = overlap(unit, inner)
             if part:

@@ -67,7 +67,10 @@ def measured(
     nodes = way.astype(np.float64)
     nodes[0], nodes[-1] = start, end
     for _ in range(2):
-        nodes = _smoothed(_pass(grid, model, size, nodes))
+        nodes, holes = _pass(grid, model, size, nodes)
+        nodes = _smoothed(nodes)
+        if holes:
+            _stay_out(grid, nodes, way)
     radius, bright, colours = np.empty(len(nodes)), np.empty(len(nodes)), np.empty((len(nodes), len(model.floor)))
     tangents = _tangents(nodes, size)
     for rows, image, corner in _stretches(grid, nodes):
@@ -128,19 +131,28 @@ def _reach(size: tuple[float, float, float]) -> Floats:
     return np.maximum(_REACH * min(size) / np.array(size), 1.0)
 
 
-def _pass(grid: Grid, model: Model, size: tuple[float, float, float], nodes: Floats) -> Floats:
-    """Every node but the ends moves to the middle of what is bright around it."""
+def _pass(grid: Grid, model: Model, size: tuple[float, float, float], nodes: Floats) -> tuple[Floats, bool]:
+    """Every node but the ends moves to the middle of what is bright around it; whether the image has holes."""
     from neuropack.trace.centre_kernel import centred
 
     out = nodes.copy()
-    tangents = _tangents(nodes, size)
+    tangents, holes = _tangents(nodes, size), False
     for rows, image, corner in _stretches(grid, nodes):
         bright = model.brightness(image)
         out[rows] = centred(bright, nodes[rows] - corner, tangents[rows], _reach(size), np.array(size)) + corner
+        holes |= not math.isfinite(float(bright.sum()))
     out[0], out[-1] = nodes[0], nodes[-1]
     limit = np.array(grid.shape) - 1.0
     out[1:-1] = np.clip(out[1:-1], 0.0, limit)
-    return out
+    return out, holes
+
+
+def _stay_out(grid: Grid, nodes: Floats, way: npt.NDArray[np.int64]) -> None:
+    """Nodes that were moved to where nothing is known go back to the way that was found."""
+    for rows, image, corner in _stretches(grid, nodes):
+        at = np.floor(nodes[rows] - corner + 0.5).astype(np.int64)
+        lost = ~np.isfinite(image[:, at[:, 0], at[:, 1], at[:, 2]]).all(axis=0)
+        nodes[rows][lost] = way[rows][lost]
 
 
 def _stretches(grid: Grid, nodes: Floats) -> Iterator[tuple[slice, npt.NDArray[np.float32], Floats]]:
