@@ -250,7 +250,7 @@ class Front:
             color_sigma: how far a colour strays (rad).
             progress: told blocks loaded, of unknown many: the total is the number of blocks in the image.
         """
-        rates = [1 / max(um, _NONE_UM) for um in widest_um]
+        dark, mixed = (1 / max(um, _NONE_UM) for um in widest_um)
         lengths = np.linalg.norm(STEPS * self.step, axis=1)
         heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
         n = total = 0
@@ -266,7 +266,7 @@ class Front:
             how, n, need, found = k.flood(
                 *(heap_d, heap_i, n, self.table, self.counts, self.shape, STEPS, lengths),
                 *(self.values, self.dist, self.length, self.gap, self.pred, self.owner, self.settled),
-                *(colors, threshold, *rates, color_sigma, _FARTHEST, _AT_ONCE),
+                *(colors, threshold, dark, mixed, color_sigma, _FARTHEST, _AT_ONCE),
             )
             total += found
             if how == k.DONE:

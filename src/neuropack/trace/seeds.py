@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from neuropack.annotations import holds_skeletons, read_skeletons
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError
+from neuropack.marks import Credit
 from neuropack.skeleton import SOMA, Skeleton, parent_rows
 from neuropack.trace.automatic import Seed
 
@@ -76,7 +77,9 @@ def _of_points(path: Path, voxel_size_um: tuple[float, float, float]) -> list[Se
         found = point_columns(read_rows(path).names)
         if found and all(one.unit is None for one in found):  # plain z, y, x: voxels, as a person types them
             stated = Stated("voxel", origin="centre", voxel_size_um=voxel_size_um)
-    table = read_marks(path, "points", stated).table
+    table = read_marks(
+        path, "points", stated, Credit("nobody", "manual")
+    ).table  # who set them does not matter here
     seeds = []
     for row in table.to_pylist():
         soma = (row["class"] or "").strip().lower() in _SOMA_WORDS
@@ -108,11 +111,9 @@ def _of_skeletons(skeletons: dict[str, Skeleton]) -> list[Seed]:
     return seeds
 
 
-def _trees(above: Sequence[int] | np.ndarray) -> np.ndarray:
+def _trees(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The row of the root of each row."""
-    top = np.asarray(above, np.int64).copy()
-    own = np.arange(len(top))
-    top = np.where(top < 0, own, top)
+    top = np.where(above < 0, np.arange(len(above)), above)
     while (top[top] != top).any():
         top = top[top]
     return top
