@@ -53,6 +53,14 @@ def test_a_neuron_has_no_errors_against_itself() -> None:
         ([line(0, 50, 0)], [line(0, 46, 0), line(48, 50, 0)], {}),
         # two neurons in one tree: across the 30 um between them lies no neuron
         ([line(0, 50, 0), line(0, 50, 30)], [tree((50, 0, -1), (0, 0, 1), (0, 30, 2), (50, 30, 3))], {"merges": 1}),
+        # neurons 1 um apart, one traced nearer to the other for a stretch: no merge
+        ([line(0, 50, 0), line(0, 50, 1)], [tree((0, 0, -1), (28, 0, 1), (50, 0.8, 2)), line(0, 50, 1)], {}),
+        # a neuron that takes 20 um of another one behind their crossing
+        (
+            [line(0, 50, 0), line(0, 50, 10)],
+            [tree((0, 0, -1), (25, 0, 1), (30, 10, 2), (50, 10, 3)), line(0, 29, 10)],
+            {"merges": 1, "splits": 1},
+        ),
         # one of the branches is lost
         ([FORK], [tree((0, 0, -1), (20, 0, 1), (40, 10, 2))], {"missing": 1}),
         # a third of a branch is lost: it is no missing branch

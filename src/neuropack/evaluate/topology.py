@@ -1,14 +1,15 @@
 """Errors in how traced trees hang together: splits, merges, missing and spurious branches.
 
-Cable is laid along all edges in pieces of at most half a micrometre. A piece of a true neuron is *found* by the
-traced tree that passes nearest to it, if that is within the tolerance; the other way round likewise.
+Cable is laid along all edges in pieces of at most half a micrometre. Each piece of a traced tree is *of* the true
+neuron that passes nearest to it, if that is within the tolerance. The neuron that most of a tree is of has the
+first say: a piece within the tolerance of it is of no other one, though that may pass nearer where neurons touch.
 
-- A traced tree *holds* a true neuron where pieces of at least `least_um` of the neuron are found by it.
+- A traced tree *holds* a true neuron where at least `least_um` of it are of that neuron.
 - Splits: for each true neuron, the traced trees that hold it, less one.
 - Merges: for each traced tree, the true neurons that it holds, less one.
 - A branch is a chain of edges between two of root, fork and tip. A true branch of at least `least_um` is *missing*
-  where less than half of its length is found by any traced tree. A traced branch of at least `least_um` is
-  *spurious* where less than half of its length lies within the tolerance of any true neuron.
+  where less than half of its length lies within the tolerance of any traced tree. A traced branch of that
+  length is *spurious* where less than half of its length lies within the tolerance of any true neuron.
 """
 
 from __future__ import annotations
@@ -68,8 +69,12 @@ def topology_errors(
     true, found = _cable(truth, by_tree=False), _cable(traced, by_tree=True)
     held_by = _nearest(true, found, tolerance_um)
     of = _nearest(found, true, tolerance_um)
-    holds = np.zeros((true.owners, found.owners))
-    np.add.at(holds, (true.owner[held_by >= 0], held_by[held_by >= 0]), true.length[held_by >= 0])
+    first = _holds(of, found, true.owners).argmax(axis=0) if true.owners else np.empty(0, np.int64)
+    for neuron in range(true.owners):
+        mine = np.flatnonzero(first[found.owner] == neuron)
+        near = _nearest(found.part(mine), true.part(np.flatnonzero(true.owner == neuron)), tolerance_um) >= 0
+        of[mine[near]] = neuron
+    holds = _holds(of, found, true.owners)
     several = (holds >= least_um).sum(axis=1), (holds >= least_um).sum(axis=0)
     missing, branches = _lost(true, held_by >= 0, least_um)
     spurious, traced_branches = _lost(found, of >= 0, least_um)
@@ -86,6 +91,13 @@ def topology_errors(
     )
 
 
+def _holds(of: Ints, found: _Cable, neurons: int) -> Floats:
+    """Micrometres of each traced tree that are of each true neuron (neurons, trees)."""
+    holds = np.zeros((neurons, found.owners))
+    np.add.at(holds, (of[of >= 0], found.owner[of >= 0]), found.length[of >= 0])
+    return holds
+
+
 @dataclass(frozen=True, eq=False)
 class _Cable:
     """Pieces of cable: their middles (n, 3), lengths, the tree or neuron of each, and its branch."""
@@ -96,6 +108,11 @@ class _Cable:
     branch: Ints
     owners: int
     branches: int
+
+    def part(self, rows: Ints) -> _Cable:
+        """Some of the pieces."""
+        columns = (self.middle[rows], self.length[rows], self.owner[rows], self.branch[rows])
+        return _Cable(*columns, self.owners, self.branches)
 
 
 def _cable(skeletons: Sequence[Skeleton], *, by_tree: bool) -> _Cable:
