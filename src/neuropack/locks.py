@@ -19,7 +19,7 @@ def only_one(destination: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     path = destination.with_name(f".{destination.name}.lock")
-    lock = FileLock(path)
+    lock = FileLock(path, thread_local=False)  # a thread may end what another one began
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

@@ -29,12 +29,23 @@ def trace(
         ),
     ] = None,
     end: Annotated[str | None, typer.Option("--to", metavar="Z,Y,X", help="Where it ends.")] = None,
+    seeds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            readable=False,
+            help="Trace whole neurons instead, from these points (CSV, TSV: z,y,x or x_um,y_um,z_um) or skeletons.",
+        ),
+    ] = None,
     color: Annotated[bool, typer.Option("--color", help="Keep to the colour at the start.")] = False,
     channel: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Look at this channel only, from 0 (default: all).")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", readable=False, help="Write the path as SWC, in micrometre.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", readable=False, help="Write the path as SWC, in micrometre; with --seeds, a folder."
+        ),
     ] = None,
     exact: Annotated[
         bool, typer.Option("--exact", help="Leave the points where they are, off the middle of the neurite too.")
@@ -59,10 +70,25 @@ def trace(
         Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
     ] = "auto",
 ) -> int:
-    """Find the path along a neurite between two points.
+    """Find the path along a neurite between two points, or whole neurons from seeds.
 
-    Ends with status 1 where the path is to be looked at: its confidence is below 0.5.
+    Ends with status 1 where the path is to be looked at: its confidence is below 0.5; with --seeds, where a seed
+    has no signal or a part of the image cannot be read.
     """
+    if seeds is not None:
+        wrong = {"--from": start, "--to": end, "--color": color, "--exact": exact}
+        for option in (name for name, given in wrong.items() if given):
+            raise UsageError(
+                f"{option} is not for --seeds", fix="leave one of them out; colours are always looked at"
+            )
+        from neuropack.cli.trace_seeds import trace_seeds
+        from neuropack.readers import open_volume
+
+        with (
+            open_volume(source, scene=scene, axes=axes, voxel_size_um=common.voxel_size(voxel_size)) as volume,
+            progress(show) as tell,
+        ):
+            return trace_seeds(volume, seeds, out, channel=channel, overwrite=overwrite, as_json=as_json, tell=tell)
     first, last = _point(start, "--from"), _point(end, "--to")
     if not (math.isfinite(timeout) and timeout >= 0):
         raise UsageError("--timeout is no time", expected="seconds, 0 or more", found=f"{timeout:g}")

@@ -1,0 +1,473 @@
+"""A tracing session: neurons that people and programs trace, every step of which is kept and can be undone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from neuropack import __version__
+from neuropack.errors import OutputError, UsageError
+from neuropack.locks import only_one
+from neuropack.progress import Progress
+from neuropack.skeleton import Skeleton
+from neuropack.trace import edits
+from neuropack.trace.edits import Piece, Point
+from neuropack.trace.finding import Finder, How, found_piece, inside, same_stack, stack_record
+from neuropack.trace.history import History, Step
+from neuropack.trace.log import Log
+from neuropack.trace.save import Look, NeuronFiles, swc_comments
+from neuropack.trace.tree import Change, Edit, Made, Tree
+from neuropack.volume import Volume
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+LOG = "log.jsonl"
+NEURONS = "neurons"
+_AUTOSAVE_S = 5.0
+
+
+class ConflictError(UsageError):
+    """Somebody else changed the session in the meantime: look at what it is now, and decide again.
+
+    Attributes:
+        revision: of the session now.
+    """
+
+    def __init__(self, what: str, revision: int, found: str) -> None:
+        super().__init__(
+            what, expected=f"revision {revision}, the newest", found=found, fix="get the changes, then try again"
+        )
+        self.revision = revision
+
+
+class TracingSession:
+    """Neurons in a folder: its log, and each neuron as an SWC file.
+
+    Each operation is on the disk before it counts, so that nothing is lost when the program is killed; opening the
+    folder again gives the same neurons, the same identifiers and the same steps to undo. Any thread may call any
+    method. A search does not hold up others: it is looked for first, and its end is refused if the node that it
+    starts from has been changed in the meantime.
+
+    Args:
+        folder: of the session; it is made where it is not there.
+        volume: the image that is traced, its voxel size known: points must lie in it.
+        finder: searches for paths in it, as `neuropack.trace.PathFinder`; without one, lines are straight.
+        person: who traces, for the log.
+        autosave_s: seconds after a change in which the SWC files follow it; None: only when `save` or `close` is
+            called.
+
+    Attributes:
+        notes: what a person should know of the opening, such as that a torn line was cut off.
+
+    Raises:
+        OutputError: another session is at work in the folder, or it cannot be written.
+        InputError: its log is damaged, or of another image.
+        UsageError: the voxel size of the image is not known.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        volume: Volume | None = None,
+        finder: Finder | None = None,
+        *,
+        person: str | None = None,
+        autosave_s: float | None = _AUTOSAVE_S,
+    ) -> None:
+        self.folder, self.finder, self.person = Path(folder), finder, person
+        self.notes: list[str] = []
+        self._lock, self._closed = threading.RLock(), False
+        stack = stack_record(volume)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror}", file=self.folder) from error
+        with ExitStack() as opened:
+            opened.enter_context(only_one(self.folder))
+            self._log = Log(self.folder / LOG, {"made_by": f"neuropack {__version__}", "stack": stack})
+            opened.callback(self._log.close)
+            self.stack = same_stack(self._log.head.get("stack"), stack, self.folder)
+            self._history = History(self._log, person)
+            self._tree = self._history.tree
+            self._files = NeuronFiles(self.folder / NEURONS, self.neurons, self._looks, autosave_s)
+            if self._log.cut_off:
+                self.notes.append(
+                    f"{self._log.path}: {self._log.cut_off} bytes of an operation that was never finished were cut"
+                    f" off; all {self._history.revision} before it are there"
+                )
+            self._opened = opened.pop_all()
+
+    # ---- what is there
+
+    @property
+    def revision(self) -> int:
+        """How many operations were done, undo and redo among them."""
+        with self._lock:
+            return self._history.revision
+
+    @property
+    def autosave_problem(self) -> OutputError | None:
+        """Why the SWC files could not be saved by themselves, until they are; the log is whole."""
+        return self._files.problem
+
+    @property
+    def neurons(self) -> dict[int, str]:
+        """The names of the neurons, by identifier."""
+        with self._lock:
+            return {k: one.name for k, one in sorted(self._tree.neurons.items())}
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._tree.nodes)
+
+    def skeleton(self, neuron: int) -> Skeleton:
+        """A neuron as it is now, with the identifiers of the session."""
+        with self._lock:
+            return self._tree.skeleton(neuron)
+
+    def node(self, node: int) -> dict[str, Any]:
+        """A node: type, x, y, z, radius, parent, neuron, confidence, made."""
+        with self._lock:
+            return self._tree.node(node).to_dict()
+
+    def children(self, node: int) -> list[int]:
+        """The nodes right below one."""
+        with self._lock:
+            return self._tree.children(self._known(node))
+
+    def state(self) -> dict[str, Any]:
+        """All that a browser needs to begin with; `changes` tells what comes after."""
+        with self._lock:
+            return {
+                "revision": self._history.revision,
+                "stack": self.stack,
+                "neurons": {str(k): one._asdict() for k, one in sorted(self._tree.neurons.items())},
+                "nodes": {str(k): node.to_dict() for k, node in sorted(self._tree.nodes.items())},
+                "can_undo": self._history.can_undo,
+                "can_redo": self._history.can_redo,
+            }
+
+    def changes(self, since: int) -> list[Change] | None:
+        """What was done after a revision, oldest first; None where that is too long ago: take `state` then.
+
+        Raises:
+            UsageError: there is no such revision yet.
+        """
+        with self._lock:
+            return self._history.changes(since)
+
+    # ---- operations: each gives the Change that it made
+
+    def start(
+        self,
+        xyz: Sequence[float],
+        name: str | None = None,
+        *,
+        type: int = 0,
+        radius: float = 1.0,
+        revision: int | None = None,
+    ) -> Change:
+        """Start a neuron at a point.
+
+        Args:
+            xyz: x, y, z, micrometre in the frame ``stack``.
+            name: of the neuron; None: one that is free.
+            type: SWC type of the node; 1 is a soma.
+            radius: micrometre.
+            revision: the one that the caller has seen; None: whatever it is.
+
+        Raises:
+            UsageError: the point lies outside of the image, the name is taken, ...
+            ConflictError: the session is at another revision.
+        """
+        point = inside(self.stack, xyz)
+        return self._do("start", lambda t: edits.start(t, point, name, type, radius), revision)
+
+    def extend(
+        self,
+        node: int,
+        xyz: Sequence[float],
+        *,
+        how: How | None = None,
+        type: int | None = None,
+        cancel: Any = None,
+        progress: Progress | None = None,
+        revision: int | None = None,
+    ) -> Change:
+        """Go on from the end of a branch, or from a lone root, to a point.
+
+        Args:
+            node: that has no children.
+            xyz: x, y, z, micrometre.
+            how: path: search for the way; straight: a line, which is marked as such. None: a path where there is a
+                finder.
+            type: of the new nodes; None: that of the node, and 0 below a soma.
+            cancel, progress: for the search.
+            revision: as `start`.
+
+        Raises:
+            UsageError: the node has children (then it is a `branch`), there is no finder, and as `start`.
+            ConflictError: as `start`; or the node was changed while the path was searched for.
+        """
+        with self._lock:
+            self._see(revision)
+            if self._tree.children(self._known(node)):
+                raise UsageError(
+                    "the node is not the end of a branch",
+                    found=f"node {node}",
+                    fix="use branch to leave it sideways",
+                )
+        return self._grow("extend", node, xyz, how, type, cancel, progress)
+
+    def branch(
+        self,
+        node: int,
+        xyz: Sequence[float],
+        *,
+        how: How | None = None,
+        type: int | None = None,
+        cancel: Any = None,
+        progress: Progress | None = None,
+        revision: int | None = None,
+    ) -> Change:
+        """Leave any node, to a point. All else as `extend`."""
+        with self._lock:
+            self._see(revision)
+            self._known(node)
+        return self._grow("branch", node, xyz, how, type, cancel, progress)
+
+    def join(
+        self,
+        node: int,
+        other: int,
+        *,
+        how: How | None = None,
+        cancel: Any = None,
+        progress: Progress | None = None,
+        revision: int | None = None,
+    ) -> Change:
+        """Join two neurons: that of `other` is turned round to hang there, and becomes part of that of `node`.
+
+        Raises:
+            UsageError: both are of one neuron.
+            ConflictError: as `extend`.
+        """
+        with self._lock:
+            self._see(revision)
+            at, there = self._tree.node(node), self._tree.node(other)
+            edits.join(
+                self._tree, node, other, Piece([there.xyz], [there.radius], [1.0], "straight")
+            )  # refuse first
+        piece = self._piece(at.xyz, there.xyz, at.radius, how, cancel, progress)
+
+        def edit(tree: Tree) -> Edit:
+            if tree.nodes.get(node) != at or tree.nodes.get(other) != there:
+                raise self._changed(node)
+            return edits.join(tree, node, other, piece)
+
+        return self._do("join", edit, None)
+
+    def reroot(self, node: int, *, revision: int | None = None) -> Change:
+        """Make a node the root of its neuron."""
+        return self._do("reroot", lambda t: edits.reroot(t, node), revision)
+
+    def split(self, node: int, name: str | None = None, *, revision: int | None = None) -> Change:
+        """Make a node and all below it a neuron of their own."""
+        return self._do("split", lambda t: edits.split(t, node, name), revision)
+
+    def delete_node(self, node: int, *, revision: int | None = None) -> Change:
+        """Delete a node; its children hang at its parent.
+
+        Raises:
+            UsageError: it is a root with several branches.
+        """
+        return self._do("delete node", lambda t: edits.delete_node(t, node), revision)
+
+    def delete_branch(self, node: int, *, revision: int | None = None) -> Change:
+        """Delete a node and all below it."""
+        return self._do("delete branch", lambda t: edits.delete_branch(t, node), revision)
+
+    def delete_neuron(self, neuron: int, *, revision: int | None = None) -> Change:
+        """Delete a neuron."""
+        return self._do("delete neuron", lambda t: edits.delete_neuron(t, neuron), revision)
+
+    def rename(self, neuron: int, name: str, *, revision: int | None = None) -> Change:
+        """Give a neuron another name."""
+        return self._do("rename", lambda t: edits.rename(t, neuron, name), revision)
+
+    def set_type(self, node: int, type: int, *, below: bool = False, revision: int | None = None) -> Change:
+        """Give a node, or it and all below it, another SWC type."""
+        return self._do("set type", lambda t: edits.set_type(t, node, type, below=below), revision)
+
+    def move(
+        self,
+        node: int,
+        xyz: Sequence[float] | None = None,
+        *,
+        radius: float | None = None,
+        revision: int | None = None,
+    ) -> Change:
+        """Put a node at another place, or give it another radius; it is marked as made by hand."""
+        point = inside(self.stack, xyz) if xyz is not None else None
+        return self._do("move", lambda t: edits.move(t, node, point, radius), revision)
+
+    def add(
+        self,
+        skeleton: Skeleton,
+        name: str,
+        *,
+        made: Made = "manual",
+        confidence: npt.NDArray[np.float64] | None = None,
+        revision: int | None = None,
+    ) -> Change:
+        """Add the trees of a skeleton, each as a neuron with new identifiers, such as a trace made elsewhere.
+
+        Args:
+            skeleton: in the frame ``stack``.
+            name: of its first tree; a number goes behind it for the others.
+            made: how its nodes were made.
+            confidence: 0 to 1 for each node (n,); None: 1.
+            revision: as `start`.
+        """
+        return self._do("add", lambda t: edits.add(t, skeleton, name, made, confidence), revision)
+
+    def undo(self, *, revision: int | None = None) -> Change:
+        """Take the last operation back that is not yet taken back.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return self._step("undo", revision)
+
+    def redo(self, *, revision: int | None = None) -> Change:
+        """Do the last operation again that was taken back.
+
+        Raises:
+            UsageError: there is none, or something else was done since.
+        """
+        return self._step("redo", revision)
+
+    # ---- the folder
+
+    def save(self) -> list[Path]:
+        """Bring the SWC files up to date, each written whole or not at all; those that were written.
+
+        Raises:
+            OutputError: one cannot be written; the log holds all of it nevertheless.
+        """
+        return self._files.save()
+
+    def close(self) -> None:
+        """Save, and let go of the folder.
+
+        Raises:
+            OutputError: an SWC file cannot be written; the folder is let go of nevertheless.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            self._files.close()
+        finally:
+            self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # ---- inside
+
+    def _known(self, node: int) -> int:
+        self._tree.node(node)
+        return node
+
+    def _see(self, revision: int | None) -> None:
+        if self._closed:
+            raise UsageError("the session is closed", file=self.folder, fix="open the folder again")
+        if revision is not None and revision != self._history.revision:
+            raise ConflictError("the session has changed", self._history.revision, f"revision {revision}")
+
+    def _changed(self, node: int) -> ConflictError:
+        return ConflictError(
+            "a node was changed while the path was searched for", self._history.revision, f"node {node} is another"
+        )
+
+    def _do(self, operation: str, edit: Callable[[Tree], Edit], revision: int | None) -> Change:
+        with self._lock:
+            self._see(revision)
+            return self._done(self._history.do(operation, edit(self._tree)))
+
+    def _step(self, operation: Step, revision: int | None) -> Change:
+        with self._lock:
+            self._see(revision)
+            return self._done(self._history.step(operation))
+
+    def _done(self, change: Change) -> Change:
+        """Have the files of the neurons follow that a change touched."""
+        rows = (row for pair in change.nodes.values() for row in pair if row is not None)
+        self._files.touch({row.neuron for row in rows} | set(change.neurons))
+        return change
+
+    def _looks(self, neurons: set[int]) -> dict[int, Look | None]:
+        """Neurons as they are now, for their files; None where one is gone."""
+        with self._lock:
+            return {k: self._look(k) for k in sorted(neurons)}
+
+    def _look(self, neuron: int) -> Look | None:
+        if neuron not in self._tree.neurons:
+            return None
+        tree = self._tree.skeleton(neuron)
+        nodes = [self._tree.nodes[k] for k in tree.id.tolist()]
+        name = self._tree.neurons[neuron].name
+        return Look(name, tree, swc_comments(name, nodes, self._history.revision, self.stack, self.person))
+
+    def _grow(
+        self,
+        operation: str,
+        node: int,
+        xyz: Sequence[float],
+        how: How | None,
+        type_: int | None,
+        cancel: Any,
+        progress: Progress | None,
+    ) -> Change:
+        end = inside(self.stack, xyz)
+        with self._lock:
+            at = self._tree.node(node)
+        piece = self._piece(at.xyz, end, at.radius, how, cancel, progress)
+
+        def edit(tree: Tree) -> Edit:
+            if tree.nodes.get(node) != at or (operation == "extend" and tree.children(node)):
+                raise self._changed(node)
+            return edits.grow(tree, node, piece, type_)
+
+        return self._do(operation, edit, None)
+
+    def _piece(
+        self,
+        start: Point,
+        end: Point,
+        radius: float,
+        how: How | None,
+        cancel: Any,
+        progress: Progress | None,
+    ) -> Piece:
+        """The nodes behind the start; nothing is locked meanwhile."""
+        if how not in (None, "path", "straight"):
+            raise UsageError("no such way to trace", expected="path or straight", found=str(how))
+        if how == "straight" or (how is None and self.finder is None):
+            return Piece([end], [radius], [0.0], "straight")
+        if self.finder is None or self.stack is None:
+            raise UsageError(
+                "there is nothing to search with",
+                fix="open the session with its volume and a finder, or how='straight'",
+            )
+        return found_piece(self.finder, self.stack["voxel_size_um"], start, end, radius, cancel, progress)
