@@ -27,6 +27,7 @@ from neuropack.cli.migrate import migrate
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
+from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.validate import explain, validate
 
@@ -44,6 +45,7 @@ for command in (
     sheets,
     schema,
     convert,
+    stitch,
     build,
     validate,
     explain,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,6 @@ OUTLIER_VOXELS = 1.5  # residual along an axis at which a pair contradicts the o
 _SPREADS = 6.0  # or so many times the usual residual
 _ROUNDS = 30
 _RIDGE = 0.02  # pull of a gain to 1 and of an offset to 0, in weights of a class of a pair
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +58,8 @@ def register_tiles(
     max_shift_um: float | None = None,
     least_quality: float = 0.1,
     equalise: bool = False,
+    known: Mapping[tuple[int, int], Pair] | None = None,
+    note: Callable[[Pair], None] | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Placed:
@@ -73,6 +74,8 @@ def register_tiles(
         max_shift_um: farthest that two neighbours may be off; None: half of the overlap's shorter edge.
         least_quality: correlation below which an overlap says nothing.
         equalise: also find gain and offset of each tile and channel.
+        known: pairs that an interrupted run has compared, with the same tiles and settings.
+        note: called with each other pair when it is compared, in their order.
         threads: how many pairs to compare at a time.
         progress: told pairs done and in all.
 
@@ -94,21 +97,25 @@ def register_tiles(
     numbers = pairs_of(tiles, start)
 
     def one(pair: tuple[int, int]) -> Pair:
+        if known and pair in known:
+            return known[pair]
         try:
             return compare(tiles, pair, start, settings)
         except InputError as error:  # say which two, for a share of hundreds of files
-            raise replace_where(error, f"overlap of {tiles[pair[0]].name} and {tiles[pair[1]].name}") from error
+            raise _placed_error(error, f"overlap of {tiles[pair[0]].name} and {tiles[pair[1]].name}") from error
 
     done: list[Pair] = []
     with ThreadPoolExecutor(threads or min(4, os.cpu_count() or 1)) as pool:
         for pair in pool.map(one, numbers):
             done.append(pair)
+            if note and not (known and (pair.first, pair.second) in known):
+                note(pair)
             if progress:
                 progress("comparing overlaps", len(done), len(numbers))
     return place(tiles, start, done, equalise=equalise)
 
 
-def replace_where(error: InputError, where: str) -> InputError:
+def _placed_error(error: InputError, where: str) -> InputError:
     """The same error with a place, where it has none."""
     if error.where:
         return error
