@@ -33,9 +33,9 @@ def stitch(
         float | None,
         typer.Option(metavar="PART", help="Of neighbours in rows and columns, such as 0.1 for ten per cent."),
     ] = None,
-    refine: Annotated[
-        bool, typer.Option("--refine/--no-refine", help="Measure the overlaps, or trust the stage.")
-    ] = True,
+    no_refine: Annotated[
+        bool, typer.Option("--no-refine", help="Trust the stage; do not measure the overlaps.")
+    ] = False,
     channel: Annotated[
         list[int] | None,
         typer.Option(min=0, metavar="N", help="A channel to measure in, from 0; also several (default: all)."),
@@ -89,7 +89,7 @@ def stitch(
         tiles=tuple(paths[:-1]),
         positions=positions,
         overlap=overlap,
-        refine=refine,
+        refine=not no_refine,
         channels=tuple(channel) if channel else None,
         max_shift_um=max_shift,
         blend=blend,

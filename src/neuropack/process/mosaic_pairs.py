@@ -154,8 +154,8 @@ def _binned(volume: Volume, start: Ints, size: Ints, bins: Ints, channels: Seque
     for row, channel in enumerate(channels):
         for first in range(0, int(count[0]), step):
             last = min(first + step, int(count[0]))
-            low = start + np.array([first, 0, 0]) * bins
-            high = start + np.array([last, *count[1:]]) * bins
+            low = start + np.array([first, 0, 0], np.int64) * bins
+            high = start + np.array([last, *count[1:]], np.int64) * bins
             read = volume.read(_box(volume, channel, low, high)).reshape(high - low)
             part = read.astype(np.float32, copy=False)
             for axis, factor in enumerate(bins):  # sums along one axis at a time: short, and without large copies
