@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -153,36 +154,37 @@ class MosaicPixels:
             (i,) = parts
             self._tiles[i].volume.read((*lead, *relative(inner, self.boxes[i])), out)
             return out
-        out[...] = 0
-        shared = {
-            i: part for i, part in parts.items() if any(j != i and overlap(part, p) for j, p in parts.items())
-        }
-        for i in parts.keys() - shared.keys():
-            view = _inner(out, relative(parts[i], inner))
-            if self._plain:
-                self._tiles[i].volume.read((*lead, *relative(parts[i], self.boxes[i])), view)
-            else:
-                view[...] = self._rounded(self._values(i, lead, parts[i]))
-        if shared:
-            numbers = [*shared]
-            values = {i: self._values(i, lead, shared[i]) for i in numbers}
-            for cell, members in cells([shared[i] for i in numbers]):
-                view = _inner(out, relative(cell, inner))
-                self._compose(view, cell, [numbers[m] for m in members], values, shared)
+        apart = [*cells([*parts.values()])]
+        numbers = [*parts]
+        if sum(math.prod(box_shape(cell)) for cell, _ in apart) < math.prod(box_shape(inner)):
+            out[...] = 0
+        kept = {i: self._fill(out, i, lead, inner, parts) for i in numbers}
+        for cell, members in apart:
+            if len(members) > 1:
+                self._compose(out, inner, cell, [numbers[m] for m in members], kept, parts)
         return out
 
+    def _fill(self, out: Array, i: int, lead: Box, inner: Box, parts: dict[int, Box]) -> dict[int, Array]:
+        """Read a tile straight into its place; a copy of what it has where others lie too, which overwrite it."""
+        part = parts[i]
+        view = _inner(out, relative(part, inner))
+        if self._plain:
+            values = self._tiles[i].volume.read((*lead, *relative(part, self.boxes[i])), view)
+        else:
+            values = self._values(i, lead, part)
+            view[...] = self._rounded(values)
+        both = {j: overlap(part, other) for j, other in parts.items() if j != i}
+        return {j: _inner(values, relative(box, part)).copy() for j, box in both.items() if box}
+
     def _values(self, i: int, lead: Box, part: Box) -> Array:
-        """A tile's values in a box of the mosaic: as they are, or as floats where they are changed."""
+        """A tile's values in a box of the mosaic, moved by a part of a voxel and equalised, as floats."""
         tile = self._tiles[i]
         start = [s.start - p for s, p in zip(part, self._at[i].tolist(), strict=True)]
         first = [int(np.floor(s + _EPS)) for s in start]
         between = [max(0.0, s - f) if s - f > _EPS else 0.0 for s, f in zip(start, first, strict=True)]
         box = tuple(slice(f, f + s.stop - s.start + (b > 0)) for f, s, b in zip(first, part, between, strict=True))
         box = tuple(slice(s.start, min(s.stop, int(n))) for s, n in zip(box, tile.size, strict=True))
-        values = tile.volume.read((*lead, *box))
-        if self._plain:
-            return values
-        values = values.astype(self._float)
+        values = tile.volume.read((*lead, *box)).astype(self._float)
         for axis, (share, side) in enumerate(zip(between, part, strict=True), -3):
             n = side.stop - side.start
             if share and values.shape[axis] > n:
@@ -203,21 +205,27 @@ class MosaicPixels:
         return np.clip(np.floor(values + self._float.type(0.5)), info.min, info.max).astype(self._dtype)
 
     def _compose(
-        self, out: Array, cell: Box, members: list[int], values: dict[int, Array], parts: dict[int, Box]
+        self,
+        out: Array,
+        inner: Box,
+        cell: Box,
+        members: list[int],
+        kept: dict[int, dict[int, Array]],
+        parts: dict[int, Box],
     ) -> None:
         """Fill a cell in which the same tiles lie everywhere."""
-        rows = max(1, _AT_ONCE // max(1, out[..., 0, :, :].size))
-        for first in range(0, out.shape[-3], rows):
-            side = slice(cell[0].start + first, min(cell[0].start + first + rows, cell[0].stop))
-            small = (side, *cell[1:])
-            seen = [_inner(values[i], relative(small, parts[i])) for i in members]
-            view = out[..., first : first + rows, :, :]
-            if len(members) == 1:
-                view[...] = self._rounded(seen[0])
-            else:
-                weights = [self._weight(i, small) for i in members]
-                mix = self._deepest if self._blend == "none" else self._mean
-                view[...] = self._rounded(mix(seen, weights))
+        view = _inner(out, relative(cell, inner))
+        sources = []  # values of each member, and the box that they fill: its overlap with one of the others
+        for i in members:
+            other = next(j for j in members if j != i)
+            sources.append((kept[i][other], overlap(parts[i], parts[other]) or cell))
+        rows = max(1, _AT_ONCE // max(1, view[..., 0, :, :].size))
+        for first in range(cell[0].start, cell[0].stop, rows):
+            small = (slice(first, min(first + rows, cell[0].stop)), *cell[1:])
+            seen = [_inner(values, relative(small, box)) for values, box in sources]
+            weights = [self._weight(i, small) for i in members]
+            mix = self._deepest if self._blend == "none" else self._mean
+            _inner(view, relative(small, cell))[...] = self._rounded(mix(seen, weights))
 
     def _weight(self, i: int, cell: Box) -> Array:
         """Product of the distances to the faces of a tile, in voxels; it hangs on the place alone."""
@@ -230,13 +238,16 @@ class MosaicPixels:
 
     def _mean(self, seen: list[Array], weights: list[Array]) -> Array:
         shape = np.broadcast_shapes(seen[0].shape, weights[0].shape)
-        total, weight = np.zeros(shape, self._float), np.zeros(shape, self._float)
+        total, weight, finite = np.zeros(shape, self._float), np.zeros((1, 1, 1), self._float), True
         for one, w in zip(seen, weights, strict=True):
             if one.dtype.kind == "f" and not np.isfinite(one).all():  # no value: the other tiles have it
                 w = np.where(np.isfinite(one), w, 0)  # noqa: PLW2901
                 one = np.where(np.isfinite(one), one, 0)  # noqa: PLW2901
+                finite = False
             total += one * w
-            weight += w
+            weight = weight + w
+        if finite:
+            return total / weight
         return np.divide(total, weight, out=np.full(shape, np.nan, self._float), where=weight > 0)
 
     def _deepest(self, seen: list[Array], weights: list[Array]) -> Array:
