@@ -144,6 +144,18 @@ def test_a_tile_that_cannot_be_placed_and_a_gap_are_findings(
     assert "no tile from y, x" in out  # the fourth tile is not there
 
 
+def test_a_copy_of_a_tile_and_a_stage_that_counts_backwards_are_told(
+    raw: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("raw/copy.ome.tif").write_bytes(Path(raw[3]).read_bytes())
+    assert main(["stitch", *raw, "raw/copy.ome.tif", "brain.ome.zarr", "--layout-only"]) == 1
+    assert "lie on one another" in capsys.readouterr().out
+    turned = [replace(v, origin_um=(v.origin_um[0], v.origin_um[1], -(v.origin_um[2] or 0))) for v in tiles()]
+    paths = [str(p) for p in write_tiles(Path("turned"), [turned[0], turned[1]])]
+    assert main(["stitch", *paths, "turned.ome.zarr", "--layout-only"]) == 1
+    assert "run the other way" in capsys.readouterr().out
+
+
 def test_a_table_places_tiles_in_rows_and_columns(raw: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     rows = [f"{name.removeprefix('raw/')},{i // 2},{i % 2}" for i, name in enumerate(raw)]
     table = Path("raw/where.csv")

@@ -148,6 +148,19 @@ def test_time_series_are_put_together_frame_by_frame() -> None:
     assert (np.asarray(made)[2] == made[2:3][0]).all()
 
 
+def test_planes_whose_thickness_nobody_stated_lie_in_one_plane() -> None:
+    size = (None, 0.5, 0.25)
+    planes = [
+        replace(tile(i, (0, 0, 7 * i), (1, 12, 10)), voxel_size_um=size, origin_um=(3.0 * i, 0.0, 1.75 * i))
+        for i in range(2)
+    ]
+    tiles = layout(planes)
+    made = mosaic(tiles, nominal(tiles))
+    assert made.size_zyx == (1, 12, 17)
+    assert made.planar
+    assert (made[:, :, :, :7] == np.asarray(planes[0])[..., :7]).all()
+
+
 def test_a_hundred_files_are_read_with_four_open_and_converted_in_bounded_memory(tmp_path: Path) -> None:
     volumes = []
     for i in range(121):

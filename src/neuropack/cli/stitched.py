@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neuropack.volume import Volume, VoxelSize
 
 _ZARR = ".ome.zarr"
+_SAME = 0.9  # of a tile, from which on its overlap with another is no overlap of neighbours
 _SHOWN = 10  # findings of a kind that a person is told
 
 
@@ -225,8 +226,15 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
         holes.append({"from_yx_um": start.round(1).tolist(), "to_yx_um": stop.round(1).tolist()})
     pairs = stitched_state.rows_of_pairs(tiles, placed)
     left = placed.residuals_um[placed.used].round(5) / voxel if placed.used else np.zeros((0, 3))
-    findings = [f"{tiles[i].name} stays where the stage says: {_why(placed, i)}" for i in placed.unplaced]
-    findings = findings if asked.refine else []
+    findings = [
+        f"{tiles[p.first].name} and {tiles[p.second].name} lie on one another: is one a copy?"
+        for p in placed.pairs
+        if p.voxels >= _SAME * max(tiles[i].size.prod() for i in (p.first, p.second))
+    ]
+    if placed.pairs and not placed.used:
+        findings.append("no overlap shows the same in both tiles: does an axis of the stage run the other way?")
+    elif asked.refine:
+        findings += [f"{tiles[i].name} stays where the stage says: {_why(placed, i)}" for i in placed.unplaced]
     findings += [f"no tile from y, x = {h['from_yx_um']} to {h['to_yx_um']} um of the image" for h in holes]
     return {
         "software": "neuropack",

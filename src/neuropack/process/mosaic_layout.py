@@ -37,8 +37,8 @@ class Tile:
 
     @property
     def voxel_um(self) -> Floats:
-        """Its voxel size (z, y, x)."""
-        return np.array(self.volume.voxel_size_um, np.float64)
+        """Its voxel size (z, y, x); 1 along z for a single plane whose thickness nobody stated."""
+        return np.array([size or 1.0 for size in self.volume.voxel_size_um], np.float64)
 
     @property
     def size(self) -> npt.NDArray[np.int64]:
@@ -147,6 +147,8 @@ def layout(
         origins = [place.origin_um or (0.0, 0.0, 0.0) for place in places]
         stated = frozenset(f"origin_um.{axis}" for axis in _AXES)
         volumes = [replace(v, origin_um=o, user=v.user | stated) for v, o in zip(volumes, origins, strict=True)]
+    if any(volume.planar for volume in volumes):  # planes of no thickness lie in one plane
+        origins = [(0.0, y, x) for _, y, x in origins]
     names = _names(volumes)
     return tuple(Tile(v, o, n) for v, o, n in zip(volumes, origins, names, strict=True))
 
