@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from neuropack.process.mosaic_fit import Placed, equalised, place, register_tile
 from neuropack.process.mosaic_layout import Floats, Tile, layout, nominal, read_places
 from neuropack.process.mosaic_pairs import Pair, Settings, compare, correlation, pairs_of
 from neuropack.process.tile_files import open_tiles
+from neuropack.readers import open_volume
 from neuropack.simulate import Optics, stack
 from neuropack.simulate.tiles import SimulatedTiles, Stage, cut_tiles, write_tiles
 from neuropack.volume import Volume, from_array
@@ -135,6 +137,17 @@ def test_a_wrong_stage_position_is_told_and_moves_no_other_tile() -> None:
     others = [0, 1, 3, 4, 5]
     off = (found.positions_um - found.nominal_um)[others] / VOXEL - (simulated().true - simulated().said)[others]
     assert np.abs(off - off.mean(axis=0)).max() < 0.4
+
+
+def test_a_real_stack_cut_into_tiles_is_put_together_again(data_file: Callable[[str], Path]) -> None:
+    real = open_volume(data_file("neuron/mapmanager-rr30a-tp0-ch2-crop320.tif"), axes="ZYX")
+    whole = from_array(np.asarray(real), "CZYX", voxel_size_um=(1.0, 0.12, 0.12))
+    # the noise of the stack is the same in all tiles, and would lead to their places: more of it, of their own
+    made = cut_tiles(0, whole, Stage((1, 2, 2), 0.2, (1, 6, 6), gain=0.1, noise=float(np.asarray(real).std())))
+    found = register_tiles(layout(made.volumes))
+    off = (found.positions_um - found.nominal_um) / [1.0, 0.12, 0.12] - (made.true - made.said)
+    assert np.sqrt(((off - off.mean(axis=0)) ** 2).mean(axis=0)).max() < 0.2
+    assert found.unplaced == ()
 
 
 def pair(first: int, second: int, shift: tuple[float, float, float], quality: float = 0.9) -> Pair:
