@@ -231,13 +231,29 @@ def test_a_planar_pair_and_one_channel_of_two() -> None:
     a = from_array(np.concatenate([noise, scene[..., :60]], 0).astype(np.uint16), "CZYX", path="a",
                    voxel_size_um=VOXEL, origin_um=(0.0, 0.0, 0.0))  # fmt: skip
     b = from_array(np.concatenate([noise[..., ::-1], scene[..., 37:97]], 0).astype(np.uint16), "CZYX", path="b",
-                   voxel_size_um=VOXEL, origin_um=(0.0, 0.0, 17.0))  # fmt: skip
+                   voxel_size_um=VOXEL, origin_um=(0.0, 0.0, 17.1))  # fmt: skip
     tiles = layout([a, b])
     found = compare(tiles, (0, 1), nominal(tiles), Settings((1,)))
     assert found.problem == ""
-    np.testing.assert_allclose(np.array(found.shift_um) / VOXEL, [0, 0, 3], atol=0.05)
+    np.testing.assert_allclose(np.array(found.shift_um) / VOXEL, [0, 0, 2.8], atol=0.05)
     with pytest.raises(UsageError, match="no such channel"):
         register_tiles(tiles, channels=[2])
+
+
+def test_a_far_shift_of_a_large_overlap_is_found_in_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    from scipy import ndimage
+
+    monkeypatch.setattr("neuropack.process.mosaic_pairs._BINS", 2000)
+    scene = ndimage.gaussian_filter(np.random.default_rng(0).random((1, 1, 300, 560)), (0, 0, 3, 3)) * 60000
+    a, b = (
+        from_array(scene[..., k : k + 360].astype(np.uint16), "CZYX", path=f"{k}", voxel_size_um=VOXEL,
+                   origin_um=(0.0, 0.0, x))
+        for k, x in ((0, 0.0), (177, 75.0))
+    )  # fmt: skip
+    tiles = layout([a, b])
+    found = compare(tiles, (0, 1), nominal(tiles), Settings((0,)))
+    np.testing.assert_allclose(np.array(found.shift_um) / VOXEL, [0, 0, 27], atol=0.05)
+    assert found.problem == ""
 
 
 @pytest.mark.parametrize(
