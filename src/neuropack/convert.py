@@ -17,7 +17,7 @@ from neuropack import engine
 from neuropack.engine import Files, Journal, Pass, Progress
 from neuropack.engine.output import LocalOutput, RemoteOutput, kind_of, output_of
 from neuropack.errors import InputError, OutputError, UnreadableError, UsageError, no_room
-from neuropack.source import fingerprint, nwb_metadata, opener
+from neuropack.source import fingerprint_of, nwb_metadata, opener
 from neuropack.volume import Volume
 from neuropack.writers.sink import Findings, Missing, Sink, Unresumable
 from neuropack.writers.survey import Statistics
@@ -100,7 +100,7 @@ def convert(
     volume.require_voxel_size()
     if labels and any(kind_of(d) == "nwb" for d in destinations):
         raise UsageError("NWB has no label images", file=volume.path, fix="write labels to a name in .ome.zarr")
-    source = fingerprint(volume.path)
+    source = fingerprint_of(volume)
     elsewhere = processes is not None or cluster is not None
     opens = opener(volume, source) if elsewhere else None
     if cluster is not None:  # the workers have other working directories
@@ -254,16 +254,16 @@ def _read_all(
         for output in outputs.values():
             output.check()
 
-    before = _dates(job.volume.path)
+    before = _dates(job.volume)
     damage: InputError | None = None
     try:
         findings = engine.run(job.volume, sinks, journal, replace(job.how, check=check))
     except InputError as error:
         damage = error
-    now = _dates(job.volume.path)
+    now = _dates(job.volume)
     if damage and not now:
         raise damage
-    if now != before or fingerprint(job.volume.path) != job.source:
+    if now != before or fingerprint_of(job.volume) != job.source:
         raise _ChangedError(
             "the file changed while it was read",
             file=job.volume.path,
@@ -297,11 +297,14 @@ def _withdraw(outputs: Mapping[Destination, Output], journal: Journal) -> None:
         output.release()
 
 
-def _dates(path: Path) -> list[int]:
+def _dates(volume: Volume) -> list[int]:
     """When the files of a source were last written; nothing where they cannot be looked at."""
     with suppress(OSError):
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        return [file.stat().st_mtime_ns for file in files]
+        found = []
+        for path in volume.files or (volume.path,):
+            files = sorted(path.rglob("*")) if path.is_dir() else [path]
+            found += [file.stat().st_mtime_ns for file in files]
+        return found
     return []
 
 

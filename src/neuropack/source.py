@@ -44,6 +44,20 @@ def fingerprint(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": sum(sizes), "sha256_samples": digest.hexdigest()}
 
 
+def fingerprint_of(volume: Volume) -> dict[str, Any]:
+    """The `fingerprint` of the file of an image; of several files one that changes where any of them does.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if not volume.files:
+        return fingerprint(volume.path)
+    each = [fingerprint(file) for file in volume.files]
+    digest = hashlib.sha256(json.dumps(each, sort_keys=True).encode())
+    total = sum(one["bytes"] for one in each)
+    return {"name": volume.path.name, "bytes": total, "files": len(each), "sha256_samples": digest.hexdigest()}
+
+
 def nwb_metadata(volume: Volume, source: dict[str, Any], session_start: datetime | None = None) -> NwbMetadata:
     """What an image alone can say for its NWB file.
 

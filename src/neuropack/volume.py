@@ -120,6 +120,7 @@ class Volume:
             that is no other than its own.
         labels: True where the file says that its values are labels.
         made_by: what was done to the pixels of the file, where these are others; all that decides their values.
+        files: all files that the pixels come from, where these are several and `path` does not hold them alone.
         acquired: start of the acquisition, ISO 8601, with a zone only where the file states one.
         instrument: the microscope.
         levels: the coarser levels of a pyramid, each a Volume; empty where there are none.
@@ -140,6 +141,7 @@ class Volume:
     frame: str | None = None
     labels: bool = False
     made_by: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
     acquired: str | None = None
     instrument: Instrument = field(default_factory=Instrument)
     levels: tuple[Volume, ...] = ()

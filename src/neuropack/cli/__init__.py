@@ -28,6 +28,7 @@ from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
+from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
@@ -46,6 +47,7 @@ for command in (
     sheets,
     schema,
     convert,
+    stitch,
     build,
     validate,
     explain,

@@ -1,0 +1,180 @@
+"""Files of tiles, hundreds of them, of which only a few are open at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from neuropack.axes import Array, Box, box_shape
+from neuropack.errors import InputError
+from neuropack.progress import Progress
+from neuropack.readers import open_volumes
+from neuropack.readers.problems import Original
+from neuropack.volume import Volume
+
+MOST_OPEN = 64  # files, far below the usual limit of 256 to 1024 descriptors
+_ROOM = 256 << 20  # bytes that readers may keep beside blocks, all of them together
+_LEAST_OPEN = 4  # that many tiles meet in a corner
+
+
+def open_tiles(
+    paths: Sequence[Path], *, axes: str | None = None, most: int = MOST_OPEN, progress: Progress | None = None
+) -> tuple[Volume, ...]:
+    """Open the images of files, all scenes of each; files are closed again, and opened when they are read.
+
+    Args:
+        paths: one file or several; each once.
+        axes: what the dimensions of the files mean, where they do not say it.
+        most: files that are open at a time; fewer where their readers keep much in memory.
+        progress: told files opened and in all.
+
+    Raises:
+        InputError: a file cannot be read; later, that one has changed.
+    """
+    opened: list[tuple[Volume, ...]] = []
+    heaviest = 1
+    for done, path in enumerate(paths, 1):
+        volumes = open_volumes(path)
+        if axes:
+            volumes = tuple(volume.with_axes(axes) for volume in volumes)
+        heaviest = max(heaviest, *(volume.overhead_bytes for volume in volumes))
+        opened.append(tuple(replace(v, pixels=_Closed(v)) for v in volumes))
+        for volume in volumes:
+            volume.close()
+        if progress:
+            progress("opening", done, len(paths))
+    pool = Pool(paths, max(_LEAST_OPEN, min(most, _ROOM // heaviest)), heaviest, axes)
+    return tuple(
+        replace(volume, pixels=_Pooled(pool, which, scene, volume))
+        for which, volumes in enumerate(opened)
+        for scene, volume in enumerate(volumes)
+    )
+
+
+class Pool:
+    """The files that are open; the one that was not read for the longest time is closed for the next.
+
+    Attributes:
+        most: files at a time.
+        peak: most that were open at a time so far.
+    """
+
+    def __init__(self, paths: Sequence[Path], most: int, heaviest: int, axes: str | None) -> None:
+        self.most, self.peak, self._paths, self._axes = most, 0, tuple(paths), axes
+        self.overhead_bytes = heaviest * min(most, len(paths))
+        self._originals = [Original(path) for path in paths]
+        self._free = threading.Condition()
+        self._open: OrderedDict[int, _Entry] = OrderedDict()
+
+    @contextmanager
+    def using(self, which: int) -> Iterator[tuple[Volume, ...]]:
+        """The images of a file, which stays open until the block ends. A thread may hold one only."""
+        with self._free:
+            while which not in self._open and len(self._open) >= self.most and not self._evict():
+                self._free.wait()
+            entry = self._open.setdefault(which, _Entry())
+            self._open.move_to_end(which)
+            entry.users += 1
+            self.peak = max(self.peak, len(self._open))
+        try:
+            with entry.lock:
+                if entry.volumes is None:
+                    self._originals[which].check()
+                    volumes = open_volumes(self._paths[which], complete=False)
+                    entry.volumes = tuple(v.with_axes(self._axes) for v in volumes) if self._axes else volumes
+            yield entry.volumes
+        finally:
+            with self._free:
+                entry.users -= 1
+                self._free.notify_all()
+
+    def _evict(self) -> bool:
+        """Close the file that is not used for the longest time, if there is one."""
+        for which, entry in self._open.items():
+            if not entry.users:
+                del self._open[which]
+                entry.close()
+                return True
+        return False
+
+    def close(self) -> None:
+        """Close all files; what is read later opens them again."""
+        with self._free:
+            while self._evict():
+                pass
+
+
+@dataclass
+class _Entry:
+    volumes: tuple[Volume, ...] | None = None
+    users: int = 0
+
+    def __post_init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def close(self) -> None:
+        for volume in self.volumes or ():
+            volume.close()
+
+
+class _Closed:
+    """What is remembered of the pixels of a file that is closed; its first block in canonical axes."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.block = next(volume.native_blocks())
+        self.cheap_parts = volume.cheap_parts
+        self.overhead_bytes = volume.overhead_bytes
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Never called."""
+        raise NotImplementedError
+
+    def native_blocks(self) -> Iterator[Box]:
+        """The first alone."""
+        yield self.block
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Pooled:
+    """Pixels of an image of a pool, in its canonical axes."""
+
+    def __init__(self, pool: Pool, which: int, scene: int, known: Volume) -> None:
+        self.pool, self._which, self._scene, self._known = pool, which, scene, known
+        self.cheap_parts = known.cheap_parts
+        self.block = next(known.pixels.native_blocks())
+
+    @property
+    def overhead_bytes(self) -> int:
+        """That of all files which are open: they are read together."""
+        return self.pool.overhead_bytes
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Decode a box of the native axes."""
+        with self.pool.using(self._which) as volumes:
+            volume = volumes[self._scene] if self._scene < len(volumes) else None
+            known = self._known
+            if volume is None or (volume.native_shape, volume.dtype) != (known.native_shape, known.dtype):
+                raise InputError("does not hold the images that it held when it was opened first", file=known.path)
+            return volume.pixels.read(box) if out is None else volume.pixels.read(box, out)
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Those of the file."""
+        with self.pool.using(self._which) as volumes:
+            blocks = [*volumes[self._scene].pixels.native_blocks()]
+        yield from blocks
+
+    def close(self) -> None:
+        """Close all files of the pool."""
+        self.pool.close()
+
+
+def unit_of(volume: Volume) -> tuple[int, ...]:
+    """The shape of a native block in canonical axes, without opening a file."""
+    pixels = volume.pixels
+    return box_shape(pixels.block if isinstance(pixels, _Pooled) else next(volume.native_blocks()))
