@@ -151,7 +151,7 @@ def test_an_interrupted_pass_goes_on(tmp_path: Path) -> None:
 def test_a_damaged_block_is_named(tmp_path: Path) -> None:
     volume = _volume(np.ones((4, 4, 4), np.float32))
     components(volume, 0.5, 0.5, tmp_path, block=(2, 4, 4))
-    file = tmp_path / "000000" / "001.npz"
+    file = tmp_path / "2x4x4" / "000000" / "001.npz"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match="interrupted run") as told:
         components(volume, 0.5, 0.5, tmp_path, block=(2, 4, 4))

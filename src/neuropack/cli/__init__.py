@@ -27,6 +27,7 @@ from neuropack.cli.migrate import migrate
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
+from neuropack.cli.segment import segment
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.validate import explain, validate
 
@@ -52,6 +53,7 @@ for command in (
     migrate,
     publish,
     register,
+    segment,
     features,
 ):
     app.command()(command)

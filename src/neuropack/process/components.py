@@ -97,7 +97,7 @@ def components(
         UsageError: the thresholds or the sizes are none, there are several times, or Numba is not installed.
     """
     _check(response, low, high, min_voxels, block)
-    store = BlockStore(folder, response.size_zyx, block)
+    store = BlockStore(folder / "x".join(map(str, block)), response.size_zyx, block)
     _fill(store, response, low, high, min_voxels, workers, progress)
     facts, first_of, left_out = store.facts()
     parent = _united(store, first_of, progress)
@@ -231,7 +231,7 @@ def _shown(values: Array | None, box: Box, step: int) -> npt.NDArray[np.float32]
         side = box[axis + 1]
         pixels = np.arange(side.start, side.stop) // step
         seen = np.maximum.reduceat(seen, np.flatnonzero(np.diff(pixels, prepend=-1)), axis=axis)
-    return seen
+    return np.asarray(seen, np.float32)
 
 
 def _united(store: BlockStore, first_of: Rows, progress: Progress | None) -> Rows:
@@ -239,7 +239,7 @@ def _united(store: BlockStore, first_of: Rows, progress: Progress | None) -> Row
     from neuropack.process import component_kernels as kernels
 
     parent = np.arange(first_of[-1])
-    before = [d for d in product((-1, 0, 1), repeat=3) if d < (0, 0, 0)]
+    before = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) < (0, 0, 0)]
     near: dict[tuple[int, int, int], _Faces] = {}
     for number in range(len(store)):
         place = store.place(number)

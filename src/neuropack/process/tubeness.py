@@ -68,12 +68,7 @@ def tubeness_image(volume: Volume, sigmas_um: Sequence[float], *, channel: int =
             expected=f"0 to {volume.n_channels - 1}",
             found=str(channel),
         )
-    volume.require_voxel_size()
-    size = tuple(1.0 if v is None else v for v in volume.voxel_size_um)  # None only for the z of a plane
-    if not sigmas_um or not all(0 < s < np.inf for s in sigmas_um):
-        shown = ", ".join(map(str, sigmas_um)) or "none"
-        raise UsageError("a sigma is a positive length in micrometre", found=shown)
-    scales = [(s / size[0], s / size[1], s / size[2]) for s in sigmas_um]
+    scales = scales_of(volume, sigmas_um)
     planar = volume.size_zyx[0] == 1
     halo = reach_of(scales)
     if planar:
@@ -86,6 +81,20 @@ def tubeness_image(volume: Volume, sigmas_um: Sequence[float], *, channel: int =
     name = volume.channels[channel].name
     made = Channel(name=f"tubeness of {name}" if name else "tubeness")
     return computed(volume, compute, made_by, halo=halo, dtype=np.dtype(np.float32), channels=(made,))
+
+
+def scales_of(volume: Volume, sigmas_um: Sequence[float]) -> list[Sigma]:
+    """Sigmas along z, y, x in voxels of an image.
+
+    Raises:
+        UsageError: a sigma is not positive, or the voxel size is not known.
+    """
+    volume.require_voxel_size()
+    size = tuple(1.0 if v is None else v for v in volume.voxel_size_um)  # None only for the z of a plane
+    if not sigmas_um or not all(0 < s < np.inf for s in sigmas_um):
+        shown = ", ".join(map(str, sigmas_um)) or "none"
+        raise UsageError("a sigma is a positive length in micrometre", found=shown)
+    return [(s / size[0], s / size[1], s / size[2]) for s in sigmas_um]
 
 
 def reach_of(scales: Sequence[Sigma]) -> tuple[int, int, int]:
