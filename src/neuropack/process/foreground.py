@@ -14,7 +14,7 @@ import numpy.typing as npt
 from neuropack.axes import Array, Box, full_box
 from neuropack.errors import UsageError
 from neuropack.process.computed import computed
-from neuropack.process.tubeness import reach_of, scales_of, tubeness_inside
+from neuropack.process.tubeness import reach_of, scales_of, taps_of, tubeness_inside
 from neuropack.volume import Channel, Volume
 
 Way = Literal["tubeness", "otsu"]
@@ -28,6 +28,7 @@ _BRIGHT = 10.0  # noise units; nothing darker is a soma, whatever Otsu's thresho
 _SAMPLE = (32, 64, 64)  # voxels of the boxes that are looked at first
 _SAMPLES = (2, 4, 4)  # how many, where the image is larger than all of them
 _BINS = 4096
+_GRAIN = 0.3  # voxels; a Gaussian that is narrower changes nothing
 
 Floats = npt.NDArray[np.float32]
 
@@ -111,17 +112,20 @@ def recipe_for(
         return _summed(block[0] if block.ndim == 5 else block, chosen, offsets, scales)
 
     brightness = [bright_of(block) for block in samples]
-    otsu = otsu_threshold(np.concatenate([b[np.isfinite(b)] for b in brightness]))
     if method == "otsu":
+        otsu = otsu_threshold(np.concatenate([b[np.isfinite(b)] for b in brightness]))
         low, high = low if low is not None else high, high if high is not None else low
         low, high = (otsu, otsu) if low is None else (low, high)
         return Recipe("otsu", chosen, offsets, scales, (), 1.0, _single(low), _single(high), None, None, stated)
     scales_zyx, planar = scales_of(volume, sigmas_um), volume.size_zyx[0] == 1
-    halo = _halo(scales_zyx, planar)
-    found = []
+    halo, _ = _surroundings(scales_zyx, planar)
+    found, smooth = [], []
     for block in brightness:
         wide = np.pad(block, [(h, h) for h in halo], mode="symmetric")
         found.append(tubeness_inside(wide, halo, scales_zyx, planar=planar).ravel())
+        core = _smoothed(wide, scales_zyx, planar)[_core(wide.shape, halo)]
+        smooth.append(core[np.isfinite(core)])
+    otsu = otsu_threshold(np.concatenate(smooth))
     unit, usual = _unit(np.concatenate(found))
     low = _LOW_OF[usual] if low is None else low
     high = max(_HIGH_OF[usual], low) if high is None else high
@@ -154,22 +158,18 @@ def response_of(volume: Volume, recipe: Recipe) -> Volume:
     channels = (Channel(name="response"), Channel(name="brightness"))
     planar = volume.size_zyx[0] == 1
     scales = scales_of(volume, recipe.sigmas_um) if recipe.sigmas_um else []
-    halo, near = (0, 0, 0), (0, 0, 0)
-    if scales:
-        halo = _halo(scales, planar)
-        widest = [max(s[axis] for s in scales) for axis in range(3)]
-        z, y, x = (min(h, math.ceil(2 * w)) for h, w in zip(halo, widest, strict=True))
-        near = (z, y, x)
+    halo, near = _surroundings(scales, planar) if scales else ((0, 0, 0), (0, 0, 0))
 
     def compute(wide: Array, inner: Box) -> Array:
         bright = _summed(wide, recipe.channels, recipe.offsets, recipe.scales)
-        core = tuple(slice(h, n - h) for h, n in zip(halo, bright.shape, strict=True))
+        core = _core(bright.shape, halo)
         if recipe.method == "otsu" or recipe.low is None or recipe.high is None:
             return np.stack([bright[core], bright[core]])
         from neuropack.process.foreground_kernel import trim
 
         made = np.empty((2, *bright[core].shape), np.float32)
         made[0] = tubeness_inside(bright, halo, scales, planar=planar)
+        bright = _smoothed(bright, scales, planar)
         made[1] = bright[core]
         limit = math.inf if recipe.bright is None else recipe.bright
         trim(made[0], bright, halo, near, recipe.low, recipe.high, limit, recipe.share or 0.0)
@@ -297,6 +297,32 @@ def _unit(values: Floats) -> tuple[float, bool]:
     return threshold or (float(positive.min()) if len(positive) else 0.0), False
 
 
-def _halo(scales: Sequence[tuple[float, float, float]], planar: bool) -> tuple[int, int, int]:
-    z, y, x = reach_of(scales)
-    return (0 if planar else z), y, x
+def _surroundings(
+    scales: Sequence[tuple[float, float, float]], planar: bool
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Voxels along z, y, x that a block needs around it, and how far something is beside a voxel: 2 sigma."""
+    near = [math.ceil(2 * max(s[axis] for s in scales)) for axis in range(3)]
+    blur = reach_of([_fine(scales)])
+    z, y, x = (max(t, n + b) for t, n, b in zip(reach_of(scales), near, blur, strict=True))
+    return ((0 if planar else z), y, x), ((0 if planar else near[0]), near[1], near[2])
+
+
+def _fine(scales: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """The Gaussian that takes the noise off the brightness: half as wide as the narrowest tube."""
+    z, y, x = (0.5 * min(s[axis] for s in scales) for axis in range(3))
+    return z, y, x
+
+
+def _smoothed(bright: Floats, scales: Sequence[tuple[float, float, float]], planar: bool) -> Floats:
+    """The brightness of a block and its surroundings without the finest grain; wrong at its very border."""
+    from scipy import ndimage
+
+    for axis, sigma in enumerate(_fine(scales)):
+        if sigma >= _GRAIN and not (planar and axis == 0):
+            half = taps_of(sigma)[0].astype(np.float64)
+            bright = ndimage.correlate1d(bright, np.concatenate([half[:0:-1], half]), axis, mode="nearest")
+    return bright
+
+
+def _core(shape: Sequence[int], halo: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(h, n - h) for h, n in zip(halo, shape, strict=True))

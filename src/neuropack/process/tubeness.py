@@ -120,7 +120,7 @@ def tubeness_inside(wide: Floats, halo: tuple[int, int, int], scales: Sequence[S
     depth, height, width = (n - 2 * h for n, h in zip(wide.shape, halo, strict=True))
     out = np.zeros((depth, height, width), np.float32)
     for sigma in scales:
-        z, y, x = (_taps(s) for s in sigma)
+        z, y, x = (taps_of(s) for s in sigma)
         if planar:
             z = np.array([[1.0], [0.0], [0.0]], np.float32)
         tubeness_kernel.ridges(out, np.ascontiguousarray(wide), halo, z, y, x, _arc(), planar)
@@ -144,7 +144,7 @@ def _reach(sigma: float) -> int:
 
 
 @cache
-def _taps(sigma: float) -> Floats:
+def taps_of(sigma: float) -> Floats:
     """Filters of a Gaussian and its derivatives (3, 1 + r), from the middle outward, times sigma^order.
 
     They are sampled, then set right so that they do to 1, x and x^2 what the derivatives do.
