@@ -113,9 +113,10 @@ def segment(
 
 def _see(volume: Volume, settings: Settings) -> None:
     """See to what is wrong on the line before anything is made."""
-    from neuropack.process import foreground
+    from neuropack.process.foreground import check_image
+    from neuropack.process.tubeness import scales_of
 
-    foreground.check_image(volume, settings.channel, settings.low, settings.high)
+    check_image(volume, settings.channel, settings.low, settings.high)
     if settings.min_voxels < 1:
         raise UsageError("an object has one voxel or more", found=f"--min-size {settings.min_voxels}")
     if settings.method == "color" and volume.n_channels < 2:
@@ -126,6 +127,12 @@ def _see(volume: Volume, settings: Settings) -> None:
         )
     if settings.method != "tubeness" and settings.sigmas_um:
         raise UsageError("--sigma is for --method tubeness alone", found=f"--method {settings.method}")
+    if settings.sigmas_um:
+        scales_of(volume, settings.sigmas_um)
+    if settings.method == "color":
+        _other("color_instances", "color_instances")
+    if settings.somata:
+        _other("soma_detection", "detect_somata")
 
 
 def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _BRIGHT = 10.0  # noise units; nothing darker is a soma, whatever Otsu's thresho
 _SAMPLE = (32, 64, 64)  # voxels of the boxes that are looked at first
 _SAMPLES = (2, 4, 4)  # how many, where the image is larger than all of them
 _BINS = 4096
+_ROUNDING = 1e-6  # of the largest tubeness; what is less is no noise
 _GRAIN = 0.3  # voxels; a Gaussian that is narrower changes nothing
 
 Floats = npt.NDArray[np.float32]
@@ -290,9 +291,10 @@ def _summed(block: Array, channels: Sequence[int], offsets: Sequence[float], sca
 def _unit(values: Floats) -> tuple[float, bool]:
     """The unit of noise of a tubeness; and whether it is one, or a threshold for want of noise."""
     noise = float(np.quantile(values, 0.75))
-    if noise > 0:
+    least = _ROUNDING * float(values.max())
+    if noise > least:
         return noise, True
-    positive = values[values > 0]
+    positive = values[values > least]
     threshold = otsu_threshold(positive)
     return threshold or (float(positive.min()) if len(positive) else 0.0), False
 
