@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from neuropack.annotations.mark_files import read_marks
 from neuropack.cli import main, segmented
 from neuropack.cli.derived import Image
 from neuropack.errors import UsageError
+from neuropack.marks import marks_table
 from neuropack.readers import open_volume
 from neuropack.simulate.stack import stack
 from neuropack.swc import read_swc
@@ -206,6 +208,32 @@ def test_parts_that_are_not_there_are_told(
         assert run(image, tmp_path / "found", *option) == 2
         assert "this neuropack has no" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros((16, 80, 80), np.uint16)
+    labels[3:6, 10:14, 5:60], labels[9, 40, 20:30] = 1, 2
+    found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
+    columns = {"point_id": ["soma-1"], "x_um": [3.0], "y_um": [4.0], "z_um": [5.0]}
+    parts = SimpleNamespace(
+        color_instances=lambda volume, *, progress: found,
+        detect_somata=lambda volume, *, channels, progress: ["one"],
+        soma_marks=lambda somata, credit: marks_table("points", columns, credit),
+    )
+    monkeypatch.setattr(segmented.importlib, "import_module", lambda name: parts)
+    assert run(image, tmp_path / "found", "--method", "color", "--soma") == 0
+    assert "1 soma(ta)" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "found").iterdir()} == FILES | {"somata.tsv"}
+    boxes = read_marks(tmp_path / "found" / "boxes.tsv").table.to_pylist()
+    assert [[box[k] for k in ("z0", "y0", "x0", "z1", "y1", "x1")] for box in boxes] == [
+        [3, 10, 5, 6, 14, 60],
+        [9, 40, 20, 10, 41, 30],
+    ]
+    assert [box["confidence"] for box in boxes] == [None, None]
+    assert len(read_marks(tmp_path / "found" / "somata.tsv").table) == 1
+    assert run(image, tmp_path / "other", "--method", "color", "--low", 3) == 2
 
 
 def _nothing(name: str) -> Any:

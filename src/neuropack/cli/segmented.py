@@ -125,6 +125,8 @@ def _see(volume: Volume, settings: Settings) -> None:
             file=volume.path,
             fix="take --method tubeness",
         )
+    if settings.method == "color" and (settings.channel, settings.low, settings.high) != (None, None, None):
+        raise UsageError("--method color takes no --channel, --low and --high", fix="leave them out")
     if settings.method != "tubeness" and settings.sigmas_um:
         raise UsageError("--sigma is for --method tubeness alone", found=f"--method {settings.method}")
     if settings.sigmas_um:
@@ -247,9 +249,13 @@ def _made(
     budget = memory or memory_budget()
     find = _of_colour if settings.method == "color" else _of_brightness
     found = find(volume, work, settings, budget, tell)
-    convert(found.labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
+    try:
+        convert(found.labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
+    finally:
+        if settings.method == "color":
+            found.labels.close()  # what it spooled; it leaves the image open
     if settings.method == "color":
-        found = _counted(found, work / LABELS, tell)
+        found = _counted(volume, work / LABELS, tell)
     ids = np.arange(1, len(found.counts) + 1)
     credit = Credit(f"neuropack {neuropack.__version__}", "model")
     columns = {name: found.boxes[:, at] for at, name in enumerate(("z0", "y0", "x0", "z1", "y1", "x1"))}
@@ -329,22 +335,41 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 def _of_colour(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
     """Neurons told apart by their colours: `neuropack.process.color_instances` does it."""
-    labels: Volume = _other("color_instances", "color_instances")(volume)
+    labels: Volume = _other("color_instances", "color_instances")(volume, progress=tell)
     return _Found(labels, np.empty(0, np.int64), np.empty((0, 6), np.int64), [], {})
 
 
-def _counted(found: _Found, path: Path, tell: Progress | None) -> _Found:
+def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
     """The objects of a label image whose numbers nobody knows yet; they count up from 1."""
     from neuropack.process.label_boxes import boxes_of_labels
     from neuropack.readers import open_volume
 
     with open_volume(path) as labels:
         boxes = boxes_of_labels(labels, tell)
+        picture = _seen(volume, labels)
     n = len(boxes.ids)
     if boxes.ids.tolist() != list(range(1, n + 1)):
         raise ValueError("the labels of colour instances do not count up from 1")
     record = {"counts": {"objects": n, "voxels": int(boxes.counts.sum())}}
-    return _Found(found.labels, boxes.counts, boxes.boxes, [None] * n, record)
+    notes = [] if picture is not None else ["no picture: the image has no pyramid, and is too large to look at"]
+    return _Found(labels, boxes.counts, boxes.boxes, [None] * n, record, picture, notes)
+
+
+def _seen(volume: Volume, labels: Volume) -> Colours | None:
+    """An image in its colours and its labels from above, of levels of their pyramids that can be afforded."""
+    from neuropack.errors import InputError
+    from neuropack.page.projections import coloured_labels, project, project_labels, tinted, tints, window
+
+    try:
+        shown, drawn = project(volume).along_z, project_labels(labels)
+    except InputError:
+        return None
+    image = tinted(shown, [window(one) for one in shown], tints([c.color for c in volume.channels]))
+    side = coloured_labels(drawn)
+    if len(side) != len(image):  # of another level
+        rows, columns = (np.arange(n) * m // n for n, m in zip(image.shape[:2], side.shape[:2], strict=True))
+        side = side[rows][:, columns]
+    return np.concatenate([image, np.full((len(image), 4, 3), 128, np.uint8), side], axis=1)
 
 
 def _somata(volume: Volume, work: Path, settings: Settings, credit: Any, tell: Progress | None) -> int:

@@ -79,9 +79,9 @@ def components(
     An object is what hangs together of the voxels that are `low` or more, if one of its voxels, wherever it lies,
     is `high` or more. What is not finite belongs to no object.
 
-    Memory: for each worker what a block takes to be read; 88 bytes for each part of an object in a block, without
-    those that end inside of their block and are left out; and the faces of one layer of blocks, 8 bytes for each
-    voxel of an object on them. Disk: 16 bytes for each run of voxels along x.
+    Memory: for each worker what a block takes to be read; 170 bytes for each part of an object in a block, without
+    those that end inside of their block and are left out; the faces of one layer of blocks, 8 bytes for each voxel
+    of an object on them; and 128 MiB of blocks at hand. Disk: 16 bytes for each run of voxels along x.
 
     Args:
         response: one time; the first channel is looked at. A second one is only shown.

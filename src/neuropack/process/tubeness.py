@@ -147,7 +147,8 @@ def _reach(sigma: float) -> int:
 def taps_of(sigma: float) -> Floats:
     """Filters of a Gaussian and its derivatives (3, 1 + r), from the middle outward, times sigma^order.
 
-    They are sampled, then set right so that they do to 1, x and x^2 what the derivatives do.
+    They are sampled, then set right so that they do to 1, x and x^2 what the derivatives do. Of the second one the
+    kernels take differences to the middle, whose own tap is minus the sum of the others and is not looked at.
     """
     k = np.arange(_reach(sigma) + 1, dtype=np.float64)
     wide = max(sigma, _NARROW)
@@ -156,7 +157,6 @@ def taps_of(sigma: float) -> Floats:
     slope = k * bell
     slope *= sigma / (2 * (slope * k).sum())
     bend = ((k / wide) ** 2 - 1) * bell
-    bend[0] = -2 * bend[1:].sum()
     bend *= sigma**2 / (bend * k**2).sum()
     return np.array([blur, slope, bend], np.float32)
 
