@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from neuropack.readers import open_volume
 from neuropack.simulate.stack import stack
 from neuropack.swc import read_swc
 from neuropack.table import read_tsv
-from neuropack.volume import from_array
+from neuropack.volume import ArrayPixels, Volume, from_array
 from neuropack.writers.ome_tiff import write_ome_tiff
 
 pytest.importorskip("numba")
@@ -215,10 +216,24 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
 ) -> None:
     labels = np.zeros((16, 80, 80), np.uint16)
     labels[3:6, 10:14, 5:60], labels[9, 40, 20:30] = 1, 2
-    found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
+
+    class Closing(ArrayPixels):
+        """Labels computed from the image, which is closed with them."""
+
+        def __init__(self, source: Volume) -> None:
+            super().__init__(labels)
+            self._source = source
+
+        def close(self) -> None:
+            self._source.close()
+
+    def color_instances(volume: Volume, *, progress: object) -> Volume:
+        found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
+        return replace(found, pixels=Closing(volume))
+
     columns = {"point_id": ["soma-1"], "x_um": [3.0], "y_um": [4.0], "z_um": [5.0]}
     parts = SimpleNamespace(
-        color_instances=lambda volume, *, progress: found,
+        color_instances=color_instances,
         detect_somata=lambda volume, *, channels, progress: ["one"],
         soma_marks=lambda somata, credit: marks_table("points", columns, credit),
     )

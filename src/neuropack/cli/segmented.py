@@ -241,21 +241,29 @@ def _made(
     tell: Progress | None,
 ) -> dict[str, Any]:
     """Everything that goes into the folder."""
-    from neuropack.annotations.mark_files import write_marks
     from neuropack.convert import convert
     from neuropack.engine import memory_budget
-    from neuropack.marks import Credit, marks_table
 
     budget = memory or memory_budget()
     find = _of_colour if settings.method == "color" else _of_brightness
     found = find(volume, work, settings, budget, tell)
-    try:
-        convert(found.labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
-    finally:
+    with found.labels as labels:  # its end takes away what was spooled, and may close the image
+        convert(labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
         if settings.method == "color":
-            found.labels.close()  # what it spooled; it leaves the image open
-    if settings.method == "color":
-        found = _counted(volume, work / LABELS, tell)
+            found = _counted(volume, work / LABELS, tell)
+        report = _told(found, volume, work, settings, budget, tell)
+    normal: dict[str, Any] = json.loads(json.dumps({"activity": "segmentation", "identity": identity, **report}))
+    _write(work / REPORT, normal)
+    return normal
+
+
+def _told(
+    found: _Found, volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None
+) -> dict[str, Any]:
+    """Write all but the labels; what the report says of it."""
+    from neuropack.annotations.mark_files import write_marks
+    from neuropack.marks import Credit, marks_table
+
     ids = np.arange(1, len(found.counts) + 1)
     credit = Credit(f"neuropack {neuropack.__version__}", "model")
     columns = {name: found.boxes[:, at] for at, name in enumerate(("z0", "y0", "x0", "z1", "y1", "x1"))}
@@ -276,18 +284,13 @@ def _made(
     notes = [*found.notes]
     if coarser:
         notes.append(f"{len(coarser)} object(s) were thinned in coarser voxels: see thinned_at in {OBJECTS}")
-    report = {
-        "activity": "segmentation",
-        "identity": identity,
+    return {
         **found.record,
         "length_um": round(math.fsum(float(row["length_um"]) for row in rows), 3),
         **({"somata": somata} if somata is not None else {}),
         "outputs": outputs,
         "notes": notes,
     }
-    normal: dict[str, Any] = json.loads(json.dumps(report))
-    _write(work / REPORT, normal)
-    return normal
 
 
 def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
