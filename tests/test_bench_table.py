@@ -106,13 +106,13 @@ def test_what_was_not_measured_reaches_nothing(goals: Any) -> None:
 def test_every_goal_asks_for_rows_that_its_section_has(goals: Any, table: Any) -> None:
     import points
     import sections
+    import segmentation
     import shapes
     import tracing
     import validation
 
-    told = "".join(
-        Path(m.__file__).read_text(encoding="utf-8") for m in (sections, points, shapes, tracing, validation)
-    )
+    modules = (sections, points, segmentation, shapes, tracing, validation)
+    told = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in modules)
     asked: set[str] = set()
 
     class Asked(goals.Section):

@@ -221,4 +221,12 @@ GOALS = (
         False,
         lambda s: s.seconds("floor") / s.seconds("ours"),
     ),
+    Goal("segment", "sato, times our tubeness, per core", 5, False, lambda s: s.times("sato", "ours")),
+    Goal(
+        "segment",
+        "peak memory of the objects of 1024^3 voxels, times that of 512^3",
+        1.5,
+        True,
+        lambda s: s.peak_mib("objects-1024") / s.peak_mib("objects-512"),
+    ),
 )

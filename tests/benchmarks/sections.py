@@ -12,6 +12,7 @@ from bench import CHANNELS, OURS, PYTHON, SMALL_ZYX, Bench
 from machine import cores
 from measure import HERE, Row, environment, knows
 from points import space
+from segmentation import segment
 from shapes import shapes
 from tracing import trace
 from validation import validate
@@ -197,4 +198,5 @@ SECTIONS: dict[str, Callable[[Bench], list[Row]]] = {
     "shapes": shapes,
     "trace": trace,
     "validate": validate,
+    "segment": segment,
 }

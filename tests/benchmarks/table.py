@@ -19,6 +19,7 @@ ABOUT = {
     "shapes": "All features of one neuron's shape, on one core; its points are samples.",
     "trace": "Paths between two points of a simulated filament, on one core; its points are voxels of a path.",
     "validate": "A release of the stack as OME-Zarr and NWB, checked to the last byte; no start of Python.",
+    "segment": "Tubeness of a block on one core, and the objects of large stacks; its points are voxels.",
 }
 _FULL = 2_000_000_000  # bytes; the goals are about stacks of this size, but for `small`
 _COLUMNS = (
@@ -66,6 +67,8 @@ def _section(name: str, record: Mapping[str, Any]) -> str:
         f"{ABOUT[name]} {'Medians' if of_points else stack} of {record['runs']} run(s). {words(record['machine'])}"
     )
     columns, line = (_POINT_COLUMNS, _point_row) if of_points else (_COLUMNS, _row)
+    if of_points and any(row["peak_mib"] for row in record["rows"]):
+        columns, line = (*_POINT_COLUMNS, "peak MiB"), _point_row_with_peak
     lines = [*_head(columns), *(line(section, row) for row in record["rows"])]
     notes = [f"- {row['name']}: {row['note']}." for row in record["rows"] if row["note"]]
     return "\n\n".join([f"## {name}", about, "\n".join(lines), *(["\n".join(notes)] if notes else [])])
@@ -100,6 +103,11 @@ def _point_row(section: Section, row: Mapping[str, Any]) -> str:
         f"{section.millions(row['key']):.2f}",
         _ratio(section, row),
     )
+
+
+def _point_row_with_peak(section: Section, row: Mapping[str, Any]) -> str:
+    peak = f"{section.peak_mib(row['key']):.0f}" if row["peak_mib"] else ""
+    return f"{_point_row(section, row)} {peak} |"
 
 
 def _ratio(section: Section, row: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
+from neuropack.cli.segment import segment
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.trace import trace
@@ -57,6 +58,7 @@ for command in (
     publish,
     register,
     preprocess,
+    segment,
     features,
     trace,
 ):

@@ -1,0 +1,482 @@
+"""What ``neuropack segment`` does: an image to labels, boxes, skeletons and a picture, in a folder of its own."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+import neuropack
+from neuropack.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from neuropack.cli.derived import Image
+    from neuropack.process.components import Components
+    from neuropack.process.foreground import Recipe
+    from neuropack.progress import Progress
+    from neuropack.volume import Volume
+
+Method = Literal["tubeness", "otsu", "color"]
+REPORT, LABELS, BOXES, OBJECTS, SKELETONS = (
+    *("segmentation.json", "labels.ome.zarr", "boxes.tsv", "objects.tsv", "skeletons"),
+)
+PICTURE, SOMATA = "segmentation.png", "somata.tsv"
+_BLOCKS, _JOURNAL = "blocks", "journal.json"
+_BYTES = 28  # for each voxel of a block in work: as it is stored, bright, its tubeness, and the block around it
+_PIECE = 1 << 24  # voxels of a block, where the file is decoded in large units
+_VERSION = 1  # of what is made: another one is another result
+
+Colours = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person decides; None: as the image says.
+
+    Attributes:
+        method: the way.
+        channel: which one; None: all.
+        sigmas_um: of tubeness.
+        low, high: thresholds.
+        min_voxels: objects of fewer are left out.
+        somata: True where somata are looked for as well.
+    """
+
+    method: Method = "tubeness"
+    channel: int | None = None
+    sigmas_um: tuple[float, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    min_voxels: int = 20
+    somata: bool = False
+
+
+@dataclass
+class _Found:
+    """The objects of one image, by label from 1 on."""
+
+    labels: Volume
+    counts: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.int64]
+    confidence: list[float | None]
+    record: dict[str, Any]
+    picture: Colours | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def segment(
+    image: Image,
+    out: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    memory: int | None = None,
+    tell: Progress | None = None,
+) -> dict[str, Any]:
+    """Segment an image into a folder, which is there whole or not at all.
+
+    The work is done in ``OUT.partial`` beside it; the same call goes on after an interruption.
+
+    Returns:
+        what ``segmentation.json`` holds, and under ``status`` written, resumed or up to date.
+
+    Raises:
+        UsageError, InputError, OutputError: as `neuropack.convert.convert`; or the folder is taken.
+    """
+    from neuropack.locks import only_one
+    from neuropack.source import fingerprint
+
+    if not out.parent.is_dir():
+        raise OutputError("cannot be written: there is no such folder", file=out.parent, fix="make the folder")
+    with image.open() as volume:
+        _see(volume, settings)
+        identity = _identity(volume, settings, fingerprint(volume.path))
+        done = _there(out, identity, overwrite=overwrite)
+        if done is not None:
+            return {**done, "status": "up to date"}
+        with only_one(out):
+            work = out.with_name(f"{out.name}.partial")
+            resumed = _begun(work, identity, overwrite=overwrite)
+            report = _made(volume, work, settings, identity, memory, tell)
+            _publish(work, out)
+    return {**report, "status": "resumed" if resumed else "written"}
+
+
+def _see(volume: Volume, settings: Settings) -> None:
+    """See to what is wrong on the line before anything is made."""
+    from neuropack.process.foreground import check_image
+    from neuropack.process.tubeness import scales_of
+
+    check_image(volume, settings.channel, settings.low, settings.high)
+    if settings.min_voxels < 1:
+        raise UsageError("an object has one voxel or more", found=f"--min-size {settings.min_voxels}")
+    if settings.method == "color" and volume.n_channels < 2:
+        raise UsageError(
+            "has one channel, and colour needs several",
+            file=volume.path,
+            fix="take --method tubeness",
+        )
+    if settings.method == "color" and (settings.channel, settings.low, settings.high) != (None, None, None):
+        raise UsageError("--method color takes no --channel, --low and --high", fix="leave them out")
+    if settings.method != "tubeness" and settings.sigmas_um:
+        raise UsageError("--sigma is for --method tubeness alone", found=f"--method {settings.method}")
+    if settings.sigmas_um:
+        scales_of(volume, settings.sigmas_um)
+    if settings.method == "color":
+        _other("color_instances", "color_instances")
+    if settings.somata:
+        _other("soma_detection", "detect_somata")
+
+
+def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dict[str, Any]:
+    """All that decides the result."""
+    from dataclasses import asdict
+
+    described = volume.describe()
+    told = {key: described[key] for key in ("scene", "axes", "shape", "dtype", "voxel_size_um")}
+    identity: dict[str, Any] = {
+        "source": source,
+        "image": told,
+        "settings": asdict(settings),
+        "software": {"name": "neuropack", "version": neuropack.__version__, "result": _VERSION},
+    }
+    normal: dict[str, Any] = json.loads(json.dumps(identity))
+    return normal
+
+
+def _there(out: Path, identity: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    """The report of this very result, where it is there already.
+
+    Raises:
+        UsageError: something else is.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    try:
+        report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        ours = "identity" in report
+    except (OSError, ValueError, TypeError):
+        ours = False
+    if not ours:
+        raise UsageError("is no segmentation, and would be lost", file=out, fix="name another folder")
+    if report["identity"] == identity:
+        return report
+    if not overwrite:
+        same = report["identity"].get("source") == identity["source"]
+        raise UsageError(
+            f"holds the result of {'other settings' if same else 'another image'}",
+            file=out,
+            fix="name another folder, or add --overwrite to replace it",
+        )
+    return None
+
+
+def _begun(work: Path, identity: dict[str, Any], *, overwrite: bool) -> bool:
+    """Make the folder of the work, or go on with that of an interrupted run.
+
+    Raises:
+        UsageError: the folder is none of ours, or its work is of other settings.
+    """
+    journal = work / _JOURNAL
+    try:
+        if journal.exists():
+            if json.loads(journal.read_text(encoding="utf-8")) == identity:
+                return True
+            if not overwrite:
+                raise UsageError(
+                    "holds what an interrupted run of other settings left",
+                    file=work,
+                    fix="run that one again, or add --overwrite to begin anew",
+                )
+            shutil.rmtree(work)
+        elif work.exists() and any(work.iterdir()):
+            raise UsageError("is in the way", file=work, fix="move it, or name another folder for the result")
+        work.mkdir(exist_ok=True)
+        _write(journal, identity)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise OutputError(f"cannot be written: {error}", file=work, fix="check the folder and the space") from error
+    return False
+
+
+def _write(path: Path, value: Any) -> None:
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
+    partial.replace(path)
+
+
+def _publish(work: Path, out: Path) -> None:
+    """Give the folder its name; what was there goes."""
+    try:
+        shutil.rmtree(work / _BLOCKS, ignore_errors=True)
+        (work / _JOURNAL).unlink()
+        old = out.with_name(f".{out.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            out.replace(old)
+        work.replace(out)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written: {error.strerror or error}", file=out, fix="check the folder and its permissions"
+        ) from error
+
+
+def _made(
+    volume: Volume,
+    work: Path,
+    settings: Settings,
+    identity: dict[str, Any],
+    memory: int | None,
+    tell: Progress | None,
+) -> dict[str, Any]:
+    """Everything that goes into the folder."""
+    from neuropack.convert import convert
+    from neuropack.engine import memory_budget
+
+    budget = memory or memory_budget()
+    find = _of_colour if settings.method == "color" else _of_brightness
+    found = find(volume, work, settings, budget, tell)
+    with found.labels as labels:  # its end takes away what was spooled, and may close the image
+        convert(labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
+        if settings.method == "color":
+            found = _counted(volume, work / LABELS, tell)
+        report = _told(found, volume, work, settings, budget, tell)
+    normal: dict[str, Any] = json.loads(json.dumps({"activity": "segmentation", "identity": identity, **report}))
+    _write(work / REPORT, normal)
+    return normal
+
+
+def _told(
+    found: _Found, volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None
+) -> dict[str, Any]:
+    """Write all but the labels; what the report says of it."""
+    from neuropack.annotations.mark_files import write_marks
+    from neuropack.marks import Credit, marks_table
+
+    ids = np.arange(1, len(found.counts) + 1)
+    credit = Credit(f"neuropack {neuropack.__version__}", "model")
+    columns = {name: found.boxes[:, at] for at, name in enumerate(("z0", "y0", "x0", "z1", "y1", "x1"))}
+    names = [f"label-{n}" for n in ids.tolist()]
+    marks = {"box_id": names, **columns, "label": ids, "confidence": found.confidence}
+    write_marks(work / BOXES, marks_table("boxes", marks, credit, volume.path), "boxes", overwrite=True)
+    rows = list(_skeletons(found, work, volume, budget, tell))
+    _write_objects(work / OBJECTS, rows)
+    outputs = [LABELS, BOXES, OBJECTS, SKELETONS]
+    somata = _somata(volume, work, settings, credit, tell) if settings.somata else None
+    outputs += [SOMATA] if somata is not None else []
+    if found.picture is not None:
+        import imagecodecs
+
+        (work / PICTURE).write_bytes(imagecodecs.png_encode(np.ascontiguousarray(found.picture), level=6))
+        outputs.append(PICTURE)
+    coarser = [row["label"] for row in rows if row["thinned_at"] != "1,1,1"]
+    notes = [*found.notes]
+    if coarser:
+        notes.append(f"{len(coarser)} object(s) were thinned in coarser voxels: see thinned_at in {OBJECTS}")
+    return {
+        **found.record,
+        "length_um": round(math.fsum(float(row["length_um"]) for row in rows), 3),
+        **({"somata": somata} if somata is not None else {}),
+        "outputs": outputs,
+        "notes": notes,
+    }
+
+
+def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
+    from neuropack.process.components import components, described
+    from neuropack.process.foreground import SIGMAS_UM, recipe_for, response_of
+
+    recipe = recipe_for(
+        volume,
+        "otsu" if settings.method == "otsu" else "tubeness",
+        channel=settings.channel,
+        sigmas_um=settings.sigmas_um or SIGMAS_UM,
+        low=settings.low,
+        high=settings.high,
+    )
+    nothing = recipe.low is None or recipe.high is None
+    response = response_of(volume, recipe)
+    block, workers = blocks_of(volume, budget)
+    found = components(
+        response,
+        float(np.finfo(np.float32).max) if recipe.low is None else recipe.low,
+        float(np.finfo(np.float32).max) if recipe.high is None else recipe.high,
+        work / _BLOCKS,
+        min_voxels=settings.min_voxels,
+        block=block,
+        workers=workers,
+        progress=tell,
+    )
+    sure = (found.strong / np.maximum(found.counts, 1)).round(4).tolist()
+    notes = ["nothing in the image stands out: it is constant, or holds no numbers"] if nothing else []
+    return _Found(
+        found.labels,
+        found.counts,
+        found.boxes,
+        sure,
+        {"recipe": _plain(recipe), "counts": described(found)},
+        drawing(found),
+        notes,
+    )
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(json.dumps(recipe.record()))
+    return record
+
+
+def _of_colour(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
+    """Neurons told apart by their colours: `neuropack.process.color_instances` does it."""
+    labels: Volume = _other("color_instances", "color_instances")(volume, progress=tell)
+    return _Found(labels, np.empty(0, np.int64), np.empty((0, 6), np.int64), [], {})
+
+
+def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
+    """The objects of a label image whose numbers nobody knows yet; they count up from 1."""
+    from neuropack.process.label_boxes import boxes_of_labels
+    from neuropack.readers import open_volume
+
+    with open_volume(path) as labels:
+        boxes = boxes_of_labels(labels, tell)
+        picture = _seen(volume, labels)
+    n = len(boxes.ids)
+    if boxes.ids.tolist() != list(range(1, n + 1)):
+        raise ValueError("the labels of colour instances do not count up from 1")
+    record = {"counts": {"objects": n, "voxels": int(boxes.counts.sum())}}
+    notes = [] if picture is not None else ["no picture: the image has no pyramid, and is too large to look at"]
+    return _Found(labels, boxes.counts, boxes.boxes, [None] * n, record, picture, notes)
+
+
+def _seen(volume: Volume, labels: Volume) -> Colours | None:
+    """An image in its colours and its labels from above, of levels of their pyramids that can be afforded."""
+    from neuropack.errors import InputError
+    from neuropack.page.projections import coloured_labels, project, project_labels, tinted, tints, window
+
+    try:
+        shown, drawn = project(volume).along_z, project_labels(labels)
+    except InputError:
+        return None
+    image = tinted(shown, [window(one) for one in shown], tints([c.color for c in volume.channels]))
+    side = coloured_labels(drawn)
+    if len(side) != len(image):  # of another level
+        rows, columns = (np.arange(n) * m // n for n, m in zip(image.shape[:2], side.shape[:2], strict=True))
+        side = side[rows][:, columns]
+    return np.concatenate([image, np.full((len(image), 4, 3), 128, np.uint8), side], axis=1)
+
+
+def _somata(volume: Volume, work: Path, settings: Settings, credit: Any, tell: Progress | None) -> int:
+    """The table of cell bodies that `neuropack.process.soma_detection` finds; how many."""
+    from neuropack.annotations.mark_files import write_marks
+
+    channels = None if settings.channel is None else (settings.channel,)
+    somata = _other("soma_detection", "detect_somata")(volume, channels=channels, progress=tell)
+    table = _other("soma_detection", "soma_marks")(somata, credit)
+    write_marks(work / SOMATA, table, "points", overwrite=True)
+    return len(somata)
+
+
+def _other(module: str, name: str) -> Any:
+    """A function of a part of neuropack that may not be installed."""
+    try:
+        return getattr(importlib.import_module(f"neuropack.process.{module}"), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"this neuropack has no {name}", expected=f"neuropack.process.{module}", fix="leave the option out"
+        ) from error
+
+
+def blocks_of(volume: Volume, budget: int) -> tuple[tuple[int, int, int], int]:
+    """The blocks that an image is looked at in, and how many at one time: as its file is cheap to read.
+
+    A file that is decoded in large units, as planes of a TIFF, is cut into slabs of whole units, up to 16 million
+    voxels.
+    """
+    from neuropack.axes import box_shape
+    from neuropack.process.components import BLOCK
+
+    shape, block = volume.size_zyx, list(BLOCK)
+    unit = box_shape(next(iter(volume.native_blocks())))[-3:]
+    most = min(_PIECE, max(1 << 16, budget // (2 * _BYTES)))
+    if not volume.cheap_parts:
+        for axis in (1, 2):
+            wanted = min(shape[axis], -(-block[axis] // unit[axis]) * unit[axis])
+            if 8 * wanted * block[3 - axis] <= most:
+                block[axis] = wanted
+    block = [min(b, n) for b, n in zip(block, shape, strict=True)]
+    while math.prod(block) > most and block[0] > 8:
+        block[0] = -(-block[0] // 2)
+    around = math.prod(b + 20 for b in block) * (_BYTES + volume.n_channels * volume.dtype.itemsize)
+    workers = max(1, min(os.cpu_count() or 1, budget // around))
+    return (block[0], block[1], block[2]), workers
+
+
+def _skeletons(
+    found: _Found, work: Path, volume: Volume, budget: int, tell: Progress | None
+) -> Iterator[dict[str, Any]]:
+    """Write the skeleton of each object, and tell of it."""
+    from neuropack.process.large_masks import skeletons_one_by_one
+    from neuropack.process.sparse import sparse_labels
+    from neuropack.readers import open_volume
+    from neuropack.swc import write_swc
+
+    folder = work / SKELETONS
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if not len(found.counts):
+        return
+    with open_volume(work / LABELS, voxel_size_um=_known(volume)) as labels:
+        sparse = sparse_labels(labels, work, tell)
+    note = f"derived by neuropack {neuropack.__version__} from {volume.path.name}"
+    for one in skeletons_one_by_one(sparse, max(1 << 12, budget // 60), tell):
+        sure = found.confidence[one.label - 1]
+        file = f"label-{one.label}.swc"
+        comments = [f"{note}, label {one.label}", *([] if sure is None else [f"confidence {sure:.4f}"])]
+        write_swc(folder / file, one.skeleton, comments)
+        radius = float(np.median(one.skeleton.radius))
+        yield {
+            "label": one.label,
+            "voxels": int(found.counts[one.label - 1]),
+            "confidence": None if sure is None else f"{sure:.4f}",
+            "length_um": f"{one.skeleton.length_um():.3f}",
+            "radius_um": f"{radius:.3f}",
+            "skeleton": f"{SKELETONS}/{file}",
+            "thinned_at": ",".join(map(str, one.coarser)),
+        }
+
+
+def _known(volume: Volume) -> tuple[float, float, float]:
+    """The voxel size; the z of a plane that nobody states is that of its pixels."""
+    z, y, x = volume.voxel_size_um
+    if y is None or x is None:
+        raise UsageError("the voxel size is not known", file=volume.path)
+    return (min(y, x) if z is None else z), y, x
+
+
+def _write_objects(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    from neuropack.table import tsv_text
+
+    columns = ("label", "voxels", "confidence", "length_um", "radius_um", "skeleton", "thinned_at")
+    path.write_text(tsv_text(columns, rows), encoding="utf-8", newline="\n")
+
+
+def drawing(found: Components) -> Colours | None:
+    """The image from above, and beside it its objects in colours; None where the image was not seen."""
+    from neuropack.page.projections import coloured_labels, tinted, window
+
+    if found.shown is None:
+        return None
+    shown = found.shown.astype(np.float64)
+    image = tinted(shown[None], [window(shown)], ["FFFFFF"])
+    labels = coloured_labels(found.drawn.astype(np.int64))
+    return np.concatenate([image, np.full((len(image), 4, 3), 128, np.uint8), labels], axis=1)

@@ -1,0 +1,273 @@
+"""`neuropack segment`: a folder with labels, boxes, skeletons and a picture, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neuropack.annotations.mark_files import read_marks
+from neuropack.cli import main, segmented
+from neuropack.cli.derived import Image
+from neuropack.errors import UsageError
+from neuropack.marks import marks_table
+from neuropack.readers import open_volume
+from neuropack.simulate.stack import stack
+from neuropack.swc import read_swc
+from neuropack.table import read_tsv
+from neuropack.volume import ArrayPixels, Volume, from_array
+from neuropack.writers.ome_tiff import write_ome_tiff
+
+pytest.importorskip("numba")
+pytest.importorskip("skimage")
+
+SIZE = (2.0, 0.5, 0.5)
+FILES = {
+    *("labels.ome.zarr", "boxes.tsv", "objects.tsv", "skeletons", "segmentation.json", "segmentation.png"),
+}
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two simulated neurons in three channels."""
+    path = tmp_path_factory.mktemp("segment") / "neurons.ome.tif"
+    volume = stack(3, (16, 80, 80), SIZE, neurons=2).volume
+    write_ome_tiff(path, from_array(volume[:], "CZYX", voxel_size_um=SIZE))
+    return path
+
+
+def run(*arguments: object) -> int:
+    return main(["segment", *map(str, arguments)])
+
+
+def test_the_folder_holds_what_was_found(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found"
+    assert run(image, out, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["status"] == "written"
+    assert {path.name for path in out.iterdir()} == FILES == {*report["outputs"], "segmentation.json"}
+    assert not list(tmp_path.glob("*.partial"))
+    with open_volume(out / "labels.ome.zarr") as volume:
+        assert volume.labels
+        assert volume.voxel_size_um == SIZE
+        labels = volume[0]
+    n = report["counts"]["objects"]
+    assert np.unique(labels).tolist() == list(range(n + 1))
+    boxes = read_marks(out / "boxes.tsv").table.to_pylist()
+    rows = read_tsv(out / "objects.tsv")
+    assert len(boxes) == len(rows) == n
+    for box, row in zip(boxes, rows, strict=True):
+        inside = labels[box["z0"] : box["z1"], box["y0"] : box["y1"], box["x0"] : box["x1"]]
+        assert (inside == box["label"]).sum() == int(row["voxels"])
+        assert box["provenance"] == "model"
+        assert 0 < box["confidence"] <= 1
+        assert float(row["confidence"]) == box["confidence"]
+        skeleton = read_swc(out / row["skeleton"])
+        assert skeleton.length_um() == pytest.approx(float(row["length_um"]), abs=0.01)
+        z, y, x = np.floor(skeleton.xyz[:, ::-1] / SIZE).astype(int).T
+        assert (labels[z, y, x] == box["label"]).all()
+    assert report["recipe"]["channels"] == [0, 1, 2]
+    assert report["identity"]["source"]["name"] == "neurons.ome.tif"
+
+
+def test_the_picture_shows_the_image_and_the_labels(image: Path, tmp_path: Path) -> None:
+    import imagecodecs
+
+    assert run(image, tmp_path / "found") == 0
+    picture = imagecodecs.imread(tmp_path / "found" / "segmentation.png")
+    assert picture.shape == (80, 164, 3)
+    with open_volume(tmp_path / "found" / "labels.ome.zarr") as volume:
+        seen = volume[0].max(axis=0) > 0
+    np.testing.assert_array_equal(picture[:, 84:].any(axis=2), seen)
+    assert picture[:, :80][seen].mean() > 2 * picture[:, :80][~seen].mean()
+
+
+def test_a_second_run_does_nothing_and_other_settings_want_overwrite(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found"
+    assert run(image, out) == 0
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert run(image, out) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert run(image, out, "--low", 8, "--high", 20) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert run(image, out, "--low", 8, "--high", 20, "--overwrite") == 0
+    assert "written" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+def test_an_interrupted_run_goes_on(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, out, partial = (tmp_path / name for name in ("whole", "found", "found.partial"))
+    settings = segmented.Settings()
+    segmented.segment(Image(image), whole, settings)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "ordering voxels":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segmented.segment(Image(image), out, settings, tell=stop)
+    assert not out.exists()
+    assert list(partial.glob("blocks/*/*/*.npz"))
+    with pytest.raises(UsageError, match="interrupted run of other settings"):
+        segmented.segment(Image(image), out, segmented.Settings(low=3.0))
+    read: list[str] = []
+    report = segmented.segment(
+        Image(image), out, settings, tell=lambda stage, done, of: read.append(f"{stage} {done}")
+    )
+    assert report["status"] == "resumed"
+    assert "finding objects 0" not in read  # all blocks are there
+    assert not partial.exists()
+    for path in sorted(whole.rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (out / path.relative_to(whole)).read_bytes(), path
+
+
+def test_one_channel_and_one_threshold(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found"
+    assert run(image, out, "--method", "otsu", "--channel", 1, "--low", 150, "--min-size", 5) == 0
+    assert "thresholds of otsu: 150 and 150" in capsys.readouterr().out
+    with open_volume(image) as volume, open_volume(out / "labels.ome.zarr") as labels:
+        mask, found = volume[1] >= 150, labels[0] > 0
+    assert found.any()
+    assert not (found & ~mask).any()
+
+
+@pytest.mark.parametrize("fill", [0, 1200])
+def test_of_a_constant_image_nothing_is_found(
+    fill: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "constant.ome.tif", tmp_path / "found"
+    write_ome_tiff(path, from_array(np.full((1, 4, 20, 20), fill, np.uint16), "CZYX", voxel_size_um=SIZE))
+    assert run(path, out) == 1
+    told = capsys.readouterr().out
+    assert "0 object(s)" in told
+    assert "nothing in the image stands out" in told
+    assert {path.name for path in out.iterdir()} == FILES
+    assert read_tsv(out / "objects.tsv") == []
+    with open_volume(out / "labels.ome.zarr") as labels:
+        assert not labels[0].any()
+
+
+def test_a_plane_is_segmented(tmp_path: Path) -> None:
+    lines = np.random.default_rng(0).poisson(100, (1, 1, 60, 60)).astype(np.uint16)
+    lines[0, 0, 30, 5:55] = 900
+    path = tmp_path / "plane.ome.tif"
+    write_ome_tiff(path, from_array(lines, "CZYX", voxel_size_um=(None, 0.5, 0.5)))
+    assert run(path, tmp_path / "found") == 0
+    skeleton = read_swc(tmp_path / "found" / "skeletons" / "label-1.swc")
+    assert skeleton.length_um() == pytest.approx(25, abs=3)
+
+
+def test_what_cannot_be_done_is_told_in_a_message(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found"
+    bare = tmp_path / "bare.npy"
+    np.save(bare, np.zeros((4, 20, 20), np.uint8))
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "notes.txt").write_text("mine")
+    for line, status, message in (
+        ((bare, out, "--axes", "ZYX"), 2, "--voxel-size"),
+        ((tmp_path / "none.tif", out), 3, "none.tif"),
+        ((image, out, "--channel", 7), 2, "no such channel"),
+        ((image, out, "--min-size", 0), 2, "--min-size 0"),
+        ((image, out, "--sigma", -1), 2, "sigma"),
+        ((image, out, "--sigma", 1, "--method", "otsu"), 2, "--sigma"),
+        ((image, out, "--low", 9, "--high", 3), 2, "lies above"),
+        ((image, taken, "--overwrite"), 2, "would be lost"),
+        ((image, image), 2, "source itself"),
+        ((image, tmp_path / "a" / "b"), 3, "no such folder"),
+    ):
+        assert run(*line) == status, line
+        assert message in capsys.readouterr().err, line
+    assert not out.exists()
+    assert not list(tmp_path.glob("*.partial"))
+    assert (taken / "notes.txt").read_text() == "mine"
+
+
+def test_labels_are_no_image(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(image, tmp_path / "found") == 0
+    assert run(tmp_path / "found" / "labels.ome.zarr", tmp_path / "again") == 2
+    assert "segmented already" in capsys.readouterr().err
+
+
+def test_parts_that_are_not_there_are_told(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segmented.importlib, "import_module", _nothing)
+    for option in (("--method", "color"), ("--soma",)):
+        assert run(image, tmp_path / "found", *option) == 2
+        assert "this neuropack has no" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.zeros((16, 80, 80), np.uint16)
+    labels[3:6, 10:14, 5:60], labels[9, 40, 20:30] = 1, 2
+
+    class Closing(ArrayPixels):
+        """Labels computed from the image, which is closed with them."""
+
+        def __init__(self, source: Volume) -> None:
+            super().__init__(labels)
+            self._source = source
+
+        def close(self) -> None:
+            self._source.close()
+
+    def color_instances(volume: Volume, *, progress: object) -> Volume:
+        found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
+        return replace(found, pixels=Closing(volume))
+
+    columns = {"point_id": ["soma-1"], "x_um": [3.0], "y_um": [4.0], "z_um": [5.0]}
+    parts = SimpleNamespace(
+        color_instances=color_instances,
+        detect_somata=lambda volume, *, channels, progress: ["one"],
+        soma_marks=lambda somata, credit: marks_table("points", columns, credit),
+    )
+    monkeypatch.setattr(segmented.importlib, "import_module", lambda name: parts)
+    assert run(image, tmp_path / "found", "--method", "color", "--soma") == 0
+    assert "1 soma(ta)" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "found").iterdir()} == FILES | {"somata.tsv"}
+    boxes = read_marks(tmp_path / "found" / "boxes.tsv").table.to_pylist()
+    assert [[box[k] for k in ("z0", "y0", "x0", "z1", "y1", "x1")] for box in boxes] == [
+        [3, 10, 5, 6, 14, 60],
+        [9, 40, 20, 10, 41, 30],
+    ]
+    assert [box["confidence"] for box in boxes] == [None, None]
+    assert len(read_marks(tmp_path / "found" / "somata.tsv").table) == 1
+    assert run(image, tmp_path / "other", "--method", "color", "--low", 3) == 2
+
+
+def _nothing(name: str) -> Any:
+    raise ImportError(name)
+
+
+def test_a_slab_of_whole_planes_is_read_of_a_file_of_planes(image: Path) -> None:
+    with open_volume(image) as volume:
+        assert segmented.blocks_of(volume, 2 << 30)[0] == (16, 80, 80)
+        assert segmented.blocks_of(volume, 1 << 20) == ((8, 80, 80), 1)
+
+
+def test_a_real_dendrite_is_found(data_file: Callable[[str], Path], tmp_path: Path) -> None:
+    source = data_file("neuron/mapmanager-rr30a-tp0-ch2-crop320.tif")
+    trace = read_swc(data_file("neuron/mapmanager-rr30a-s0-crop320.swc"))
+    assert run(source, tmp_path / "found", "--voxel-size", "1,0.12,0.12") == 0
+    with open_volume(tmp_path / "found" / "labels.ome.zarr") as volume:
+        labels = volume[0]
+    z, y, x = np.rint(trace.xyz[:, ::-1] / (1, 0.12, 0.12)).astype(int).T  # it counts from the centres of voxels
+    near = [(slice(max(k - 1, 0), k + 2), slice(max(j - 8, 0), j + 9)) for k, j in zip(z, y, strict=True)]
+    on = [labels[planes, rows, max(i - 8, 0) : i + 9].any() for (planes, rows), i in zip(near, x, strict=True)]
+    assert np.mean(on) > 0.95
