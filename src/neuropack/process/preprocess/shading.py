@@ -254,7 +254,7 @@ def _field(at: Floats, light: Floats, planes: npt.NDArray[Any], degree: int) -> 
     ridge = np.diag([1e-3] * len(exponents) + [0.0] * own.shape[1])
     for _ in range(10):
         gram = design.T @ (design * weight[:, None]) + ridge
-        solution = np.linalg.lstsq(gram, design.T @ (weight * value), rcond=None)[0]
+        solution = np.asarray(np.linalg.lstsq(gram, design.T @ (weight * value), rcond=None)[0], np.float64)
         left = value - design @ solution
         spread = 1.4826 * float(np.median(np.abs(left))) + 1e-9
         weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
