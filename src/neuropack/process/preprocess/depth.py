@@ -73,6 +73,8 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
         raise InputError(
             "no channel has structure at several depths, so nothing tells how light falls",
             file=volume.path,
+            expected="neurites brighter than the noise",
+            found="too few of them",
             fix="leave the step depth out, or give it length_um",
         )
     return {
