@@ -1,9 +1,9 @@
-"""``neuropack preprocess``: channels aligned and unmixed, light evened, noise removed; a new image, and its record."""
+"""``neuropack preprocess``: channels aligned and unmixed, light evened, noise removed, and a record of it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,9 +140,7 @@ def _fits(stack: Path, out: Path, picture: Path | None) -> None:
         if path is None:
             continue
         target = path.resolve()
-        if target == source or (
-            stack.is_dir() and stack.exists() and target.is_relative_to(source) and out == path
-        ):
+        if target == source or (stack.is_dir() and target.is_relative_to(source)):
             raise UsageError(
                 "lies on or in the image, which stays as it is",
                 file=path,
@@ -246,27 +244,21 @@ def _said(step: str, found: Mapping[str, Any]) -> str:
     def row(values: Sequence[float | None], digits: int = 2) -> str:
         return ", ".join("?" if v is None else f"{v:.{digits}f}" for v in values)
 
-    match step:
-        case "align" if "residual" in found:
-            rows = zip(found["shift"], found["scale"], found["residual"], strict=True)
-            told = [
-                f"channel {c} by {row(shift)} voxels z, y, x, stretched {row(scale, 4)}, residual {row(left)}"
-                for c, (shift, scale, left) in enumerate(rows)
-                if c != found["reference"]
-            ]
-            return f"onto channel {found['reference']}: " + "; ".join(told)
-        case "unmix":
-            return "matrix " + " / ".join(row(one) for one in found["matrix"])
-        case "depth":
-            return "logarithm of the light for each plane deeper " + row(found["slope"], 4)
-        case "stripes":
-            spread = [max(one) / min(one) for one in found["gain"]]
-            return "brightest over dimmest plane " + row(spread)
-        case "seams":
-            return "left at the seams " + row(found["residual"], 4)
-        case "background":
-            return "made equal to " + row(found["level"], 1)
-        case "denoise" | "noise_units":
-            return "width of the noise " + row([v**0.5 for v in found["floor"]], 1)
-        case _:
-            return "done"
+    if step == "align" and "residual" in found:
+        rows = zip(found["shift"], found["scale"], found["residual"], strict=True)
+        told = [
+            f"channel {c} by {row(shift)} voxels z, y, x, stretched {row(scale, 4)}, residual {row(left)}"
+            for c, (shift, scale, left) in enumerate(rows)
+            if c != found["reference"]
+        ]
+        return f"onto channel {found['reference']}: " + "; ".join(told)
+    lines: dict[str, tuple[str, Callable[[], str]]] = {
+        "unmix": ("matrix", lambda: " / ".join(row(one) for one in found["matrix"])),
+        "depth": ("logarithm of the light, a plane deeper", lambda: row(found["slope"], 4)),
+        "stripes": ("brightest over dimmest plane", lambda: row([max(one) / min(one) for one in found["gain"]])),
+        "seams": ("left at the seams", lambda: row(found["residual"], 4)),
+        "background": ("made equal to", lambda: row(found["level"], 1)),
+        "denoise": ("width of the noise", lambda: row([v**0.5 for v in found["floor"]], 1)),
+    }
+    words, value = lines.get({"noise_units": "denoise"}.get(step, step), ("done", lambda: ""))
+    return f"{words} {value()}".strip()

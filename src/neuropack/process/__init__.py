@@ -1,4 +1,4 @@
 """Work on images and labels: a channel at the voxel size of an atlas, and annotations derived from each other.
 
-Preprocessing and segmentation are open issues.
+Preprocessing has a package of its own, `preprocess`; segmentation is an open issue.
 """

@@ -194,8 +194,10 @@ def _step_schema(name: str, step: Step) -> dict[str, Any]:
 
 
 def _parameter_schema(one: Parameter) -> dict[str, Any]:
-    limits = {key: v for key, v in (("minimum", one.minimum), ("maximum", one.maximum)) if v is not None}
-    number = {"type": "number", **limits}
+    limits: dict[str, Any] = {
+        key: v for key, v in (("minimum", one.minimum), ("maximum", one.maximum)) if v is not None
+    }
+    number: dict[str, Any] = {"type": "number", **limits}
     row: dict[str, Any] = {"type": "array", "items": number}
     if one.count:
         row |= {"minItems": one.count, "maxItems": one.count}

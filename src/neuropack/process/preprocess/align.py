@@ -26,8 +26,8 @@ from neuropack.process.preprocess.samples import Block, block_at, noise_of, samp
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
-_SIZE = (16, 48, 48)
-_CANDIDATES, _USED = 600, 150  # blocks looked at, and those of them that are compared
+_SIZE = (12, 32, 32)
+_CANDIDATES, _USED = 1200, 300  # blocks looked at, and those of them that are compared
 _STEPS = 12
 _SMOOTH = 1.0  # voxels: what both channels are smoothed by, so that places between voxels are well defined
 _STRETCH = 0.01  # what is known of a stretch before any look: 1, give or take so much

@@ -66,7 +66,7 @@ def denoised(volume: Volume, found: dict[str, Any], *, method: Method = "guided"
         found: as `estimate_noise` gives it.
         method: ``guided`` takes the mean of the voxels around, each by how much a blurred image (the guide) is
             alike there, in widths of its noise: neurites stay as sharp as the guide sees them. ``gaussian`` blurs
-            by `strength` voxels, half of it along z. ``median`` takes that of 3 x 3 x 3 voxels, whatever the strength.
+            by `strength` voxels, half of it along z. ``median`` takes that of 3 x 3 x 3 voxels.
         strength: 1 for what suits most images; more of it removes more noise, and faint structure with it.
     """
     from scipy.ndimage import gaussian_filter, median_filter

@@ -35,8 +35,9 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
 
     Neurons differ in brightness more than depths do. So pieces of connected structure are followed through the
     planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
-    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang on
-    the depth, else only the brightest would be left below: the threshold falls with the light, as it is known so far.
+    compared too, as far as their own differences allow it (random effects). What counts as structure must not hang
+    on the depth, else only the brightest would be left below: the threshold falls with the light, as it is known
+    so far.
 
     Args:
         volume: planes go deeper with z, or with -z where the light grows along z.
@@ -72,6 +73,8 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
         raise InputError(
             "no channel has structure at several depths, so nothing tells how light falls",
             file=volume.path,
+            expected="neurites brighter than the noise",
+            found="too few of them",
             fix="leave the step depth out, or give it length_um",
         )
     return {

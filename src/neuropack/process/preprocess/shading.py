@@ -181,12 +181,11 @@ def reference_divided(
     return computed(volume, compute, {"flat_field": made_by}, dtype=np.dtype(np.float32))
 
 
-def estimate_background(volume: Volume, *, seed: int = 0) -> dict[str, Any]:
+def estimate_background(volume: Volume) -> dict[str, Any]:
     """The smooth background of each channel, on a coarse lattice of nodes.
 
     Args:
         volume: the image.
-        seed: of the sampled blocks.
 
     Returns:
         ``places`` of the nodes along z, y, x (voxels), ``values`` of each channel (z, y, x), and ``level``: what
@@ -195,9 +194,8 @@ def estimate_background(volume: Volume, *, seed: int = 0) -> dict[str, Any]:
     shape = volume.size_zyx
     size = tuple(min(n, s) for n, s in zip(shape, _SIZE, strict=True))
     counts = [max(1, min(k, n // s)) for k, n, s in zip(_NODES, shape, size, strict=True)]
-    rng = np.random.default_rng([seed, *shape])
     corners = [
-        [int(i * n // k + rng.integers(0, max(1, n // k - s + 1))) for i in range(k)]
+        [min(n - s, max(0, round((i + 0.5) * n / k - s / 2))) for i in range(k)]
         for k, n, s in zip(counts, shape, size, strict=True)
     ]
     values = np.empty((volume.n_channels, *counts))
@@ -254,7 +252,7 @@ def _field(at: Floats, light: Floats, planes: npt.NDArray[Any], degree: int) -> 
     ridge = np.diag([1e-3] * len(exponents) + [0.0] * own.shape[1])
     for _ in range(10):
         gram = design.T @ (design * weight[:, None]) + ridge
-        solution = np.linalg.lstsq(gram, design.T @ (weight * value), rcond=None)[0]
+        solution = np.asarray(np.linalg.lstsq(gram, design.T @ (weight * value), rcond=None)[0], np.float64)
         left = value - design @ solution
         spread = 1.4826 * float(np.median(np.abs(left))) + 1e-9
         weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
@@ -267,21 +265,25 @@ def _mean(power: int) -> float:
 
 
 def _without_bumps(values: Floats) -> Floats:
-    """Nodes that stand out of those around them, as in a soma, brought down; then a light smoothing."""
-    from scipy.ndimage import gaussian_filter, median_filter
+    """Nodes that stand out of those around them, as in a soma, brought to the median of these."""
+    from scipy.ndimage import median_filter
 
-    return np.asarray(gaussian_filter(median_filter(values, 3, mode="nearest"), 0.7, mode="nearest"))
+    around = np.asarray(median_filter(values, 3, mode="nearest"))
+    off = values - around
+    limit = 4 * 1.4826 * float(np.median(np.abs(off))) + 1e-9
+    return np.where(np.abs(off) > limit, around, values)
 
 
 def _between(values: Floats, places: Sequence[Sequence[float]], box: Sequence[slice]) -> Floats:
-    """Linear interpolation of a lattice along each axis; beyond its ends the outermost node goes on."""
+    """Linear interpolation of a lattice along each axis, and half a step beyond its ends."""
     out = values
     for axis, (nodes, span) in enumerate(zip(places, box, strict=True)):
-        at = np.clip(np.arange(span.start, span.stop, dtype=np.float64), nodes[0], nodes[-1])
+        at = np.arange(span.start, span.stop, dtype=np.float64)
         low = np.clip(np.searchsorted(nodes, at, side="right") - 1, 0, max(0, len(nodes) - 2))
         high = np.minimum(low + 1, len(nodes) - 1)
         known = np.array(nodes)
-        part = (at - known[low]) / np.where(high > low, known[high] - known[low], 1.0)
+        part = np.where(high > low, (at - known[low]) / np.where(high > low, known[high] - known[low], 1.0), 0.0)
+        part = np.clip(part, -0.5, 1.5)
         part = part.reshape([-1 if i == axis else 1 for i in range(3)])
         out = out.take(low, axis=axis) * (1 - part) + out.take(high, axis=axis) * part
     return out

@@ -114,10 +114,10 @@ def _digest(path: str) -> str:
         raise InputError(f"cannot be read: {error.strerror}", file=path, expected="a reference image") from error
 
 
-def _background(volume: Volume, _: Parameters, seed: int) -> Found:
+def _background(volume: Volume, _: Parameters, __: int) -> Found:
     from neuropack.process.preprocess.shading import estimate_background
 
-    return estimate_background(volume, seed=seed)
+    return estimate_background(volume)
 
 
 def _even_background(volume: Volume, _: Parameters, found: Found) -> Volume:

@@ -2,11 +2,11 @@
 
 What channel i sees above its background is ``sum over j of matrix[i, j] * fluorophore j``, with as many
 fluorophores as channels and ones on the diagonal. The matrix is given, or estimated from the extremes of the
-colours of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k sees
-only what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but for noise.
-So each face is the plane through the origin that holds the most voxels with the fewest below it, found among planes
-through voxels drawn by chance and refined by least squares. The faces are the rows of the inverse matrix. It takes
-neurons of two or more colours that lack k; no pure colours are needed.
+colours of bright voxels. These fill a cone. Neurons that lack fluorophore k lie on a face of it: there channel k
+sees only what leaks from the others, ``light[k] = sum over j of leak[j] * light[j]``, and no voxel lies below but
+for noise. So each face is the plane through the origin that holds the most voxels with the fewest below it, found
+among planes through voxels drawn by chance and refined by least squares. The faces are the rows of the inverse
+matrix. It takes neurons of two or more colours that lack k; no pure colours are needed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BRIGHT = 12.0  # widths of the (smoothed) noise above the background
 _SUPPORT = 200  # voxels that a face of the cone must have
 _LOOKED_AT = 6000  # voxels that planes are scored on
 _TRIALS = 1500
-_BELOW = 4.0  # what a voxel below a plane takes away, in voxels on it
+_BELOW = 2.0  # what a voxel below a plane takes away, in voxels on it
 _PRICE = (
     0.2  # what a leak of 1 costs, in parts of all voxels: of two planes that explain as much, that of less leak
 )
@@ -161,7 +161,7 @@ def unmixed(volume: Volume, found: dict[str, Any], *, nonnegative: bool = True) 
     n = volume.n_channels
     matrix = checked_matrix(found["matrix"], n, volume.path)
     levels = np.array(found["background"], np.float32).reshape(n, 1, 1, 1)
-    inverse: Floats = np.linalg.inv(matrix)
+    inverse: Floats = np.linalg.inv(matrix).astype(np.float64)
 
     def compute(wide: Array, _: Box) -> Array:
         light = wide.astype(np.float32) - levels
