@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuropack.cli import common
-from neuropack.cli.progress import Mode, progress
+from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ def preprocess(
     steps: Annotated[
         bool, typer.Option("--list", help="Tell all steps with their parameters, and do nothing else.")
     ] = False,
-    show: Annotated[
-        Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
-    ] = "auto",
+    show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the record of what was done.")] = False,
 ) -> int:
     """Preprocess an image into a new OME-Zarr; the image itself is never touched.
