@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape
 from neuropack.marks import Credit, marks_table
+from neuropack.process.around import read_around
 from neuropack.process.noise_units import NoiseUnits, chosen_channels, noise_units
 from neuropack.process.objects import known_size
 from neuropack.process.soma_shape import BodyFinder, DetectedSoma, SomaOptions, distinct
@@ -106,35 +107,18 @@ class _Grid:
         self, volume: Volume, channels: tuple[int, ...], units: NoiseUnits, factor: tuple[int, int, int], size: Step
     ) -> None:
         self._bins, self._channels, self._units = Reduced(volume, factor), channels, units
-        self._front = len(volume.shape) - 4
         self.shape = self._bins.shape[-3:]
         z, y, x = (f * s for f, s in zip(factor, size, strict=True))
         self.step: Step = (z, y, x)
 
     def read(self, box: Box, halo: tuple[int, ...]) -> npt.NDArray[np.float32]:
         """The voxels (channels, z, y, x) of a box and a halo; beyond the border stands the mirror image."""
-        rows = [_mirrored(s.start - h, s.stop + h, n) for s, h, n in zip(box, halo, self.shape, strict=True)]
-        spans = tuple(slice(int(r.min()), int(r.max()) + 1) for r in rows)
-        lead = (slice(0, 1),) * self._front
-        read = [
-            self._units_of(i, self._bins.read((*lead, slice(c, c + 1), *spans)).reshape(box_shape(spans)))
-            for i, c in enumerate(self._channels)
-        ]
-        block = np.stack(read)
-        for axis, (r, span) in enumerate(zip(rows, spans, strict=True), 1):
-            if len(r) != span.stop - span.start or (np.diff(r) != 1).any():
-                block = block.take(r - span.start, axis=axis)
-        return block
 
-    def _units_of(self, row: int, values: Array) -> npt.NDArray[np.float32]:
-        one = slice(row, row + 1)
-        return NoiseUnits(self._units.level[one], self._units.noise[one]).of(values[None])[0]
+        def bins(part: Box) -> Array:
+            read = (self._bins.read((slice(c, c + 1), *part)) for c in self._channels)
+            return np.concatenate(list(read))
 
-
-def _mirrored(start: int, stop: int, length: int) -> npt.NDArray[np.int64]:
-    """Places along an axis; those beyond its ends are mirrored at them, as often as it takes."""
-    at = np.arange(start, stop) % (2 * length)
-    return np.where(at < length, at, 2 * length - 1 - at)
+        return self._units.of(read_around(bins, box, halo, self.shape))
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[Box]:

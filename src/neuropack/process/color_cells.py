@@ -1,0 +1,170 @@
+"""One cell of a stack for `neuropack.process.color_instances`: its fragments, of one colour each, and their measures."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Array, Box
+from neuropack.process.color_kernels import agglomerate, contacts, measures, supervoxels
+from neuropack.process.color_options import ColorOptions
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.float32]
+Step = tuple[float, float, float]
+
+_TIP_UM = 8.0  # of a fragment, which tell where its tip heads
+_CORE = 0.7  # radii of a soma: what lies within is its own
+
+
+class Tips(NamedTuple):
+    """Ends of fragments: which one (k,), z, y, x in micrometre (k, 3), and where they head (k, 3), of length 1."""
+
+    fragment: Ints
+    places: Floats
+    heads: Floats
+
+
+class Fragments(NamedTuple):
+    """Measures of fragments (n,), (n, channels): voxels, sums of the channels, greatest brightness, number of a soma
+    inside or -1, and the first voxel in C order of the image."""
+
+    voxels: Ints
+    sums: Floats
+    peaks: Floats
+    soma: Ints
+    first: Ints
+
+
+class Somata(NamedTuple):
+    """Places z, y, x (n, 3) and radii (n,) in micrometre."""
+
+    places: Floats
+    radii: Floats
+
+
+class Cell(NamedTuple):
+    """What is found in a cell: labels (z, y, x) of fragments from 1, what they are, their ends, and the brightness of
+    its voxels, 0 outside of the foreground."""
+
+    labels: npt.NDArray[np.int32]
+    fragments: Fragments
+    tips: Tips
+    bright: Pixels
+
+
+def halo_of(options: ColorOptions, step: Step) -> tuple[int, int, int]:
+    """Voxels along z, y, x that are looked at around a cell."""
+    z, y, x = (
+        int(3 * s + 0.5) + math.ceil(options.around_um / size)
+        for s, size in zip(_blur(options, step), step, strict=True)
+    )
+    return z, y, x
+
+
+def cell_of(
+    wide: Pixels,
+    box: Box,
+    mask: Array | None,
+    shape: tuple[int, int, int],
+    step: Step,
+    options: ColorOptions,
+    somata: Somata,
+) -> Cell:
+    """The fragments of a cell.
+
+    Args:
+        wide: channels in noise units (channels, z, y, x) of the cell and its halo.
+        box: the cell, in voxels of the image.
+        mask: its foreground (z, y, x), where that is known.
+        shape: of the image.
+        step: z, y, x of a voxel, micrometre.
+        options: what tells neurons apart.
+        somata: of the whole image.
+    """
+    from scipy import ndimage
+
+    sigma = _blur(options, step)
+    halo = halo_of(options, step)
+    inner = tuple(slice(h, n - h) for h, n in zip(halo, wide.shape[1:], strict=True))
+    calm = np.stack([ndimage.gaussian_filter(one, sigma, truncate=3.0) for one in wide])
+    np.maximum(calm, 0, out=calm)
+    bright = np.sqrt((calm * calm).sum(axis=0))
+    raw, colour = np.ascontiguousarray(wide[:, *inner]), np.ascontiguousarray(calm[:, *inner])
+    if mask is None:
+        size = [2 * math.ceil(options.around_um / s) + 1 for s in step]
+        top = ndimage.maximum_filter(bright, size)
+        bright = np.where((bright >= options.least) & (bright >= options.half * top), bright, 0)[inner]
+    else:
+        bright = np.where(mask, np.maximum(bright[inner], 1e-3), 0)
+    bright = np.ascontiguousarray(bright, np.float32)
+    small = supervoxels(bright, colour, 8.0)
+    count = int(small.max(initial=0))
+    voxels, sums, places, peaks = measures(small, raw, bright, count)
+    corner = np.array([s.start for s in box])
+    where = (places / np.maximum(voxels, 1)[:, None] + corner + 0.5) * step
+    soma = _soma_of(where, somata)
+    pairs, saddles = merged(*contacts(small, bright))
+    above = agglomerate(
+        *(pairs, saddles, np.zeros(len(pairs)), voxels, sums, peaks, soma),
+        *(options.rule(wide.shape[0]), options.evidence),
+    )
+    kept, fragment = np.unique(above, return_inverse=True)
+    labels = np.concatenate([[0], fragment + 1]).astype(np.int32)[small]
+    tips = _tips(fragment, where, pairs)
+    first = _first(labels, len(kept), corner, shape)
+    return Cell(labels, Fragments(voxels[kept], sums[kept], peaks[kept], soma[kept], first), tips, bright)
+
+
+def _blur(options: ColorOptions, step: Step) -> list[float]:
+    return [options.blur * min(step) / s for s in step]
+
+
+def _soma_of(places: Floats, somata: Somata) -> Ints:
+    """The soma in whose core each place (n, 3) lies, or -1."""
+    from scipy.spatial import KDTree
+
+    found = np.full(len(places), -1, np.int64)
+    if len(places) and len(somata.radii):
+        away, near = KDTree(somata.places).query(places)
+        inside = away <= _CORE * somata.radii[near]
+        found[inside] = near[inside]
+    return found
+
+
+def merged(pairs: Ints, saddles: Floats) -> tuple[Ints, Floats]:
+    """One contact for each two regions, with the brightest way across."""
+    order = np.lexsort((-saddles, pairs[:, 1], pairs[:, 0]))
+    pairs, saddles = pairs[order], saddles[order]
+    new = np.ones(len(pairs), bool)
+    new[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return pairs[new], saddles[new]
+
+
+def _first(labels: npt.NDArray[np.int32], count: int, corner: Ints, shape: tuple[int, int, int]) -> Ints:
+    """The first voxel of each fragment, in C order of the image."""
+    found, at = np.unique(labels, return_index=True)
+    z, y, x = np.unravel_index(at[found > 0], labels.shape)
+    first = np.zeros(count, np.int64)
+    first[found[found > 0] - 1] = ((z + corner[0]) * shape[1] + y + corner[1]) * shape[2] + x + corner[2]
+    return first
+
+
+def _tips(fragment: Ints, where: Floats, pairs: Ints) -> Tips:
+    """The ends of fragments: supervoxels with no more than one neighbour of their own, away from what is near."""
+    own = pairs[fragment[pairs[:, 0]] == fragment[pairs[:, 1]]]
+    degree = np.bincount(own.ravel(), minlength=len(fragment))
+    rows = [row for row in np.flatnonzero(degree <= 1).tolist()]
+    heads = np.zeros((len(rows), 3))
+    for i, row in enumerate(rows):
+        mine = np.flatnonzero(fragment == fragment[row]) if degree[row] else np.array([row])
+        away = where[row] - where[mine]
+        near = np.linalg.norm(away, axis=1) <= _TIP_UM
+        total = away[near].sum(axis=0)
+        length = np.linalg.norm(total)
+        heads[i] = total / length if length > 0 else 0.0
+    return Tips(fragment[rows], where[rows], heads)

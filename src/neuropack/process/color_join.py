@@ -1,0 +1,142 @@
+"""Fragments of cells to neurons: joined where they touch across cells, and over gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.axes import Box
+from neuropack.process.color_cells import Fragments, Tips, merged
+from neuropack.process.color_kernels import agglomerate
+from neuropack.process.color_options import ColorOptions
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_STRAIGHT = (
+    0.64  # cosine between the directions of two tips and the way from one to the other, at least: 50 degrees
+)
+_PRICE = 2.0  # log of the odds against a neurite that is not seen between two tips
+_FAR = 3.0  # the same for one that is as long as it may be
+
+
+class Faces:
+    """Voxels of the foreground on the faces of cells, a layer of cells after the other, and what touches what."""
+
+    def __init__(self, shape: tuple[int, int, int], size: tuple[int, ...]) -> None:
+        self._shape, self._size = shape, size
+        self._layer = 0
+        self._rows: list[tuple[Ints, Ints, Ints, Floats]] = []  # voxel, cell, fragment, brightness
+        self._below: list[tuple[Ints, Ints, Ints, Floats]] = []
+        self._found: list[tuple[Ints, Floats]] = []
+
+    def add(
+        self,
+        key: tuple[int, ...],
+        box: Box,
+        labels: npt.NDArray[np.int32],
+        bright: npt.NDArray[np.float32],
+        start: int,
+    ) -> None:
+        """A cell of the lattice; cells come in C order."""
+        if key[0] != self._layer:
+            self._close()
+            self._layer = key[0]
+        edge = np.zeros(labels.shape, bool)
+        for axis in range(3):
+            low: list[int | slice] = [slice(None)] * 3
+            high = low.copy()
+            low[axis], high[axis] = 0, -1
+            edge[tuple(low)] = edge[tuple(high)] = True
+        z, y, x = np.nonzero(edge & (labels > 0))
+        at = [i.astype(np.int64) + s.start for i, s in zip((z, y, x), box, strict=True)]
+        flat = (at[0] * self._shape[1] + at[1]) * self._shape[2] + at[2]
+        cell = np.full(len(flat), (key[0] << 42) + (key[1] << 21) + key[2], np.int64)
+        self._rows.append(
+            (flat, cell, labels[z, y, x].astype(np.int64) - 1 + start, bright[z, y, x].astype(np.float64))
+        )
+
+    def contacts(self) -> tuple[Ints, Floats]:
+        """Fragments that touch (m, 2), and the brightness between them (m,), when all cells are there."""
+        self._close()
+        if not self._found:
+            return np.empty((0, 2), np.int64), np.empty(0)
+        return merged(np.concatenate([p for p, _ in self._found]), np.concatenate([s for _, s in self._found]))
+
+    def _close(self) -> None:
+        """Find what touches in a layer of cells, and between it and the one before."""
+        both = [np.concatenate(column) for column in zip(*self._below, *self._rows, strict=True)]
+        if both:
+            order = np.argsort(both[0])
+            self._touching(*(column[order] for column in both))
+        self._below, self._rows = self._rows, []
+
+    def _touching(self, flat: Ints, cell: Ints, fragment: Ints, bright: Floats) -> None:
+        _, height, width = self._shape
+        y, x = flat // width % height, flat % width
+        for step in range(14, 27):
+            dz, dy, dx = step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1
+            inside = np.flatnonzero((y + dy >= 0) & (y + dy < height) & (x + dx >= 0) & (x + dx < width))
+            target = flat[inside] + (dz * height + dy) * width + dx
+            there = np.minimum(np.searchsorted(flat, target), max(len(flat) - 1, 0))
+            hit = (flat[there] == target) & (cell[there] != cell[inside]) if len(flat) else np.zeros(0, bool)
+            a, b = inside[hit], there[hit]
+            if len(a):
+                pairs = np.sort(np.column_stack([fragment[a], fragment[b]]), axis=1)
+                self._found.append(merged(pairs, np.minimum(bright[a], bright[b])))
+
+
+def neurons_of(
+    fragments: Sequence[Fragments],
+    tips: Sequence[Tips],
+    contacts: tuple[Ints, Floats],
+    channels: int,
+    options: ColorOptions,
+) -> npt.NDArray[np.uint32]:
+    """The label of each fragment: 1, 2, 3 in the order of the first voxels of neurons, 0 where it is too small."""
+    whole = Fragments(*(np.concatenate(column) for column in zip(*fragments, strict=True)))
+    if not len(whole.voxels):
+        return np.empty(0, np.uint32)
+    pairs, saddles = contacts
+    ends = Tips(*(np.concatenate(column) for column in zip(*tips, strict=True)))
+    state = [column.copy() for column in (whole.voxels, whole.sums, whole.peaks, whole.soma)]
+    above = agglomerate(pairs, saddles, np.zeros(len(pairs)), *state, options.rule(channels), options.evidence)
+    if options.gap_um > 0 and channels > 1:
+        over, bonus = _gaps(ends, above, options.gap_um)
+        again = agglomerate(
+            *(above[over], np.full(len(over), -1.0), bonus), *state, options.rule(channels), options.evidence
+        )
+        above = again[above]
+    return _numbered(above, whole, options.smallest)
+
+
+def _gaps(tips: Tips, above: Ints, gap_um: float) -> tuple[Ints, Floats]:
+    """Fragments whose tips head for each other (m, 2), and what speaks against a gap there (m,)."""
+    from scipy.spatial import KDTree
+
+    if len(tips.places) < 2:
+        return np.empty((0, 2), np.int64), np.empty(0)
+    found = KDTree(tips.places).query_pairs(gap_um, output_type="ndarray").astype(np.int64)
+    found = found[np.lexsort((found[:, 1], found[:, 0]))]
+    found = found[above[tips.fragment[found[:, 0]]] != above[tips.fragment[found[:, 1]]]]
+    way = tips.places[found[:, 1]] - tips.places[found[:, 0]]
+    length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
+    way /= length[:, None]
+    straight = np.minimum((tips.heads[found[:, 0]] * way).sum(axis=1), -(tips.heads[found[:, 1]] * way).sum(axis=1))
+    kept = straight >= _STRAIGHT
+    bonus = -_PRICE - _FAR * length / gap_um + np.log(np.maximum(straight, 1e-9))
+    return tips.fragment[found[kept]], bonus[kept]
+
+
+def _numbered(above: Ints, fragments: Fragments, smallest: int) -> npt.NDArray[np.uint32]:
+    objects, row = np.unique(above, return_inverse=True)
+    voxels = np.zeros(len(objects), np.int64)
+    np.add.at(voxels, row, fragments.voxels)
+    first = np.full(len(objects), np.iinfo(np.int64).max)
+    np.minimum.at(first, row, fragments.first)
+    kept = np.flatnonzero(voxels >= smallest)
+    labels = np.zeros(len(objects), np.uint32)
+    labels[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1, dtype=np.uint32)
+    return labels[row]
