@@ -18,11 +18,15 @@ Pixels = npt.NDArray[np.float32]
 Step = tuple[float, float, float]
 
 _TIP_UM = 8.0  # of a fragment, which tell where its tip heads
+_SPARSE_UM = 4.0  # between the places of a fragment
+# A valley that is none, as a part of the brightness beside it, and the noise (radians) that tells little of colours.
+_ONE, _NOISE = 0.8, 0.15
 _CORE = 0.7  # radii of a soma: what lies within is its own
 
 
-class Tips(NamedTuple):
-    """Ends of fragments: which one (k,), z, y, x in micrometre (k, 3), and where they head (k, 3), of length 1."""
+class Places(NamedTuple):
+    """Places along fragments: which one (k,), z, y, x in micrometre (k, 3), and, of those that are ends, where they
+    head (k, 3), of length 1; 0 of all others."""
 
     fragment: Ints
     places: Floats
@@ -53,7 +57,7 @@ class Cell(NamedTuple):
 
     labels: npt.NDArray[np.int32]
     fragments: Fragments
-    tips: Tips
+    places: Places
     bright: Pixels
 
 
@@ -74,6 +78,7 @@ def cell_of(
     step: Step,
     options: ColorOptions,
     somata: Somata,
+    told: list[Floats] | None = None,
 ) -> Cell:
     """The fragments of a cell.
 
@@ -85,6 +90,7 @@ def cell_of(
         step: z, y, x of a voxel, micrometre.
         options: what tells neurons apart.
         somata: of the whole image.
+        told: gets the angles between neighbours of one neurite, to learn how far colours vary.
     """
     from scipy import ndimage
 
@@ -109,15 +115,31 @@ def cell_of(
     where = (places / np.maximum(voxels, 1)[:, None] + corner + 0.5) * step
     soma = _soma_of(where, somata)
     pairs, saddles = merged(*contacts(small, bright))
+    if told is not None:
+        told.append(_turns(pairs, saddles, voxels, sums, peaks, options))
     above = agglomerate(
         *(pairs, saddles, np.zeros(len(pairs)), voxels, sums, peaks, soma),
         *(options.rule(wide.shape[0]), options.evidence),
     )
     kept, fragment = np.unique(above, return_inverse=True)
     labels = np.concatenate([[0], fragment + 1]).astype(np.int32)[small]
-    tips = _tips(fragment, where, pairs)
+    along = _places(fragment, where, pairs)
     first = _first(labels, len(kept), corner, shape)
-    return Cell(labels, Fragments(voxels[kept], sums[kept], peaks[kept], soma[kept], first), tips, bright)
+    return Cell(labels, Fragments(voxels[kept], sums[kept], peaks[kept], soma[kept], first), along, bright)
+
+
+def _turns(
+    pairs: Ints, saddles: Floats, voxels: Ints, sums: Floats, peaks: Floats, options: ColorOptions
+) -> Floats:
+    """Squared angles between supervoxels that no valley parts, less what their noise makes of one colour (m,)."""
+    a, b = pairs[saddles >= _ONE * np.minimum(peaks[pairs[:, 0]], peaks[pairs[:, 1]])].T
+    length = np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
+    cosine = (sums[a] * sums[b]).sum(axis=1) / (length[a] * length[b])
+    angles = np.arccos(np.clip(cosine, -1, 1))
+    noise = (voxels + options.shot * length) / length**2
+    good = noise[a] + noise[b] < _NOISE**2
+    free = sums.shape[1] - 1
+    return angles[good] ** 2 / max(free, 1) - (noise[a] + noise[b])[good]
 
 
 def _blur(options: ColorOptions, step: Step) -> list[float]:
@@ -154,17 +176,20 @@ def _first(labels: npt.NDArray[np.int32], count: int, corner: Ints, shape: tuple
     return first
 
 
-def _tips(fragment: Ints, where: Floats, pairs: Ints) -> Tips:
-    """The ends of fragments: supervoxels with no more than one neighbour of their own, away from what is near."""
+def _places(fragment: Ints, where: Floats, pairs: Ints) -> Places:
+    """Places along fragments, no denser than needed, and their ends: supervoxels with no more than one neighbour."""
     own = pairs[fragment[pairs[:, 0]] == fragment[pairs[:, 1]]]
     degree = np.bincount(own.ravel(), minlength=len(fragment))
-    rows = [row for row in np.flatnonzero(degree <= 1).tolist()]
+    cells = np.column_stack([fragment, np.floor(where / _SPARSE_UM).astype(np.int64)])
+    _, sparse = np.unique(cells, axis=0, return_index=True)
+    rows = np.union1d(sparse, np.flatnonzero(degree <= 1))
+    order = np.argsort(fragment, kind="stable")
+    bounds = np.searchsorted(fragment[order], np.arange(int(fragment.max(initial=-1)) + 2))
     heads = np.zeros((len(rows), 3))
-    for i, row in enumerate(rows):
-        mine = np.flatnonzero(fragment == fragment[row]) if degree[row] else np.array([row])
-        away = where[row] - where[mine]
-        near = np.linalg.norm(away, axis=1) <= _TIP_UM
-        total = away[near].sum(axis=0)
-        length = np.linalg.norm(total)
-        heads[i] = total / length if length > 0 else 0.0
-    return Tips(fragment[rows], where[rows], heads)
+    for i, row in enumerate(rows.tolist()):
+        if degree[row] <= 1:
+            mine = order[bounds[fragment[row]] : bounds[fragment[row] + 1]]
+            away = where[row] - where[mine]
+            total = away[np.linalg.norm(away, axis=1) <= _TIP_UM].sum(axis=0)
+            heads[i] = total / max(float(np.linalg.norm(total)), 1e-9)
+    return Places(fragment[rows], where[rows], heads)

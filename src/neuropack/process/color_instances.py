@@ -32,13 +32,16 @@ from neuropack.progress import Progress
 from neuropack.volume import Channel, Volume
 
 if TYPE_CHECKING:
-    from neuropack.process.color_cells import Cell, Fragments, Somata, Tips
+    from neuropack.process.color_cells import Cell, Fragments, Places, Somata
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CELL = (64, 256, 256)
 """Voxels z, y, x of a cell of the lattice, which begins at the first voxel of the image."""
+_CELLS, _ENOUGH = 12, 2000  # cells, and pairs of supervoxels, that tell how far colours vary
+_NARROWEST, _WIDEST = 0.04, 0.15  # radians
+_SPREAD = 4.0  # far along a neurite colours vary more than between neighbours: variances
 _KEPT = 4  # cells that are held decoded while labels are read
 
 
@@ -236,9 +239,11 @@ class _Maker:
         """For each cell the label of each of its fragments, 0 first."""
         from neuropack.process.color_join import Faces, neurons_of
 
+        if self._options.width is None:
+            self._options = replace(self._options, width=self._width(spool))
         faces = Faces(spool.shape, spool.size)
         fragments: list[Fragments] = []
-        tips: list[Tips] = []
+        places: list[Places] = []
         starts = [0]
         done, total = 0, math.prod(spool.shape)
         for key, box in spool.boxes():
@@ -246,23 +251,36 @@ class _Maker:
             spool.put(cell.labels)
             faces.add(key, box, cell.labels, cell.bright, starts[-1])
             fragments.append(cell.fragments)
-            tips.append(cell.tips._replace(fragment=cell.tips.fragment + starts[-1]))
+            places.append(cell.places._replace(fragment=cell.places.fragment + starts[-1]))
             starts.append(starts[-1] + len(cell.fragments.voxels))
             done += cell.labels.size
             if progress:
                 progress("telling neurons apart", done, total)
-        neurons = neurons_of(fragments, tips, faces.contacts(), len(self._channels), self._options)
+        neurons = neurons_of(fragments, places, faces.contacts(), len(self._channels), self._options)
         zero = np.zeros(1, np.uint32)
         return [np.concatenate([zero, neurons[a:b]]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
 
-    def _cell(self, box: Box) -> Cell:
+    def _width(self, spool: _Spool) -> float:
+        """How far colours vary between neighbours, from some cells."""
+        told: list[Floats] = []
+        boxes = [box for _, box in spool.boxes()]
+        for row in range(0, len(boxes), -(-len(boxes) // _CELLS)):
+            self._cell(boxes[row], told)
+            if sum(map(len, told)) >= _ENOUGH:
+                break
+        squares = np.concatenate(told)
+        if not len(squares):
+            return _WIDEST
+        return float(np.sqrt(np.clip(_SPREAD * np.median(squares), _NARROWEST**2, _WIDEST**2)))
+
+    def _cell(self, box: Box, told: list[Floats] | None = None) -> Cell:
         from neuropack.process.color_cells import cell_of, halo_of
 
         wide = self._units.of(
             read_around(self._read, box, halo_of(self._options, self._step), self._volume.size_zyx)
         )
         inside = None if self._mask is None else self._mask.read((slice(0, 1), *box))[0] > 0
-        return cell_of(wide, box, inside, self._volume.size_zyx, self._step, self._options, self._somata)
+        return cell_of(wide, box, inside, self._volume.size_zyx, self._step, self._options, self._somata, told)
 
     def _read(self, box: Box) -> Array:
         if self._channels == tuple(range(self._volume.n_channels)):

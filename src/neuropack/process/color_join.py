@@ -8,18 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Box
-from neuropack.process.color_cells import Fragments, Tips, merged
+from neuropack.process.color_cells import Fragments, Places, merged
 from neuropack.process.color_kernels import agglomerate
 from neuropack.process.color_options import ColorOptions
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_STRAIGHT = (
-    0.64  # cosine between the directions of two tips and the way from one to the other, at least: 50 degrees
-)
-_PRICE = 2.0  # log of the odds against a neurite that is not seen between two tips
+_NEAR = 24  # places around one that may be across a gap
+_PRICE = 3.0  # log of the odds against a neurite that is not seen between two places
 _FAR = 3.0  # the same for one that is as long as it may be
+_AHEAD = 1.0  # log of the odds for one where a tip heads straight for it
 
 
 class Faces:
@@ -90,7 +89,7 @@ class Faces:
 
 def neurons_of(
     fragments: Sequence[Fragments],
-    tips: Sequence[Tips],
+    places: Sequence[Places],
     contacts: tuple[Ints, Floats],
     channels: int,
     options: ColorOptions,
@@ -100,11 +99,11 @@ def neurons_of(
     if not len(whole.voxels):
         return np.empty(0, np.uint32)
     pairs, saddles = contacts
-    ends = Tips(*(np.concatenate(column) for column in zip(*tips, strict=True)))
+    along = Places(*(np.concatenate(column) for column in zip(*places, strict=True)))
     state = [column.copy() for column in (whole.voxels, whole.sums, whole.peaks, whole.soma)]
     above = agglomerate(pairs, saddles, np.zeros(len(pairs)), *state, options.rule(channels), options.evidence)
     if options.gap_um > 0 and channels > 1:
-        over, bonus = _gaps(ends, above, options.gap_um)
+        over, bonus = _gaps(along, above, options.gap_um)
         again = agglomerate(
             *(above[over], np.full(len(over), -1.0), bonus), *state, options.rule(channels), options.evidence
         )
@@ -112,22 +111,29 @@ def neurons_of(
     return _numbered(above, whole, options.smallest)
 
 
-def _gaps(tips: Tips, above: Ints, gap_um: float) -> tuple[Ints, Floats]:
-    """Fragments whose tips head for each other (m, 2), and what speaks against a gap there (m,)."""
+def _gaps(along: Places, above: Ints, gap_um: float) -> tuple[Ints, Floats]:
+    """Fragments that come near each other (m, 2), and what speaks for their being one, but for colours (m,).
+
+    A tip that heads for the other one speaks for it, twice where both do.
+    """
     from scipy.spatial import KDTree
 
-    if len(tips.places) < 2:
+    if len(along.places) < 2:
         return np.empty((0, 2), np.int64), np.empty(0)
-    found = KDTree(tips.places).query_pairs(gap_um, output_type="ndarray").astype(np.int64)
-    found = found[np.lexsort((found[:, 1], found[:, 0]))]
-    found = found[above[tips.fragment[found[:, 0]]] != above[tips.fragment[found[:, 1]]]]
-    way = tips.places[found[:, 1]] - tips.places[found[:, 0]]
+    k = min(_NEAR + 1, len(along.places))
+    _, near = KDTree(along.places).query(along.places, k=k, distance_upper_bound=gap_um)
+    a = np.repeat(np.arange(len(near)), k)
+    b = near.ravel()
+    known = b < len(along.places)
+    a, b = a[known], b[known]
+    known = above[along.fragment[a]] != above[along.fragment[b]]
+    a, b = a[known], b[known]
+    way = along.places[b] - along.places[a]
     length = np.maximum(np.linalg.norm(way, axis=1), 1e-9)
     way /= length[:, None]
-    straight = np.minimum((tips.heads[found[:, 0]] * way).sum(axis=1), -(tips.heads[found[:, 1]] * way).sum(axis=1))
-    kept = straight >= _STRAIGHT
-    bonus = -_PRICE - _FAR * length / gap_um + np.log(np.maximum(straight, 1e-9))
-    return tips.fragment[found[kept]], bonus[kept]
+    ahead = [np.maximum((along.heads[one] * sign * way).sum(axis=1), 0) for one, sign in ((a, 1), (b, -1))]
+    bonus = -_PRICE - _FAR * length / gap_um + _AHEAD * (ahead[0] + ahead[1])
+    return np.column_stack([along.fragment[a], along.fragment[b]]), bonus
 
 
 def _numbered(above: Ints, fragments: Fragments, smallest: int) -> npt.NDArray[np.uint32]:

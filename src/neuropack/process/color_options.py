@@ -12,6 +12,8 @@ from neuropack.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
 
+_WIDTH = 0.1
+
 
 @dataclass(frozen=True)
 class ColorOptions:
@@ -22,7 +24,7 @@ class ColorOptions:
         half: part of the greatest brightness around a voxel that it has at least: where a neurite ends.
         around_um: how far around a voxel that is looked for.
         blur: of the image before, standard deviation in edges of its finest voxel.
-        width: how far colours vary along one neuron, radians.
+        width: how far colours vary along one neuron, radians; None: learnt from the image.
         shot: variance of a voxel for each noise that it is brighter than the background: that of photons.
         valley: part of the dimmer of two pieces to which the light between them may fall without speaking against
             their being one.
@@ -36,19 +38,24 @@ class ColorOptions:
     half: float = 0.5
     around_um: float = 1.5
     blur: float = 0.5
-    width: float = 0.12
+    width: float | None = None
     shot: float = 0.5
     valley: float = 0.4
     contrast: float = 2.0
     evidence: float = 0.0
-    gap_um: float = 6.0
+    gap_um: float = 15.0
     smallest: int = 50
+
+    @property
+    def wide(self) -> float:
+        """The width, or a wide one as long as it is not known."""
+        return _WIDTH if self.width is None else self.width
 
     def rule(self, channels: int) -> Floats:
         """The numbers that the evidence is made with."""
         # Colours are directions with no negative part: of a sphere, one part in 2^channels.
         angles = math.log(2 * math.pi ** (channels / 2) / math.gamma(channels / 2) / 2**channels)
-        return np.array([self.width, self.shot, angles, self.contrast, self.valley])
+        return np.array([self.wide, self.shot, angles, self.contrast, self.valley])
 
     def check(self) -> None:
         """See that they make sense.
@@ -56,12 +63,12 @@ class ColorOptions:
         Raises:
             UsageError: they do not.
         """
-        positive = (self.half, self.around_um, self.blur, self.width, self.valley, self.smallest)
+        positive = (self.half, self.around_um, self.blur, self.wide, self.valley, self.smallest)
         other = (self.least, self.shot, self.contrast, self.evidence, self.gap_um)
         right = all(math.isfinite(v) and v > 0 for v in positive) and all(map(math.isfinite, other))
         if not right or min(self.shot, self.contrast, self.gap_um) < 0:
             raise UsageError(
                 "what tells neurons apart is told by numbers",
                 expected="half, around_um, blur, width, valley and smallest above 0, all others finite",
-                found=", ".join(f"{name} {value:g}" for name, value in asdict(self).items()),
+                found=", ".join(f"{name} {value}" for name, value in asdict(self).items()),
             )
