@@ -84,5 +84,5 @@ class Overlaps:
 def _marginal(labels: list[int], joint: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """For each pair, the share of the whole object on one side of it."""
     _, rows = np.unique(labels, return_inverse=True)
-    whole: npt.NDArray[np.float64] = np.bincount(rows, joint)[rows]
-    return whole
+    whole = np.asarray(np.bincount(rows, joint), np.float64)
+    return whole[rows]

@@ -1,4 +1,4 @@
-"""One cell of a stack for `neuropack.process.color_instances`: its fragments, of one colour each, and their measures."""
+"""One cell of a stack for `neuropack.process.color_instances`: its fragments, of one colour each, measured."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ Step = tuple[float, float, float]
 
 _TIP_UM = 8.0  # of a fragment, which tell where its tip heads
 _SPARSE_UM = 4.0  # between the places of a fragment
-# A valley that is none, as a part of the brightness beside it, and the noise (radians) that tells little of colours.
+# A valley that is none, as a part of the brightness beside it; the noise (radians) that tells little of colours.
 _ONE, _NOISE = 0.8, 0.15
+_POWER = 8.0  # of the cosine between the colours of voxels: 30 degrees aside count as a third of the brightness
 _CORE = 0.7  # radii of a soma: what lies within is its own
 
 
@@ -34,7 +35,7 @@ class Places(NamedTuple):
 
 
 class Fragments(NamedTuple):
-    """Measures of fragments (n,), (n, channels): voxels, sums of the channels, greatest brightness, number of a soma
+    """Measures of fragments (n,): voxels, sums of the channels (n, channels), greatest brightness, number of a soma
     inside or -1, and the first voxel in C order of the image."""
 
     voxels: Ints
@@ -52,8 +53,8 @@ class Somata(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What is found in a cell: labels (z, y, x) of fragments from 1, what they are, their ends, and the brightness of
-    its voxels, 0 outside of the foreground."""
+    """What is found in a cell: labels (z, y, x) of fragments from 1, their measures, places along them, and the
+    brightness of voxels, 0 outside of the foreground."""
 
     labels: npt.NDArray[np.int32]
     fragments: Fragments
@@ -108,7 +109,7 @@ def cell_of(
     else:
         bright = np.where(mask, np.maximum(bright[inner], 1e-3), 0)
     bright = np.ascontiguousarray(bright, np.float32)
-    small = supervoxels(bright, colour, 8.0)
+    small = supervoxels(bright, colour, _POWER)
     count = int(small.max(initial=0))
     voxels, sums, places, peaks = measures(small, raw, bright, count)
     corner = np.array([s.start for s in box])
@@ -139,7 +140,8 @@ def _turns(
     noise = (voxels + options.shot * length) / length**2
     good = noise[a] + noise[b] < _NOISE**2
     free = sums.shape[1] - 1
-    return angles[good] ** 2 / max(free, 1) - (noise[a] + noise[b])[good]
+    turns: Floats = angles[good] ** 2 / max(free, 1) - (noise[a] + noise[b])[good]
+    return turns
 
 
 def _blur(options: ColorOptions, step: Step) -> list[float]:
@@ -177,7 +179,7 @@ def _first(labels: npt.NDArray[np.int32], count: int, corner: Ints, shape: tuple
 
 
 def _places(fragment: Ints, where: Floats, pairs: Ints) -> Places:
-    """Places along fragments, no denser than needed, and their ends: supervoxels with no more than one neighbour."""
+    """Places along fragments, no denser than needed, and their ends: supervoxels with one neighbour at most."""
     own = pairs[fragment[pairs[:, 0]] == fragment[pairs[:, 1]]]
     degree = np.bincount(own.ravel(), minlength=len(fragment))
     cells = np.column_stack([fragment, np.floor(where / _SPARSE_UM).astype(np.int64)])

@@ -1,10 +1,11 @@
 """Neurons of a multicolour (Brainbow) image told apart by their colours, cell by cell of a fixed lattice.
 
 After the supervoxel graphs of Sumbul et al. 2016 (arXiv 1611.00388) and Duan et al. 2020. Channels are brought to
-units of their noise. In the foreground, every voxel goes uphill to a maximum: supervoxels. Two of them are joined by
-the evidence that they are of one neuron: how much likelier the angle between their colours is for one neuron than for
-two, given the noise of both, and how far the light falls between them. What is likeliest is joined first, within
-cells, then across them; then tips are joined over gaps where colour and direction agree. Two somata are never joined.
+units of their noise. In the foreground, every voxel goes uphill to a maximum: supervoxels. Two of them are joined
+by the evidence that they are of one neuron: how much likelier the angle between their colours is for one neuron
+than for two, given the noise of both, and how far the light falls between them. What is likeliest is joined first,
+within cells, then across them; then pieces are joined over gaps, by colour, distance, and where their tips head.
+Two somata are never joined.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import product
+from itertools import pairwise, product
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -258,7 +259,7 @@ class _Maker:
                 progress("telling neurons apart", done, total)
         neurons = neurons_of(fragments, places, faces.contacts(), len(self._channels), self._options)
         zero = np.zeros(1, np.uint32)
-        return [np.concatenate([zero, neurons[a:b]]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        return [np.concatenate([zero, neurons[a:b]]) for a, b in pairwise(starts)]
 
     def _width(self, spool: _Spool) -> float:
         """How far colours vary between neighbours, from some cells."""

@@ -100,13 +100,14 @@ def neurons_of(
         return np.empty(0, np.uint32)
     pairs, saddles = contacts
     along = Places(*(np.concatenate(column) for column in zip(*places, strict=True)))
-    state = [column.copy() for column in (whole.voxels, whole.sums, whole.peaks, whole.soma)]
-    above = agglomerate(pairs, saddles, np.zeros(len(pairs)), *state, options.rule(channels), options.evidence)
+    rule = options.rule(channels)
+    voxels, sums, peaks, soma = whole.voxels.copy(), whole.sums.copy(), whole.peaks.copy(), whole.soma.copy()
+    zero = np.zeros(len(pairs))
+    above = agglomerate(pairs, saddles, zero, voxels, sums, peaks, soma, rule, options.evidence)
     if options.gap_um > 0 and channels > 1:
         over, bonus = _gaps(along, above, options.gap_um)
-        again = agglomerate(
-            *(above[over], np.full(len(over), -1.0), bonus), *state, options.rule(channels), options.evidence
-        )
+        none = np.full(len(over), -1.0)
+        again = agglomerate(above[over], none, bonus, voxels, sums, peaks, soma, rule, options.evidence)
         above = again[above]
     return _numbered(above, whole, options.smallest)
 

@@ -17,6 +17,34 @@ Labels = npt.NDArray[np.int32]
 
 
 @compiled
+def _uphill(bright: Pixels, colour: Pixels, power: float, z: int, y: int, x: int) -> int:
+    """The neighbour that a voxel goes to, as its place in C order: itself where it is a maximum."""
+    channels = colour.shape[0]
+    depth, height, width = bright.shape
+    here, at = bright[z, y, x], (z * height + y) * width + x
+    found = at
+    mine = 0.0
+    for c in range(channels):
+        mine += colour[c, z, y, x] * colour[c, z, y, x]
+    best = 0.0
+    for step in range(27):
+        k, j, i = z + step // 9 - 1, y + step // 3 % 3 - 1, x + step % 3 - 1
+        if k < 0 or j < 0 or i < 0 or k >= depth or j >= height or i >= width:
+            continue
+        there, other = bright[k, j, i], (k * height + j) * width + i
+        if there < here or (there == here and other >= at):
+            continue
+        product, theirs = 0.0, 0.0
+        for c in range(channels):
+            product += colour[c, z, y, x] * colour[c, k, j, i]
+            theirs += colour[c, k, j, i] * colour[c, k, j, i]
+        score = there * (max(product, 0.0) / math.sqrt(mine * theirs + 1e-12)) ** power
+        if score > best:
+            best, found = score, other
+    return int(found)
+
+
+@compiled
 def supervoxels(bright: Pixels, colour: Pixels, power: float) -> Labels:
     """Each voxel goes uphill, to the brighter neighbour of its own colour; those that end at one maximum are one.
 
@@ -28,45 +56,19 @@ def supervoxels(bright: Pixels, colour: Pixels, power: float) -> Labels:
     Returns:
         labels (z, y, x), 1, 2, 3 in the order of the maxima; 0 is background.
     """
-    channels = colour.shape[0]
     depth, height, width = bright.shape
     above = np.full(depth * height * width, -1, np.int64)
+    labels = np.zeros(depth * height * width, np.int32)
+    count = 0
     for z in range(depth):
         for y in range(height):
             for x in range(width):
-                here = bright[z, y, x]
-                if here <= 0:
-                    continue
-                at = (z * height + y) * width + x
-                above[at] = at
-                mine = 0.0
-                for c in range(channels):
-                    mine += colour[c, z, y, x] * colour[c, z, y, x]
-                best = 0.0
-                for dz in range(-1, 2):
-                    for dy in range(-1, 2):
-                        for dx in range(-1, 2):
-                            k, j, i = z + dz, y + dy, x + dx
-                            if k < 0 or j < 0 or i < 0 or k >= depth or j >= height or i >= width:
-                                continue
-                            there = bright[k, j, i]
-                            other = (k * height + j) * width + i
-                            if there < here or (there == here and other >= at):
-                                continue
-                            product, theirs = 0.0, 0.0
-                            for c in range(channels):
-                                product += colour[c, z, y, x] * colour[c, k, j, i]
-                                theirs += colour[c, k, j, i] * colour[c, k, j, i]
-                            score = there * (max(product, 0.0) / math.sqrt(mine * theirs + 1e-12)) ** power
-                            if score > best:
-                                best = score
-                                above[at] = other
-    labels = np.zeros(depth * height * width, np.int32)
-    count = 0
-    for at in range(len(above)):
-        if above[at] == at:
-            count += 1
-            labels[at] = count
+                if bright[z, y, x] > 0:
+                    at = (z * height + y) * width + x
+                    above[at] = _uphill(bright, colour, power, z, y, x)
+                    if above[at] == at:
+                        count += 1
+                        labels[at] = count
     for at in range(len(above)):
         if above[at] < 0:
             continue
@@ -83,7 +85,7 @@ def supervoxels(bright: Pixels, colour: Pixels, power: float) -> Labels:
 
 @compiled
 def measures(labels: Labels, raw: Pixels, bright: Pixels, count: int) -> tuple[Ints, Floats, Floats, Floats]:
-    """Of each region: voxels (n,), sums of the channels (n, c), sums of z, y, x (n, 3), greatest brightness (n,)."""
+    """Of each region: voxels (n,), sums of channels (n, c) and of z, y, x (n, 3), greatest brightness (n,)."""
     channels = raw.shape[0]
     voxels, sums = np.zeros(count, np.int64), np.zeros((count, channels))
     places, peaks = np.zeros((count, 3)), np.zeros(count)
@@ -123,7 +125,7 @@ def contacts(labels: Labels, bright: Pixels) -> tuple[Ints, Floats]:
                     if k >= depth or j < 0 or j >= height or i < 0 or i >= width:
                         continue
                     other = labels[k, j, i]
-                    if other == 0 or other == mine:
+                    if other == 0 or other == mine:  # noqa: PLR1714 - Numba knows no "in" of two types
                         continue
                     if found == len(lows):
                         more, less = np.empty((2 * found, 2), np.int64), np.empty(2 * found)
@@ -220,7 +222,7 @@ def agglomerate(
     while joined and rounds < 8:
         joined = False
         rounds += 1
-        heap = [(0.0, np.int64(0), np.int64(0))]
+        heap = [(0.0, 0, 0)]
         heap.pop()
         for row in range(len(pairs)):
             if not left[row]:
@@ -230,7 +232,7 @@ def agglomerate(
                 left[row] = False
                 continue
             told = evidence(sums, voxels, peaks, a, b, saddles[row], bonus[row], rule)
-            heapq.heappush(heap, (-told, np.int64(row), grown[a] + grown[b]))
+            heapq.heappush(heap, (-told, row, int(grown[a] + grown[b])))
         while heap:
             _, row, age = heapq.heappop(heap)
             a, b = root_of(above, pairs[row, 0]), root_of(above, pairs[row, 1])
@@ -238,7 +240,7 @@ def agglomerate(
                 left[row] = False
                 continue
             told = evidence(sums, voxels, peaks, a, b, saddles[row], bonus[row], rule)
-            now = grown[a] + grown[b]
+            now = int(grown[a] + grown[b])
             if now != age:
                 heapq.heappush(heap, (-told, row, now))
                 continue

@@ -30,21 +30,21 @@ class ColorOptions:
             their being one.
         contrast: weight of that, against the colours.
         evidence: log of the odds that two pieces are of one neuron, from which on they are joined.
-        gap_um: how far apart the tips of pieces may be that are joined over a gap; 0: none are.
+        gap_um: how far apart pieces may be that are joined over a gap; 0: none are.
         smallest: voxels of an object.
     """
 
     least: float = 4.0
-    half: float = 0.5
-    around_um: float = 1.5
+    half: float = 0.4
+    around_um: float = 1.0
     blur: float = 0.5
     width: float | None = None
     shot: float = 0.5
     valley: float = 0.4
     contrast: float = 2.0
     evidence: float = 0.0
-    gap_um: float = 15.0
-    smallest: int = 50
+    gap_um: float = 25.0
+    smallest: int = 100
 
     @property
     def wide(self) -> float:
