@@ -53,13 +53,15 @@ class Somata(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What is found in a cell: labels (z, y, x) of fragments from 1, their measures, places along them, and the
-    brightness of voxels, 0 outside of the foreground."""
+    """What is found in a cell: labels (z, y, x) of fragments from 1, their measures, places along them, the
+    brightness of voxels, 0 outside of the foreground, and what touches (m, 2) with the brightness between (m,)."""
 
     labels: npt.NDArray[np.int32]
     fragments: Fragments
     places: Places
     bright: Pixels
+    pairs: Ints
+    saddles: Floats
 
 
 def halo_of(options: ColorOptions, step: Step) -> tuple[int, int, int]:
@@ -126,7 +128,11 @@ def cell_of(
     labels = np.concatenate([[0], fragment + 1]).astype(np.int32)[small]
     along = _places(fragment, where, pairs)
     first = _first(labels, len(kept), corner, shape)
-    return Cell(labels, Fragments(voxels[kept], sums[kept], peaks[kept], soma[kept], first), along, bright)
+    between = fragment[pairs]
+    apart = between[:, 0] != between[:, 1]
+    over, low = merged(np.sort(between[apart], axis=1), saddles[apart])
+    measured = Fragments(voxels[kept], sums[kept], peaks[kept], soma[kept], first)
+    return Cell(labels, measured, along, bright, over, low)
 
 
 def _turns(

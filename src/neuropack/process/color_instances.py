@@ -113,7 +113,7 @@ def color_instances(
         **known.record(),
         "channels": list(chosen),
         "somata": [[*map(float, one.xyz), one.radius_um] for one in bodies],
-        **({"mask": str(mask.path)} if mask is not None else {}),
+        **({"mask": mask.path.name} if mask is not None else {}),
     }
     return replace(
         volume,
@@ -166,6 +166,9 @@ class _Spool:
         return np.frombuffer(zlib.decompress(data), np.int32).reshape(shape)
 
     def close(self) -> None:
+        self.file.close()
+
+    def __del__(self) -> None:
         self.file.close()
 
 
@@ -251,6 +254,7 @@ class _Maker:
             cell = self._cell(box)
             spool.put(cell.labels)
             faces.add(key, box, cell.labels, cell.bright, starts[-1])
+            faces.inside(cell.pairs + starts[-1], cell.saddles)
             fragments.append(cell.fragments)
             places.append(cell.places._replace(fragment=cell.places.fragment + starts[-1]))
             starts.append(starts[-1] + len(cell.fragments.voxels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ Ints = npt.NDArray[np.int64]
 _NEAR = 24  # places around one that may be across a gap
 _PRICE = 3.0  # log of the odds against a neurite that is not seen between two places
 _FAR = 3.0  # the same for one that is as long as it may be
+_LARGER = 8  # times as many voxels: what a mixture is between
 _AHEAD = 1.0  # log of the odds for one where a tip heads straight for it
 
 
@@ -56,6 +58,10 @@ class Faces:
         self._rows.append(
             (flat, cell, labels[z, y, x].astype(np.int64) - 1 + start, bright[z, y, x].astype(np.float64))
         )
+
+    def inside(self, pairs: Ints, saddles: Floats) -> None:
+        """Fragments that touch within a cell (m, 2), and the brightness between them (m,)."""
+        self._found.append((pairs, saddles))
 
     def contacts(self) -> tuple[Ints, Floats]:
         """Fragments that touch (m, 2), and the brightness between them (m,), when all cells are there."""
@@ -109,6 +115,7 @@ def neurons_of(
         none = np.full(len(over), -1.0)
         again = agglomerate(above[over], none, bonus, voxels, sums, peaks, soma, rule, options.evidence)
         above = again[above]
+    above = _mixed(above, pairs, voxels, sums, soma, options)
     return _numbered(above, whole, options.smallest)
 
 
@@ -135,6 +142,36 @@ def _gaps(along: Places, above: Ints, gap_um: float) -> tuple[Ints, Floats]:
     ahead = [np.maximum((along.heads[one] * sign * way).sum(axis=1), 0) for one, sign in ((a, 1), (b, -1))]
     bonus = -_PRICE - _FAR * length / gap_um + _AHEAD * (ahead[0] + ahead[1])
     return np.column_stack([along.fragment[a], along.fragment[b]]), bonus
+
+
+def _mixed(above: Ints, pairs: Ints, voxels: Ints, sums: Floats, soma: Ints, options: ColorOptions) -> Ints:
+    """Give small pieces where the light of two neurons mixes to that neuron which gives them more of it.
+
+    Such a piece touches two objects that are far larger, and its colour is a sum of theirs, to twice what colours
+    vary and noise.
+    """
+    touching: dict[int, set[int]] = {}
+    for a, b in np.unique(np.sort(above[pairs], axis=1), axis=0).tolist():
+        if a != b:
+            touching.setdefault(a, set()).add(b)
+            touching.setdefault(b, set()).add(a)
+    length = np.linalg.norm(sums, axis=1)
+    units = sums / np.maximum(length, 1e-9)[:, None]
+    goes = np.arange(len(above))
+    for small, near in sorted(touching.items()):
+        large = sorted(other for other in near if voxels[other] >= _LARGER * voxels[small])
+        if soma[small] >= 0 or length[small] <= 0:
+            continue
+        noise = (voxels[small] + options.shot * length[small]) / length[small] ** 2
+        best = 2 * np.sqrt(options.wide**2 + noise)
+        for a, b in combinations(large, 2):
+            parts, _, rank, _ = np.linalg.lstsq(units[[a, b]].T, units[small], rcond=None)
+            rest = float(np.linalg.norm(parts @ units[[a, b]] - units[small]))
+            if rank == 2 and parts.min() > 0 and rest < best:
+                best, goes[small] = rest, a if parts[0] >= parts[1] else b
+    while (goes[goes] != goes).any():  # to what a larger mixture went into
+        goes = goes[goes]
+    return goes[above]
 
 
 def _numbered(above: Ints, fragments: Fragments, smallest: int) -> npt.NDArray[np.uint32]:
