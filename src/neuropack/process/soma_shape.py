@@ -28,6 +28,8 @@ _SHELL = (1.25, 1.7)  # radii between which there is little but the stems of den
 _FULL = 0.6  # part of that shell that is as bright: what has more is no ball
 # Radii of the core of a body, and what opening leaves of its brightness, at least: crossing neurites are not even.
 _CORE, _EVEN = 0.7, 0.7
+# Radii of a column through its middle, how far along it, and how much of that it fills, at least: it is not flat.
+_COLUMN, _REACH, _THICK = 0.5, 1.5, 1.2
 # Window that most bodies fit into, micrometre, and the evenness of the least ball, below which none is looked for.
 _FIRST, _MAYBE = 7.0, 0.5
 
@@ -89,12 +91,14 @@ class DetectedSoma(NamedTuple):
 
 
 class _Ball(NamedTuple):
-    """A body in a window: its centre in voxels of it, how full the shell around it is, and how even it is."""
+    """A body in a window: its centre in voxels of it, how full the shell around it is, how even
+    it is, and how thick where it is thinnest."""
 
     centre: Floats
     radius: float
     full: float
     even: float
+    thick: float
     peak: Floats
 
 
@@ -166,7 +170,7 @@ class BodyFinder:
                 break
         if ball is None or not self._options.smallest_um <= ball.radius <= self._options.largest_um:
             return None
-        if ball.full > _FULL or ball.even < _EVEN:
+        if ball.full > _FULL or ball.even < _EVEN or ball.thick < _THICK:
             return None
         return ball._replace(centre=ball.centre + at - window)
 
@@ -192,7 +196,18 @@ class BodyFinder:
             centre = inside.mean(axis=0)
         full = _mean(mask[(away >= _SHELL[0] * radius) & (away <= _SHELL[1] * radius)])
         core = _mean(_along(block, unit)[away <= _CORE * radius])
-        return _Ball(centre, radius, full, brightness / max(core, brightness), peak)
+        thick = self._thickness(mask, centre, radius)
+        return _Ball(centre, radius, full, brightness / max(core, brightness), thick, peak)
+
+    def _thickness(self, mask: npt.NDArray[np.bool_], centre: Floats, radius: float) -> float:
+        """How far a body reaches along the axis where that is least, in radii."""
+        found = []
+        for axis, step in enumerate(self._step.tolist()):
+            away = self._away(mask.shape, centre, without=axis)
+            line = (mask & (away <= _COLUMN * radius)).any(axis=tuple(i for i in range(3) if i != axis))
+            near = np.abs(np.arange(len(line)) - centre[axis]) * step <= _REACH * radius
+            found.append(float((line & near).sum()) * step)
+        return min(found) / radius if radius > 0 else 0.0
 
     def _radius(self, mask: npt.NDArray[np.bool_], away: Floats) -> float:
         """Where half of the directions have left the body: stems of dendrites and a touching body do not count."""
@@ -225,10 +240,11 @@ class BodyFinder:
         crown = np.argwhere((distance >= 0.9 * float(distance[tuple(at)])) & near)
         return crown.mean(axis=0) if len(crown) else at.astype(np.float64)
 
-    def _away(self, shape: tuple[int, ...], centre: Floats) -> Floats:
-        """Distance of each voxel of a window from a place in it, micrometre."""
+    def _away(self, shape: tuple[int, ...], centre: Floats, without: int = -1) -> Floats:
+        """Distance of each voxel of a window from a place in it, micrometre, or from a line along an axis there."""
         z, y, x = (
-            ((np.arange(n) - c) * s) ** 2 for n, c, s in zip(shape, centre.tolist(), self._step, strict=True)
+            ((np.arange(n) - c) * s * (axis != without)) ** 2
+            for axis, (n, c, s) in enumerate(zip(shape, centre.tolist(), self._step.tolist(), strict=True))
         )
         away: Floats = np.sqrt(z[:, None, None] + y[:, None] + x)
         return away
