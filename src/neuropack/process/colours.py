@@ -14,6 +14,7 @@ from neuropack.capsules import Capsules
 from neuropack.errors import InputError, UsageError
 from neuropack.labels import check_labels
 from neuropack.process.label_runs import PIECE, check_label_image, parts
+from neuropack.process.noise_units import background
 from neuropack.process.skeleton_masks import labels_of_skeletons
 from neuropack.progress import Progress
 from neuropack.skeleton import Skeleton
@@ -24,7 +25,6 @@ Floats = npt.NDArray[np.float64]
 _AT_ONCE = 1 << 20  # labelled voxels that are turned into float64 at one time
 _SAMPLE = 1 << 20  # places of the image that tell its background, at most
 _LEAST = 0.5  # noises of a voxel: an uneven background gives as much where there is nothing
-_CLIP = 3.0  # noises above the background: what is brighter is none
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class _Sums:
         """The colours of all labels, ascending."""
         sample = np.concatenate(self.sample, axis=1) if self.sample else np.empty((self.channels, 0))
         floor = 1 / math.sqrt(12) if self.whole else 0.0  # whole numbers are known to no better than that
-        told = np.array([_background(one) for one in sample]).reshape(-1, 2)
+        told = np.array([background(one) for one in sample]).reshape(-1, 2)
         level, noise = told[:, 0], np.maximum(told[:, 1], floor)
         return [_colour(label, self.moments[row], level, noise) for label, row in sorted(self.row_of.items())]
 
@@ -203,21 +203,6 @@ def _colour(label: int, moments: Floats, level: Floats, noise: Floats) -> LabelC
     confidence = one_colour / (1 + in_noises**-2)
     color = tuple((signal / signal.max()).tolist())
     return LabelColour(label, color, min(max(confidence, 0.0), 1.0), n)
-
-
-def _background(values: Array) -> tuple[float, float]:
-    """Background and noise of a channel from voxels (n,) of which most are dark; 0 and 0 of none."""
-    kept = np.sort(values).astype(np.float64)
-    level = noise = 0.0
-    while len(kept):
-        level = float(kept[len(kept) // 2])
-        below = level - kept[: np.searchsorted(kept, level, "right")]
-        noise = 1.4826 * float(np.median(below))
-        count = int(np.searchsorted(kept, level + _CLIP * noise, "right"))
-        if count == len(kept):
-            break
-        kept = kept[:count]
-    return level, noise
 
 
 def _lattice(shape: tuple[int, ...]) -> tuple[int, int, int]:

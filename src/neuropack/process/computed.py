@@ -8,9 +8,9 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape
+from neuropack.process.around import read_around
 from neuropack.volume import Channel, Volume
 
 _BLOCK = (64, 256, 256)  # voxels z, y, x of a native block
@@ -97,17 +97,12 @@ class _Computed:
 
     def _wide(self, lead: Box, inner: Box) -> Array:
         """All channels of a box (z, y, x) of the source and its halo, mirrored beyond the border."""
-        rows = [
-            _mirrored(s.start - h, s.stop + h, n)
-            for s, h, n in zip(inner, self._halo, self._shape[-3:], strict=True)
-        ]
-        spans = [slice(int(r.min()), int(r.max()) + 1) for r in rows]
-        found = self._source.read((*lead, slice(0, self._source.n_channels), *spans))
-        found = found[0] if lead else found
-        for axis, (r, span) in enumerate(zip(rows, spans, strict=True), 1):
-            if len(r) != span.stop - span.start or (np.diff(r) != 1).any():
-                found = found.take(r - span.start, axis=axis)
-        return found
+        channels = slice(0, self._source.n_channels)
+        return read_around(lambda box: self._read((*lead, channels, *box)), inner, self._halo, self._shape[-3:])
+
+    def _read(self, box: Box) -> Array:
+        found = self._source.read(box)
+        return found[0] if len(box) == 5 else found
 
     def native_blocks(self) -> Iterator[Box]:
         """Cubes, or what the image is thinner than."""
@@ -121,9 +116,3 @@ class _Computed:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
-
-
-def _mirrored(start: int, stop: int, length: int) -> npt.NDArray[np.int64]:
-    """Places along an axis; those beyond its ends are mirrored at them, as often as it takes."""
-    at = np.arange(start, stop) % (2 * length)
-    return np.where(at < length, at, 2 * length - 1 - at)
