@@ -42,6 +42,7 @@ def demo(
     """Simulate a small Brainbow dataset (or take your file), build a release, validate it, and show it."""
     size, start = common.voxel_size(voxel_size), common.date_time(session_start)
     from neuropack.build import build
+    from neuropack.cli.found import find_neurons
     from neuropack.errors import UsageError
     from neuropack.page import write_page
     from neuropack.report import to_text
@@ -63,7 +64,9 @@ def demo(
     typer.echo(f"release  {release}")
     with progress() as tell:
         report = check(release, progress=tell)
-    write_page(release, page, report)
+    with progress() as tell:
+        found = list(find_neurons(release, folder / "found", tell)) if source is None else []
+    write_page(release, page, report, found)
     typer.echo(f"page     {page}\n\n{to_text(report)}")
     return 0 if report.clean else 1
 

@@ -1,4 +1,4 @@
-"""From pixels to neurons in the demonstration: segment and trace what was preprocessed, and compare it with the truth."""
+"""From pixels to neurons in the demonstration: the preprocessed image segmented, traced, and held to the truth."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
 
 _ABOUT = (
-    "Nobody helped: somata are looked for in the preprocessed image, and a neuron is traced from each. A trace is"
-    " compared with the simulated neuron whose soma is nearest; cable counts as found within 2 µm. A neuron without a"
-    " soma that was found has no trace. Low scores are what they are: neurons of like colours touch each other."
+    "Nobody helped: somata are looked for in the preprocessed image, and a neuron is traced from each. A simulated"
+    " neuron is compared with the trace whose soma is nearest; cable counts as found within 2 µm."
 )
 
 
@@ -74,10 +73,11 @@ def _found(
     traces: dict[str, Path] = {}
     if report["somata"]:
         with open_volume(image) as volume:
-            record = traced_seeds(volume, seeds, folder / "traces", tell=tell)
+            record, _ = traced_seeds(volume, seeds, folder / "traces", tell=tell)
         traces = {one["neuron"]: folder / "traces" / NEURONS / f"{one['neuron']}.swc" for one in record["neurons"]}
-        flags = len(record["flags"])
-        steps += [("trace", f"{len(traces)} neurons from somata that were found; {flags} places flagged to look at")]
+        steps += [
+            ("trace", f"{len(traces)} neurons; {len(record['flags'])} places flagged for a person to look at")
+        ]
     return Found(
         title=name,
         raw=raw,

@@ -30,6 +30,32 @@ def trace_seeds(
     as_json: bool,
     tell: Progress | None,
 ) -> int:
+    """Trace all neurons into a folder, and tell it.
+
+    Args:
+        volume, seeds, out, channel, overwrite, tell: as `traced_seeds`.
+        as_json: print JSON.
+
+    Returns:
+        The exit status: 1 where a seed has no signal or a part of the image could not be read.
+    """
+    if out is None:
+        raise UsageError("--out is missing", expected="the name of a folder for the neurons")
+    done, new = traced_seeds(volume, seeds, out, channel=channel, overwrite=overwrite, tell=tell)
+    what = "written" if new else "is there already, of the same image, seeds and settings"
+    _tell(out, done, as_json=as_json, what=what)
+    return int(any(flag["reason"] in ("no signal", "unreadable") for flag in done["flags"]))
+
+
+def traced_seeds(
+    volume: Volume,
+    seeds: Path,
+    out: Path,
+    *,
+    channel: int | None = None,
+    overwrite: bool = False,
+    tell: Progress | None = None,
+) -> tuple[dict[str, Any], bool]:
     """Trace all neurons, and write them into a folder.
 
     Args:
@@ -38,14 +64,14 @@ def trace_seeds(
         out: the folder: a SWC file for each neuron, tables of flags and of nodes, and a record of how it was made.
         channel: the only one to look at; None: all.
         overwrite: replace a folder of other settings.
-        as_json: print JSON.
         tell: progress.
 
     Returns:
-        The exit status: 1 where a seed has no signal or a part of the image could not be read.
+        the record of the folder, and False where it was there already.
+
+    Raises:
+        UsageError, InputError: the image, the seeds or the folder cannot be used.
     """
-    if out is None:
-        raise UsageError("--out is missing", expected="the name of a folder for the neurons")
     z, y, x = volume.voxel_size_um
     volume.require_axes()
     volume.require_voxel_size()
@@ -57,16 +83,13 @@ def trace_seeds(
     points = read_seeds(seeds, (z, y, x))
     options = AutomaticOptions(channel=channel)
     inputs = _inputs(volume, points, options)
-    done = _done(out, inputs, overwrite=overwrite)
-    if done is None:
-        _see_inside(volume, points, seeds)
-        traced = trace_neurons(volume, points, options, progress=tell)
-        done = _record(traced, inputs, seeds)
-        _write(out, traced, done, (z, y, x))
-        _tell(out, done, as_json=as_json, what="written")
-    else:
-        _tell(out, done, as_json=as_json, what="is there already, of the same image, seeds and settings")
-    return int(any(flag["reason"] in ("no signal", "unreadable") for flag in done["flags"]))
+    if (done := _done(out, inputs, overwrite=overwrite)) is not None:
+        return done, False
+    _see_inside(volume, points, seeds)
+    traced = trace_neurons(volume, points, options, progress=tell)
+    done = _record(traced, inputs, seeds)
+    _write(out, traced, done, (z, y, x))
+    return done, True
 
 
 def _inputs(volume: Volume, seeds: list[Seed], options: Any) -> dict[str, Any]:
