@@ -97,6 +97,26 @@ def test_czi_files_are_tiles_too(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.pairs[0].shift_um, registered().pairs[0].shift_um, atol=1e-6)
 
 
+def test_scenes_of_one_file_are_tiles(tmp_path: Path) -> None:
+    from pylibCZIrw import czi
+
+    raw = simulated().volumes[:2]
+    path = tmp_path / "scenes.czi"
+    with czi.create_czi(str(path)) as out:
+        for scene, volume in enumerate(raw):
+            for z, plane in enumerate(np.asarray(volume)[0]):
+                out.write(data=plane[..., None], plane={"Z": z, "C": 0}, location=(2000 * scene, 0), scene=scene)
+        out.write_metadata(document_name="scenes", scale_z=2e-6, scale_y=0.5e-6, scale_x=0.5e-6)
+    opened = open_tiles([path])
+    table = tmp_path / "where.csv"
+    rows = [f"{path.name},{v.scene},{','.join(map(str, r.origin_um))}" for v, r in zip(opened, raw, strict=True)]
+    table.write_text("\n".join(["file,scene,z_um,y_um,x_um", *rows]), encoding="utf-8")
+    tiles = layout(opened, read_places(table))
+    assert len({tile.name for tile in tiles}) == 2
+    found = register_tiles(tiles)
+    np.testing.assert_allclose(found.pairs[0].shift_um, registered().pairs[0].shift_um, atol=1e-6)
+
+
 def test_large_overlaps_are_compared_in_bins_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neuropack.process.mosaic_pairs._BINS", 4000)
     monkeypatch.setattr("neuropack.process.mosaic_pairs._PIECE", (20, 24, 24))
