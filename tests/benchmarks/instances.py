@@ -161,7 +161,7 @@ def picture(file: Path) -> None:
     volume, truth = in_memory(made), np.asarray(made.labels)[0].astype(np.int64)
     image = np.asarray(volume)
     found = np.asarray(color_instances(volume))[0].astype(np.int64)
-    figure, axes = pyplot.subplots(1, 4, figsize=(12, 3.2), dpi=80, layout="constrained")
+    figure, axes = pyplot.subplots(1, 4, figsize=(12, 3.4), dpi=80, layout="constrained")
     tops = image.max(axis=1).astype(np.float64)
     lights = tops - np.median(tops, axis=(1, 2), keepdims=True)
     hues = np.array(

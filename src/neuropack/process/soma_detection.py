@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 Step = tuple[float, float, float]
 
-_BLOCK = (48, 192, 192)  # voxels of the coarse grid that are looked at together
+_BLOCK = (64, 192, 192)  # voxels of the coarse grid that are looked at together
 
 
 def detect_somata(
@@ -74,7 +74,7 @@ def detect_somata(
     found: list[DetectedSoma] = []
     done, total = 0, math.prod(grid.shape)
     for box in _blocks(grid.shape):
-        found += finder.bodies(grid.read(box, finder.halo), box)
+        found += finder.bodies(grid.read, box)
         done += math.prod(box_shape(box))
         if progress:
             progress("finding somata", done, total)

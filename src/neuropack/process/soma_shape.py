@@ -6,6 +6,7 @@ Imported where it is needed: it is what `neuropack.process.soma_detection` does 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from neuropack.errors import UsageError
 Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.float32]
 Step = tuple[float, float, float]
+Read = Callable[[Box, tuple[int, ...]], Pixels]
 
 _CALM_UM, _CUT = 0.6, 3.0  # blur before opening, or noise decides: standard deviation, and where it is cut
 _HALF = 0.5  # of the brightness of a body: where its surface is
@@ -47,7 +49,7 @@ class SomaOptions:
 
     neurite_um: float = 2.0
     smallest_um: float = 2.8
-    largest_um: float = 14.0
+    largest_um: float = 12.0
     least: float = 6.0
     voxel_um: float = 1.0
 
@@ -108,9 +110,6 @@ class BodyFinder:
     Args:
         options: what a cell body is.
         step: z, y, x of a voxel of the grid, micrometre.
-
-    Attributes:
-        halo: voxels along z, y, x that it needs around a block.
     """
 
     def __init__(self, options: SomaOptions, step: Step) -> None:
@@ -128,44 +127,58 @@ class BodyFinder:
         opening = [n - 1 for n in self._opening.shape]  # erosion, then dilation
         calm, smooth = ([int(_CUT * s + 0.5) for s in sigma] for sigma in (self._calm, self._smooth))
         near = [n // 2 for n in self._near.shape]
-        self.halo = tuple(
-            c + o + max(w, s + n)
-            for c, o, w, s, n in zip(calm, opening, self._windows[-1], smooth, near, strict=True)
-        )
+        self._narrow = tuple(c + o for c, o in zip(calm, opening, strict=True))
+        self._halo = tuple(n + s + m for n, s, m in zip(self._narrow, smooth, near, strict=True))
 
-    def bodies(self, block: Pixels, box: Box) -> list[DetectedSoma]:
-        """Those of a box (z, y, x), from its voxels (channels, z, y, x) in noise units with the halo around."""
+    def bodies(self, read: Read, box: Box) -> list[DetectedSoma]:
+        """Those of a box (z, y, x).
+
+        Args:
+            read: gives the voxels (channels, z, y, x) in noise units of a box and a halo of so many voxels around
+                it, mirrored beyond the border of the image.
+            box: in voxels of the grid.
+        """
         from scipy import ndimage
 
+        block = read(box, self._halo)
         if float(block.max(initial=0.0)) < self._options.least:
             return []
-        calm = np.stack([ndimage.gaussian_filter(one, self._calm, truncate=_CUT) for one in block])
-        opened = np.stack([ndimage.grey_opening(one, footprint=self._opening) for one in calm])
-        np.maximum(opened, 0, out=opened)
+        opened = self._opened(block)
         bright = _norm(opened)
         smooth = ndimage.gaussian_filter(bright, self._smooth, truncate=_CUT)
         peaks = smooth == ndimage.maximum_filter(smooth, footprint=self._near)
         peaks &= bright >= self._options.least
-        inner = tuple(slice(h, n - h) for h, n in zip(self.halo, smooth.shape, strict=True))
+        inner = tuple(slice(h, n - h) for h, n in zip(self._halo, smooth.shape, strict=True))
         found = []
-        for at in np.argwhere(peaks[inner]) + self.halo:
-            ball = self._ball_at(opened, block, at)
-            if ball is not None:
-                corner = np.array([s.start for s in box]) - self.halo
-                found.append(self._soma(ball, corner))
+        for at in np.argwhere(peaks[inner]) + self._halo:
+            if self._may_be(opened, block, at):
+                ball = self._ball_at(read, at - self._halo + [s.start for s in box])
+                if ball is not None:
+                    found.append(self._soma(ball))
         return found
 
-    def _ball_at(self, opened: Pixels, block: Pixels, at: npt.NDArray[np.int64]) -> _Ball | None:
-        """The body at a maximum, if there is one; its centre in voxels of the block."""
+    def _opened(self, block: Pixels) -> Pixels:
+        from scipy import ndimage
+
+        calm = (ndimage.gaussian_filter(one, self._calm, truncate=_CUT) for one in block)
+        opened = np.stack([ndimage.grey_opening(one, footprint=self._opening) for one in calm])
+        np.maximum(opened, 0, out=opened)
+        return opened
+
+    def _may_be(self, opened: Pixels, block: Pixels, at: npt.NDArray[np.int64]) -> bool:
+        """Whether a maximum is not all too uneven: that spares most of the work."""
         reach = [n // 2 for n in self._near.shape]
         around = tuple(slice(a - r, a + r + 1) for a, r in zip(at.tolist(), reach, strict=True))
-        unit = _unit(opened[:, *at])
-        core = float(_along(block[:, *around], unit)[self._near].mean())
-        if float(np.linalg.norm(opened[:, *at])) < _MAYBE * core:
-            return None
+        core = _mean(_along(block[:, *around], _unit(opened[:, *at]))[self._near])
+        return float(np.linalg.norm(opened[:, *at])) >= _MAYBE * core
+
+    def _ball_at(self, read: Read, at: npt.NDArray[np.int64]) -> _Ball | None:
+        """The body at a maximum, if there is one; its centre in voxels of the grid."""
+        inner = tuple(slice(n, -n or None) for n in self._narrow)
         for window in self._windows:
             box = tuple(slice(a - w, a + w + 1) for a, w in zip(at.tolist(), window, strict=True))
-            ball = self._ball(opened[:, *box], block[:, *box])
+            block = read(box, self._narrow)
+            ball = self._ball(self._opened(block)[:, *inner], block[:, *inner])
             if ball is None or ball.radius <= min(_FIRST, self._options.largest_um) or window == self._windows[-1]:
                 break
         if ball is None or not self._options.smallest_um <= ball.radius <= self._options.largest_um:
@@ -204,7 +217,7 @@ class BodyFinder:
         found = []
         for axis, step in enumerate(self._step.tolist()):
             away = self._away(mask.shape, centre, without=axis)
-            line = (mask & (away <= _COLUMN * radius)).any(axis=tuple(i for i in range(3) if i != axis))
+            line = np.moveaxis(mask & (away <= _COLUMN * radius), axis, 0).reshape(mask.shape[axis], -1).any(axis=1)
             near = np.abs(np.arange(len(line)) - centre[axis]) * step <= _REACH * radius
             found.append(float((line & near).sum()) * step)
         return min(found) / radius if radius > 0 else 0.0
@@ -249,8 +262,8 @@ class BodyFinder:
         away: Floats = np.sqrt(z[:, None, None] + y[:, None] + x)
         return away
 
-    def _soma(self, ball: _Ball, corner: npt.NDArray[np.int64]) -> DetectedSoma:
-        z, y, x = ((ball.centre + corner + 0.5) * self._step).tolist()
+    def _soma(self, ball: _Ball) -> DetectedSoma:
+        z, y, x = ((ball.centre + 0.5) * self._step).tolist()
         brightness = float(np.linalg.norm(ball.peak))
         seen = brightness / (brightness + self._options.least / 2)
         confidence = float(np.clip(seen * (1 - ball.full) * ball.even, 0, 1))
