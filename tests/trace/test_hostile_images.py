@@ -146,7 +146,7 @@ def test_a_search_in_noise_is_cancelled_between_its_slices() -> None:
         return len(asked) > 10
 
     with pytest.raises(PathError, match="cancelled"):
-        PathFinder(volume(noise), Options(cost="reciprocal")).find((2, 2, 2), (30, 120, 120), cancel=cancel)
+        PathFinder(volume(noise)).find((2, 2, 2), (30, 120, 120), cancel=cancel)
 
 
 def test_the_budget_ends_a_search_and_progress_counts_to_it() -> None:

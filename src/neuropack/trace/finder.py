@@ -46,7 +46,6 @@ class Options:
         sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis.
         filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
             nothing is known, and gives one of the same size; bright is neurite.
-        cost: reciprocal squared, likelihood, or the one that fits the signal.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
         turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
         coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
@@ -60,7 +59,6 @@ class Options:
     time: int = 0
     sigma_um: float | None = None
     filter: Callable[[Volume], Volume] | None = None
-    cost: signal.Cost = "auto"
     color_width: float = 0.2
     turning: float = 10.0
     coarse_beyond: float = 150.0
@@ -302,7 +300,7 @@ class PathFinder:
         width = self.options.color_width if self.options.color and len(floor) > 1 else 0.0
         return signal.Model(
             *(floor, noise, colour.astype(np.float32), contrast, width),
-            signal.costs(contrast, self.options.cost),
+            signal.costs(contrast),
         )
 
     def _near(self, level: _Level, point: Floats, reach: int, watch: Watch) -> npt.NDArray[np.float32]:
