@@ -29,6 +29,7 @@ Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
 Way = tuple[npt.NDArray[np.int64], float]
 
+_PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
 _AROUND = 8  # voxels on each side of a point that background and noise are taken from
@@ -176,10 +177,14 @@ class PathFinder:
         watch = Watch(
             cancel, None if o.timeout_s is None else time.monotonic() + o.timeout_s, o.most_expansions, 0, tell
         )
-        with self._lock:
+        watch.look()
+        while not self._lock.acquire(timeout=_PATIENCE):
             watch.look()
+        try:
             self._try_again()
             return self._find(start, end, watch)
+        finally:
+            self._lock.release()
 
     def snap(self, zyx: Point) -> tuple[Floats, float]:
         """The middle of the neurite at a point, and its radius in micrometre.
