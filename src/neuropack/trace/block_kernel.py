@@ -63,6 +63,24 @@ def price(
 
 
 @compiled
+def bright(
+    image: npt.NDArray[np.float32],
+    floor: npt.NDArray[np.float32],
+    weight: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32],
+) -> None:
+    """The sum of the channels (c, z, y, x) over their floors, each times its weight."""
+    c, nz, ny, nx = image.shape
+    for z in range(nz):
+        for y in range(ny):
+            for x in range(nx):
+                total = np.float32(0)
+                for i in range(c):
+                    total += (image[i, z, y, x] - floor[i]) * weight[i]
+                out[z, y, x] = total
+
+
+@compiled
 def keep_near(
     points: npt.NDArray[np.float64],
     corner: npt.NDArray[np.int64],

@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 _REACH = 2.0  # voxels of the finest axis that a node looks around, and moves at most in a pass
 _MARGIN = 8  # voxels around a stretch of the way that are looked at
-_STRETCH = 16  # nodes of a stretch
+_STRETCH = 24  # nodes of a stretch
 _WINDOW = 7  # nodes that brightness and colour are averaged over
 DRIFT = 0.35  # radian by which a colour may change along a neurite
 _FAINT = 1.6  # noises: what a search finds in noise alone
