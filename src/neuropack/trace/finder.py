@@ -227,7 +227,7 @@ class PathFinder:
             except PathError as error:
                 raise self._explained(error) from error
         way, price = found
-        seen = measured(self._fine.grid, model, self.voxel_size_um, way, start, end)
+        seen = watch.during(lambda: measured(self._fine.grid, model, self.voxel_size_um, way, start, end))
         return self._answer(seen, price, model, watch)
 
     def _run(
