@@ -32,6 +32,7 @@ Way = tuple[npt.NDArray[np.int64], float]
 _PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
+_BLUR_COLOR = 0.7  # voxels
 _AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
 
@@ -44,7 +45,8 @@ class Options:
         channel: the only one that is looked at, from 0; None: all of them.
         color: whether a path keeps to the colour at its start.
         time: the frame, from 0.
-        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis.
+        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis, 0.7 with `color`,
+            for a blur mixes the colours of neighbours.
         filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
             nothing is known, and gives one of the same size; bright is neurite.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
@@ -134,7 +136,7 @@ class PathFinder:
         if o.filter is not None:
             image = o.filter(raw)
         else:
-            sigma = min(size) if o.sigma_um is None else o.sigma_um
+            sigma = min(size) * (_BLUR_COLOR if o.color else 1.0) if o.sigma_um is None else o.sigma_um
             if factor.max() > 1:  # a coarser voxel is a mean already
                 sigma = 0.6 * min(size)
             image = smooth(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))

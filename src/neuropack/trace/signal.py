@@ -74,9 +74,12 @@ def costs(contrast: float) -> Floats:
     Args:
         contrast: of the ends, noises.
     """
-    at = LOWEST + np.arange(ENTRIES) / PER_NOISE
-    share = np.clip(at / max(contrast, 1.0), _FAINTEST, 1.0)
-    return np.asarray(share**-2, np.float32)
+    contrast = max(contrast, 1.0)
+    made = np.ones(ENTRIES, np.float32)
+    darker = min(ENTRIES, max(0, round((contrast - LOWEST) * PER_NOISE)))
+    at = LOWEST + np.arange(darker) / PER_NOISE
+    made[:darker] = np.clip(at / contrast, _FAINTEST, 1.0) ** -2
+    return made
 
 
 def colour_at(vectors: list[npt.NDArray[np.float64]], channels: int) -> npt.NDArray[np.float64]:
