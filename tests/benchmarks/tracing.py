@@ -28,7 +28,9 @@ def trace(bench: Bench) -> list[Row]:
     short = [
         row("cold", "64 voxels, cold", "from OME-Zarr, no block in memory", 64),
         row("warm", "64 voxels, warm", "the same once more", 64),
-        row("skimage", "64 voxels, skimage", f"route_through_array on our costs, made before; {crop}", 64, "warm"),
+        row(
+            "skimage", "64 voxels, skimage", f"route_through_array on our costs, blurred before; {crop}", 64, "warm"
+        ),
         row("brightest", "64 voxels, NBA*", f"brightest-path-lib as it comes; {crop}", 64, "warm", python=theirs),
     ]
     long = [row(f"{LONG}-{n}", f"862 voxels, stack {n}", "cold, from OME-Zarr", 862) for n in range(3)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -189,8 +188,3 @@ def _seen(
             photons = rng.poisson(plane * (peak / bright) + _BACKGROUND) + rng.normal(0, _READ_NOISE, plane.shape)
             out[channel, z] = np.clip(np.round(photons * _GAIN + _OFFSET), 0, 65535)
     return out
-
-
-def describe(stack: FilamentStack) -> dict[str, Any]:
-    """What a record of a benchmark says of it."""
-    return {"shape": list(stack.image.shape), "snr": stack.snr, "length_voxels": round(stack.length(), 1)}

@@ -235,6 +235,7 @@ class Grid:
         self.extent = tuple(n + o for n, o in zip(self.shape, self.offset, strict=True))
         self.counts = tuple(-(-n // e) for n, e in zip(self.extent, self.edge, strict=True))
         self._kept: OrderedDict[int, Floats] = OrderedDict()
+        self._lock = threading.Lock()  # a read that nobody waits for any more may still come to its end
 
     def number(self, index: tuple[int, int, int]) -> int:
         """Of a block."""
@@ -249,10 +250,10 @@ class Grid:
 
     def block(self, number: int) -> Floats:
         """A block (c, z, y, x) of full length; NaN beyond the image."""
-        found = self._kept.get(number)
-        if found is not None:
-            self._kept.move_to_end(number)
-            return found
+        with self._lock:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+                return self._kept[number]
         corner = self.corner(number)
         box = tuple(slice(max(c, 0), min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
         read = self._image.read((slice(0, self._image.n_channels), *box))
@@ -262,9 +263,10 @@ class Grid:
             found = np.full((len(read), *self.edge), np.nan, np.float32)
             whole = tuple(slice(c, c + e) for c, e in zip(corner, self.edge, strict=True))
             found[(slice(None), *relative(box, whole))] = read
-        self._kept[number] = found
-        while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[number] = found
+            while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
+                self._kept.popitem(last=False)
         return found
 
     def has(self, number: int) -> bool:
@@ -293,4 +295,5 @@ class Grid:
 
     def forget(self) -> None:
         """Drop all blocks."""
-        self._kept.clear()
+        with self._lock:
+            self._kept.clear()

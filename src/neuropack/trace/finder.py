@@ -29,8 +29,10 @@ Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
 Way = tuple[npt.NDArray[np.int64], float]
 
+_PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
+_BLUR_COLOR = 0.7  # voxels
 _AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
 
@@ -43,10 +45,10 @@ class Options:
         channel: the only one that is looked at, from 0; None: all of them.
         color: whether a path keeps to the colour at its start.
         time: the frame, from 0.
-        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis.
+        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis, 0.7 with `color`,
+            for a blur mixes the colours of neighbours.
         filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
             nothing is known, and gives one of the same size; bright is neurite.
-        cost: reciprocal squared, likelihood, or the one that fits the signal.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
         turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
         coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
@@ -60,7 +62,6 @@ class Options:
     time: int = 0
     sigma_um: float | None = None
     filter: Callable[[Volume], Volume] | None = None
-    cost: signal.Cost = "auto"
     color_width: float = 0.2
     turning: float = 10.0
     coarse_beyond: float = 150.0
@@ -135,7 +136,7 @@ class PathFinder:
         if o.filter is not None:
             image = o.filter(raw)
         else:
-            sigma = min(size) if o.sigma_um is None else o.sigma_um
+            sigma = min(size) * (_BLUR_COLOR if o.color else 1.0) if o.sigma_um is None else o.sigma_um
             if factor.max() > 1:  # a coarser voxel is a mean already
                 sigma = 0.6 * min(size)
             image = smooth(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
@@ -178,10 +179,14 @@ class PathFinder:
         watch = Watch(
             cancel, None if o.timeout_s is None else time.monotonic() + o.timeout_s, o.most_expansions, 0, tell
         )
-        with self._lock:
+        watch.look()
+        while not self._lock.acquire(timeout=_PATIENCE):
             watch.look()
+        try:
             self._try_again()
             return self._find(start, end, watch)
+        finally:
+            self._lock.release()
 
     def snap(self, zyx: Point) -> tuple[Floats, float]:
         """The middle of the neurite at a point, and its radius in micrometre.
@@ -224,7 +229,7 @@ class PathFinder:
             except PathError as error:
                 raise self._explained(error) from error
         way, price = found
-        seen = measured(self._fine.grid, model, self.voxel_size_um, way, start, end)
+        seen = watch.during(lambda: measured(self._fine.grid, model, self.voxel_size_um, way, start, end))
         return self._answer(seen, price, model, watch)
 
     def _run(
@@ -302,7 +307,7 @@ class PathFinder:
         width = self.options.color_width if self.options.color and len(floor) > 1 else 0.0
         return signal.Model(
             *(floor, noise, colour.astype(np.float32), contrast, width),
-            signal.costs(contrast, self.options.cost),
+            signal.costs(contrast),
         )
 
     def _near(self, level: _Level, point: Floats, reach: int, watch: Watch) -> npt.NDArray[np.float32]:

@@ -248,12 +248,11 @@ class Search:
         slot, m = self._slots, self._model
         block = self._cost[slot].reshape(self._grid.edge)
         scale = (1 / m.noise).astype(np.float32)
-        block_kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
-        corner = np.array(self._grid.corner(number), np.int64)
-        if points is not None and not block_kernel.keep_near(points, corner, self._radius, block, self._inside):
-            self._table[number] = kernel.SHUT
-            return
-        if not np.isfinite(block).any():
+        known = block_kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
+        if known and points is not None:
+            corner = np.array(self._grid.corner(number), np.int64)
+            known = block_kernel.keep_near(points, corner, self._radius, block, self._inside)
+        if not known:
             self._table[number] = kernel.SHUT
             return
         self._reached[slot] = np.inf
