@@ -156,7 +156,9 @@ def trace_neurons(
         sources, colors, bright = _sources(front, seeds)
         front.grow(sources, colors, o.threshold, (o.widest_gap_um, o.widest_mix_um), o.color_sigma, progress)
         radius = _soma_radii(front, seeds, sources, colors)
-        pruning = Pruning(o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, o.least)
+        pruning = Pruning(
+            o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, (o.widest_gap_um, o.widest_mix_um), o.least
+        )
         ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)
         first = sorted(ways.sources, key=lambda i: (not seeds[i].soma, i))
         cable = cable_of(front, ways, first, neuron, colors, o.threshold, o.color_sigma)

@@ -16,6 +16,7 @@ BLOCK = (1 << SHIFT[0], 1 << SHIFT[1], 1 << SHIFT[2])
 SCALE = 32.0  # of a noise unit in the int16 of `values`
 ABSENT, WALL = -1, -2  # in the table: not loaded yet; cannot be read
 FALLEN, RISEN = 0.7, 1.15  # of the brightness in the middle: where it is dark, and brighter
+STRAIGHT = 0.85  # cosine of the angle by which a neurite turns at most where it is lost from sight
 ROOT = 26  # in place of a direction
 DONE, NEED, GROW, PAUSE = 0, 1, 2, 3  # how `flood` comes back
 
@@ -624,3 +625,54 @@ def neighbours(
                     if to >= 0 and settled[to, there] != 0 and neuron[owner[to, there]] != mine:
                         out[i] = neuron[owner[to, there]]
                         least = far
+
+
+@compiled
+def ahead(
+    tip: int,
+    way: Doubles,
+    table: Table,
+    counts: Ints,
+    shape: Ints,
+    step: Doubles,
+    values: Values,
+    owner: Table,
+    settled: Small,
+    colors: Doubles,
+    threshold: float,
+    color_sigma: float,
+    farthest: float,
+    reach: float,
+) -> tuple[int, float]:
+    """The nearest voxel ahead of an end that is bright, of its colour, and that no front came to; -1 if none is.
+
+    Args:
+        tip: the end, settled.
+        way: the unit vector (z, y, x), micrometre, in which it looks.
+        reach: how far it looks, micrometre; the other arguments are those of `flood`.
+
+    Returns:
+        The number of the voxel, and its distance.
+    """
+    x0 = tip % shape[2]
+    y0 = (tip // shape[2]) % shape[1]
+    z0 = tip // (shape[2] * shape[1])
+    slot, at = locate(z0, y0, x0, table, counts)
+    color = colors[owner[slot, at]]
+    rz, ry, rx = int(reach / step[0]), int(reach / step[1]), int(reach / step[2])
+    best, least = -1, reach
+    for z in range(max(z0 - rz, 0), min(z0 + rz + 1, shape[0])):
+        for y in range(max(y0 - ry, 0), min(y0 + ry + 1, shape[1])):
+            for x in range(max(x0 - rx, 0), min(x0 + rx + 1, shape[2])):
+                dz, dy, dx = (z - z0) * step[0], (y - y0) * step[1], (x - x0) * step[2]
+                far = np.sqrt(dz * dz + dy * dy + dx * dx)
+                if far >= least or dz * way[0] + dy * way[1] + dx * way[2] < STRAIGHT * far:
+                    continue
+                to, there = locate(z, y, x, table, counts)
+                if to < 0 or settled[to, there] != 0:
+                    continue
+                bright, across = seen(values, to, there, color)
+                if bright >= threshold and strays(bright, across, color_sigma) <= farthest:
+                    best = (z * shape[1] + y) * shape[2] + x
+                    least = far
+    return best, least

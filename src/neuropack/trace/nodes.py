@@ -91,6 +91,7 @@ def cable_of(
         *(neuron, colors, threshold, seen),
     )
     k.radii(ways.voxels, *place, front.step, front.values, front.owner, colors, LARGEST_UM, radius)
+    seen[ways.leaps, 2] = 1.0  # what a way leapt over counts as dark
     parent, order = _parents(ways, [ways.sources[i] for i in first])
     bright = np.maximum(seen[:, 0], 0)
     stray = seen[:, 1] / (1 + (color_sigma * bright) ** 2)
