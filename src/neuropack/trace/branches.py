@@ -189,13 +189,16 @@ class _Finder:
     def leap(self, neuron: Ints) -> bool:
         """From ends at other neurons, look ahead for what goes on behind them, and let the front grow from there.
 
+        What no branch covers is free again: a neuron of like colour may have come there first, and have had no use
+        for it.
+
         Returns:
             Whether there is anything new.
         """
         f, p = self._front, self._pruning
         used = np.concatenate([path[1:] for path in self._paths]) if self._paths else np.empty(0, np.int64)
         inner = set(used.tolist())
-        starts = []
+        ends = []
         for path in self._paths:
             tip = int(path[0])
             if len(path) < 3 or tip in inner or tip in self._looked:
@@ -203,11 +206,15 @@ class _Finder:
             self._looked.add(tip)
             near = np.empty(1, np.int64)
             k.neighbours(path[:1], *self._place, self._step, f.owner, f.settled, neuron, _LEAP_UM, near)
-            if near[0] < 0:
-                continue
+            if near[0] >= 0:
+                ends.append(path)
+        f.release()
+        starts = []
+        for path in ends:
+            tip = int(path[0])
             back = path[: 1 + int(np.searchsorted(np.cumsum(self.steps(path)), _LOOK_UM))]
-            ends = np.column_stack(np.unravel_index(back[[0, -1]], tuple(f.shape.tolist()))) * self._step
-            way = (ends[0] - ends[1]) / max(float(np.linalg.norm(ends[0] - ends[1])), 1e-9)
+            two = np.column_stack(np.unravel_index(back[[0, -1]], tuple(f.shape.tolist()))) * self._step
+            way = (two[0] - two[1]) / max(float(np.linalg.norm(two[0] - two[1])), 1e-9)
             voxel, far = k.ahead(
                 *(tip, way, *self._place, self._step, f.values, f.owner, f.settled, self._colors),
                 *(p.threshold, p.color_sigma, FARTHEST, _LEAP_UM),

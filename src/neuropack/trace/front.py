@@ -305,6 +305,14 @@ class Front:
             if progress:
                 progress("growing the front", len(self.blocks), len(self.table))
 
+    def release(self) -> None:
+        """Let go of all voxels that no branch covers or runs through; a front may come to them again."""
+        for slot in range(len(self.blocks)):
+            free = np.flatnonzero((self.owner[slot] >= 0) & (self.marks[slot] == 0))
+            self.dist[slot, free] = np.inf
+            self.owner[slot, free] = -1
+            self.settled[slot, free] = 0
+
     def _block(self, place: list[int]) -> int:
         return int(np.ravel_multi_index([p // b for p, b in zip(place, k.BLOCK, strict=True)], self.counts))
 
