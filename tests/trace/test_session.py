@@ -158,6 +158,11 @@ def test_identifiers_never_come_twice(session: TracingSession) -> None:
     session.close()
     with TracingSession(session.folder, image()) as again:
         assert again.start((1, 1, 1)).made == [b + 1]
+        again.start((1, 1, 1))
+        again.undo()
+        again.undo()
+        again.redo()  # the first of the two
+        assert again.start((1, 1, 1)).made == [b + 3]
 
 
 def test_what_was_undone_is_gone_once_something_else_is_done(session: TracingSession) -> None:
