@@ -1,8 +1,9 @@
 """One way to find paths, on one core: python trace_ways.py WAY FOLDER OUT. Prints the median seconds of a path.
 
 Only the search is timed: no start of Python, no import, no compiling. The paths go to OUT. Two ways are none:
-`make` simulates the stacks (a number more divides their lengths), `judge` prints how far the paths in a file are from
-the truth. Peers run in environments of their own, without neuropack: what it takes is imported where it is needed.
+`make` simulates the stacks (a number more divides their lengths), `judge` says how far the paths of a file are
+from the truth. Peers run in environments of their own, without neuropack: what it takes is imported where it is
+needed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ import numpy as np  # noqa: E402 - after the threads are forbidden
 SHAPE, SMALL = (256, 512, 512), (64, 256, 256)  # of grey stacks, of those with colours
 SEEDS, ANGLES = (0, 1, 2), (20, 40, 70)
 SNRS = {"bright": 8.9, "faint": 1.7}
-SHORT, LONG, MARGIN = 64.0, 862.0, 16
+SHORT, LONG, MARGIN = 64.0, 862.0, 32
 Segments = list[tuple[int, int]]
 
 
@@ -163,24 +166,20 @@ def _crops(folder: Path) -> list[tuple[Any, Any, Any, Any]]:
 
 
 def skimage(folder: Path) -> Callable[[], list[Any]]:
-    """route_through_array on our costs, which are computed before the clock runs."""
+    """route_through_array on our costs; these hang on the start and are timed, the blur before them is not."""
     from scipy import ndimage
     from skimage.graph import route_through_array
 
     prepared = []
     for crop, corner, start, end in _crops(folder):
         blurred = ndimage.gaussian_filter(crop.astype(np.float32), 1.0)
-        contrast = blurred - np.median(blurred)
-        share = np.clip(contrast / contrast[tuple(start)], 0.04, 1)
-        prepared.append((share**-2.0, corner, start, end))
+        prepared.append((blurred - np.median(blurred), corner, start, end))
 
-    def work() -> list[Any]:
-        return [
-            _timed(lambda c=c, low=low, a=a, b=b: np.array(route_through_array(c, a, b, geometric=True)[0]) + low)  # type: ignore[misc]
-            for c, low, a, b in prepared
-        ]
+    def find(contrast: Any, corner: Any, start: Any, end: Any) -> Any:
+        costs = np.clip(contrast / contrast[tuple(start)], 0.04, 1) ** -2.0
+        return np.array(route_through_array(costs, start, end, geometric=True)[0]) + corner
 
-    return work
+    return lambda: [_timed(lambda p=p: find(*p)) for p in prepared]  # type: ignore[misc]
 
 
 def brightest(folder: Path) -> Callable[[], list[Any]]:
@@ -261,7 +260,8 @@ def main() -> None:
     if way == "judge":
         print(json.dumps(judge(rest[0], folder, Path(rest[1]))))
         return
-    found = _way(way, folder)()
+    with redirect_stdout(StringIO()):  # a peer prints while it works
+        found = _way(way, folder)()
     np.savez(rest[0], *[path for _, path in found])
     print(statistics.median(seconds for seconds, _ in found))
 

@@ -20,15 +20,17 @@ def trace(bench: Bench) -> list[Row]:
     say([PYTHON, script, "make", str(folder), "2" if bench.quick else "1"])
 
     def row(key: str, name: str, note: str, voxels: int, *against: str, python: str = PYTHON) -> Row:
-        line = [python, "-W", "ignore", script, key, str(folder), str(folder / f"{key}.npz")]
+        line = [python, "-W", "ignore", script, key, str(folder), str(folder / f"{key}-paths.npz")]
         return Row(key, name, line, points=voxels, prints_seconds=True, against=against, note=note)
 
     theirs = str(environment("brightest-path"))
-    crop = "a box with 16 voxels around the ends, in memory"
+    crop = "a box with 32 voxels around the ends, in memory"
     short = [
         row("cold", "64 voxels, cold", "from OME-Zarr, no block in memory", 64),
         row("warm", "64 voxels, warm", "the same once more", 64),
-        row("skimage", "64 voxels, skimage", f"route_through_array on our costs, made before; {crop}", 64, "warm"),
+        row(
+            "skimage", "64 voxels, skimage", f"route_through_array on our costs, blurred before; {crop}", 64, "warm"
+        ),
         row("brightest", "64 voxels, NBA*", f"brightest-path-lib as it comes; {crop}", 64, "warm", python=theirs),
     ]
     long = [row(f"{LONG}-{n}", f"862 voxels, stack {n}", "cold, from OME-Zarr", 862) for n in range(3)]
@@ -45,7 +47,7 @@ def trace(bench: Bench) -> list[Row]:
     ]
     rows = bench.run([*short, *long], check=False) + bench.run([*success, *colours], runs=1, check=False)
     for one in rows:
-        told = say([PYTHON, script, "judge", str(folder), one.key, str(folder / f"{one.key}.npz")])
+        told = say([PYTHON, script, "judge", str(folder), one.key, str(folder / f"{one.key}-paths.npz")])
         one.found = json.loads(told)
         one.note += "; " + WORDS.format(**one.found)
         if one.key.startswith(tuple(KINDS)):

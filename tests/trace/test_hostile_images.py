@@ -130,6 +130,23 @@ def test_a_search_is_cancelled_while_a_read_hangs(hanging: Hanging) -> None:
     assert not hanging.go.is_set()  # nobody waited for the read
 
 
+def test_a_search_that_waits_for_another_one_can_be_cancelled(hanging: Hanging) -> None:
+    finder = PathFinder(replace(volume(IMAGE), pixels=hanging))
+    first = threading.Thread(target=finder.find, args=(LINE[0], LINE[-1]))
+    first.start()
+    hanging.reached.wait(30)
+    asked: list[int] = []
+
+    def cancel() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    with pytest.raises(PathError, match="cancelled"):
+        finder.find(LINE[0], LINE[-1], cancel=cancel)
+    hanging.go.set()
+    first.join()
+
+
 def test_a_search_ends_in_time_while_a_read_hangs(hanging: Hanging) -> None:
     finder = PathFinder(replace(volume(IMAGE), pixels=hanging), Options(timeout_s=0.05))
     with pytest.raises(PathError) as error:
@@ -146,7 +163,7 @@ def test_a_search_in_noise_is_cancelled_between_its_slices() -> None:
         return len(asked) > 10
 
     with pytest.raises(PathError, match="cancelled"):
-        PathFinder(volume(noise), Options(cost="reciprocal")).find((2, 2, 2), (30, 120, 120), cancel=cancel)
+        PathFinder(volume(noise)).find((2, 2, 2), (30, 120, 120), cancel=cancel)
 
 
 def test_the_budget_ends_a_search_and_progress_counts_to_it() -> None:

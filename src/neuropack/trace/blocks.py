@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
+from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.errors import InputError
 from neuropack.volume import Volume
 
@@ -88,12 +88,45 @@ class RawUnits:
         """The voxels of a box, from the units that it touches."""
         out = np.empty(box_shape(box), np.float32) if out is None else out
         inner = box[1:]
+        self.load(inner)
         for index in self._indices(inner):
             unit = self._box(index)
             part = overlap(unit, inner)
             if part:
                 out[(slice(None), *relative(part, inner))] = self._get(index)[(box[0], *relative(part, unit))]
         return out
+
+    def load(self, box: Box) -> None:
+        """Read what is not in memory of the units that a box (z, y, x) touches in one call, which costs least.
+
+        Where that fails, each unit is read by itself when it is looked at.
+        """
+        indices = list(self._indices(box))
+        with self._lock:
+            missing = np.array([i for i in indices if i not in self._kept])
+        if len(missing) < 2:
+            return
+        first, last = missing.min(axis=0), missing.max(axis=0)
+        whole = tuple(
+            slice(a.start, b.stop) for a, b in zip(self._box(tuple(first)), self._box(tuple(last)), strict=True)
+        )
+        size = self._volume.dtype.itemsize * len(self._channels) * int(np.prod(box_shape(whole)))
+        if len(missing) < np.prod(last - first + 1) or size > self._memory // 2:
+            return
+        try:
+            found = self._decoded(whole)
+        except InputError:
+            return
+        for index in self._indices(whole):
+            self._keep(index, found[(slice(None), *relative(self._box(index), whole))].copy())
+
+    def _keep(self, index: tuple[int, int, int], unit: Array) -> None:
+        with self._lock:
+            if index not in self._kept:
+                self._kept[index] = unit
+                self._bytes += unit.nbytes
+                while self._bytes > self._memory and len(self._kept) > 1:
+                    self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _indices(self, box: Box) -> Iterator[tuple[int, int, int]]:
         """Of the units that a box touches."""
@@ -120,12 +153,7 @@ class RawUnits:
                 self._kept.move_to_end(index)
                 return self._kept[index]
         found = self._read(self._box(index))
-        with self._lock:
-            if index not in self._kept:
-                self._kept[index] = found
-                self._bytes += found.nbytes
-                while self._bytes > self._memory and len(self._kept) > 1:
-                    self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        self._keep(index, found)
         return found
 
     def _read(self, box: Box) -> Array:
@@ -191,6 +219,8 @@ class Grid:
         shape: z, y, x in voxels.
         shifts: logarithms to the base 2 of the lengths of a block.
         edge: the lengths.
+        offset: the first block begins so many voxels before the image, by half of its length. Where blocks begin at
+            the borders of the chunks of a file, the filter of each would look into eight chunks.
         counts: blocks along z, y, x.
     """
 
@@ -201,36 +231,42 @@ class Grid:
         x = (_BLOCK_BITS - z + 1) // 2
         self.shifts = (z, _BLOCK_BITS - z - x, x)
         self.edge = (1 << self.shifts[0], 1 << self.shifts[1], 1 << self.shifts[2])
-        self.counts = tuple(-(-n // e) for n, e in zip(self.shape, self.edge, strict=True))
+        self.offset = tuple(e // 2 if n > e else 0 for n, e in zip(self.shape, self.edge, strict=True))
+        self.extent = tuple(n + o for n, o in zip(self.shape, self.offset, strict=True))
+        self.counts = tuple(-(-n // e) for n, e in zip(self.extent, self.edge, strict=True))
         self._kept: OrderedDict[int, Floats] = OrderedDict()
+        self._lock = threading.Lock()  # a read that nobody waits for any more may still come to its end
 
     def number(self, index: tuple[int, int, int]) -> int:
         """Of a block."""
         return (index[0] * self.counts[1] + index[1]) * self.counts[2] + index[2]
 
     def corner(self, number: int) -> tuple[int, int, int]:
-        """The first voxel of a block."""
+        """The first voxel of a block, of the image."""
         rest, x = divmod(number, self.counts[2])
         z, y = divmod(rest, self.counts[1])
-        return z * self.edge[0], y * self.edge[1], x * self.edge[2]
+        z, y, x = (i * e - o for i, e, o in zip((z, y, x), self.edge, self.offset, strict=True))
+        return z, y, x
 
     def block(self, number: int) -> Floats:
         """A block (c, z, y, x) of full length; NaN beyond the image."""
-        found = self._kept.get(number)
-        if found is not None:
-            self._kept.move_to_end(number)
-            return found
+        with self._lock:
+            if number in self._kept:
+                self._kept.move_to_end(number)
+                return self._kept[number]
         corner = self.corner(number)
-        box = tuple(slice(c, min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
+        box = tuple(slice(max(c, 0), min(n, c + e)) for c, e, n in zip(corner, self.edge, self.shape, strict=True))
         read = self._image.read((slice(0, self._image.n_channels), *box))
         if box_shape(box) == self.edge:
             found = np.ascontiguousarray(read, np.float32)
         else:
             found = np.full((len(read), *self.edge), np.nan, np.float32)
-            found[(slice(None), *full_box(read.shape[1:]))] = read
-        self._kept[number] = found
-        while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
-            self._kept.popitem(last=False)
+            whole = tuple(slice(c, c + e) for c, e in zip(corner, self.edge, strict=True))
+            found[(slice(None), *relative(box, whole))] = read
+        with self._lock:
+            self._kept[number] = found
+            while len(self._kept) * found.nbytes > self._memory and len(self._kept) > 1:
+                self._kept.popitem(last=False)
         return found
 
     def has(self, number: int) -> bool:
@@ -239,7 +275,10 @@ class Grid:
 
     def numbers(self, box: Box) -> list[int]:
         """Of the blocks that a box (z, y, x) touches."""
-        spans = (range(s.start // e, -(-s.stop // e)) for s, e in zip(box, self.edge, strict=True))
+        spans = (
+            range((s.start + o) // e, -(-(s.stop + o) // e))
+            for s, e, o in zip(box, self.edge, self.offset, strict=True)
+        )
         return [self.number((z, y, x)) for z, y, x in product(*spans)]
 
     def gather(self, box: Box) -> Floats:
@@ -256,4 +295,5 @@ class Grid:
 
     def forget(self) -> None:
         """Drop all blocks."""
-        self._kept.clear()
+        with self._lock:
+            self._kept.clear()

@@ -29,9 +29,11 @@ Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
 Way = tuple[npt.NDArray[np.int64], float]
 
+_PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
-_AROUND = 12  # voxels on each side of a point that background and noise are taken from
+_BLUR_COLOR = 0.7  # voxels
+_AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
 
 
@@ -43,10 +45,10 @@ class Options:
         channel: the only one that is looked at, from 0; None: all of them.
         color: whether a path keeps to the colour at its start.
         time: the frame, from 0.
-        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis.
+        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis, 0.7 with `color`,
+            for a blur mixes the colours of neighbours.
         filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
             nothing is known, and gives one of the same size; bright is neurite.
-        cost: reciprocal squared, likelihood, or the one that fits the signal.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
         turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
         coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
@@ -60,7 +62,6 @@ class Options:
     time: int = 0
     sigma_um: float | None = None
     filter: Callable[[Volume], Volume] | None = None
-    cost: signal.Cost = "auto"
     color_width: float = 0.2
     turning: float = 10.0
     coarse_beyond: float = 150.0
@@ -135,7 +136,7 @@ class PathFinder:
         if o.filter is not None:
             image = o.filter(raw)
         else:
-            sigma = min(size) if o.sigma_um is None else o.sigma_um
+            sigma = min(size) * (_BLUR_COLOR if o.color else 1.0) if o.sigma_um is None else o.sigma_um
             if factor.max() > 1:  # a coarser voxel is a mean already
                 sigma = 0.6 * min(size)
             image = smooth(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
@@ -178,10 +179,14 @@ class PathFinder:
         watch = Watch(
             cancel, None if o.timeout_s is None else time.monotonic() + o.timeout_s, o.most_expansions, 0, tell
         )
-        with self._lock:
+        watch.look()
+        while not self._lock.acquire(timeout=_PATIENCE):
             watch.look()
+        try:
             self._try_again()
             return self._find(start, end, watch)
+        finally:
+            self._lock.release()
 
     def snap(self, zyx: Point) -> tuple[Floats, float]:
         """The middle of the neurite at a point, and its radius in micrometre.
@@ -206,8 +211,15 @@ class PathFinder:
                 level.grid.forget()
 
     def _find(self, start: Floats, end: Floats, watch: Watch) -> TracedPath:
-        model = self._model(self._fine, start, end, watch)
         far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
+        if far < _FAR:  # the image between the points will be wanted, and one call reads it fastest
+            low, high = np.minimum(start, end), np.maximum(start, end)
+            box = tuple(
+                slice(max(0, int(a) - _AROUND), min(n, int(b) + _AROUND + 1))
+                for a, b, n in zip(low, high, self._fine.grid.shape, strict=True)
+            )
+            watch.during(lambda: self._fine.raw.load(box))
+        model = self._model(self._fine, start, end, watch)
         found = None
         if far > self.options.coarse_beyond:
             found = self._through_corridor(start, end, model, watch)
@@ -217,7 +229,7 @@ class PathFinder:
             except PathError as error:
                 raise self._explained(error) from error
         way, price = found
-        seen = measured(self._fine.grid, model, self.voxel_size_um, way, start, end)
+        seen = watch.during(lambda: measured(self._fine.grid, model, self.voxel_size_um, way, start, end))
         return self._answer(seen, price, model, watch)
 
     def _run(
@@ -295,7 +307,7 @@ class PathFinder:
         width = self.options.color_width if self.options.color and len(floor) > 1 else 0.0
         return signal.Model(
             *(floor, noise, colour.astype(np.float32), contrast, width),
-            signal.costs(contrast, self.options.cost),
+            signal.costs(contrast),
         )
 
     def _near(self, level: _Level, point: Floats, reach: int, watch: Watch) -> npt.NDArray[np.float32]:

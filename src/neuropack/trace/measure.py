@@ -15,8 +15,9 @@ from neuropack.trace.signal import Model
 Floats = npt.NDArray[np.float64]
 
 _REACH = 2.0  # voxels of the finest axis that a node looks around, and moves at most in a pass
-_MARGIN = 10  # voxels around a stretch of the way that are looked at
-_STRETCH = 48  # nodes of a stretch
+_MARGIN = 8  # voxels around a stretch of the way that are looked at
+_STRETCH = 24  # nodes of a stretch
+_SHORT = 512  # nodes of a path whose stretches are all kept while it is measured
 _WINDOW = 7  # nodes that brightness and colour are averaged over
 DRIFT = 0.35  # radian by which a colour may change along a neurite
 _FAINT = 1.6  # noises: what a search finds in noise alone
@@ -66,15 +67,22 @@ def measured(
     """
     nodes = way.astype(np.float64)
     nodes[0], nodes[-1] = start, end
+    kept = list(_stretches(grid, model, nodes)) if len(nodes) <= _SHORT else None
     for _ in range(2):
-        nodes, holes = _pass(grid, model, size, nodes)
-        nodes = _smoothed(nodes)
+        moved = nodes.copy()
+        tangents, holes = _tangents(nodes, size), False
+        for part in kept or _stretches(grid, model, nodes):
+            holes |= _centred(part, nodes, tangents, size, moved)
+        moved[0], moved[-1] = nodes[0], nodes[-1]
+        nodes = _smoothed(np.clip(moved, 0.0, np.array(grid.shape) - 1.0))
+        nodes[0], nodes[-1] = start, end
         if holes:
-            _stay_out(grid, nodes, way)
+            for part in kept or _stretches(grid, model, nodes):
+                _stay_out(part, nodes, way)
     radius, bright, colours = np.empty(len(nodes)), np.empty(len(nodes)), np.empty((len(nodes), len(model.floor)))
     tangents = _tangents(nodes, size)
-    for rows, image, corner in _stretches(grid, nodes):
-        _fill(image, corner, rows, model, size, nodes, tangents, radius, bright, colours)
+    for part in kept or _stretches(grid, model, nodes):
+        _fill(part, model, size, nodes, tangents, radius, bright, colours)
     return Measured(nodes, radius, bright, _drift(colours), *_support(bright, model.contrast))
 
 
@@ -131,36 +139,46 @@ def _reach(size: tuple[float, float, float]) -> Floats:
     return np.maximum(_REACH * min(size) / np.array(size), 1.0)
 
 
-def _pass(grid: Grid, model: Model, size: tuple[float, float, float], nodes: Floats) -> tuple[Floats, bool]:
-    """Every node but the ends moves to the middle of what is bright around it; whether the image has holes."""
-    from neuropack.trace.centre_kernel import centred
+@dataclass(frozen=True, eq=False)
+class _Stretch:
+    """Rows of some nodes that follow each other, the image and the contrast around them, and its first voxel."""
 
-    out = nodes.copy()
-    tangents, holes = _tangents(nodes, size), False
-    for rows, image, corner in _stretches(grid, nodes):
-        bright = model.brightness(image)
-        out[rows] = centred(bright, nodes[rows] - corner, tangents[rows], _reach(size), np.array(size)) + corner
-        holes |= not math.isfinite(float(bright.sum()))
-    out[0], out[-1] = nodes[0], nodes[-1]
-    limit = np.array(grid.shape) - 1.0
-    out[1:-1] = np.clip(out[1:-1], 0.0, limit)
-    return out, holes
+    rows: slice
+    image: npt.NDArray[np.float32]
+    bright: npt.NDArray[np.float32]
+    corner: Floats
 
-
-def _stay_out(grid: Grid, nodes: Floats, way: npt.NDArray[np.int64]) -> None:
-    """Nodes that were moved to where nothing is known go back to the way that was found."""
-    for rows, image, corner in _stretches(grid, nodes):
-        at = np.floor(nodes[rows] - corner + 0.5).astype(np.int64)
-        lost = ~np.isfinite(image[:, at[:, 0], at[:, 1], at[:, 2]]).all(axis=0)
-        nodes[rows][lost] = way[rows][lost]
+    def voxels(self, nodes: Floats) -> tuple[npt.NDArray[np.int64], ...]:
+        """Indices into the contrast of the voxels that the nodes lie in."""
+        at = np.floor(nodes[self.rows] - self.corner + 0.5).astype(np.int64)
+        z, y, x = np.clip(at, 0, np.array(self.bright.shape) - 1).T
+        return z, y, x
 
 
-def _stretches(grid: Grid, nodes: Floats) -> Iterator[tuple[slice, npt.NDArray[np.float32], Floats]]:
-    """Rows of some nodes that follow each other, the image around them, and its corner."""
+def _stretches(grid: Grid, model: Model, nodes: Floats) -> Iterator[_Stretch]:
     for first in range(0, len(nodes), _STRETCH):
         rows = slice(first, min(first + _STRETCH, len(nodes)))
         box = _box(nodes[rows], grid.shape)
-        yield rows, grid.gather(box), np.array([s.start for s in box], np.float64)
+        image = grid.gather(box)
+        yield _Stretch(rows, image, model.brightness(image), np.array([s.start for s in box], np.float64))
+
+
+def _centred(
+    part: _Stretch, nodes: Floats, tangents: Floats, size: tuple[float, float, float], out: Floats
+) -> bool:
+    """Nodes move to the middle of what is bright around them; whether something of the image is not known."""
+    from neuropack.trace.centre_kernel import centred
+
+    local = nodes[part.rows] - part.corner
+    moved = centred(part.bright, local, tangents[part.rows], _reach(size), np.array(size))
+    out[part.rows] = moved + part.corner
+    return not math.isfinite(float(part.bright.sum()))
+
+
+def _stay_out(part: _Stretch, nodes: Floats, way: npt.NDArray[np.int64]) -> None:
+    """Nodes that were moved to where nothing is known go back to the way that was found."""
+    lost = ~np.isfinite(part.bright[part.voxels(nodes)])
+    nodes[part.rows][lost] = way[part.rows][lost]
 
 
 def _box(nodes: Floats, shape: tuple[int, int, int]) -> tuple[slice, ...]:
@@ -195,9 +213,7 @@ def _tangents(nodes: Floats, size: tuple[float, float, float]) -> Floats:
 
 
 def _fill(
-    image: npt.NDArray[np.float32],
-    corner: Floats,
-    rows: slice,
+    part: _Stretch,
     model: Model,
     size: tuple[float, float, float],
     nodes: Floats,
@@ -207,10 +223,10 @@ def _fill(
     colours: Floats,
 ) -> None:
     """Radius, contrast and colour of some nodes."""
-    local = nodes[rows] - corner
-    _radii(model.brightness(image), local, tangents[rows], size, bright[rows], radius[rows])
-    at = np.clip(np.floor(local + 0.5).astype(np.int64), 0, np.array(image.shape[1:]) - 1)
-    colours[rows] = (image[:, at[:, 0], at[:, 1], at[:, 2]].T - model.floor) / model.noise
+    rows = part.rows
+    _radii(part.bright, nodes[rows] - part.corner, tangents[rows], size, bright[rows], radius[rows])
+    z, y, x = part.voxels(nodes)
+    colours[rows] = (part.image[:, z, y, x].T - model.floor) / model.noise
 
 
 def _radii(

@@ -128,7 +128,7 @@ class Search:
         self._size = np.array(size, np.float64)
         steps = np.array(list(np.ndindex(3, 3, 3))) - 1
         self._lengths = np.linalg.norm(steps * self._size, axis=1)
-        self._shape = np.array(grid.shape, np.int64)
+        self._shape, self._offset = np.array(grid.extent, np.int64), np.array(grid.offset, np.int64)
         self._shifts = np.array(grid.shifts, np.int64)
         self._table = np.full(int(np.prod(grid.counts)), -1, np.int32)
         self._slots = 0
@@ -154,6 +154,7 @@ class Search:
         """
         from neuropack.trace import kernel
 
+        start, goal = start + self._offset, goal + self._offset
         self._load(self._number(start), watch)
         self._load(self._number(goal), watch)
         slot, place = self._place(start)
@@ -208,7 +209,7 @@ class Search:
             out = np.empty((room, 3), np.int64)
             count = kernel.walk_back(self._came, self._table, self._shape, self._shifts, goal, out)
             if count >= 0:
-                return out[:count][::-1]
+                return out[:count][::-1] - self._offset
             room *= 4
 
     def _number(self, voxel: Voxels) -> int:
@@ -247,12 +248,11 @@ class Search:
         slot, m = self._slots, self._model
         block = self._cost[slot].reshape(self._grid.edge)
         scale = (1 / m.noise).astype(np.float32)
-        block_kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
-        corner = np.array(self._grid.corner(number), np.int64)
-        if points is not None and not block_kernel.keep_near(points, corner, self._radius, block, self._inside):
-            self._table[number] = kernel.SHUT
-            return
-        if not np.isfinite(block).any():
+        known = block_kernel.price(image, m.floor, scale, m.colour, m.width, m.costs, PER_NOISE, LOWEST, block)
+        if known and points is not None:
+            corner = np.array(self._grid.corner(number), np.int64)
+            known = block_kernel.keep_near(points, corner, self._radius, block, self._inside)
+        if not known:
             self._table[number] = kernel.SHUT
             return
         self._reached[slot] = np.inf
@@ -278,8 +278,8 @@ def corridor_blocks(grid: Grid, points: Floats, radius: Floats) -> dict[int, Flo
         points: (n, 3) voxels.
         radius: z, y, x in voxels.
     """
-    low = np.maximum(np.floor(points - radius), 0).astype(np.int64)
-    high = np.minimum(np.ceil(points + radius), np.array(grid.shape) - 1).astype(np.int64)
+    low = np.maximum(np.floor(points - radius), 0).astype(np.int64) + grid.offset
+    high = np.minimum(np.ceil(points + radius), np.array(grid.shape) - 1).astype(np.int64) + grid.offset
     found: dict[int, list[int]] = {}
     first, last = low >> np.array(grid.shifts), high >> np.array(grid.shifts)
     for i, (a, b) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
