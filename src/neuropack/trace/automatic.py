@@ -201,7 +201,8 @@ def _channels(volume: Volume, channel: int | None) -> tuple[int, ...]:
 def _soma_radii(front: Front, seeds: Sequence[Seed], sources: Ints, colors: Floats) -> Floats:
     """The radii of the somata: stated, or measured where the front began; 0 where there is none."""
     from neuropack.trace.branches import LARGEST_UM
-    from neuropack.trace.front_kernels import locate, radii
+    from neuropack.trace.front_kernels import locate
+    from neuropack.trace.way_kernels import radii
 
     found = np.array([seed.radius_um for seed in seeds])
     for i in (i for i, seed in enumerate(seeds) if seed.soma and not seed.radius_um):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from neuropack.progress import Progress
 from neuropack.trace import front_kernels as k
+from neuropack.trace import way_kernels as w
 from neuropack.trace.front import FARTHEST, STEPS, Front
 
 Floats = npt.NDArray[np.float64]
@@ -119,16 +120,16 @@ class _Finder:
     def radii(self, path: Ints) -> Floats:
         out = np.empty(len(path))
         values, owner = self._front.values, self._front.owner
-        k.radii(path, *self._place, self._step, values, owner, self._colors, LARGEST_UM, out)
+        w.radii(path, *self._place, self._step, values, owner, self._colors, LARGEST_UM, out)
         return out
 
     def cover(self, path: Ints, least_um: float = 0.0) -> None:
         """Cover what is bright around a path: it is its own glow."""
         f, p = self._front, self._pruning
         reach = np.empty((len(path), 2))
-        k.reaches(path, *self._place, self._step, f.values, f.owner, self._colors, p.threshold, LARGEST_UM, reach)
+        w.reaches(path, *self._place, self._step, f.values, f.owner, self._colors, p.threshold, LARGEST_UM, reach)
         reach = np.maximum(p.wider * reach, least_um) + _SLACK * self._step[[0, 2]] + _SLACK_UM
-        k.cover(path, reach, *self._place, self._step, f.owner, f.marks)
+        w.cover(path, reach, *self._place, self._step, f.owner, f.marks)
 
     def trimmed(self, path: Ints) -> int:
         """How many voxels to take off the end of a way: so many that the rest is as sure as it can be.
@@ -138,15 +139,15 @@ class _Finder:
         """
         f, p = self._front, self._pruning
         sure = np.empty(len(path))
-        k.certainty(path, *self._place, f.values, f.owner, self._colors, p.threshold, p.color_sigma, sure)
+        w.certainty(path, *self._place, f.values, f.owner, self._colors, p.threshold, p.color_sigma, sure)
         ridge = np.empty(len(path))
-        k.ridges(path, *self._place, self._step, f.values, f.owner, self._colors, LARGEST_UM, ridge)
+        w.ridges(path, *self._place, self._step, f.values, f.owner, self._colors, LARGEST_UM, ridge)
         sure *= np.clip((ridge - _FLAT) / (_RIDGE - _FLAT), 0.0, 1.0)
         gain = np.cumsum(((sure[:-1] - p.doubtful) * self.steps(path))[::-1])  # from the tree outwards
         return len(gain) - 1 - int(gain.argmax()) if gain.max(initial=0.0) > 0 else len(path)
 
     def way(self, start: int) -> tuple[Ints, int]:
-        n, fresh = k.way_back(start, *self._place, STEPS, self._front.pred, self._front.marks, self._out)
+        n, fresh = w.way_back(start, *self._place, STEPS, self._front.pred, self._front.marks, self._out)
         return self._out[:n].copy(), fresh
 
     def tips(self) -> Ints:
@@ -205,7 +206,7 @@ class _Finder:
                 continue
             self._looked.add(tip)
             near = np.empty(1, np.int64)
-            k.neighbours(path[:1], *self._place, self._step, f.owner, f.settled, neuron, _LEAP_UM, near)
+            w.neighbours(path[:1], *self._place, self._step, f.owner, f.settled, neuron, _LEAP_UM, near)
             if near[0] >= 0:
                 ends.append(path)
         f.release()
@@ -215,7 +216,7 @@ class _Finder:
             back = path[: 1 + int(np.searchsorted(np.cumsum(self.steps(path)), _LOOK_UM))]
             two = np.column_stack(np.unravel_index(back[[0, -1]], tuple(f.shape.tolist()))) * self._step
             way = (two[0] - two[1]) / max(float(np.linalg.norm(two[0] - two[1])), 1e-9)
-            voxel, far = k.ahead(
+            voxel, far = w.ahead(
                 *(tip, way, *self._place, self._step, f.values, f.owner, f.settled, self._colors),
                 *(p.threshold, p.color_sigma, FARTHEST, _LEAP_UM),
             )
