@@ -158,6 +158,20 @@ def test_identifiers_never_come_twice(session: TracingSession) -> None:
     session.close()
     with TracingSession(session.folder, image()) as again:
         assert again.start((1, 1, 1)).made == [b + 1]
+        again.start((1, 1, 1))
+        again.undo()
+        again.undo()
+        again.redo()  # the first of the two
+        assert again.start((1, 1, 1)).made == [b + 3]
+
+
+def test_what_was_undone_is_gone_once_something_else_is_done(session: TracingSession) -> None:
+    session.start((1, 1, 1), "a")
+    session.undo()
+    session.start((2, 2, 2), "b")
+    with pytest.raises(UsageError, match="nothing to redo"):
+        session.redo()
+    assert session.neurons == {2: "b"}
 
 
 def test_relabel_and_move(session: TracingSession) -> None:
@@ -388,7 +402,7 @@ def test_a_skeleton_is_added_with_its_confidence(session: TracingSession) -> Non
 
 
 NUMBER = st.integers(0, 10**6)
-STEPS = st.lists(st.tuples(st.sampled_from(range(13)), NUMBER, NUMBER), max_size=25)
+STEPS = st.lists(st.tuples(st.sampled_from((*range(13), 12, 12, 12)), NUMBER, NUMBER), max_size=25)
 
 
 def act(session: TracingSession, what: int, a: int, b: int) -> None:
@@ -438,9 +452,15 @@ def test_any_sequence_is_replayed_undone_and_done_again(
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     with TracingSession(folder, image(), Straight(), autosave_s=None) as session:
+        ever: set[int] = set()
         for step in steps:
+            before = session.revision
             act(session, *step)
             see_trees_are_whole(session)
+            for change in session.changes(before) or []:
+                if change.undoes is None:
+                    assert not ever & set(change.made)  # an identifier never comes twice
+                    ever |= set(change.made)
         end = session.state()
         for k in session.neurons:
             session.save()

@@ -156,7 +156,9 @@ def trace_neurons(
         sources, colors, bright = _sources(front, seeds)
         front.grow(sources, colors, o.threshold, (o.widest_gap_um, o.widest_mix_um), o.color_sigma, progress)
         radius = _soma_radii(front, seeds, sources, colors)
-        pruning = Pruning(o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, o.least)
+        pruning = Pruning(
+            o.shortest_um, o.spur, o.wider, o.threshold, o.color_sigma, (o.widest_gap_um, o.widest_mix_um), o.least
+        )
         ways = find_ways(front, sources, radius, neuron, colors, pruning, progress)
         first = sorted(ways.sources, key=lambda i: (not seeds[i].soma, i))
         cable = cable_of(front, ways, first, neuron, colors, o.threshold, o.color_sigma)
@@ -199,7 +201,8 @@ def _channels(volume: Volume, channel: int | None) -> tuple[int, ...]:
 def _soma_radii(front: Front, seeds: Sequence[Seed], sources: Ints, colors: Floats) -> Floats:
     """The radii of the somata: stated, or measured where the front began; 0 where there is none."""
     from neuropack.trace.branches import LARGEST_UM
-    from neuropack.trace.front_kernels import locate, radii
+    from neuropack.trace.front_kernels import locate
+    from neuropack.trace.way_kernels import radii
 
     found = np.array([seed.radius_um for seed in seeds])
     for i in (i for i, seed in enumerate(seeds) if seed.soma and not seed.radius_um):

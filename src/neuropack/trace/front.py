@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 _VOXELS = math.prod(k.BLOCK)
 _AT_ONCE = 1 << 20  # voxels between two looks at who waits
 _SAMPLES = 48  # blocks that tell background and noise
-_FARTHEST = 4.0  # squared standard deviations: beyond that a voxel has another colour
+FARTHEST = 4.0
+"""Squared standard deviations beyond which a voxel has another colour."""
 _SIGMA = 0.8413  # of the voxels lie below one standard deviation above the mean
 _NONE_UM = 1e-6  # in place of no stretch at all
 _CLIP = 3.0  # noises above the background: what is brighter is none
@@ -250,23 +251,48 @@ class Front:
             color_sigma: how far a colour strays (rad).
             progress: told blocks loaded, of unknown many: the total is the number of blocks in the image.
         """
-        dark, mixed = (1 / max(um, _NONE_UM) for um in widest_um)
-        lengths = np.linalg.norm(STEPS * self.step, axis=1)
-        heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
-        n = total = 0
+        starts = []
         for number, place in enumerate(sources.tolist()):
             self.load(self._block(place))
-            slot, at = k.locate(place[0], place[1], place[2], self.table, self.counts)
+            starts.append((int(np.ravel_multi_index(place, self.shape)), number, 0.0, 0.0))
+        return self.go_on(starts, colors, threshold, widest_um, color_sigma, progress)
+
+    def go_on(
+        self,
+        starts: Sequence[tuple[int, int, float, float]],
+        colors: Floats,
+        threshold: float,
+        widest_um: tuple[float, float],
+        color_sigma: float,
+        progress: Progress | None = None,
+    ) -> int:
+        """Let the front grow from voxels that it has not come to; voxels that it came to then.
+
+        Args:
+            starts: number of a voxel in a loaded block, its source, cost and length of the way to it. Those that
+                are taken already, or cannot be read, are passed over.
+            colors, threshold, widest_um, color_sigma, progress: as `grow`.
+        """
+        lengths = np.linalg.norm(STEPS * self.step, axis=1)
+        dark, mixed = (1 / max(um, _NONE_UM) for um in widest_um)
+        heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
+        n = total = 0
+        for voxel, number, cost, far in starts:
+            z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self.shape.tolist())))
+            slot, at = k.locate(z, y, x, self.table, self.counts)
             if slot < 0 or self.owner[slot, at] >= 0:
-                continue  # cannot be read; two seeds in one voxel
-            self.dist[slot, at], self.owner[slot, at], self.pred[slot, at] = 0, number, k.ROOT
-            k.push(heap_d, heap_i, n, 0.0, int(np.ravel_multi_index(place, self.shape)))
+                continue
+            self.dist[slot, at], self.owner[slot, at], self.pred[slot, at] = cost, number, k.ROOT
+            self.length[slot, at] = far
+            if n + 1 == len(heap_d):
+                heap_d, heap_i = (np.concatenate([one, np.empty_like(one)]) for one in (heap_d, heap_i))
+            k.push(heap_d, heap_i, n, cost, voxel)
             n += 1
         while True:
             how, n, need, found = k.flood(
                 *(heap_d, heap_i, n, self.table, self.counts, self.shape, STEPS, lengths),
                 *(self.values, self.dist, self.length, self.gap, self.pred, self.owner, self.settled),
-                *(colors, threshold, dark, mixed, color_sigma, _FARTHEST, _AT_ONCE),
+                *(colors, threshold, dark, mixed, color_sigma, FARTHEST, _AT_ONCE),
             )
             total += found
             if how == k.DONE:
@@ -278,6 +304,14 @@ class Front:
                 self.load(need)
             if progress:
                 progress("growing the front", len(self.blocks), len(self.table))
+
+    def release(self) -> None:
+        """Let go of all voxels that no branch covers or runs through; a front may come to them again."""
+        for slot in range(len(self.blocks)):
+            free = np.flatnonzero((self.owner[slot] >= 0) & (self.marks[slot] == 0))
+            self.dist[slot, free] = np.inf
+            self.owner[slot, free] = -1
+            self.settled[slot, free] = 0
 
     def _block(self, place: list[int]) -> int:
         return int(np.ravel_multi_index([p // b for p, b in zip(place, k.BLOCK, strict=True)], self.counts))

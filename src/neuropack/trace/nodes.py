@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.skeleton import SOMA, Skeleton
-from neuropack.trace import front_kernels as k
+from neuropack.trace import way_kernels as w
 from neuropack.trace.branches import LARGEST_UM, Ways
 from neuropack.trace.front import Front
 
@@ -86,11 +86,12 @@ def cable_of(
     n = len(ways.voxels)
     place = (front.table, front.counts, front.shape)
     seen, radius = np.empty((n, 7)), np.empty(n)
-    k.looks(
+    w.looks(
         *(ways.voxels, *place, front.step, front.values, front.gap, front.owner, front.settled),
         *(neuron, colors, threshold, seen),
     )
-    k.radii(ways.voxels, *place, front.step, front.values, front.owner, colors, LARGEST_UM, radius)
+    w.radii(ways.voxels, *place, front.step, front.values, front.owner, colors, LARGEST_UM, radius)
+    seen[ways.leaps, 2] = 1.0  # what a way leapt over counts as dark
     parent, order = _parents(ways, [ways.sources[i] for i in first])
     bright = np.maximum(seen[:, 0], 0)
     stray = seen[:, 1] / (1 + (color_sigma * bright) ** 2)
@@ -101,7 +102,7 @@ def cable_of(
     meets = np.full(n, -1, np.int64)
     tips = np.flatnonzero((np.bincount(parent[parent >= 0], minlength=n) == 0) & (parent >= 0))
     found = np.empty(len(tips), np.int64)
-    k.neighbours(ways.voxels[tips], *place, front.step, front.owner, front.settled, neuron, _BEYOND_UM, found)
+    w.neighbours(ways.voxels[tips], *place, front.step, front.owner, front.settled, neuron, _BEYOND_UM, found)
     meets[tips] = found
     return Cable(
         xyz=np.ascontiguousarray(((smooth[:, :3] + 0.5) * front.step)[:, ::-1]),
