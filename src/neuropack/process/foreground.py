@@ -24,6 +24,7 @@ LOW, HIGH = 5.0, 10.0
 """Thresholds of tubeness, in units of its noise."""
 SHARE = 0.4
 """Of the brightest voxel nearby: what is darker is the blur around a neurite, and no neurite."""
+_NEAR = 1.5  # of the widest sigma: nearer, blur stays; farther, a faint neurite beside a bright one is cut
 _BRIGHT = 10.0  # noise units; nothing darker is a soma, whatever Otsu's threshold is
 _SAMPLE = (32, 64, 64)  # voxels of the boxes that are looked at first
 _SAMPLES = (2, 4, 4)  # how many, where the image is larger than all of them
@@ -302,8 +303,8 @@ def _unit(values: Floats) -> tuple[float, bool]:
 def _surroundings(
     scales: Sequence[tuple[float, float, float]], planar: bool
 ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Voxels along z, y, x that a block needs around it, and how far something is beside a voxel: 2 sigma."""
-    near = [math.ceil(2 * max(s[axis] for s in scales)) for axis in range(3)]
+    """Voxels along z, y, x that a block needs around it, and how far something is beside a voxel."""
+    near = [math.ceil(_NEAR * max(s[axis] for s in scales)) for axis in range(3)]
     blur = reach_of([_fine(scales)])
     z, y, x = (max(t, n + b) for t, n, b in zip(reach_of(scales), near, blur, strict=True))
     return ((0 if planar else z), y, x), ((0 if planar else near[0]), near[1], near[2])
