@@ -102,6 +102,7 @@ def segment(
         identity = _identity(volume, settings, fingerprint(volume.path))
         done = _there(out, identity, overwrite=overwrite)
         if done is not None:
+            _tidied(out)
             return {**done, "status": "up to date"}
         with only_one(out):
             work = out.with_name(f"{out.name}.partial")
@@ -216,20 +217,25 @@ def _write(path: Path, value: Any) -> None:
 
 
 def _publish(work: Path, out: Path) -> None:
-    """Give the folder its name; what was there goes."""
+    """Give the folder its name; what was there goes. Whenever it is stopped, the same command completes it."""
     try:
-        shutil.rmtree(work / _BLOCKS, ignore_errors=True)
-        (work / _JOURNAL).unlink()
         old = out.with_name(f".{out.name}.old")
         shutil.rmtree(old, ignore_errors=True)
         if out.exists():
             out.replace(old)
         work.replace(out)
-        shutil.rmtree(old, ignore_errors=True)
+        _tidied(out)
     except OSError as error:
         raise OutputError(
             f"cannot be written: {error.strerror or error}", file=out, fix="check the folder and its permissions"
         ) from error
+
+
+def _tidied(out: Path) -> None:
+    """Take away what was needed on the way: also where an earlier run was stopped before it could."""
+    shutil.rmtree(out / _BLOCKS, ignore_errors=True)
+    (out / _JOURNAL).unlink(missing_ok=True)
+    shutil.rmtree(out.with_name(f".{out.name}.old"), ignore_errors=True)
 
 
 def _made(
