@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from neuropack.annotations.mark_files import read_marks
-from neuropack.cli import main, segmented
+from neuropack.cli import main, segment_folder, segmented
 from neuropack.cli.derived import Image
 from neuropack.errors import UsageError
 from neuropack.marks import marks_table
@@ -141,7 +141,7 @@ def test_a_run_that_was_stopped_while_it_gave_the_folder_its_name_is_completed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(segmented, "_tidied", stop)
+        patched.setattr(segment_folder, "tidied", stop)
         with pytest.raises(KeyboardInterrupt):
             segmented.segment(Image(image), out, segmented.Settings(low=8.0), overwrite=True)
     assert (out / "blocks").is_dir()
