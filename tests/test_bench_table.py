@@ -148,6 +148,17 @@ def test_a_section_of_points_has_a_table_of_points(table: Any) -> None:
     assert "of a smaller one" not in page
 
 
+def test_whole_processes_of_a_section_of_points_have_a_peak(table: Any) -> None:
+    part = row("ours", [0.5], 0) | {"points": 5_000_000, "peak_mib": []}
+    whole = row("objects-512", [2.0], 0) | {"points": 5_000_000, "peak_mib": [430.2]}
+    absent = row("objects-2048", []) | {"points": 5_000_000, "peak_mib": [], "absent": "too long"}
+    page = table.render({"segment": section(part, whole, absent) | {"shape": [], "bytes": 0}})
+    lines = page.split("## segment")[1].splitlines()
+    assert {line.count("|") for line in lines if line.startswith("|")} == {8}
+    assert "| the objects-512 | 2.000 | 2.000 to 2.000 | 5,000,000 | 2.50 |  | 430 |" in lines
+    assert "| the ours | 0.500 | 0.500 to 0.500 | 5,000,000 | 10.00 |  |  |" in lines
+
+
 def test_the_page_says_what_was_measured_and_what_was_not(table: Any) -> None:
     both = row("both", [6.0, 8.0, 7.0]) | {"against": ["zarr", "nwb"], "note": "in one pass"}
     absent = row("workers", []) | {"absent": "not there yet"}

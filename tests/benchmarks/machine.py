@@ -17,6 +17,8 @@ _LIBRARIES = (
     "neuropack",
     "numpy",
     "scipy",
+    "numba",
+    "scikit-image",
     "itk",
     "tifffile",
     "zarr",

@@ -4,8 +4,8 @@
 
 Voxels: precision, recall and F1 of the foreground against the simulated neurites. Length: of all skeletons against
 the analytic centrelines, at 2 um. The stacks are 48 x 256 x 256 voxels of 2 x 0.5 x 0.5 um with four neurons in
-three colours; nothing is tuned to a seed. Plain Otsu is one threshold of the summed channels, each in units of its
-noise, with the same smallest object and the same thinning.
+three colours. The defaults of the command were chosen on the seeds 0, 1 and 2, which are none of these. Plain Otsu
+is one threshold of the summed channels, each in units of its noise, with the same smallest object and thinning.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def scores(made: SimulatedStack, way: Literal["tubeness", "otsu"]) -> list[float
 
 def main() -> None:
     """Print the table."""
-    seeds = list(map(int, sys.argv[1:])) or [1, 2, 3, 4, 5]
+    seeds = list(map(int, sys.argv[1:])) or [11, 12, 13, 14, 15]
     print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
     mean: dict[str, list[list[float]]] = {}
     for seed in seeds:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from neuropack.annotations.mark_files import read_marks
-from neuropack.cli import main, segmented
+from neuropack.cli import main, segment_folder, segmented
 from neuropack.cli.derived import Image
 from neuropack.errors import UsageError
 from neuropack.marks import marks_table
@@ -129,6 +129,26 @@ def test_an_interrupted_run_goes_on(image: Path, tmp_path: Path, monkeypatch: py
     for path in sorted(whole.rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (out / path.relative_to(whole)).read_bytes(), path
+
+
+def test_a_run_that_was_stopped_while_it_gave_the_folder_its_name_is_completed(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, old = tmp_path / "found", tmp_path / ".found.old"
+    assert run(image, out) == 0
+
+    def stop(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(segment_folder, "tidied", stop)
+        with pytest.raises(KeyboardInterrupt):
+            segmented.segment(Image(image), out, segmented.Settings(low=8.0), overwrite=True)
+    assert (out / "blocks").is_dir()
+    assert old.is_dir()
+    assert run(image, out, "--low", 8) == 0
+    assert {path.name for path in out.iterdir()} == FILES
+    assert not old.exists()
 
 
 def test_one_channel_and_one_threshold(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

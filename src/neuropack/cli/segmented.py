@@ -16,26 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 import neuropack
+from neuropack.cli.segment_folder import BLOCKS, REPORT, begun, publish, there, tidied, write
+from neuropack.cli.segment_picture import Colours, drawing, drawn_of
 from neuropack.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from neuropack.cli.derived import Image
-    from neuropack.process.components import Components
     from neuropack.process.foreground import Recipe
     from neuropack.progress import Progress
     from neuropack.volume import Volume
 
 Method = Literal["tubeness", "otsu", "color"]
-REPORT, LABELS, BOXES, OBJECTS, SKELETONS = (
-    *("segmentation.json", "labels.ome.zarr", "boxes.tsv", "objects.tsv", "skeletons"),
-)
+LABELS, BOXES, OBJECTS, SKELETONS = "labels.ome.zarr", "boxes.tsv", "objects.tsv", "skeletons"
 PICTURE, SOMATA = "segmentation.png", "somata.tsv"
-_BLOCKS, _JOURNAL = "blocks", "journal.json"
 _BYTES = 28  # for each voxel of a block in work: as it is stored, bright, its tubeness, and the block around it
 _PIECE = 1 << 24  # voxels of a block, where the file is decoded in large units
 _VERSION = 1  # of what is made: another one is another result
-
-Colours = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -100,14 +96,15 @@ def segment(
     with image.open() as volume:
         _see(volume, settings)
         identity = _identity(volume, settings, fingerprint(volume.path))
-        done = _there(out, identity, overwrite=overwrite)
+        done = there(out, identity, overwrite=overwrite)
         if done is not None:
+            tidied(out)
             return {**done, "status": "up to date"}
         with only_one(out):
             work = out.with_name(f"{out.name}.partial")
-            resumed = _begun(work, identity, overwrite=overwrite)
+            resumed = begun(work, identity, overwrite=overwrite)
             report = _made(volume, work, settings, identity, memory, tell)
-            _publish(work, out)
+            publish(work, out)
     return {**report, "status": "resumed" if resumed else "written"}
 
 
@@ -153,85 +150,6 @@ def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dic
     return normal
 
 
-def _there(out: Path, identity: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-    """The report of this very result, where it is there already.
-
-    Raises:
-        UsageError: something else is.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
-    try:
-        report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
-        ours = "identity" in report
-    except (OSError, ValueError, TypeError):
-        ours = False
-    if not ours:
-        raise UsageError("is no segmentation, and would be lost", file=out, fix="name another folder")
-    if report["identity"] == identity:
-        return report
-    if not overwrite:
-        same = report["identity"].get("source") == identity["source"]
-        raise UsageError(
-            f"holds the result of {'other settings' if same else 'another image'}",
-            file=out,
-            fix="name another folder, or add --overwrite to replace it",
-        )
-    return None
-
-
-def _begun(work: Path, identity: dict[str, Any], *, overwrite: bool) -> bool:
-    """Make the folder of the work, or go on with that of an interrupted run.
-
-    Raises:
-        UsageError: the folder is none of ours, or its work is of other settings.
-    """
-    journal = work / _JOURNAL
-    try:
-        if journal.exists():
-            if json.loads(journal.read_text(encoding="utf-8")) == identity:
-                return True
-            if not overwrite:
-                raise UsageError(
-                    "holds what an interrupted run of other settings left",
-                    file=work,
-                    fix="run that one again, or add --overwrite to begin anew",
-                )
-            shutil.rmtree(work)
-        elif work.exists() and any(work.iterdir()):
-            raise UsageError("is in the way", file=work, fix="move it, or name another folder for the result")
-        work.mkdir(exist_ok=True)
-        _write(journal, identity)
-    except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise OutputError(f"cannot be written: {error}", file=work, fix="check the folder and the space") from error
-    return False
-
-
-def _write(path: Path, value: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
-    partial.replace(path)
-
-
-def _publish(work: Path, out: Path) -> None:
-    """Give the folder its name; what was there goes."""
-    try:
-        shutil.rmtree(work / _BLOCKS, ignore_errors=True)
-        (work / _JOURNAL).unlink()
-        old = out.with_name(f".{out.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        if out.exists():
-            out.replace(old)
-        work.replace(out)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written: {error.strerror or error}", file=out, fix="check the folder and its permissions"
-        ) from error
-
-
 def _made(
     volume: Volume,
     work: Path,
@@ -253,7 +171,7 @@ def _made(
             found = _counted(volume, work / LABELS, tell)
         report = _told(found, volume, work, settings, budget, tell)
     normal: dict[str, Any] = json.loads(json.dumps({"activity": "segmentation", "identity": identity, **report}))
-    _write(work / REPORT, normal)
+    write(work / REPORT, normal)
     return normal
 
 
@@ -312,7 +230,7 @@ def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, 
         response,
         float(np.finfo(np.float32).max) if recipe.low is None else recipe.low,
         float(np.finfo(np.float32).max) if recipe.high is None else recipe.high,
-        work / _BLOCKS,
+        work / BLOCKS,
         min_voxels=settings.min_voxels,
         block=block,
         workers=workers,
@@ -349,30 +267,13 @@ def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
 
     with open_volume(path) as labels:
         boxes = boxes_of_labels(labels, tell)
-        picture = _seen(volume, labels)
+        picture = drawn_of(volume, labels)
     n = len(boxes.ids)
     if boxes.ids.tolist() != list(range(1, n + 1)):
         raise ValueError("the labels of colour instances do not count up from 1")
     record = {"counts": {"objects": n, "voxels": int(boxes.counts.sum())}}
     notes = [] if picture is not None else ["no picture: the image has no pyramid, and is too large to look at"]
     return _Found(labels, boxes.counts, boxes.boxes, [None] * n, record, picture, notes)
-
-
-def _seen(volume: Volume, labels: Volume) -> Colours | None:
-    """An image in its colours and its labels from above, of levels of their pyramids that can be afforded."""
-    from neuropack.errors import InputError
-    from neuropack.page.projections import coloured_labels, project, project_labels, tinted, tints, window
-
-    try:
-        shown, drawn = project(volume).along_z, project_labels(labels)
-    except InputError:
-        return None
-    image = tinted(shown, [window(one) for one in shown], tints([c.color for c in volume.channels]))
-    side = coloured_labels(drawn)
-    if len(side) != len(image):  # of another level
-        rows, columns = (np.arange(n) * m // n for n, m in zip(image.shape[:2], side.shape[:2], strict=True))
-        side = side[rows][:, columns]
-    return np.concatenate([image, np.full((len(image), 4, 3), 128, np.uint8), side], axis=1)
 
 
 def _somata(volume: Volume, work: Path, settings: Settings, credit: Any, tell: Progress | None) -> int:
@@ -468,15 +369,3 @@ def _write_objects(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     columns = ("label", "voxels", "confidence", "length_um", "radius_um", "skeleton", "thinned_at")
     path.write_text(tsv_text(columns, rows), encoding="utf-8", newline="\n")
-
-
-def drawing(found: Components) -> Colours | None:
-    """The image from above, and beside it its objects in colours; None where the image was not seen."""
-    from neuropack.page.projections import coloured_labels, tinted, window
-
-    if found.shown is None:
-        return None
-    shown = found.shown.astype(np.float64)
-    image = tinted(shown[None], [window(shown)], ["FFFFFF"])
-    labels = coloured_labels(found.drawn.astype(np.int64))
-    return np.concatenate([image, np.full((len(image), 4, 3), 128, np.uint8), labels], axis=1)

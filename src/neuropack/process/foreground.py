@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box, full_box
 from neuropack.errors import UsageError
+from neuropack.process.channels import one_channel
 from neuropack.process.computed import computed
 from neuropack.process.tubeness import reach_of, scales_of, taps_of, tubeness_inside
 from neuropack.volume import Channel, Volume
@@ -24,6 +25,7 @@ LOW, HIGH = 5.0, 10.0
 """Thresholds of tubeness, in units of its noise."""
 SHARE = 0.4
 """Of the brightest voxel nearby: what is darker is the blur around a neurite, and no neurite."""
+_NEAR = 1.5  # of the widest sigma: nearer, blur stays; farther, a faint neurite beside a bright one is cut
 _BRIGHT = 10.0  # noise units; nothing darker is a soma, whatever Otsu's threshold is
 _SAMPLE = (32, 64, 64)  # voxels of the boxes that are looked at first
 _SAMPLES = (2, 4, 4)  # how many, where the image is larger than all of them
@@ -102,15 +104,17 @@ def recipe_for(
     """
     check_image(volume, channel, low, high)
     chosen = tuple(range(volume.n_channels)) if channel is None else (channel,)
-    samples = [volume.read(_lead(volume, box)) for box in _sample_boxes(volume)]
+    source = volume if channel is None else one_channel(volume, channel)
+    rows = range(source.n_channels)
+    samples = [source.read(_lead(source, box)) for box in _sample_boxes(source)]
     offsets: tuple[float, ...] = (0.0,)
     scales: tuple[float, ...] = (1.0,)
     if method == "tubeness" or len(chosen) > 1:
-        offsets, scales = _noise(samples, volume, chosen)
+        offsets, scales = _noise(samples, rows)
     stated = tuple(name for name, value in (("low", low), ("high", high)) if value is not None)
 
     def bright_of(block: Array) -> Floats:
-        return _summed(block[0] if block.ndim == 5 else block, chosen, offsets, scales)
+        return _summed(block[0] if block.ndim == 5 else block, rows, offsets, scales)
 
     brightness = [bright_of(block) for block in samples]
     if method == "otsu":
@@ -155,6 +159,8 @@ def response_of(volume: Volume, recipe: Recipe) -> Volume:
     Returns:
         float32, channels ``response`` and ``brightness``.
     """
+    source = one_channel(volume, recipe.channels[0]) if len(recipe.channels) == 1 else volume
+    rows = range(1) if len(recipe.channels) == 1 else recipe.channels
     made_by = {"foreground": {**recipe.record(), "version": 1}}
     channels = (Channel(name="response"), Channel(name="brightness"))
     planar = volume.size_zyx[0] == 1
@@ -162,7 +168,7 @@ def response_of(volume: Volume, recipe: Recipe) -> Volume:
     halo, near = _surroundings(scales, planar) if scales else ((0, 0, 0), (0, 0, 0))
 
     def compute(wide: Array, inner: Box) -> Array:
-        bright = _summed(wide, recipe.channels, recipe.offsets, recipe.scales)
+        bright = _summed(wide, rows, recipe.offsets, recipe.scales)
         core = _core(bright.shape, halo)
         if recipe.method == "otsu" or recipe.low is None or recipe.high is None:
             return np.stack([bright[core], bright[core]])
@@ -176,7 +182,7 @@ def response_of(volume: Volume, recipe: Recipe) -> Volume:
         trim(made[0], bright, halo, near, recipe.low, recipe.high, limit, recipe.share or 0.0)
         return made
 
-    return computed(volume, compute, made_by, halo=halo, dtype=np.dtype(np.float32), channels=channels)
+    return computed(source, compute, made_by, halo=halo, dtype=np.dtype(np.float32), channels=channels)
 
 
 def otsu_threshold(values: npt.NDArray[Any]) -> float | None:
@@ -258,9 +264,7 @@ def _sample_boxes(volume: Volume) -> Iterator[Box]:
         yield tuple(slice(c, c + s) for c, s in zip(corner, size, strict=True))
 
 
-def _noise(
-    samples: Sequence[Array], volume: Volume, channels: Sequence[int]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _noise(samples: Sequence[Array], channels: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     offsets, scales = [], []
     for c in channels:
         values = np.concatenate([np.asarray(block[..., c, :, :, :], np.float32).ravel() for block in samples])
@@ -302,8 +306,8 @@ def _unit(values: Floats) -> tuple[float, bool]:
 def _surroundings(
     scales: Sequence[tuple[float, float, float]], planar: bool
 ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Voxels along z, y, x that a block needs around it, and how far something is beside a voxel: 2 sigma."""
-    near = [math.ceil(2 * max(s[axis] for s in scales)) for axis in range(3)]
+    """Voxels along z, y, x that a block needs around it, and how far something is beside a voxel."""
+    near = [math.ceil(_NEAR * max(s[axis] for s in scales)) for axis in range(3)]
     blur = reach_of([_fine(scales)])
     z, y, x = (max(t, n + b) for t, n, b in zip(reach_of(scales), near, blur, strict=True))
     return ((0 if planar else z), y, x), ((0 if planar else near[0]), near[1], near[2])

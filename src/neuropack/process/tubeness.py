@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box
 from neuropack.errors import UsageError
+from neuropack.process.channels import one_channel
 from neuropack.process.computed import computed
 from neuropack.volume import Channel, Volume
 
@@ -61,13 +62,7 @@ def tubeness_image(volume: Volume, sigmas_um: Sequence[float], *, channel: int =
     Raises:
         UsageError: a sigma is not positive, there is no such channel, or the voxel size is not known.
     """
-    if not 0 <= channel < volume.n_channels:
-        raise UsageError(
-            "there is no such channel",
-            file=volume.path,
-            expected=f"0 to {volume.n_channels - 1}",
-            found=str(channel),
-        )
+    source = one_channel(volume, channel)
     scales = scales_of(volume, sigmas_um)
     planar = volume.size_zyx[0] == 1
     halo = reach_of(scales)
@@ -75,12 +70,12 @@ def tubeness_image(volume: Volume, sigmas_um: Sequence[float], *, channel: int =
         halo = (0, *halo[1:])
 
     def compute(wide: Array, inner: Box) -> Array:
-        return tubeness_inside(wide[channel].astype(np.float32), halo, scales, planar=planar)[None]
+        return tubeness_inside(wide[0].astype(np.float32), halo, scales, planar=planar)[None]
 
     made_by = {"tubeness": {"sigmas_um": [float(s) for s in sigmas_um], "channel": channel, "version": 1}}
     name = volume.channels[channel].name
     made = Channel(name=f"tubeness of {name}" if name else "tubeness")
-    return computed(volume, compute, made_by, halo=halo, dtype=np.dtype(np.float32), channels=(made,))
+    return computed(source, compute, made_by, halo=halo, dtype=np.dtype(np.float32), channels=(made,))
 
 
 def scales_of(volume: Volume, sigmas_um: Sequence[float]) -> list[Sigma]:
