@@ -110,7 +110,7 @@ class BodyFinder:
     Args:
         options: what a cell body is.
         step: z, y, x of a voxel of the grid, micrometre.
-        shape: of the grid; what lies beyond is mirrored, and says nothing of how round a body is.
+        shape: of the grid.
     """
 
     def __init__(self, options: SomaOptions, step: Step, shape: tuple[int, ...]) -> None:
@@ -189,12 +189,14 @@ class BodyFinder:
         return ball._replace(centre=ball.centre + at - window)
 
     def _seen(self, box: Box) -> npt.NDArray[np.bool_]:
-        """Which voxels of a box lie in the image."""
+        """Which voxels of a box tell whether a body is round: in an image thinner than one, only its own planes."""
+        thin = np.array(self._shape) * self._step < 2 * self._options.smallest_um
         z, y, x = (
-            (np.arange(s.start, s.stop) >= 0) & (np.arange(s.start, s.stop) < n)
-            for s, n in zip(box, self._shape, strict=True)
+            ~t | ((np.arange(s.start, s.stop) >= 0) & (np.arange(s.start, s.stop) < n))
+            for s, n, t in zip(box, self._shape, thin, strict=True)
         )
-        return z[:, None, None] & y[:, None] & x
+        seen: npt.NDArray[np.bool_] = z[:, None, None] & y[:, None] & x
+        return seen
 
     def _ball(self, opened: Pixels, block: Pixels, seen: npt.NDArray[np.bool_]) -> _Ball | None:
         """The body around the maximum in the middle of a window; None where it comes to nothing."""
