@@ -79,6 +79,19 @@ def test_a_neurite_a_wall_and_a_spot_are_no_somata() -> None:
     assert not detect_somata(from_array(image, "ZYX", voxel_size_um=(1.0, 1.0, 1.0)))
 
 
+def test_a_vessel_a_flat_thing_and_a_glow_are_no_somata() -> None:
+    size = (40, 60, 70)
+    z, y, x = np.indices(size)
+    noise = np.random.default_rng(1).normal(100, 5, size)
+    vessel = noise + 400 * ((z - 20) ** 2 + (y - 30) ** 2 <= 16)
+    assert not detect_somata(from_array(vessel, "ZYX", voxel_size_um=(1.0, 1.0, 1.0)))
+    disc = noise + 400 * ((z == 20) & ((y - 30) ** 2 + (x - 30) ** 2 <= 16))
+    assert not detect_somata(from_array(disc, "ZYX", voxel_size_um=(3.0, 1.0, 1.0)))
+    glow = noise + 3000 * np.exp(-((z - 20) ** 2 + (y - 30) ** 2 + (x - 30) ** 2) / (2 * 1.3**2))
+    small = SomaOptions(smallest_um=2.0)
+    assert not detect_somata(from_array(glow, "ZYX", voxel_size_um=(1.0, 1.0, 1.0)), options=small)
+
+
 def test_marks_are_a_table_of_points_for_a_study() -> None:
     _, volume = simulated()
     found = detect_somata(volume)

@@ -70,7 +70,7 @@ def detect_somata(
         max(1, min(n, int(wanted.voxel_um / s + 1e-6))) for n, s in zip(volume.size_zyx, (z, y, x), strict=True)
     )
     grid = _Grid(volume, chosen, known, (factor[0], factor[1], factor[2]), (z, y, x))
-    finder = BodyFinder(wanted, grid.step)
+    finder = BodyFinder(wanted, grid.step, grid.shape)
     found: list[DetectedSoma] = []
     done, total = 0, math.prod(grid.shape)
     for box in _blocks(grid.shape):

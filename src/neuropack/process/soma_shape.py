@@ -27,7 +27,7 @@ _ANGLE = 0.45  # radians between the colours of a body and of its voxels
 _SHIFTS, _PULL = 4, 1.2  # rounds in which a ball moves to the middle of what lies within so many radii
 _APART = 0.65  # of the sum of the radii of two bodies: centres that are nearer are of one body
 _SHELL = (1.25, 1.7)  # radii between which there is little but the stems of dendrites
-_FULL = 0.6  # part of that shell that is as bright: what has more is no ball
+_FULL = 0.15  # part of that shell that is as bright: what has more is no ball
 # Radii of the core of a body, and what opening leaves of its brightness, at least: crossing neurites are not even.
 _CORE, _EVEN = 0.7, 0.7
 # Radii of a column through its middle, how far along it, and how much of that it fills, at least: it is not flat.
@@ -110,10 +110,11 @@ class BodyFinder:
     Args:
         options: what a cell body is.
         step: z, y, x of a voxel of the grid, micrometre.
+        shape: of the grid.
     """
 
-    def __init__(self, options: SomaOptions, step: Step) -> None:
-        self._options, self._step = options, np.array(step)
+    def __init__(self, options: SomaOptions, step: Step, shape: tuple[int, ...]) -> None:
+        self._options, self._step, self._shape = options, np.array(step), shape
         self._opening = _ball(options.neurite_um, step)
         self._near = _ball(options.smallest_um, step)
         self._calm = [_CALM_UM / s for s in step]
@@ -178,7 +179,7 @@ class BodyFinder:
         for window in self._windows:
             box = tuple(slice(a - w, a + w + 1) for a, w in zip(at.tolist(), window, strict=True))
             block = read(box, self._narrow)
-            ball = self._ball(self._opened(block)[:, *inner], block[:, *inner])
+            ball = self._ball(self._opened(block)[:, *inner], block[:, *inner], self._seen(box))
             if ball is None or ball.radius <= min(_FIRST, self._options.largest_um) or window == self._windows[-1]:
                 break
         if ball is None or not self._options.smallest_um <= ball.radius <= self._options.largest_um:
@@ -187,7 +188,17 @@ class BodyFinder:
             return None
         return ball._replace(centre=ball.centre + at - window)
 
-    def _ball(self, opened: Pixels, block: Pixels) -> _Ball | None:
+    def _seen(self, box: Box) -> npt.NDArray[np.bool_]:
+        """Which voxels of a box tell whether a body is round: in an image thinner than one, only its own planes."""
+        thin = np.array(self._shape) * self._step < 2 * self._options.smallest_um
+        z, y, x = (
+            ~t | ((np.arange(s.start, s.stop) >= 0) & (np.arange(s.start, s.stop) < n))
+            for s, n, t in zip(box, self._shape, thin, strict=True)
+        )
+        seen: npt.NDArray[np.bool_] = z[:, None, None] & y[:, None] & x
+        return seen
+
+    def _ball(self, opened: Pixels, block: Pixels, seen: npt.NDArray[np.bool_]) -> _Ball | None:
         """The body around the maximum in the middle of a window; None where it comes to nothing."""
         from scipy import ndimage
 
@@ -207,7 +218,7 @@ class BodyFinder:
             if not len(inside):
                 return None
             centre = inside.mean(axis=0)
-        full = _mean(mask[(away >= _SHELL[0] * radius) & (away <= _SHELL[1] * radius)])
+        full = _mean(mask[seen & (away >= _SHELL[0] * radius) & (away <= _SHELL[1] * radius)])
         core = _mean(_along(block, unit)[away <= _CORE * radius])
         thick = self._thickness(mask, centre, radius)
         return _Ball(centre, radius, full, brightness / max(core, brightness), thick, peak)
@@ -218,7 +229,7 @@ class BodyFinder:
         for axis, step in enumerate(self._step.tolist()):
             away = self._away(mask.shape, centre, without=axis)
             line = np.moveaxis(mask & (away <= _COLUMN * radius), axis, 0).reshape(mask.shape[axis], -1).any(axis=1)
-            near = np.abs(np.arange(len(line)) - centre[axis]) * step <= _REACH * radius
+            near = np.abs(np.arange(mask.shape[axis]) - centre[axis]) * step <= _REACH * radius
             found.append(float((line & near).sum()) * step)
         return min(found) / radius if radius > 0 else 0.0
 
