@@ -42,6 +42,19 @@ def dark_of(blocks: Sequence[Block], given: float | None) -> Floats:
     return darkest(blocks) if given is None else np.full(len(blocks[0].voxels), float(given))
 
 
+def quiet(values: npt.NDArray[np.float32]) -> float:
+    """Background of some voxels: the mean of what lies within three widths of the median, which it is near to."""
+    left = values.ravel().astype(np.float64)
+    for _ in range(3):
+        middle = np.median(left)
+        width = 1.4826 * np.median(np.abs(left - middle))
+        kept = left[np.abs(left - middle) <= 3 * width + 1e-9]
+        if len(kept) == len(left):
+            break
+        left = kept
+    return float(left.mean())
+
+
 def estimate_flat_field(
     volume: Volume,
     *,
@@ -73,7 +86,7 @@ def estimate_flat_field(
     places, rows = [], []
     for centre, voxels in pairs(blocks):
         places.append([2 * ((c % s) + 0.5) / s - 1 for c, s in zip(centre[1:], side, strict=True)])
-        rows.append([_background(image) for image in voxels])
+        rows.append([quiet(image) for image in voxels])
     at, light = np.array(places), np.array(rows) - counts
     planes = np.array([block.corner[0] for block in blocks])
     if not (np.median(light, axis=0) > 0).all():
@@ -201,7 +214,7 @@ def estimate_background(volume: Volume) -> dict[str, Any]:
     values = np.empty((volume.n_channels, *counts))
     for i, j, k in np.ndindex(*counts):
         block = block_at(volume, (corners[0][i], corners[1][j], corners[2][k]), size)
-        values[:, i, j, k] = [_background(image) for image in block.voxels]
+        values[:, i, j, k] = [quiet(image) for image in block.voxels]
     places = [[c + (s - 1) / 2 for c in row] for row, s in zip(corners, size, strict=True)]
     smooth = np.stack([_without_bumps(one) for one in values])
     return {
@@ -224,19 +237,6 @@ def background_evened(volume: Volume, found: dict[str, Any]) -> Volume:
         return out
 
     return computed(volume, compute, {"background": found}, dtype=np.dtype(np.float32))
-
-
-def _background(image: npt.NDArray[np.float32]) -> float:
-    """Background of a block: the mean of what lies within three widths of its median, twice over."""
-    values = image.ravel().astype(np.float64)
-    for _ in range(3):
-        middle = np.median(values)
-        width = 1.4826 * np.median(np.abs(values - middle))
-        kept = values[np.abs(values - middle) <= 3 * width + 1e-9]
-        if len(kept) == len(values):
-            break
-        values = kept
-    return float(values.mean())
 
 
 def _field(at: Floats, light: Floats, planes: npt.NDArray[Any], degree: int) -> Floats:
