@@ -171,6 +171,21 @@ def test_a_background_becomes_even() -> None:
     assert abs(left.mean() - found["level"][0]) < 3
 
 
+def test_a_thick_dendrite_is_no_background() -> None:
+    pixels = np.random.default_rng(0).poisson(40, (1, 16, 160, 160)).astype(np.float32)
+    pixels[:, :, :70, :40] += 900
+    found = shading.estimate_background(volume_of(pixels))
+    assert np.abs(np.array(found["values"]) - 40).max() < 3
+
+
+def test_stripes_are_seen_where_counts_are_few() -> None:
+    light = 3 * np.exp(np.random.default_rng(1).normal(0, 0.1, 30))
+    counts = np.random.default_rng(0).poisson(light[:, None, None], (1, 30, 128, 128)).astype(np.uint8)
+    gain = np.array(depth.estimate_stripes(volume_of(counts), dark=0)["gain"][0])
+    assert np.std(np.log(gain) - np.log(light)) < 0.06
+    assert 0.75 < gain.min() < gain.max() < 1.33
+
+
 def test_light_that_falls_with_depth_is_made_up_for() -> None:
     lengths = [60.0, 80.0, 100.0]
     found = depth.known_attenuation(image(), lengths)
