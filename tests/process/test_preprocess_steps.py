@@ -296,6 +296,15 @@ def test_values_that_are_no_numbers_are_found(step: str) -> None:
         np.asarray(preprocess(volume_of(values), recipe(step)).volume)
 
 
+def test_values_that_are_no_numbers_are_found_where_no_block_was_sampled() -> None:
+    values = np.random.default_rng(0).normal(300, 20, (1, 8, 40, 40)).astype(np.float32)
+    found = preprocess(volume_of(values), recipe("background")).found
+    made = preprocess(volume_of(values), recipe("background"), found=found).volume
+    values[0, 4, 20, 20] = np.inf
+    with pytest.raises(InputError, match="no numbers"):
+        np.asarray(made)
+
+
 def test_one_channel_has_nothing_to_align_or_unmix() -> None:
     one = volume_of(np.asarray(image())[:1])
     for step in ("align", "unmix"):
