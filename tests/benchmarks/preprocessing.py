@@ -1,7 +1,7 @@
 """How well preprocessing finds what a simulated microscope did: `python tests/benchmarks/preprocessing.py`.
 
-Five simulated stacks with parameters drawn by chance, which the steps are not told. Every step is measured on stacks
-that have its fault, and the recipe `brainbow` on stacks that have all of them. Printed as Markdown.
+Five simulated stacks with parameters drawn by chance, which the steps are not told. Every step is measured on
+stacks that have its fault, and the recipe `brainbow` on stacks that have all of them. Printed as Markdown.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def attenuation(seed: int) -> list[str]:
 
 
 def illumination(seed: int) -> list[str]:
-    """Relative standard deviation of the flat field (vignetting 0.4) and of the stripes (0.08), before and after."""
+    """Standard deviation of the stripes (0.08) and of the flat field (vignetting 0.4), before and after."""
     made, image = stack(seed, 10, vignetting=0.4, stripes=0.08)
     gain = depth.estimate_stripes(image, dark=DARK)
     truth = np.log(made.volume.pixels._stripes)  # type: ignore[attr-defined]

@@ -171,6 +171,21 @@ def test_a_background_becomes_even() -> None:
     assert abs(left.mean() - found["level"][0]) < 3
 
 
+def test_a_thick_dendrite_is_no_background() -> None:
+    pixels = np.random.default_rng(0).poisson(40, (1, 16, 160, 160)).astype(np.float32)
+    pixels[:, :, :70, :40] += 900
+    found = shading.estimate_background(volume_of(pixels))
+    assert np.abs(np.array(found["values"]) - 40).max() < 3
+
+
+def test_stripes_are_seen_where_counts_are_few() -> None:
+    light = 3 * np.exp(np.random.default_rng(1).normal(0, 0.1, 30))
+    counts = np.random.default_rng(0).poisson(light[:, None, None], (1, 30, 128, 128)).astype(np.uint8)
+    gain = np.array(depth.estimate_stripes(volume_of(counts), dark=0)["gain"][0])
+    assert np.std(np.log(gain) - np.log(light)) < 0.06
+    assert 0.75 < gain.min() < gain.max() < 1.33
+
+
 def test_light_that_falls_with_depth_is_made_up_for() -> None:
     lengths = [60.0, 80.0, 100.0]
     found = depth.known_attenuation(image(), lengths)
@@ -279,6 +294,15 @@ def test_values_that_are_no_numbers_are_found(step: str) -> None:
     values[1, 4, 20, 20] = np.nan
     with pytest.raises(InputError, match="no numbers"):
         np.asarray(preprocess(volume_of(values), recipe(step)).volume)
+
+
+def test_values_that_are_no_numbers_are_found_where_no_block_was_sampled() -> None:
+    values = np.random.default_rng(0).normal(300, 20, (1, 8, 40, 40)).astype(np.float32)
+    found = preprocess(volume_of(values), recipe("background")).found
+    made = preprocess(volume_of(values), recipe("background"), found=found).volume
+    values[0, 4, 20, 20] = np.inf
+    with pytest.raises(InputError, match="no numbers"):
+        np.asarray(made)
 
 
 def test_one_channel_has_nothing_to_align_or_unmix() -> None:

@@ -14,7 +14,7 @@ from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UsageError
 from neuropack.process.computed import computed
 from neuropack.process.preprocess.samples import Block, block_at, levels_of, noise_of, sampled
-from neuropack.process.preprocess.shading import dark_of
+from neuropack.process.preprocess.shading import dark_of, quiet
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
@@ -170,7 +170,7 @@ def estimate_stripes(
     for z in range(depth):
         planes = [block_at(volume, (z, y, x), (1, *sides)).voxels for y, x in places]
         values = np.concatenate([p.reshape(volume.n_channels, -1) for p in planes], axis=1)
-        light[:, z] = [_middle(row) for row in values]
+        light[:, z] = [quiet(row) for row in values]
     light -= counts[:, None]
     if not (light > 0).all():
         worst = int(light.min(axis=1).argmin())
@@ -280,12 +280,6 @@ def _columns(volume: Volume, seed: int) -> list[Block]:
     """Places (y, x) that every plane is looked at, spread over it."""
     flat = (1, *(min(n, 64) for n in volume.size_zyx[1:]))
     return sampled(volume, (1, flat[1], flat[2]), 16, seed)
-
-
-def _middle(values: npt.NDArray[np.float32]) -> float:
-    """Mean of the lower three quarters or so: background, where neurites do not count."""
-    low, high = np.quantile(values, [0.02, 0.75])
-    return float(values[(values >= low) & (values <= high)].mean(dtype=np.float64))
 
 
 def _without_trend(values: Floats, window: int) -> Floats:
@@ -448,7 +442,7 @@ def _strip(
 def _log_light(volume: Volume, strips: Sequence[Block], dark: Floats) -> Floats:
     """Logarithm of the background light of strips, a number for each channel."""
     values = np.concatenate([s.voxels.reshape(len(s.voxels), -1) for s in strips], axis=1)
-    light = np.array([_middle(row) for row in values]) - dark
+    light = np.array([quiet(row) for row in values]) - dark
     if not (light > 0).all():
         raise InputError(
             "there is no light above the dark counts to see seams by",

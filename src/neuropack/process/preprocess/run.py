@@ -19,7 +19,7 @@ from neuropack.process.preprocess.steps import STEPS, Found
 from neuropack.progress import Progress
 from neuropack.volume import Volume
 
-_BLOCK = (32, 256, 256)  # voxels z, y, x computed at a time: what steps need beside it is a few times as much
+_BLOCK = (16, 256, 256)  # voxels z, y, x computed at a time: what steps need beside it is a few times as much
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,18 @@ def dark_of(blocks: Sequence[Block], given: float | None) -> Floats:
     return darkest(blocks) if given is None else np.full(len(blocks[0].voxels), float(given))
 
 
+def quiet(values: npt.NDArray[np.float32]) -> float:
+    """Background of some voxels: their median, which sparse structure hardly moves.
+
+    Whole numbers are spread evenly over their unit first, or the median would jump where counts are few. A mean of
+    what is not clipped as structure would be nearer to the light, but it jumps with what is clipped.
+    """
+    left = values.ravel().astype(np.float64)
+    if (left == np.rint(left)).all():
+        left += np.arange(len(left)) * 0.618034 % 1 - 0.5
+    return float(np.median(left))
+
+
 def estimate_flat_field(
     volume: Volume,
     *,
@@ -73,7 +85,7 @@ def estimate_flat_field(
     places, rows = [], []
     for centre, voxels in pairs(blocks):
         places.append([2 * ((c % s) + 0.5) / s - 1 for c, s in zip(centre[1:], side, strict=True)])
-        rows.append([_background(image) for image in voxels])
+        rows.append([quiet(image) for image in voxels])
     at, light = np.array(places), np.array(rows) - counts
     planes = np.array([block.corner[0] for block in blocks])
     if not (np.median(light, axis=0) > 0).all():
@@ -201,7 +213,7 @@ def estimate_background(volume: Volume) -> dict[str, Any]:
     values = np.empty((volume.n_channels, *counts))
     for i, j, k in np.ndindex(*counts):
         block = block_at(volume, (corners[0][i], corners[1][j], corners[2][k]), size)
-        values[:, i, j, k] = [_background(image) for image in block.voxels]
+        values[:, i, j, k] = [quiet(image) for image in block.voxels]
     places = [[c + (s - 1) / 2 for c in row] for row, s in zip(corners, size, strict=True)]
     smooth = np.stack([_without_bumps(one) for one in values])
     return {
@@ -226,23 +238,12 @@ def background_evened(volume: Volume, found: dict[str, Any]) -> Volume:
     return computed(volume, compute, {"background": found}, dtype=np.dtype(np.float32))
 
 
-def _background(image: npt.NDArray[np.float32]) -> float:
-    """Background of a block: the mean of what lies within three widths of its median, twice over."""
-    values = image.ravel().astype(np.float64)
-    for _ in range(3):
-        middle = np.median(values)
-        width = 1.4826 * np.median(np.abs(values - middle))
-        kept = values[np.abs(values - middle) <= 3 * width + 1e-9]
-        if len(kept) == len(values):
-            break
-        values = kept
-    return float(values.mean())
-
-
 def _field(at: Floats, light: Floats, planes: npt.NDArray[Any], degree: int) -> Floats:
     """Coefficients of the logarithm of a flat field; each plane of blocks may be as bright as it likes."""
     exponents = powers(degree)
-    good = light > 0.1 * np.median(light)
+    middle = float(np.median(light))
+    width = 1.4826 * float(np.median(np.abs(light - middle)))
+    good = (light > 0.1 * middle) & (light <= middle + 5 * width + 1e-9)  # the rest lies in neurites
     u, v = at[good, 0], at[good, 1]
     _, which = np.unique(planes[good], return_inverse=True)
     own = np.eye(which.max() + 1)[which]
@@ -265,13 +266,24 @@ def _mean(power: int) -> float:
 
 
 def _without_bumps(values: Floats) -> Floats:
-    """Nodes that stand out of those around them, as in a soma, brought to the median of these."""
-    from scipy.ndimage import median_filter
+    """Nodes that lie in bright structure, such as a soma or a thick dendrite, take the place of those around them.
 
-    around = np.asarray(median_filter(values, 3, mode="nearest"))
-    off = values - around
-    limit = 4 * 1.4826 * float(np.median(np.abs(off))) + 1e-9
-    return np.where(np.abs(off) > limit, around, values)
+    Such a node stands out of its neighbours; where structure fills these too, it stands out of all nodes.
+    """
+    from scipy.ndimage import generic_filter
+
+    middle = float(np.median(values))
+    width = 1.4826 * float(np.median(np.abs(values - middle)))
+    holes = np.where(values > middle + 5 * width + 1e-9, np.nan, values)
+
+    def around(near: Floats) -> float:
+        known = near[np.isfinite(near)]
+        return float(np.median(known)) if len(known) else middle
+
+    smooth = np.asarray(generic_filter(holes, around, 3, mode="nearest"))
+    off = holes - smooth
+    limit = 4 * 1.4826 * float(np.median(np.abs(off[np.isfinite(off)]))) + 1e-9
+    return np.where(np.isfinite(off) & (np.abs(off) <= limit), holes, smooth)
 
 
 def _between(values: Floats, places: Sequence[Sequence[float]], box: Sequence[slice]) -> Floats:
