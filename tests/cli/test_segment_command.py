@@ -6,8 +6,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -221,16 +219,6 @@ def test_labels_are_no_image(image: Path, tmp_path: Path, capsys: pytest.Capture
     assert "segmented already" in capsys.readouterr().err
 
 
-def test_parts_that_are_not_there_are_told(
-    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(segmented.importlib, "import_module", _nothing)
-    for option in (("--method", "color"), ("--soma",)):
-        assert run(image, tmp_path / "found", *option) == 2
-        assert "this neuropack has no" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
-
-
 def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,17 +235,20 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
         def close(self) -> None:
             self._source.close()
 
-    def color_instances(volume: Volume, *, progress: object) -> Volume:
+    def color_instances(volume: Volume, *, mask: Volume, progress: object) -> Volume:
+        assert mask.size_zyx == volume.size_zyx and mask.n_channels == 1
         found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
         return replace(found, pixels=Closing(volume))
 
     columns = {"point_id": ["soma-1"], "x_um": [3.0], "y_um": [4.0], "z_um": [5.0]}
-    parts = SimpleNamespace(
-        color_instances=color_instances,
-        detect_somata=lambda volume, *, channels, progress: ["one"],
-        soma_marks=lambda somata, credit: marks_table("points", columns, credit),
+    monkeypatch.setattr("neuropack.process.color_instances.color_instances", color_instances)
+    monkeypatch.setattr(
+        "neuropack.process.soma_detection.detect_somata", lambda volume, *, channels, progress: ["one"]
     )
-    monkeypatch.setattr(segmented.importlib, "import_module", lambda name: parts)
+    monkeypatch.setattr(
+        "neuropack.process.soma_detection.soma_marks",
+        lambda somata, credit: marks_table("points", columns, credit),
+    )
     assert run(image, tmp_path / "found", "--method", "color", "--soma") == 0
     assert "1 soma(ta)" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "found").iterdir()} == FILES | {"somata.tsv"}
@@ -269,10 +260,6 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
     assert [box["confidence"] for box in boxes] == [None, None]
     assert len(read_marks(tmp_path / "found" / "somata.tsv").table) == 1
     assert run(image, tmp_path / "other", "--method", "color", "--low", 3) == 2
-
-
-def _nothing(name: str) -> Any:
-    raise ImportError(name)
 
 
 def test_a_slab_of_whole_planes_is_read_of_a_file_of_planes(image: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from neuropack.errors import UsageError
 from neuropack.process.components import components
-from neuropack.process.foreground import otsu_threshold, recipe_for, response_of
+from neuropack.process.foreground import foreground_mask, otsu_threshold, recipe_for, response_of
 from neuropack.simulate.stack import SimulatedStack, stack
 from neuropack.volume import Volume, from_array
 
@@ -153,3 +153,15 @@ def test_what_cannot_be_segmented_is_said(simulated: SimulatedStack) -> None:
     film = from_array(np.zeros((2, 1, 4, 8, 8)), "TCZYX", voxel_size_um=SIZE)
     with pytest.raises(UsageError, match="several time points"):
         recipe_for(film)
+
+
+def test_the_mask_is_where_the_response_reaches_the_lower_threshold() -> None:
+    volume = stack(3, (8, 48, 48), (2.0, 0.5, 0.5), 2).volume
+    recipe = recipe_for(volume)
+    mask, response = foreground_mask(volume, recipe), np.asarray(response_of(volume, recipe))[:1]
+    assert mask.dtype == np.uint8 and mask.n_channels == 1
+    assert recipe.low is not None
+    np.testing.assert_array_equal(np.asarray(mask), response >= recipe.low)
+    assert 0 < np.asarray(mask).mean() < 0.5
+    nothing = from_array(np.full((1, 4, 20, 20), 7, np.uint8), "CZYX", voxel_size_um=(1.0, 1.0, 1.0))
+    assert not np.asarray(foreground_mask(nothing, recipe_for(nothing))).any()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,10 +127,6 @@ def _see(volume: Volume, settings: Settings) -> None:
         raise UsageError("--sigma is for --method tubeness alone", found=f"--method {settings.method}")
     if settings.sigmas_um:
         scales_of(volume, settings.sigmas_um)
-    if settings.method == "color":
-        _other("color_instances", "color_instances")
-    if settings.somata:
-        _other("soma_detection", "detect_somata")
 
 
 def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +163,8 @@ def _made(
     with found.labels as labels:  # its end takes away what was spooled, and may close the image
         convert(labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
         if settings.method == "color":
-            found = _counted(volume, work / LABELS, tell)
+            counted = _counted(volume, work / LABELS, tell)
+            found = replace(counted, record=found.record | counted.record)
         report = _told(found, volume, work, settings, budget, tell)
     normal: dict[str, Any] = json.loads(json.dumps({"activity": "segmentation", "identity": identity, **report}))
     write(work / REPORT, normal)
@@ -255,9 +251,16 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 
 def _of_colour(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
-    """Neurons told apart by their colours: `neuropack.process.color_instances` does it."""
-    labels: Volume = _other("color_instances", "color_instances")(volume, progress=tell)
-    return _Found(labels, np.empty(0, np.int64), np.empty((0, 6), np.int64), [], {})
+    """Neurons told apart by their colours, among what is a tube or as bright as a soma.
+
+    Brightness alone is no foreground here: noise that grows with depth, or that was removed, misleads it.
+    """
+    from neuropack.process.color_instances import color_instances
+    from neuropack.process.foreground import foreground_mask, recipe_for
+
+    recipe = recipe_for(volume)
+    labels = color_instances(volume, mask=foreground_mask(volume, recipe), progress=tell)
+    return _Found(labels, np.empty(0, np.int64), np.empty((0, 6), np.int64), [], {"recipe": _plain(recipe)})
 
 
 def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
@@ -277,24 +280,14 @@ def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
 
 
 def _somata(volume: Volume, work: Path, settings: Settings, credit: Any, tell: Progress | None) -> int:
-    """The table of cell bodies that `neuropack.process.soma_detection` finds; how many."""
+    """The table of cell bodies; how many."""
     from neuropack.annotations.mark_files import write_marks
+    from neuropack.process.soma_detection import detect_somata, soma_marks
 
     channels = None if settings.channel is None else (settings.channel,)
-    somata = _other("soma_detection", "detect_somata")(volume, channels=channels, progress=tell)
-    table = _other("soma_detection", "soma_marks")(somata, credit)
-    write_marks(work / SOMATA, table, "points", overwrite=True)
+    somata = detect_somata(volume, channels=channels, progress=tell)
+    write_marks(work / SOMATA, soma_marks(somata, credit), "points", overwrite=True)
     return len(somata)
-
-
-def _other(module: str, name: str) -> Any:
-    """A function of a part of neuropack that may not be installed."""
-    try:
-        return getattr(importlib.import_module(f"neuropack.process.{module}"), name)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"this neuropack has no {name}", expected=f"neuropack.process.{module}", fix="leave the option out"
-        ) from error
 
 
 def blocks_of(volume: Volume, budget: int) -> tuple[tuple[int, int, int], int]:

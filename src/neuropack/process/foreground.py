@@ -150,6 +150,17 @@ def recipe_for(
     )
 
 
+def foreground_mask(volume: Volume, recipe: Recipe) -> Volume:
+    """1 where the response reaches the lower threshold, else 0: uint8, one channel, computed as it is read."""
+    low = math.inf if recipe.low is None else recipe.low
+
+    def compute(wide: Array, inner: Box) -> Array:
+        return (wide[:1] >= low).astype(np.uint8)
+
+    kind, channels = np.dtype(np.uint8), (Channel(name="foreground"),)
+    return computed(response_of(volume, recipe), compute, {"foreground_mask": low}, dtype=kind, channels=channels)
+
+
 _LOW_OF, _HIGH_OF = {True: LOW, False: 1.0}, {True: HIGH, False: 1.0}  # False: the unit is Otsu's threshold
 
 
