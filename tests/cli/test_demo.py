@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,15 @@ def test_demo_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "simulated" in release.metadata["dataset"]["abstract"].lower()
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "data:image/png" in page
+    if complete := all(find_spec(name) for name in ("numba", "skimage")):  # the extra trace
+        assert page.count("From pixels to neurons") == 2
+    before = {p: p.stat().st_mtime_ns for p in (folder / "found").rglob("*")}
+    assert bool(before) == complete
 
     manifest = (folder / "release" / "manifest.tsv").read_bytes()
     assert main(["demo", str(folder)]) == 0
     assert (folder / "release" / "manifest.tsv").read_bytes() == manifest
+    assert {p: p.stat().st_mtime_ns for p in (folder / "found").rglob("*")} == before
     assert main(["validate", str(folder / "release"), "--json"]) == 0
 
 

@@ -55,7 +55,9 @@ def demo(
             "is there already, without the demonstration's study", file=page, fix="name another folder"
         )
     if source is None:
-        study = write_raw(folder, seed=seed).study
+        study = write_raw(folder, seed=seed, preprocess=(complete := _has_kernels())).study
+        if not complete:
+            typer.echo("without preprocessing and tracing, which need more: pip install neuropack[trace]")
     else:
         study = _study_of(folder, source, voxel_size_um=size, axes=axes, scene=scene, session_start=start)
     typer.echo(f"study    {study}")
@@ -69,6 +71,13 @@ def demo(
     write_page(release, page, report, found)
     typer.echo(f"page     {page}\n\n{to_text(report)}")
     return 0 if report.clean else 1
+
+
+def _has_kernels() -> bool:
+    """Whether the extra is installed that preprocessing, segmentation and tracing need."""
+    from importlib.util import find_spec
+
+    return all(find_spec(name) is not None for name in ("numba", "skimage"))
 
 
 def _study_of(

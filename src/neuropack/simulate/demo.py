@@ -93,7 +93,7 @@ _MICE = (
 )
 
 
-def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
+def write_raw(folder: Path, seed: int = 0, *, preprocess: bool = True) -> DemoInputs:
     """Simulate the inputs of the demonstration and write them; what is there already stays as it is.
 
     The study is written first and names the seed, every other file appears when it is complete. So the same call
@@ -102,6 +102,7 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
     Args:
         folder: a new folder, or one of an earlier call with the same seed.
         seed: 0 or more; it fixes every voxel and every sample.
+        preprocess: have the study name a recipe; a study that is there already stays as it is in this.
 
     Raises:
         UsageError: the folder holds another study, or files of these names.
@@ -117,7 +118,7 @@ def write_raw(folder: Path, seed: int = 0) -> DemoInputs:
         landmarks=tuple(m.landmarks(folder) for m in _MICE),
         atlas=tuple(folder / ATLAS / name for name in registration.ATLAS_FILES),
     )
-    _begin(inputs, _study(seed))
+    _begin(inputs, _study(seed, preprocess), _study(seed, not preprocess))
     _write_atlas(inputs.atlas)
     for number, mouse in enumerate(_MICE):
         _record(mouse, folder, seed, number)
@@ -184,14 +185,14 @@ def _comments(made: SimulatedStack, number: int) -> list[str]:
     ]
 
 
-def _begin(inputs: DemoInputs, text: str) -> None:
-    """Write the study, or find that it is there already."""
+def _begin(inputs: DemoInputs, text: str, other: str) -> None:
+    """Write the study, or find that it is there already, in this or the other form."""
     if inputs.study.exists():
         try:
             there = inputs.study.read_bytes()
         except OSError as error:
             raise OutputError(f"cannot be read: {error.strerror}", file=inputs.study) from error
-        if there != text.encode():
+        if there not in (text.encode(), other.encode()):
             raise UsageError(
                 "holds another study",
                 file=inputs.study,
@@ -216,7 +217,7 @@ def _begin(inputs: DemoInputs, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _study(seed: int) -> str:
+def _study(seed: int, preprocess: bool) -> str:
     """The text of study.yaml."""
     import jinja2
 
@@ -233,6 +234,7 @@ def _study(seed: int) -> str:
         schema_version=json.loads(schema.read_text(encoding="utf-8"))["version"],
         neuropack_version=neuropack.__version__,
         seed=seed,
+        preprocess=preprocess,
         fluorophores=BRAINBOW,
         numerical_aperture=optics.numerical_aperture,
         psf_fwhm_um=[round(_FWHM * s, 3) for s in optics.sigma_um(BRAINBOW[1].emission_nm)],
