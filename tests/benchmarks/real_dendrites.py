@@ -139,17 +139,15 @@ person: this shows what to expect, and is no benchmark of a population.
 - `one seed`, `two seeds`: automatic, `neuropack trace --seeds`, a person sets one or two points.
 - Preprocessed: the recipe `confocal` as it comes.
 
-What lies off the manual trace is not all wrong: the person left out the trunk at the left edge, a second dendrite
-that crosses below, and spines. Nor is it all right: of the 90 um that one seed finds off the trace in the raw image,
-53 um are that trunk, and 31 um are hooks along z between the two dendrites, probably through their blur, which no
-flag tells. The recipe makes tracing from seeds worse here: more that is faint stands out.
+What lies off the manual trace is not all wrong, for the person left out the trunk at the left edge, a second
+dendrite that crosses below, and spines; nor is it all right. [The how-to](../how-to/pixels-to-neurons.md) shows where
+it lies.
 
-The defaults were chosen on simulated stacks. But this stack was at hand while the programs were built, and tests run
-on it, so these figures are no test on unseen data.
+The defaults were chosen on simulated stacks. But this stack was at hand while the programs were built, and tests
+run on it, so these figures are no test on unseen data.
 
 The manual trace was clicked in voxels, so its depth goes in steps of 1 um: its length is too large by these steps,
-and at 1 um they count as errors of whoever is smoother. It is laid on the image by half a voxel; at 2 um the
-semi-automatic recall is 0.998 without that, at 0.5 um it falls from 0.62 to 0.46.
+and at 1 um they count as errors of whoever is smoother.
 """
 
 
