@@ -140,8 +140,8 @@ person: this shows what to expect, and is no benchmark of a population.
 - Preprocessed: the recipe `confocal` as it comes.
 
 What lies off the manual trace is not all wrong, for the person left out the trunk at the left edge, a second
-dendrite that crosses below, and spines; nor is it all right. [The how-to](../how-to/pixels-to-neurons.md) shows where
-it lies.
+dendrite that crosses below, and spines; nor is it all right. Where it lies is shown in
+[the how-to](../how-to/pixels-to-neurons.md).
 
 The defaults were chosen on simulated stacks. But this stack was at hand while the programs were built, and tests
 run on it, so these figures are no test on unseen data.
