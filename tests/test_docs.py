@@ -3,6 +3,7 @@
 Each page gets an empty folder with the demo beside it and its blocks run there in order: ``bash`` as it stands,
 ``console`` line by line with the shown output compared ("..." stands for anything, "# exit 1" for a status),
 ``python`` in one interpreter for the page, and a ``yaml`` block with a caption becomes the file that it names.
+A page about real files (``REAL``) has them in its folder instead of the demo, and is skipped where there are none.
 Lines that set up a checkout (make, git, pip) are not run: their targets are looked up in the Makefile.
 """
 
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,12 @@ PAGES = [
 RUN = {"bash", "console", "python", "yaml"}
 SHOWN = {"json", "text", "tsv", "toml", "make"}  # never run
 SETS_UP_A_CHECKOUT = re.compile(r"(make|git|cd|pip|python3 -m pip)( |$)")
+REAL = {  # files that a page's reader has: their names there, and among the real files
+    "docs/how-to/pixels-to-neurons.md": {
+        "stack.tif": "neuron/mapmanager-rr30a-tp0-ch2-crop320.tif",
+        "rr30a_s0_l.txt": "neuron/rr30a_s0_l.txt",
+    }
+}
 FENCE = re.compile(r"^( *)(```+|:::+)([^\n`]*)\n(.*?)^\1\2 *$", re.M | re.S)
 
 
@@ -154,8 +161,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="the blocks are written for a POSIX shell")
 @pytest.mark.parametrize("page", [p for p in PAGES if any(b.language in RUN for b in blocks(p))], ids=name)
-def test_every_block_runs(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if page.parent.name != "tutorial":  # there the reader makes the demo
+def test_every_block_runs(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest, data_file: Callable[[str], Path]
+) -> None:
+    for there, real in REAL.get(name(page), {}).items():
+        shutil.copy(data_file(real), tmp_path / there)
+    if page.parent.name != "tutorial" and name(page) not in REAL:  # there the reader makes the demo
         shutil.copytree(request.getfixturevalue("demo"), tmp_path / "demo")
     before = Path.cwd()
     os.chdir(tmp_path)
