@@ -41,6 +41,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
     least: float,
     turning: float,
     memory: int,
+    dearest: float,
     most: int,
 ) -> int:
     """Go on with a search until it is done, wants something, or has expanded `most` nodes more.
@@ -64,6 +65,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
         least: the lowest cost that there is.
         turning: how much dearer a step against the direction of the way is; 0: turns cost nothing.
         memory: steps that the direction of the way is taken from.
+        dearest: ways of a higher price are not looked for.
         most: nodes to expand before it returns.
     """
     sz, sy, sx = shifts[0], shifts[1], shifts[2]
@@ -80,6 +82,8 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
             found = False
             while control[0] > 0:
                 node = nodes[0]
+                if keys[0] > dearest:
+                    return 4
                 _pop(keys, nodes, control)
                 if came[node // voxels, node % voxels] < _CLOSED:
                     found = True

@@ -1,0 +1,74 @@
+"""Where a path turns off at a crossing of two neurites, although both of them go straight on."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.trace.blocks import Grid
+from neuropack.trace.signal import Model
+
+Floats = npt.NDArray[np.float64]
+
+_ARM = 8  # nodes on each side that the direction is taken from
+_TURN = 0.65  # cosine: a turn of more than 49 degrees is looked at
+_AHEAD = np.arange(5.0, 10.0)  # voxels of the finest axis beyond the corner where the neurite should go on
+_SPREAD, _WIDER = 1.0, 0.2  # of the places looked at: a voxel, and a fifth of the distance more
+_OWN = 3.0  # voxels: what lies so near to the path is the path itself
+_FAINT, _SHARE = 3.2, 0.4  # noises, and of the brightness of the path there: what counts as a neurite
+
+
+def false_turns(
+    grid: Grid, model: Model, size: tuple[float, float, float], nodes: Floats, bright: Floats
+) -> list[int]:
+    """Nodes at which a path turns sharply where the neurite it comes along goes on, and so does that it takes.
+
+    A neurite that bends sharply has nothing beyond the bend, and at a fork only one of the two goes on: four arms
+    are two neurites that cross.
+
+    Args:
+        grid: the filtered image.
+        model: signal and noise.
+        size: of a voxel, um.
+        nodes: of the path (n, 3), voxels.
+        bright: its contrast (n,).
+    """
+    if len(nodes) <= 2 * _ARM:
+        return []
+    unit = np.array(size) / min(size)  # the finest axis has length one
+    um = nodes * unit
+    before, after = um[_ARM:-_ARM] - um[: -2 * _ARM], um[2 * _ARM :] - um[_ARM:-_ARM]
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    cosine = np.einsum("ij,ij->i", before, after) / np.maximum(lengths, 1e-9)
+    found = []
+    while cosine.min() < _TURN:
+        at = int(cosine.argmin())
+        cosine[max(0, at - _ARM) : at + _ARM + 1] = 1.0
+        node = at + _ARM
+        least = max(_FAINT, _SHARE * float(np.median(bright[max(0, node - _ARM) : node + _ARM + 1])))
+        near = um[max(0, node - 4 * _ARM) : node + 4 * _ARM + 1]
+        arms = (before[at], -after[at])
+        if all(_goes_on(grid, model, unit, um[node], arm, near) >= least for arm in arms):
+            found.append(node)
+    return sorted(found)
+
+
+def _goes_on(grid: Grid, model: Model, unit: Floats, corner: Floats, arm: Floats, near: Floats) -> float:
+    """How bright a neurite goes on beyond a corner: the median over some distances of the brightest place."""
+    direction = arm / max(float(np.linalg.norm(arm)), 1e-9)
+    shape = np.array(grid.shape)
+    centre = corner + _AHEAD.mean() * direction
+    low = np.maximum(np.floor((centre - _AHEAD.max()) / unit).astype(int), 0)
+    high = np.minimum(np.ceil((centre + _AHEAD.max()) / unit).astype(int) + 1, shape)
+    if (low >= high).any():
+        return 0.0
+    image = np.nan_to_num(model.brightness(grid.gather(tuple(map(slice, low.tolist(), high.tolist())))))
+    at = (np.indices(image.shape).reshape(3, -1).T + low) * unit
+    distance = np.linalg.norm(at - corner, axis=1)
+    away = np.linalg.norm(at[:, None] - near[None, ::2], axis=2).min(axis=1)
+    values = []
+    for d in _AHEAD:
+        place = np.linalg.norm(at - (corner + d * direction), axis=1) <= _SPREAD + _WIDER * d
+        place &= (away > _OWN) & (np.abs(distance - d) <= 1.0)
+        values.append(float(image.ravel()[place].max(initial=0.0)))
+    return float(np.median(values))
