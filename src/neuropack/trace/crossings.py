@@ -12,10 +12,11 @@ Floats = npt.NDArray[np.float64]
 
 _ARM = 8  # nodes on each side that the direction is taken from
 _TURN = 0.65  # cosine: a turn of more than 49 degrees is looked at
-_AHEAD = np.arange(5.0, 10.0)  # voxels of the finest axis beyond the corner where the neurite should go on
+_BACK, _STEM = (0, 3, 5), 6  # nodes before the corner, which may be cut, where a neurite goes on from; of its way
+_AHEAD = np.arange(7.0, 12.0)  # voxels of the finest axis beyond the corner where the neurite should go on
 _SPREAD, _WIDER = 1.0, 0.2  # of the places looked at: a voxel, and a fifth of the distance more
-_OWN = 3.0  # voxels: what lies so near to the path is the path itself
-_FAINT, _SHARE = 3.2, 0.4  # noises, and of the brightness of the path there: what counts as a neurite
+_OWN = 4.0  # voxels: what lies so near to the path is the path itself
+_FAINT, _SHARE = 3.2, 0.5  # noises, and of the brightness of the path there: what counts as a neurite
 
 
 def false_turns(
@@ -47,8 +48,14 @@ def false_turns(
         node = at + _ARM
         least = max(_FAINT, _SHARE * float(np.median(bright[max(0, node - _ARM) : node + _ARM + 1])))
         near = um[max(0, node - 4 * _ARM) : node + 4 * _ARM + 1]
-        arms = (before[at], -after[at])
-        if all(_goes_on(grid, model, unit, um[node], arm, near) >= least for arm in arms):
+        if all(
+            any(
+                _goes_on(grid, model, unit, um[node + way * back], um[node + way * back] - um[far], near) >= least
+                for back in _BACK
+                if 0 <= (far := node + way * (back + _STEM)) < len(um)
+            )
+            for way in (-1, 1)
+        ):
             found.append(node)
     return sorted(found)
 

@@ -83,11 +83,11 @@ def measured(
     tangents = _tangents(nodes, size)
     for part in kept or _stretches(grid, model, nodes):
         _fill(part, model, size, nodes, tangents, radius, bright, colours)
-    return Measured(nodes, radius, bright, _drift(colours), *_support(bright, model.contrast))
+    return Measured(nodes, _known(radius, size), bright, _drift(colours), *_support(bright, model.contrast))
 
 
 def centre(grid: Grid, model: Model, size: tuple[float, float, float], point: Floats) -> tuple[Floats, float]:
-    """The middle of what is bright around a point, and its radius in um."""
+    """The middle of what is bright around a point, and its radius in um; half a voxel where nothing is bright."""
     from neuropack.trace.centre_kernel import centred
 
     reach, sizes = _reach(size), np.array(size)
@@ -103,7 +103,7 @@ def centre(grid: Grid, model: Model, size: tuple[float, float, float], point: Fl
     tangent = _direction(image, nodes[0] - corner, sizes)
     radius, bright = np.empty(1), np.empty(1)
     _radii(image, nodes - corner, tangent[None], size, bright, radius)
-    return nodes[0], float(radius[0])
+    return nodes[0], float(_known(radius, size)[0])
 
 
 def _brightest(
@@ -240,6 +240,17 @@ def _radii(
     from neuropack.trace.centre_kernel import radii
 
     radii(image, nodes, tangents, np.array(size), 0.25 * min(size), bright, out)
+
+
+def _known(radius: Floats, size: tuple[float, float, float]) -> Floats:
+    """Radii, with those of dark nodes from their neighbours along the path; half a voxel where all are dark."""
+    dark = np.isnan(radius)
+    if dark.all():
+        return np.full_like(radius, 0.5 * min(size))
+    if dark.any():
+        at = np.arange(len(radius))
+        radius[dark] = np.interp(at[dark], at[~dark], radius[~dark])
+    return radius
 
 
 def _mean(values: Floats) -> Floats:
