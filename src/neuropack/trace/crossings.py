@@ -50,9 +50,9 @@ def false_turns(
         near = um[max(0, node - 4 * _ARM) : node + 4 * _ARM + 1]
         if all(
             any(
-                _goes_on(grid, model, unit, um[node + way * back], um[node + way * back] - um[far], near) >= least
+                _goes_on(grid, model, unit, um[corner], um[corner] - um[far], near, least)
                 for back in _BACK
-                if 0 <= (far := node + way * (back + _STEM)) < len(um)
+                if 0 <= (far := (corner := node + way * back) + way * _STEM) < len(um)
             )
             for way in (-1, 1)
         ):
@@ -60,22 +60,25 @@ def false_turns(
     return sorted(found)
 
 
-def _goes_on(grid: Grid, model: Model, unit: Floats, corner: Floats, arm: Floats, near: Floats) -> float:
-    """How bright a neurite goes on beyond a corner: the median over some distances of the brightest place."""
+def _goes_on(
+    grid: Grid, model: Model, unit: Floats, corner: Floats, arm: Floats, near: Floats, least: float
+) -> bool:
+    """Whether a neurite goes on beyond a corner: at most of some distances, something is bright there."""
     direction = arm / max(float(np.linalg.norm(arm)), 1e-9)
     shape = np.array(grid.shape)
     centre = corner + _AHEAD.mean() * direction
     low = np.maximum(np.floor((centre - _AHEAD.max()) / unit).astype(int), 0)
     high = np.minimum(np.ceil((centre + _AHEAD.max()) / unit).astype(int) + 1, shape)
     if (low >= high).any():
-        return 0.0
-    image = np.nan_to_num(model.brightness(grid.gather(tuple(map(slice, low.tolist(), high.tolist())))))
-    at = (np.indices(image.shape).reshape(3, -1).T + low) * unit
-    distance = np.linalg.norm(at - corner, axis=1)
-    away = np.linalg.norm(at[:, None] - near[None, ::2], axis=2).min(axis=1)
-    values = []
-    for d in _AHEAD:
-        place = np.linalg.norm(at - (corner + d * direction), axis=1) <= _SPREAD + _WIDER * d
-        place &= (away > _OWN) & (np.abs(distance - d) <= 1.0)
-        values.append(float(image.ravel()[place].max(initial=0.0)))
-    return float(np.median(values))
+        return False
+    image = model.brightness(grid.gather(tuple(map(slice, low.tolist(), high.tolist()))))
+    found = np.argwhere(image >= least)
+    if not len(found):
+        return False
+    at = (found + low) * unit - corner
+    at = at[np.abs(np.linalg.norm(at, axis=1) - _AHEAD.mean()) <= np.ptp(_AHEAD) / 2 + 1.0]
+    at = at[((at[:, None] - (near[None, ::2] - corner)) ** 2).sum(axis=2).min(axis=1, initial=np.inf) > _OWN**2]
+    places = _AHEAD[:, None] * direction
+    lit = np.linalg.norm(at[:, None] - places[None], axis=2) <= _SPREAD + _WIDER * _AHEAD
+    lit &= np.abs(np.linalg.norm(at, axis=1)[:, None] - _AHEAD) <= 1.0
+    return 2 * int(lit.any(axis=0).sum()) > len(_AHEAD)

@@ -6,13 +6,13 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, relative
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
@@ -21,7 +21,7 @@ from neuropack.trace.crossings import false_turns
 from neuropack.trace.measure import DRIFT, Measured, centre, measured
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Search, Watch, corridor_blocks
+from neuropack.trace.search import Search, Watch, Work, corridor_blocks
 from neuropack.trace.smooth import smooth
 from neuropack.volume import Volume
 
@@ -87,6 +87,7 @@ class _Level:
     size: tuple[float, float, float]
     factor: Floats
     raw: RawUnits
+    work: Work = field(default_factory=Work)
 
     def down(self, points: Floats) -> Floats:
         """Voxels of the full resolution as voxels of this one."""
@@ -305,7 +306,10 @@ class PathFinder:
         found = None
         for side in (turn - _BESIDE, turn + _BESIDE):
             node = nodes[min(max(side, 0), len(nodes) - 1)]
-            if min(np.linalg.norm((node - e) * np.array(self.voxel_size_um)) for e in (start, end)) < 2 * self._shut:
+            if (
+                min(np.linalg.norm((node - e) * np.array(self.voxel_size_um)) for e in (start, end))
+                < 2 * self._shut
+            ):
                 continue
             try:
                 shut = np.concatenate([best.shut, node[None]])
@@ -334,7 +338,9 @@ class PathFinder:
         if len(shut):
             more |= {"shut": level.down(shut), "shut_um": max(self._shut, 1.5 * min(level.size[1:]))}
         recall = max(4, round(_RECALL / level.factor.max()))
-        search = Search(level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, **more)
+        search = Search(
+            level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, work=level.work, **more
+        )
         return search.run(level.nearest(start), level.nearest(end), watch)
 
     def _far(
@@ -368,9 +374,7 @@ class PathFinder:
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)
             try:
-                return self._run(
-                    self._fine, model, start, end, watch, shut=shut, corridor=blocks, radius=radius
-                )
+                return self._run(self._fine, model, start, end, watch, shut=shut, corridor=blocks, radius=radius)
             except PathError as error:
                 if error.reason != "no way":
                     raise
@@ -408,8 +412,9 @@ class PathFinder:
         samples = [self._near(level, place, _AROUND, watch) for place in places]
         floor, noise = signal.background(samples)
         vectors = []
-        for place in ends:
-            near = self._near(level, place, 1, watch)
+        for place, sample in zip(ends, (samples[0], samples[-1]), strict=True):
+            wide, box = (_around(place, reach, level.grid.shape) for reach in (_AROUND, 1))
+            near = sample[(slice(None), *relative(box, wide))]
             scaled = ((near.reshape(len(near), -1).T - floor) / noise).astype(np.float64)
             scaled = scaled[np.isfinite(scaled).all(axis=1)]
             if len(scaled):

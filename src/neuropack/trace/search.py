@@ -23,6 +23,7 @@ Corridor = Mapping[int, Floats]
 
 _SLICE = 20_000  # nodes that are expanded before the clock is looked at: some hundredths of a second
 _PATIENCE = 0.02  # seconds between two looks at the clock while a block is read
+_KEPT = 64  # blocks: the arrays of larger searches are given back
 _SLOT = (1 << 15) * 9  # bytes that the search keeps of a block
 
 
@@ -96,6 +97,13 @@ class Watch:
         return value
 
 
+@dataclass(eq=False)
+class Work:
+    """The arrays of a search that has ended, for the next one in the same grid; nothing in them is looked at."""
+
+    kept: tuple[npt.NDArray[Any], ...] | None = None
+
+
 class Search:
     """One run of A*.
 
@@ -112,6 +120,7 @@ class Search:
         shut_um: micrometre.
         dearest: ways of a higher price are not looked for.
         most: voxels that it may look around in; None: as many as the watch allows.
+        work: of searches before in the same grid.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class Search:
         shut_um: float = 0.0,
         dearest: float = math.inf,
         most: int | None = None,
+        work: Work | None = None,
     ) -> None:
         self._grid, self._model, self._corridor = grid, model, corridor
         self._turning, self._recall = turning, recall
@@ -145,10 +155,15 @@ class Search:
         self._table = np.full(int(np.prod(grid.counts)), -1, np.int32)
         self._slots = 0
         self._inside = np.empty(grid.edge, np.bool_)
-        self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
-        self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
-        self._grow(16)
-        self._keys, self._nodes = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.int64)
+        self._work = work or Work()
+        if self._work.kept is None or len(self._work.kept[3]) > self._most:
+            self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+            self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
+            self._grow(min(16, self._most))
+            self._keys, self._nodes = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.int64)
+        else:
+            self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes = self._work.kept
+        self._work.kept = None
 
     def _grow(self, slots: int) -> None:
         """Room for so many blocks."""
@@ -204,7 +219,9 @@ class Search:
             )
             watch.expanded += int(control[2]) - before
             if told == kernel.DONE:
-                return self._way(goal), float(self._reached[other, spot])
+                found = self._way(goal), float(self._reached[other, spot])
+                self._keep()
+                return found
             if told == kernel.EXHAUSTED:
                 raise PathError("there is no way between the points that leads through known voxels")
             if told == kernel.HEAP_FULL:
@@ -215,6 +232,11 @@ class Search:
             elif control[2] >= most:
                 raise PathError("the search has looked at as many voxels as it may", "budget")
             watch.look()
+
+    def _keep(self) -> None:
+        """Leave the arrays, where they are not large, to the next search: new memory costs as much as a short one."""
+        if len(self._block_of) <= _KEPT and len(self._keys) <= _KEPT << 12:
+            self._work.kept = (self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes)
 
     def _way(self, goal: Voxels) -> Voxels:
         from neuropack.trace import kernel
@@ -278,11 +300,11 @@ class Search:
         self._table[number] = slot
         self._slots += 1
 
-
     def _close(self, block: npt.NDArray[np.float32], number: int) -> None:
         """Shut the places of a block (z, y, x) where nobody may go."""
         axes = [
-            (c + np.arange(n)) * s for c, n, s in zip(self._grid.corner(number), block.shape, self._size, strict=True)
+            (c + np.arange(n)) * s
+            for c, n, s in zip(self._grid.corner(number), block.shape, self._size, strict=True)
         ]
         for z, y, x in self._shut * self._size:
             near = ((axes[0] - z) ** 2)[:, None, None] + ((axes[1] - y) ** 2)[:, None] + (axes[2] - x) ** 2
