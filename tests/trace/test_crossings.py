@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from lines import away, drawn, volume
 
@@ -15,7 +17,7 @@ SHAPE = (16, 96, 120)
 def straight(*points: tuple[float, float]) -> np.ndarray:  # type: ignore[type-arg]
     """Straight lines from one point y, x to the next, in the middle plane."""
     at = np.array(points, np.float64)
-    parts = [np.linspace(a, b, 200) for a, b in zip(at[:-1], at[1:], strict=True)]
+    parts = [np.linspace(a, b, 200) for a, b in pairwise(at)]
     return np.column_stack([np.full(200 * len(parts), 8.0), np.concatenate(parts)])
 
 

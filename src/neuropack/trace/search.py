@@ -234,7 +234,7 @@ class Search:
             watch.look()
 
     def _keep(self) -> None:
-        """Leave the arrays, where they are not large, to the next search: new memory costs as much as a short one."""
+        """Leave the arrays, where they are not large, to the next search: new memory is as dear as a short one."""
         if len(self._block_of) <= _KEPT and len(self._keys) <= _KEPT << 12:
             self._work.kept = (self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes)
 
