@@ -26,7 +26,7 @@ def turns(image: np.ndarray, path: np.ndarray) -> int:  # type: ignore[type-arg]
     finder = PathFinder(volume(image))
     model = finder._model(finder._fine, path[0], path[-1], Watch())
     bright = np.full(len(path), model.contrast)
-    return len(false_turns(finder._fine.grid, model, (1.0, 1.0, 1.0), path, bright))
+    return len(false_turns(finder._fine.grid, model, path, bright))
 
 
 LEVEL, UPRIGHT = straight((48, 5), (48, 115)), straight((5, 60), (90, 60))

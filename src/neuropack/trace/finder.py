@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,22 +23,26 @@ from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
 from neuropack.trace.search import Search, Watch, Work, corridor_blocks
 from neuropack.trace.smooth import smooth
+from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
 Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
+Cost = Literal["brightness", "tubeness"]
 Way = tuple[npt.NDArray[np.int64], float]
 
 _PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
+_TUBE = 1.5  # voxels of the finest axis
 _BLUR_COLOR = 0.7  # voxels
 _DETOURS = 2  # times that another way than one that turns off at a crossing is looked for
 _BESIDE = 8  # nodes from such a turn to the place that is shut
 _SHUT = 4.0  # voxels of the finest axis: the radius of it
 _TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
 _DOUBT = 0.4  # what is left of the confidence at each of them
+_CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
 _NOTHING = np.empty((0, 3))
 _AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
@@ -54,7 +58,9 @@ class Options:
         time: the frame, from 0.
         sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis, 0.7 with `color`,
             for a blur mixes the colours of neighbours.
-        filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
+        cost: what makes a voxel cheap: its brightness, or how much it looks like a bright tube of a radius of about
+            `sigma_um`, 1.5 voxels of the finest axis by default.
+        filter: what else is done to the image first, in place of both: takes an image of float32, all NaN where
             nothing is known, and gives one of the same size; bright is neurite.
         color_width: radian of angle that makes a voxel e^0.5 times as dear.
         turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
@@ -69,6 +75,7 @@ class Options:
     color: bool = False
     time: int = 0
     sigma_um: float | None = None
+    cost: Cost = "brightness"
     filter: Callable[[Volume], Volume] | None = None
     color_width: float = 0.2
     turning: float = 10.0
@@ -154,6 +161,8 @@ class PathFinder:
                 raise UsageError(
                     f"has no {name} {value}", file=v.path, expected=f"0 to {count - 1}", found=str(value)
                 )
+        if o.cost not in get_args(Cost):
+            raise UsageError("there is no such cost", expected=" or ".join(get_args(Cost)), found=str(o.cost))
         if o.sigma_um is not None and not (math.isfinite(o.sigma_um) and o.sigma_um >= 0):
             raise UsageError("is no width of a Gaussian", expected="micrometre, 0 or more", found=str(o.sigma_um))
 
@@ -161,6 +170,11 @@ class PathFinder:
         o = self.options
         if o.filter is not None:
             image = o.filter(raw)
+        elif o.cost == "tubeness":
+            sigma = _TUBE * min(size) if o.sigma_um is None else max(o.sigma_um, 0.5 * min(size))
+            if factor.max() > 1:  # a neurite is thinner than a coarser voxel
+                sigma = 0.8 * min(size)
+            image = tubes(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
         else:
             sigma = min(size) * (_BLUR_COLOR if o.color else 1.0) if o.sigma_um is None else o.sigma_um
             if factor.max() > 1:  # a coarser voxel is a mean already
@@ -293,7 +307,9 @@ class PathFinder:
 
         def look() -> _Candidate:
             seen = measured(grid, model, size, way, start, end)
-            return _Candidate(seen, price, shut, false_turns(grid, model, size, seen.nodes, seen.contrast))
+            # where the colour leads, a crossing neurite of another one does not mislead
+            turns = [] if model.width else false_turns(grid, model, seen.nodes, seen.contrast)
+            return _Candidate(seen, price, shut, turns)
 
         made: _Candidate = watch.during(look)
         return made
@@ -465,6 +481,8 @@ class PathFinder:
 
     def _answer(self, best: _Candidate, model: signal.Model, watch: Watch) -> TracedPath:
         seen = best.seen
+        voxels = float(np.linalg.norm(np.diff(seen.nodes, axis=0), axis=1).sum())
+        alone = 1 / math.sqrt(1 + watch.expanded / max(voxels, 1.0) / _CROWD)
         notes: list[str] = []
         bad = tuple(self._fine.raw.unreadable)
         if bad:
@@ -477,6 +495,8 @@ class PathFinder:
             notes.append("the colour changes along the path")
         if best.false_turns:
             notes.append("the path turns off where two neurites seem to cross")
+        if alone < 0.5:
+            notes.append("many other ways are nearly as good")
         return TracedPath(
             xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
             radius_um=seen.radius_um,
@@ -485,7 +505,7 @@ class PathFinder:
             contrast=seen.contrast,
             mean_contrast=float(seen.contrast.mean()),
             colour_drift=seen.drift,
-            confidence=seen.confidence(model.width > 0) * _DOUBT ** len(best.false_turns),
+            confidence=seen.confidence(model.width > 0) * _DOUBT ** len(best.false_turns) * alone,
             notes=tuple(notes),
             unreadable=bad,
             voxel_size_um=self.voxel_size_um,
