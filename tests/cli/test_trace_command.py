@@ -53,6 +53,17 @@ def test_json_has_the_path_where_no_file_is_named(stack: Path, capsys: pytest.Ca
     assert 0.5 < found["confidence"] <= 1
 
 
+def test_a_path_may_follow_what_looks_like_a_tube(stack: Path, tmp_path: Path) -> None:
+    out = tmp_path / "path.swc"
+    assert run(stack, "--from", START, "--to", END, "--out", out, "--cost", "tubeness") == 0
+    skeleton = read_swc(out)
+    truth = (STACK.centreline[:, ::-1] + 0.5) * (0.5, 0.5, 2.0)
+    assert np.median(np.linalg.norm(skeleton.xyz[:, None] - truth[None], axis=2).min(axis=1)) < 0.5
+    assert any('"cost": "tubeness"' in line for line in skeleton.comments)
+    assert run(stack, "--from", START, "--to", END, "--cost", "redness") == 2
+    assert run(stack, "--seeds", tmp_path / "seeds.csv", "--cost", "tubeness") == 2
+
+
 def test_a_guess_ends_with_status_1(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.save(stack, np.full_like(STACK.image, 300))
     assert run(stack, "--from", "2,5,5", "--to", "28,50,90") == 1

@@ -175,6 +175,27 @@ def test_another_filter_may_be_put_in() -> None:
     assert away(LINE, path.zyx).max() < 1.0
 
 
+def test_tubeness_follows_a_line_that_a_bright_haze_hides() -> None:
+    z, y, x = np.indices(SIZE)
+    haze = 900 * np.exp(-((y - 36) ** 2 + (x - 40) ** 2) / (2 * 14.0**2)).astype(np.float32)
+    path = found(Options(cost="tubeness"), IMAGE + haze)
+    assert away(LINE, path.zyx).max() < 1.5
+    assert away(LINE, found(Options(), IMAGE + haze).zyx).max() > 3
+    with pytest.raises(UsageError, match="no such cost"):
+        PathFinder(volume(IMAGE), Options(cost="redness"))  # type: ignore[arg-type]
+
+
+def test_tubeness_goes_around_what_is_not_known_and_knows_planes_and_channels() -> None:
+    holes = IMAGE.copy()
+    holes[:, :20, 30:34] = np.nan
+    for image in (holes, np.stack([IMAGE, IMAGE])):
+        path = PathFinder(volume(image), Options(cost="tubeness")).find(LINE[0], LINE[-1])
+        assert away(LINE, path.zyx).max() < 1.5
+    plane = curve((1, 96, 96))
+    flat = PathFinder(volume(drawn([plane], (1, 96, 96))), Options(cost="tubeness")).find(plane[0], plane[-1])
+    assert away(plane, flat.zyx).max() < 1.0
+
+
 def test_radii_are_above_nothing_where_the_path_is_darker_than_the_background() -> None:
     image = IMAGE.copy()
     dark = (LINE[280:320] + 0.5).astype(int)

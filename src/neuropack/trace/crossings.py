@@ -61,8 +61,8 @@ def _goes_on(grid: Grid, model: Model, corner: Floats, arm: Floats, near: Floats
     direction = arm / max(float(np.linalg.norm(arm)), 1e-9)
     shape = np.array(grid.shape)
     centre = corner + _AHEAD.mean() * direction
-    low = np.maximum(np.floor((centre - _AHEAD.max())).astype(int), 0)
-    high = np.minimum(np.ceil((centre + _AHEAD.max())).astype(int) + 1, shape)
+    low = np.maximum(np.floor(centre - _AHEAD.max()).astype(int), 0)
+    high = np.minimum(np.ceil(centre + _AHEAD.max()).astype(int) + 1, shape)
     if (low >= high).any():
         return False
     image = model.brightness(grid.gather(tuple(map(slice, low.tolist(), high.tolist()))))
