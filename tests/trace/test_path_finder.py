@@ -176,7 +176,7 @@ def test_another_filter_may_be_put_in() -> None:
 
 
 def test_tubeness_follows_a_line_that_a_bright_haze_hides() -> None:
-    z, y, x = np.indices(SIZE)
+    _, y, x = np.indices(SIZE)
     haze = 900 * np.exp(-((y - 36) ** 2 + (x - 40) ** 2) / (2 * 14.0**2)).astype(np.float32)
     path = found(Options(cost="tubeness"), IMAGE + haze)
     assert away(LINE, path.zyx).max() < 1.5
