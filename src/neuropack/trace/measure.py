@@ -15,6 +15,7 @@ from neuropack.trace.signal import Model
 Floats = npt.NDArray[np.float64]
 
 _REACH = 2.0  # voxels of the finest axis that a node looks around, and moves at most in a pass
+_PASSES = 3  # times that nodes move to the middle
 _MARGIN = 8  # voxels around a stretch of the way that are looked at
 _STRETCH = 24  # nodes of a stretch
 _SHORT = 512  # nodes of a path whose stretches are all kept while it is measured
@@ -68,7 +69,7 @@ def measured(
     nodes = way.astype(np.float64)
     nodes[0], nodes[-1] = start, end
     kept = list(_stretches(grid, model, nodes)) if len(nodes) <= _SHORT else None
-    for _ in range(2):
+    for _ in range(_PASSES):
         moved = nodes.copy()
         tangents, holes = _tangents(nodes, size), False
         for part in kept or _stretches(grid, model, nodes):
