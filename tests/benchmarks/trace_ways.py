@@ -93,7 +93,7 @@ def _compiled() -> None:
     from typing import get_args
 
     from neuropack.trace import Options, PathFinder
-    from neuropack.trace.finder import Cost
+    from neuropack.trace.options import Cost
     from neuropack.volume import from_array
 
     for channels, color in ((1, False), (2, True)):
