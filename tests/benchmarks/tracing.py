@@ -38,6 +38,10 @@ def trace(bench: Bench) -> list[Row]:
         row(key, f"30 paths, SNR {snr}", "ten in each of three stacks", 180)
         for key, snr in (("bright", 8.9), ("faint", 1.7))
     ]
+    success += [
+        row(f"tubes-{key}", f"30 paths, SNR {snr}, tubeness", "the same paths", 180)
+        for key, snr in (("bright", 8.9), ("faint", 1.7))
+    ]
     colours = [
         row(
             f"{kind}-{angle}", f"colours {angle} degrees apart, {told}", "20 paths among four that wind around", 180

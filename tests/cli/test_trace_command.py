@@ -32,7 +32,7 @@ def test_the_path_is_written_in_micrometre_with_how_it_was_made(
     out = tmp_path / "path.swc"
     assert run(stack, "--from", START, "--to", END, "--out", out) == 0
     text = capsys.readouterr().out
-    assert "confidence  1.00" in text
+    assert "confidence  0.9" in text
     assert f"{out}: written" in text
     skeleton = read_swc(out)
     truth = (STACK.centreline[:, ::-1] + 0.5) * (0.5, 0.5, 2.0)
@@ -51,6 +51,17 @@ def test_json_has_the_path_where_no_file_is_named(stack: Path, capsys: pytest.Ca
     assert found["voxel_size_um"] == [2, 0.5, 0.5]
     assert found["path"][0]["xyz_um"] == pytest.approx((STACK.centreline[20][::-1] + 0.5) * (0.5, 0.5, 2), abs=0.02)
     assert 0.5 < found["confidence"] <= 1
+
+
+def test_a_path_may_follow_what_looks_like_a_tube(stack: Path, tmp_path: Path) -> None:
+    out = tmp_path / "path.swc"
+    assert run(stack, "--from", START, "--to", END, "--out", out, "--cost", "tubeness") == 0
+    skeleton = read_swc(out)
+    truth = (STACK.centreline[:, ::-1] + 0.5) * (0.5, 0.5, 2.0)
+    assert np.median(np.linalg.norm(skeleton.xyz[:, None] - truth[None], axis=2).min(axis=1)) < 0.5
+    assert any('"cost": "tubeness"' in line for line in skeleton.comments)
+    assert run(stack, "--from", START, "--to", END, "--cost", "redness") == 2
+    assert run(stack, "--seeds", tmp_path / "seeds.csv", "--cost", "tubeness") == 2
 
 
 def test_a_guess_ends_with_status_1(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,8 @@ def test_far_points_are_joined_through_a_corridor_with_and_without_a_pyramid(tmp
     assert open_volume(tmp_path / "line.ome.zarr").levels
     for source in (volume(image), open_volume(tmp_path / "line.ome.zarr")):
         near = PathFinder(source, Options(coarse_beyond=1e9)).find(line[0], line[-1])
-        finder = PathFinder(source)
+        assert PathFinder(source).find(line[0], line[-1]).cost == near.cost
+        finder = PathFinder(source, Options(free_expansions=100))
         path = finder.find(line[0], line[-1])
         assert finder._coarse_level is not None
         assert away(line, path.zyx).max() < 1.0
@@ -172,6 +173,40 @@ def test_another_filter_may_be_put_in() -> None:
 
     path = found(Options(filter=negative), inverted)  # type: ignore[arg-type]
     assert away(LINE, path.zyx).max() < 1.0
+
+
+def test_tubeness_follows_a_line_that_a_bright_haze_hides() -> None:
+    _, y, x = np.indices(SIZE)
+    haze = 900 * np.exp(-((y - 36) ** 2 + (x - 40) ** 2) / (2 * 14.0**2)).astype(np.float32)
+    path = found(Options(cost="tubeness"), IMAGE + haze)
+    assert away(LINE, path.zyx).max() < 1.5
+    assert away(LINE, found(Options(), IMAGE + haze).zyx).max() > 3
+    with pytest.raises(UsageError, match="no such cost"):
+        PathFinder(volume(IMAGE), Options(cost="redness"))  # type: ignore[arg-type]
+
+
+def test_tubeness_goes_around_what_is_not_known_and_knows_planes_and_channels() -> None:
+    holes = IMAGE.copy()
+    holes[:, :20, 30:34] = np.nan
+    for image in (holes, np.stack([IMAGE, IMAGE])):
+        path = PathFinder(volume(image), Options(cost="tubeness")).find(LINE[0], LINE[-1])
+        assert away(LINE, path.zyx).max() < 1.5
+    plane = curve((1, 96, 96))
+    flat = PathFinder(volume(drawn([plane], (1, 96, 96))), Options(cost="tubeness")).find(plane[0], plane[-1])
+    assert away(plane, flat.zyx).max() < 1.0
+
+
+def test_radii_are_above_nothing_where_the_path_is_darker_than_the_background() -> None:
+    image = IMAGE.copy()
+    dark = (LINE[280:320] + 0.5).astype(int)
+    for z, y, x in dark:
+        image[z - 2 : z + 3, y - 2 : y + 3, x - 2 : x + 3] = 20.0
+    path = PathFinder(volume(image), Options(sigma_um=0.0)).find(LINE[270], LINE[330])
+    assert path.contrast.min() < 0
+    assert path.radius_um.min() > 0.3
+    nothing = PathFinder(volume(np.full(SIZE, 100.0, np.float32)))
+    assert (nothing.find((3, 3, 3), (3, 9, 30)).radius_um == 0.5).all()
+    assert nothing.snap((3, 3, 3))[1] == 0.5
 
 
 def test_snap_moves_to_the_middle_and_tells_the_radius() -> None:

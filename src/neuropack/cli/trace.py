@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -41,6 +41,10 @@ def trace(
     channel: Annotated[
         int | None, typer.Option(min=0, metavar="N", help="Look at this channel only, from 0 (default: all).")
     ] = None,
+    cost: Annotated[
+        Literal["brightness", "tubeness"],
+        typer.Option("--cost", help="What the path follows: what is bright, or what looks like a bright tube."),
+    ] = "brightness",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -74,7 +78,10 @@ def trace(
     has no signal or a part of the image cannot be read.
     """
     if seeds is not None:
-        wrong = {"--from": start, "--to": end, "--color": color, "--exact": exact}
+        wrong = {
+            **{"--from": start, "--to": end, "--color": color, "--exact": exact},
+            "--cost": cost != "brightness",
+        }
         for option in (name for name, given in wrong.items() if given):
             raise UsageError(
                 f"{option} is not for --seeds", fix="leave one of them out; colours are always looked at"
@@ -99,10 +106,10 @@ def trace(
     with open_volume(source, scene=scene, axes=axes, voxel_size_um=size) as volume, progress(show) as tell:
         from neuropack.trace import Options, PathFinder
 
-        finder = PathFinder(volume, Options(channel=channel, color=color, timeout_s=timeout or None))
+        finder = PathFinder(volume, Options(channel=channel, color=color, cost=cost, timeout_s=timeout or None))
         snapped = (first, last) if exact else (finder.snap(first)[0], finder.snap(last)[0])
         path = finder.find(*snapped, progress=tell)
-        comments = _comments(volume, path, first, last, color=color, channel=channel)
+        comments = _comments(volume, path, first, last, color=color, channel=channel, cost=cost)
     if out is not None:
         _write(out, path, comments, overwrite=overwrite)
     typer.echo(
@@ -142,13 +149,14 @@ def _comments(
     *,
     color: bool,
     channel: int | None,
+    cost: str,
 ) -> list[str]:
     """How the file was made: enough to make it again, and to see that the image is the same."""
     from neuropack import __version__
     from neuropack.source import fingerprint
 
     seen = fingerprint(volume.path)
-    parameters: dict[str, Any] = {"from": first, "to": last, "color": color, "channel": channel}
+    parameters: dict[str, Any] = {"from": first, "to": last, "color": color, "channel": channel, "cost": cost}
     if volume.scene:
         parameters["scene"] = volume.scene
     size = ",".join(f"{v:g}" for v in path.voxel_size_um)

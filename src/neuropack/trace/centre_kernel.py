@@ -118,13 +118,16 @@ def radii(
         size: of a voxel, um.
         step: along a ray, um; it ends after 48 of them.
         bright: the contrast of each node (n,), filled.
-        out: (n,).
+        out: (n,); NaN where the node is not brighter than the background, and nothing falls to half of it.
     """
     found = np.empty(RAYS)
     for i in range(len(nodes)):
         z, y, x = nodes[i]
         top = sample(image, z, y, x)
         bright[i] = top
+        if not top > 0.0:
+            out[i] = np.nan
+            continue
         t = tangents[i]
         least = 0
         for j in range(1, 3):

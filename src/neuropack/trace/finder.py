@@ -6,22 +6,25 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, relative
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
+from neuropack.trace.crossings import false_turns
 from neuropack.trace.measure import DRIFT, Measured, centre, measured
+from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Search, Watch, corridor_blocks
+from neuropack.trace.search import Search, Watch, Work, corridor_blocks
 from neuropack.trace.smooth import smooth
+from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float64]
@@ -32,42 +35,17 @@ Way = tuple[npt.NDArray[np.int64], float]
 _PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
 _RECALL = 16  # voxels that the direction of a way is taken from
+_TUBE = 1.5  # voxels of the finest axis
 _BLUR_COLOR = 0.7  # voxels
+_DETOURS = 2  # times that another way than one that turns off at a crossing is looked for
+_BESIDE = 8  # nodes from such a turn to the place that is shut
+_SHUT = 4.0  # voxels of the finest axis: the radius of it
+_TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
+_DOUBT = 0.4  # what is left of the confidence at each of them
+_CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
+_NOTHING = np.empty((0, 3))
 _AROUND = 8  # voxels on each side of a point that background and noise are taken from
 _FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
-
-
-@dataclass(frozen=True)
-class Options:
-    """How paths are looked for.
-
-    Attributes:
-        channel: the only one that is looked at, from 0; None: all of them.
-        color: whether a path keeps to the colour at its start.
-        time: the frame, from 0.
-        sigma_um: of the Gaussian that blurs the image first; None: one voxel of the finest axis, 0.7 with `color`,
-            for a blur mixes the colours of neighbours.
-        filter: what else than a Gaussian is done to the image first: takes an image of float32, all NaN where
-            nothing is known, and gives one of the same size; bright is neurite.
-        color_width: radian of angle that makes a voxel e^0.5 times as dear.
-        turning: what a step against the direction of the way costs: at a right angle, 1 + 0.8 of this as much.
-        coarse_beyond: voxels of distance from which the way is looked for on a coarser level first.
-        most_expansions: voxels that a search may look around in.
-        timeout_s: seconds that it may take.
-        memory: bytes for the search, for blocks, and for raw pixels, each.
-    """
-
-    channel: int | None = None
-    color: bool = False
-    time: int = 0
-    sigma_um: float | None = None
-    filter: Callable[[Volume], Volume] | None = None
-    color_width: float = 0.2
-    turning: float = 10.0
-    coarse_beyond: float = 150.0
-    most_expansions: int = 50_000_000
-    timeout_s: float | None = None
-    memory: int = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -78,6 +56,7 @@ class _Level:
     size: tuple[float, float, float]
     factor: Floats
     raw: RawUnits
+    work: Work = field(default_factory=Work)
 
     def down(self, points: Floats) -> Floats:
         """Voxels of the full resolution as voxels of this one."""
@@ -91,6 +70,21 @@ class _Level:
         """The voxel of this level that a point of the full resolution lies in."""
         voxel = np.floor(self.down(point) + 0.5).astype(np.int64)
         return np.clip(voxel, 0, np.array(self.grid.shape) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A way that was found: measured, its price, the places that were shut, and where it turns off at crossings."""
+
+    seen: Measured
+    price: float
+    shut: Floats
+    false_turns: list[int]
+
+    def worth(self, size: tuple[float, float, float]) -> float:
+        """Its price, with that of its turns at crossings."""
+        length = float(np.linalg.norm(np.diff(self.seen.nodes * np.array(size), axis=0), axis=1).sum())
+        return self.price * (1 + len(self.false_turns) * _TURN_OFF * min(size) / max(length, min(size)))
 
 
 class PathFinder:
@@ -115,6 +109,7 @@ class PathFinder:
         self.voxel_size_um = (z if z is not None else max(y or 1.0, x or 1.0), y or 1.0, x or 1.0)
         chosen = self.options.channel
         self._channels = tuple(range(volume.n_channels)) if chosen is None else (chosen,)
+        self._shut = _SHUT * min(self.voxel_size_um)
         self._lock = threading.Lock()
         raw = view(volume, self._channels, self.options.time, self.options.memory)
         self._fine = self._level(raw, self.voxel_size_um, np.ones(3))
@@ -128,6 +123,8 @@ class PathFinder:
                 raise UsageError(
                     f"has no {name} {value}", file=v.path, expected=f"0 to {count - 1}", found=str(value)
                 )
+        if o.cost not in get_args(Cost):
+            raise UsageError("there is no such cost", expected=" or ".join(get_args(Cost)), found=str(o.cost))
         if o.sigma_um is not None and not (math.isfinite(o.sigma_um) and o.sigma_um >= 0):
             raise UsageError("is no width of a Gaussian", expected="micrometre, 0 or more", found=str(o.sigma_um))
 
@@ -135,6 +132,11 @@ class PathFinder:
         o = self.options
         if o.filter is not None:
             image = o.filter(raw)
+        elif o.cost == "tubeness":
+            sigma = _TUBE * min(size) if o.sigma_um is None else max(o.sigma_um, 0.5 * min(size))
+            if factor.max() > 1:  # a neurite is thinner than a coarser voxel
+                sigma = 0.8 * min(size)
+            image = tubes(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
         else:
             sigma = min(size) * (_BLUR_COLOR if o.color else 1.0) if o.sigma_um is None else o.sigma_um
             if factor.max() > 1:  # a coarser voxel is a mean already
@@ -220,33 +222,127 @@ class PathFinder:
             )
             watch.during(lambda: self._fine.raw.load(box))
         model = self._model(self._fine, start, end, watch)
+        best = self._candidate(model, start, end, _NOTHING, far, watch)
+        for _ in range(_DETOURS):
+            if not best.false_turns:
+                break
+            better = self._around_turn(best, model, start, end, far, watch)
+            if better is None:
+                break
+            best = better
+        return self._answer(best, model, watch)
+
+    def _candidate(
+        self,
+        model: signal.Model,
+        start: Floats,
+        end: Floats,
+        shut: Floats,
+        far: float,
+        watch: Watch,
+        dearest: float = math.inf,
+    ) -> _Candidate:
+        """The best way that keeps off some places, measured.
+
+        Args:
+            model: signal and noise.
+            start, end: voxels.
+            shut: (n, 3) voxels around which nobody may go.
+            far: the distance of the ends in voxels of the finest axis.
+            watch: ends it.
+            dearest: ways of a higher price are not looked for.
+        """
         found = None
-        if far > self.options.coarse_beyond:
-            found = self._through_corridor(start, end, model, watch)
-        if found is None:
-            try:
-                found = self._run(self._fine, model, start, end, watch)
-            except PathError as error:
-                raise self._explained(error) from error
+        try:
+            if far > self.options.coarse_beyond:
+                found = self._far(start, end, model, watch, shut, dearest)
+            if found is None:
+                found = self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest)
+        except PathError as error:
+            raise self._explained(error) from error
+        if len(shut):  # what is shut pushes the way aside: the best one in a narrow tube around it is not
+            radius = np.maximum(self._shut / np.array(self.voxel_size_um), 1.0)
+            tube = corridor_blocks(self._fine.grid, found[0].astype(np.float64), radius)
+            found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, corridor=tube, radius=radius)
         way, price = found
-        seen = watch.during(lambda: measured(self._fine.grid, model, self.voxel_size_um, way, start, end))
-        return self._answer(seen, price, model, watch)
+        grid, size = self._fine.grid, self.voxel_size_um
+
+        def look() -> _Candidate:
+            seen = measured(grid, model, size, way, start, end)
+            # where the colour leads, a crossing neurite of another one does not mislead
+            turns = [] if model.width else false_turns(grid, model, seen.nodes, seen.contrast)
+            return _Candidate(seen, price, shut, turns)
+
+        made: _Candidate = watch.during(look)
+        return made
+
+    def _around_turn(
+        self, best: _Candidate, model: signal.Model, start: Floats, end: Floats, far: float, watch: Watch
+    ) -> _Candidate | None:
+        """A better way than one that turns off at a crossing: without what is before the turn, or behind it."""
+        nodes, turn = best.seen.nodes, best.false_turns[0]
+        found = None
+        for side in (turn - _BESIDE, turn + _BESIDE):
+            node = nodes[min(max(side, 0), len(nodes) - 1)]
+            if (
+                min(np.linalg.norm((node - e) * np.array(self.voxel_size_um)) for e in (start, end))
+                < 2 * self._shut
+            ):
+                continue
+            try:
+                shut = np.concatenate([best.shut, node[None]])
+                dearest = (found or best).worth(self.voxel_size_um)
+                other = self._candidate(model, start, end, shut, far, watch, dearest)
+            except PathError as error:
+                if error.reason != "no way":
+                    raise
+                continue
+            if other.worth(self.voxel_size_um) < (found or best).worth(self.voxel_size_um):
+                found = other
+        return found
 
     def _run(
-        self, level: _Level, model: signal.Model, start: Floats, end: Floats, watch: Watch, **corridor: Any
+        self,
+        level: _Level,
+        model: signal.Model,
+        start: Floats,
+        end: Floats,
+        watch: Watch,
+        *,
+        shut: Floats,
+        **more: Any,
     ) -> Way:
         o = self.options
+        if len(shut):
+            more |= {"shut": level.down(shut), "shut_um": max(self._shut, 1.5 * min(level.size[1:]))}
         recall = max(4, round(_RECALL / level.factor.max()))
-        search = Search(level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, **corridor)
+        search = Search(
+            level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, work=level.work, **more
+        )
         return search.run(level.nearest(start), level.nearest(end), watch)
 
-    def _through_corridor(self, start: Floats, end: Floats, model: signal.Model, watch: Watch) -> Way | None:
+    def _far(
+        self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats, dearest: float
+    ) -> Way | None:
+        """Anywhere where that takes no long search, which is surest; else in a corridor; None: not so either."""
+        try:
+            most = self.options.free_expansions
+            return self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest, most=most)
+        except PathError as error:
+            if error.reason != "budget":
+                raise
+            watch.look()
+        return self._through_corridor(start, end, model, watch, shut)
+
+    def _through_corridor(
+        self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats
+    ) -> Way | None:
         """In a tube around the best way on a coarser level, in a wider one next; None: not so either."""
         level = self._coarse()
         if level is None:
             return None
         try:
-            way, _ = self._run(level, self._model(level, start, end, watch), start, end, watch)
+            way, _ = self._run(level, self._model(level, start, end, watch), start, end, watch, shut=shut)
             points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
         except PathError as error:
             if error.reason != "no way":
@@ -256,7 +352,7 @@ class PathFinder:
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)
             try:
-                return self._run(self._fine, model, start, end, watch, corridor=blocks, radius=radius)
+                return self._run(self._fine, model, start, end, watch, shut=shut, corridor=blocks, radius=radius)
             except PathError as error:
                 if error.reason != "no way":
                     raise
@@ -294,8 +390,9 @@ class PathFinder:
         samples = [self._near(level, place, _AROUND, watch) for place in places]
         floor, noise = signal.background(samples)
         vectors = []
-        for place in ends:
-            near = self._near(level, place, 1, watch)
+        for place, sample in zip(ends, (samples[0], samples[-1]), strict=True):
+            wide, box = (_around(place, reach, level.grid.shape) for reach in (_AROUND, 1))
+            near = sample[(slice(None), *relative(box, wide))]
             scaled = ((near.reshape(len(near), -1).T - floor) / noise).astype(np.float64)
             scaled = scaled[np.isfinite(scaled).all(axis=1)]
             if len(scaled):
@@ -344,7 +441,10 @@ class PathFinder:
             return error
         return PathError(error.what, "no way", file=self.volume.path, found=f"unreadable: {bad[0]}", fix=error.fix)
 
-    def _answer(self, seen: Measured, price: float, model: signal.Model, watch: Watch) -> TracedPath:
+    def _answer(self, best: _Candidate, model: signal.Model, watch: Watch) -> TracedPath:
+        seen = best.seen
+        voxels = float(np.linalg.norm(np.diff(seen.nodes, axis=0), axis=1).sum())
+        alone = 1 / math.sqrt(1 + watch.expanded / max(voxels, 1.0) / _CROWD)
         notes: list[str] = []
         bad = tuple(self._fine.raw.unreadable)
         if bad:
@@ -355,15 +455,19 @@ class PathFinder:
             notes.append("a stretch of the path has hardly any signal")
         if seen.drift is not None and model.width and seen.drift > 2 * DRIFT:
             notes.append("the colour changes along the path")
+        if best.false_turns:
+            notes.append("the path turns off where two neurites seem to cross")
+        if alone < 0.5:
+            notes.append("many other ways are nearly as good")
         return TracedPath(
             xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
             radius_um=seen.radius_um,
-            cost=price,
+            cost=best.price,
             expansions=watch.expanded,
             contrast=seen.contrast,
             mean_contrast=float(seen.contrast.mean()),
             colour_drift=seen.drift,
-            confidence=seen.confidence(model.width > 0),
+            confidence=seen.confidence(model.width > 0) * _DOUBT ** len(best.false_turns) * alone,
             notes=tuple(notes),
             unreadable=bad,
             voxel_size_um=self.voxel_size_um,

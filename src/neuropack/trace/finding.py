@@ -72,7 +72,7 @@ def found_piece(
     """
     found = finder.find(_zyx(start, voxel_size_um), _zyx(end, voxel_size_um), cancel=cancel, progress=progress)
     points = [edits.checked_point(p) for p in found.xyz.tolist()]
-    radii = [edits.checked_radius(max(r, 0.0)) for r in found.radius_um.tolist()]  # smoothing may go below
+    radii = [edits.checked_radius(r) for r in found.radius_um.tolist()]
     # The first point is the node that is there, or where the search moved it to.
     points, radii = (points[1:], radii[1:]) if len(points) > 1 else ([end], [radius])
     return Piece(points, radii, [float(found.confidence)] * len(points), "path")

@@ -41,6 +41,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
     least: float,
     turning: float,
     memory: int,
+    dearest: float,
     most: int,
 ) -> int:
     """Go on with a search until it is done, wants something, or has expanded `most` nodes more.
@@ -64,6 +65,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
         least: the lowest cost that there is.
         turning: how much dearer a step against the direction of the way is; 0: turns cost nothing.
         memory: steps that the direction of the way is taken from.
+        dearest: ways of a higher price are not looked for.
         most: nodes to expand before it returns.
     """
     sz, sy, sx = shifts[0], shifts[1], shifts[2]
@@ -72,6 +74,13 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
     ny = (shape[1] + my) >> sy
     nx = (shape[2] + mx) >> sx
     done = 0
+    steps = np.empty((27, 3), np.int64)
+    units, beside = np.empty((27, 3)), np.empty(27, np.int64)
+    for step in range(27):
+        steps[step, 0], steps[step, 1], steps[step, 2] = step // 9 - 1, step // 3 % 3 - 1, step % 3 - 1
+        beside[step] = (steps[step, 0] << (sy + sx)) + (steps[step, 1] << sx) + steps[step, 2]
+        for axis in range(3):
+            units[step, axis] = steps[step, axis] * size[axis] / max(lengths[step], 1e-300)
     while True:
         node = control[1]
         if node < 0:
@@ -80,6 +89,8 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
             found = False
             while control[0] > 0:
                 node = nodes[0]
+                if keys[0] > dearest:
+                    return 4
                 _pop(keys, nodes, control)
                 if came[node // voxels, node % voxels] < _CLOSED:
                     found = True
@@ -113,48 +124,55 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
         tz, ty, tx = z, y, x
         if turning > 0.0:
             at, spot = slot, place
+            lz, ly, lx = z - (z & mz), y - (y & my), x - (x & mx)
             for _ in range(memory):
                 step = came[at, spot] & 31
                 if step == _START:
                     break
-                tz -= step // 9 - 1
-                ty -= step // 3 % 3 - 1
-                tx -= step % 3 - 1
+                tz -= steps[step, 0]
+                ty -= steps[step, 1]
+                tx -= steps[step, 2]
+                rz, ry, rx = tz - lz, ty - ly, tx - lx
+                if (rz | ry | rx) >= 0 and rz <= mz and ry <= my and rx <= mx:  # the same block
+                    spot -= beside[step]
+                    continue
                 at = table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
                 spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
+                lz, ly, lx = tz - (tz & mz), ty - (ty & my), tx - (tx & mx)
         vz, vy, vx = (z - tz) * size[0], (y - ty) * size[1], (x - tx) * size[2]
         way = math.sqrt(vz * vz + vy * vy + vx * vx)
-        for dz in range(-1, 2):
-            tz = z + dz
-            if tz < 0 or tz >= shape[0]:
+        inner = 0 < place >> (sy + sx) < mz and 0 < (place >> sx) & my < my and 0 < place & mx < mx
+        if way > 0.0:
+            vz, vy, vx = vz / way, vy / way, vx / way
+        for step in range(27):
+            if step == 13:
                 continue
-            for dy in range(-1, 2):
-                ty = y + dy
-                if ty < 0 or ty >= shape[1]:
+            tz, ty, tx = z + steps[step, 0], y + steps[step, 1], x + steps[step, 2]
+            if inner and tz < shape[0] and ty < shape[1] and tx < shape[2]:  # in the same block, as most are
+                other, spot = np.int64(slot), place + beside[step]
+            else:
+                if tz < 0 or tz >= shape[0] or ty < 0 or ty >= shape[1] or tx < 0 or tx >= shape[2]:
                     continue
-                for dx in range(-1, 2):
-                    tx = x + dx
-                    if tx < 0 or tx >= shape[2]:
-                        continue
-                    other = table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
-                    if other < 0:
-                        continue
-                    spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
-                    if came[other, spot] >= _CLOSED:
-                        continue
-                    step = (dz * 3 + dy) * 3 + dx + 13
-                    length = lengths[step]
-                    if way > 0.0:
-                        along = (vz * dz * size[0] + vy * dy * size[1] + vx * dx * size[2]) / (way * length)
-                        if along < _STRAIGHT:
-                            length *= 1.0 + turning * (_STRAIGHT - along)
-                    new = np.float32(price + length * 0.5 * (here + cost[other, spot]))
-                    if new < reached[other, spot]:
-                        reached[other, spot] = new
-                        came[other, spot] = step
-                        az, ay, ax = (tz - goal[0]) * size[0], (ty - goal[1]) * size[1], (tx - goal[2]) * size[2]
-                        left = least * math.sqrt(az * az + ay * ay + ax * ax)
-                        _push(keys, nodes, control, np.float32(new + left), other * voxels + spot)
+                other = np.int64(table[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)])
+                if other < 0:
+                    continue
+                spot = ((tz & mz) << (sy + sx)) | ((ty & my) << sx) | (tx & mx)
+            old = reached[other, spot]
+            half = 0.5 * (here + cost[other, spot])
+            length = lengths[step]
+            if price + length * half >= old or came[other, spot] >= _CLOSED:
+                continue
+            if way > 0.0:
+                along = vz * units[step, 0] + vy * units[step, 1] + vx * units[step, 2]
+                if along < _STRAIGHT:
+                    length *= 1.0 + turning * (_STRAIGHT - along)
+            new = np.float32(price + length * half)
+            if new < old:
+                reached[other, spot] = new
+                came[other, spot] = step
+                az, ay, ax = (tz - goal[0]) * size[0], (ty - goal[1]) * size[1], (tx - goal[2]) * size[2]
+                left = least * math.sqrt(az * az + ay * ay + ax * ax)
+                _push(keys, nodes, control, np.float32(new + left), other * voxels + spot)
 
 
 @compiled
@@ -165,10 +183,11 @@ def _push(
     key: Any,
     node: int,
 ) -> None:
+    """Onto a heap in which each entry has four below it: half as deep as one of two."""
     at = control[0]
     control[0] += 1
     while at > 0:
-        above = (at - 1) >> 1
+        above = (at - 1) >> 2
         if keys[above] <= key:
             break
         keys[at], nodes[at] = keys[above], nodes[above]
@@ -183,14 +202,16 @@ def _pop(keys: npt.NDArray[np.float32], nodes: npt.NDArray[np.int64], control: n
     key, node = keys[last], nodes[last]
     at = 0
     while True:
-        below = 2 * at + 1
-        if below >= last:
+        first = 4 * at + 1
+        if first >= last:
             break
-        if below + 1 < last and keys[below + 1] < keys[below]:
-            below += 1
-        if key <= keys[below]:
+        below, least = first, keys[first]
+        for other in range(first + 1, min(first + 4, last)):
+            if keys[other] < least:
+                below, least = other, keys[other]
+        if key <= least:
             break
-        keys[at], nodes[at] = keys[below], nodes[below]
+        keys[at], nodes[at] = least, nodes[below]
         at = below
     keys[at], nodes[at] = key, node
 

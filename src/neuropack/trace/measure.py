@@ -15,6 +15,7 @@ from neuropack.trace.signal import Model
 Floats = npt.NDArray[np.float64]
 
 _REACH = 2.0  # voxels of the finest axis that a node looks around, and moves at most in a pass
+_PASSES = 3  # times that nodes move to the middle
 _MARGIN = 8  # voxels around a stretch of the way that are looked at
 _STRETCH = 24  # nodes of a stretch
 _SHORT = 512  # nodes of a path whose stretches are all kept while it is measured
@@ -68,7 +69,7 @@ def measured(
     nodes = way.astype(np.float64)
     nodes[0], nodes[-1] = start, end
     kept = list(_stretches(grid, model, nodes)) if len(nodes) <= _SHORT else None
-    for _ in range(2):
+    for _ in range(_PASSES):
         moved = nodes.copy()
         tangents, holes = _tangents(nodes, size), False
         for part in kept or _stretches(grid, model, nodes):
@@ -83,11 +84,11 @@ def measured(
     tangents = _tangents(nodes, size)
     for part in kept or _stretches(grid, model, nodes):
         _fill(part, model, size, nodes, tangents, radius, bright, colours)
-    return Measured(nodes, radius, bright, _drift(colours), *_support(bright, model.contrast))
+    return Measured(nodes, _known(radius, size), bright, _drift(colours), *_support(bright, model.contrast))
 
 
 def centre(grid: Grid, model: Model, size: tuple[float, float, float], point: Floats) -> tuple[Floats, float]:
-    """The middle of what is bright around a point, and its radius in um."""
+    """The middle of what is bright around a point, and its radius in um; half a voxel where nothing is bright."""
     from neuropack.trace.centre_kernel import centred
 
     reach, sizes = _reach(size), np.array(size)
@@ -103,7 +104,7 @@ def centre(grid: Grid, model: Model, size: tuple[float, float, float], point: Fl
     tangent = _direction(image, nodes[0] - corner, sizes)
     radius, bright = np.empty(1), np.empty(1)
     _radii(image, nodes - corner, tangent[None], size, bright, radius)
-    return nodes[0], float(radius[0])
+    return nodes[0], float(_known(radius, size)[0])
 
 
 def _brightest(
@@ -240,6 +241,17 @@ def _radii(
     from neuropack.trace.centre_kernel import radii
 
     radii(image, nodes, tangents, np.array(size), 0.25 * min(size), bright, out)
+
+
+def _known(radius: Floats, size: tuple[float, float, float]) -> Floats:
+    """Radii, with those of dark nodes from their neighbours along the path; half a voxel where all are dark."""
+    dark = np.isnan(radius)
+    if dark.all():
+        return np.full_like(radius, 0.5 * min(size))
+    if dark.any():
+        at = np.arange(len(radius))
+        radius[dark] = np.interp(at[dark], at[~dark], radius[~dark])
+    return radius
 
 
 def _mean(values: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ Corridor = Mapping[int, Floats]
 
 _SLICE = 20_000  # nodes that are expanded before the clock is looked at: some hundredths of a second
 _PATIENCE = 0.02  # seconds between two looks at the clock while a block is read
+_KEPT = 64  # blocks: the arrays of larger searches are given back
 _SLOT = (1 << 15) * 9  # bytes that the search keeps of a block
 
 
@@ -95,6 +97,13 @@ class Watch:
         return value
 
 
+@dataclass(eq=False)
+class Work:
+    """The arrays of a search that has ended, for the next one in the same grid; nothing in them is looked at."""
+
+    kept: tuple[npt.NDArray[Any], ...] | None = None
+
+
 class Search:
     """One run of A*.
 
@@ -107,6 +116,11 @@ class Search:
         recall: steps that the direction of a way is taken from.
         corridor: where it may go; None: anywhere.
         radius: of the corridor, z, y, x in voxels.
+        shut: (n, 3) voxels around which it may not go, nor within `shut_um` of them.
+        shut_um: micrometre.
+        dearest: ways of a higher price are not looked for.
+        most: voxels that it may look around in; None: as many as the watch allows.
+        work: of searches before in the same grid.
     """
 
     def __init__(
@@ -120,10 +134,18 @@ class Search:
         recall: int = 16,
         corridor: Corridor | None = None,
         radius: Floats | None = None,
+        shut: Floats | None = None,
+        shut_um: float = 0.0,
+        dearest: float = math.inf,
+        most: int | None = None,
+        work: Work | None = None,
     ) -> None:
         self._grid, self._model, self._corridor = grid, model, corridor
         self._turning, self._recall = turning, recall
         self._radius = np.ones(3) if radius is None else radius
+        self._shut = np.empty((0, 3)) if shut is None else shut
+        self._shut_um, self._dearest = shut_um, dearest
+        self._most_expanded = 1 << 62 if most is None else most
         self._most = max(memory // _SLOT, 8)
         self._size = np.array(size, np.float64)
         steps = np.array(list(np.ndindex(3, 3, 3))) - 1
@@ -133,10 +155,15 @@ class Search:
         self._table = np.full(int(np.prod(grid.counts)), -1, np.int32)
         self._slots = 0
         self._inside = np.empty(grid.edge, np.bool_)
-        self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
-        self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
-        self._grow(16)
-        self._keys, self._nodes = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.int64)
+        self._work = work or Work()
+        if self._work.kept is None or len(self._work.kept[3]) > self._most:
+            self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
+            self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
+            self._grow(min(16, self._most))
+            self._keys, self._nodes = np.empty(1 << 15, np.float32), np.empty(1 << 15, np.int64)
+        else:
+            self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes = self._work.kept
+        self._work.kept = None
 
     def _grow(self, slots: int) -> None:
         """Room for so many blocks."""
@@ -167,7 +194,7 @@ class Search:
         voxels = self._cost.shape[1]
         control = np.array([1, -1, 0, 0], np.int64)
         self._keys[0], self._nodes[0] = 0.0, slot * voxels + place
-        least = float(self._model.costs.min())
+        least, most = float(self._model.costs.min()), self._most_expanded
         while True:
             before = int(control[2])
             told = kernel.search(
@@ -187,11 +214,14 @@ class Search:
                 least,
                 self._turning,
                 self._recall,
-                max(1, min(_SLICE, watch.most - watch.expanded)),
+                self._dearest,
+                max(1, min(_SLICE, watch.most - watch.expanded, most - int(control[2]))),
             )
             watch.expanded += int(control[2]) - before
             if told == kernel.DONE:
-                return self._way(goal), float(self._reached[other, spot])
+                found = self._way(goal), float(self._reached[other, spot])
+                self._keep()
+                return found
             if told == kernel.EXHAUSTED:
                 raise PathError("there is no way between the points that leads through known voxels")
             if told == kernel.HEAP_FULL:
@@ -199,7 +229,14 @@ class Search:
                 self._nodes = np.concatenate([self._nodes, np.empty_like(self._nodes)])
             elif told == kernel.NEED_BLOCK:
                 self._load(int(control[3]), watch)
+            elif control[2] >= most:
+                raise PathError("the search has looked at as many voxels as it may", "budget")
             watch.look()
+
+    def _keep(self) -> None:
+        """Leave the arrays, where they are not large, to the next search: new memory is as dear as a short one."""
+        if len(self._block_of) <= _KEPT and len(self._keys) <= _KEPT << 12:
+            self._work.kept = (self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes)
 
     def _way(self, goal: Voxels) -> Voxels:
         from neuropack.trace import kernel
@@ -252,6 +289,8 @@ class Search:
         if known and points is not None:
             corner = np.array(self._grid.corner(number), np.int64)
             known = block_kernel.keep_near(points, corner, self._radius, block, self._inside)
+        if known and len(self._shut):
+            self._close(block, number)
         if not known:
             self._table[number] = kernel.SHUT
             return
@@ -260,6 +299,16 @@ class Search:
         self._block_of[slot] = number
         self._table[number] = slot
         self._slots += 1
+
+    def _close(self, block: npt.NDArray[np.float32], number: int) -> None:
+        """Shut the places of a block (z, y, x) where nobody may go."""
+        axes = [
+            (c + np.arange(n)) * s
+            for c, n, s in zip(self._grid.corner(number), block.shape, self._size, strict=True)
+        ]
+        for z, y, x in self._shut * self._size:
+            near = ((axes[0] - z) ** 2)[:, None, None] + ((axes[1] - y) ** 2)[:, None] + (axes[2] - x) ** 2
+            block[near <= self._shut_um**2] = np.inf
 
 
 def _longer(rows: npt.NDArray[Any], count: int, *width: int) -> npt.NDArray[Any]:

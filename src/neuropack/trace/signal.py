@@ -53,23 +53,30 @@ def background(samples: list[Floats]) -> tuple[Floats, Floats]:
     values = np.concatenate([s.reshape(len(s), -1) for s in samples], axis=1)
     floors, noises = [], []
     for row in values:
-        known = row[np.isfinite(row)].astype(np.float64)
+        known = np.sort(row[np.isfinite(row)])  # faster than quantiles of what is not sorted
         if not len(known):
             floors.append(0.0)
             noises.append(1.0)
             continue
-        low, sixth, middle, high = np.quantile(known, (0.0228, 0.1587, 0.5, 1.0))
+        low, sixth, middle, high = (_at(known, share) for share in (0.0228, 0.1587, 0.5, 1.0))
         noise = max(middle - sixth, (middle - low) / 2, (high - middle) / _RANGE, 1e-6 * abs(middle), 1e-9)
         floors.append(middle)
         noises.append(noise)
     return np.array(floors, np.float32), np.array(noises, np.float32)
 
 
+def _at(values: Floats, share: float) -> float:
+    """The quantile of sorted values, linearly between two of them."""
+    at = share * (len(values) - 1)
+    low, high = float(values[math.floor(at)]), float(values[math.ceil(at)])
+    return low + (at - math.floor(at)) * (high - low)
+
+
 def costs(contrast: float) -> Floats:
     """The cost of a voxel by its contrast: (contrast of the ends / that of the voxel)^2, from 1 on.
 
-    Costs from likelihoods (1 - erf, the log of the likelihood ratio) found fewer paths and took longer at every SNR
-    from 0.7 to 9: they make gaps between beads dearer than the way around them.
+    On simulated beaded filaments of SNR 1.7 and 8.9, costs from likelihoods (1 - erf, the log of the likelihood
+    ratio) found fewer paths and took longer: they make gaps between beads dearer than the way around them.
 
     Args:
         contrast: of the ends, noises.
