@@ -38,7 +38,10 @@ def segment(
         float | None,
         typer.Option(metavar="X", help="What an object reaches somewhere (default: 10; of otsu, low)."),
     ] = None,
-    min_size: Annotated[int, typer.Option(metavar="VOXELS", help="Objects of fewer voxels are left out.")] = 20,
+    min_size: Annotated[
+        int | None,
+        typer.Option(metavar="VOXELS", help="Objects of fewer are left out (default: 20; of color, 100)."),
+    ] = None,
     soma: Annotated[bool, typer.Option("--soma", help="Look for cell bodies too.")] = False,
     voxel_size: Annotated[
         str | None,
