@@ -259,8 +259,9 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
             self._source.close()
 
     def color_instances(
-        volume: Volume, *, options: ColorOptions, mask: Volume, somata: object, **_: object
+        volume: Volume, *, options: ColorOptions, mask: Volume, somata: object, folder: Path, **_: object
     ) -> Volume:
+        assert folder.suffix == ".partial"
         assert mask.size_zyx == volume.size_zyx and mask.n_channels == 1
         assert somata == ["one"]
         sizes.append(options.smallest)

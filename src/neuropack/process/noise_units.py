@@ -37,7 +37,8 @@ class NoiseUnits:
 
     def of(self, block: Array) -> npt.NDArray[np.float32]:
         """Voxels (channels, z, y, x) less the background, over the noise. What is not finite is background."""
-        values = block.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large for that is infinite
+            values = block.astype(np.float32)
         shape = (-1,) + (1,) * (block.ndim - 1)
         values -= self.level.astype(np.float32).reshape(shape)
         values /= self.noise.astype(np.float32).reshape(shape)
