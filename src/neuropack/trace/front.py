@@ -278,8 +278,7 @@ class Front:
         heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
         n = total = 0
         for voxel, number, cost, far in starts:
-            z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self.shape.tolist())))
-            slot, at = k.locate(z, y, x, self.table, self.counts)
+            slot, at = self.locate(voxel)
             if slot < 0 or self.owner[slot, at] >= 0:
                 continue
             self.dist[slot, at], self.owner[slot, at], self.pred[slot, at] = cost, number, k.ROOT
@@ -304,6 +303,10 @@ class Front:
                 self.load(need)
             if progress:
                 progress("growing the front", len(self.blocks), len(self.table))
+
+    def locate(self, voxel: int) -> tuple[int, int]:
+        """The slot of a voxel, or what stands in the table instead, and its column."""
+        return k.locate(*k.place(voxel, self.shape), self.table, self.counts)
 
     def release(self) -> None:
         """Let go of all voxels that no branch covers or runs through; a front may come to them again."""
