@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from neuropack.axes import Box
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.evaluate.agreement import traces
 from neuropack.evaluate.topology import topology_errors
 from neuropack.skeleton import Skeleton
@@ -297,6 +299,16 @@ def test_a_part_that_cannot_be_read_is_told_and_gone_round() -> None:
 def test_what_cannot_be_traced(seeds: list[Seed], more: dict[str, Any], complaint: str) -> None:
     with pytest.raises((UsageError, InputError), match=complaint):
         trace_neurons(volume(np.zeros((1, 4, 20, 20), np.uint8), **more), seeds)
+
+
+def test_a_full_disk_is_told_before_a_map_finds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match="no room for what is known") as error:
+        trace_neurons(volume(draw(FORK)), [Seed((5, 20, 10), "a")])
+    assert "TMPDIR" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["threshold", "node_um", "widest_gap_um", "color_sigma"])

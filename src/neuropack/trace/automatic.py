@@ -138,6 +138,7 @@ def trace_neurons(
     Raises:
         UsageError: there is no seed, one lies outside of the image, or the voxel size is not known; Numba is not
             installed.
+        OutputError: the disk has no room for the temporary files.
     """
     o = options or AutomaticOptions()
     stack = stack_record(volume)
