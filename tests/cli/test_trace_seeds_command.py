@@ -71,6 +71,7 @@ def test_json_and_a_seed_in_the_dark(folder: Path, capsys: pytest.CaptureFixture
         (["--seeds", "seeds.csv"], 2, "--out is missing"),
         (["--seeds", "seeds.csv", "--out", "made", "--from", "1,1,1"], 2, "--from is not for --seeds"),
         (["--seeds", "seeds.csv", "--out", "made", "--color"], 2, "--color is not for --seeds"),
+        (["--seeds", "seeds.csv", "--out", "made", "--timeout", "9"], 2, "--timeout is not for --seeds"),
         (["--seeds", "none.csv", "--out", "made"], 3, "none.csv"),
         (["--seeds", "far.csv", "--out", "made"], 3, "far.csv: neuron neuron-1: a seed lies outside of the image"),
         (["--seeds", "seeds.csv", "--out", "full"], 2, "is no folder of traces"),
