@@ -144,7 +144,7 @@ def test_constant_images_single_planes_and_any_number_of_channels(channels: int)
 def test_the_temporary_file_lies_where_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Path | None] = []
 
-    def file(dir: Path | None = None) -> IO[bytes]:  # noqa: A002 - as the library calls it
+    def file(dir: Path | None = None) -> IO[bytes]:
         asked.append(dir)
         return made(dir=dir)
 
