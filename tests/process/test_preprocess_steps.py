@@ -305,6 +305,60 @@ def test_values_that_are_no_numbers_are_found_where_no_block_was_sampled() -> No
         np.asarray(made)
 
 
+@pytest.mark.parametrize("method", ["guided", "gaussian", "median"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_filter_hides_or_stumbles_over_what_is_no_number(method: str, value: float) -> None:
+    values = np.random.default_rng(0).normal(300, 20, (1, 8, 40, 40)).astype(np.float32)
+    steps = recipe({"denoise": {"method": method}})
+    found = preprocess(volume_of(values), steps).found
+    made = preprocess(volume_of(values), steps, found=found).volume
+    values[0, 4, 20, 20] = value
+    with pytest.raises(InputError, match="no numbers"):
+        np.asarray(made)
+    values[0, 4, 20, 20] = np.nan
+    seen = np.asarray(denoise.denoised(volume_of(values), found[0]))
+    assert np.isnan(seen[0, 4, 20, 20])
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32, np.uint64, np.int64])
+def test_the_largest_whole_numbers_stay_the_largest(dtype: type) -> None:
+    top = np.full((1, 2, 4, 4), np.iinfo(dtype).max, dtype)
+    made = np.asarray(preprocess(volume_of(top), recipe({"align": {"shift": [[0, 0, 0]]}})).volume)
+    assert (made > 0.999999 * float(np.iinfo(dtype).max)).all()
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    for step, key in (("align", "reference"), ("flat_field", "degree"), ("stripes", "window")):
+        written, plain = recipe({step: {key: 3.0}}), recipe({step: {key: 3}})
+        assert type(written.tasks[0].parameters[key]) is int
+        assert written == plain
+
+
+def test_a_dark_image_of_all_channels_goes_with_a_flat_field_of_one() -> None:
+    flat = np.full((1, 16, 32), 1000, np.float32)
+    dark = np.array([100, 200], np.float32)[:, None, None] * np.ones((1, 16, 32), np.float32)
+    light = np.full((2, 3, 16, 32), 500, np.float32)
+    for one, other in ((flat, dark), (np.repeat(flat, 2, axis=0), dark[:1])):
+        assert np.allclose(np.asarray(shading.reference_divided(volume_of(light), one, other, {})), 500)
+
+
+def test_light_that_would_be_gone_is_refused_and_not_divided_by() -> None:
+    deep = volume_of(np.random.default_rng(0).poisson(300, (1, 700, 8, 8)).astype(np.uint16))
+    with pytest.raises(UsageError, match="no light would be left"):
+        preprocess(deep, recipe({"depth": {"length_um": [1]}}))
+    assert np.isfinite(np.asarray(preprocess(deep, recipe({"depth": {"length_um": [3]}})).volume)).all()
+    assert not len(depth._followed([], 0, 0.0, 1.0, 2.0, 2000))
+
+
+def test_what_would_take_all_memory_is_refused() -> None:
+    far = {"align": {"shift": [[0, 0, 0], [0, 1e9, 0], [0, 0, 0]]}}
+    with pytest.raises(UsageError, match="too far apart"):
+        preprocess(image(), recipe(far))
+    wide = volume_of(np.broadcast_to(np.uint8(9), (1, 1, 20_000, 20_000)))
+    with pytest.raises(UsageError, match="too many tiles"):
+        preprocess(wide, recipe({"seams": {"tile": [24, 24]}}))
+
+
 def test_one_channel_has_nothing_to_align_or_unmix() -> None:
     one = volume_of(np.asarray(image())[:1])
     for step in ("align", "unmix"):

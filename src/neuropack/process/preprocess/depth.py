@@ -1,4 +1,4 @@
-"""Light that is lost with depth, and planes or tiles that are brighter than their neighbours."""
+"""Light that is lost with depth."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import numpy.typing as npt
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UsageError
 from neuropack.process.computed import computed
-from neuropack.process.preprocess.samples import Block, block_at, levels_of, noise_of, sampled
-from neuropack.process.preprocess.shading import dark_of, quiet
+from neuropack.process.preprocess.samples import Block, levels_of, noise_of, require_planes, sampled
+from neuropack.process.preprocess.stripes import estimate_seams, estimate_stripes, seams_evened, stripes_evened
 from neuropack.volume import Volume
+
+__all__ = ["depth_evened", "estimate_attenuation", "known_attenuation"]
+__all__ += ["estimate_seams", "estimate_stripes", "seams_evened", "stripes_evened"]  # they have this name too
 
 Floats = npt.NDArray[np.float64]
 _SIZE = (24, 64, 64)
@@ -27,7 +30,7 @@ _GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few
 _LEAST = 6  # voxels of a piece of structure in a plane
 _SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
 _MOST = 10.0  # times that light is made brighter at most
-_STRIP = 12  # voxels on either side of a seam
+_DEEPEST = 600.0  # of the logarithm of the light that is lost: what is left must be a number above 0
 
 
 def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 0) -> dict[str, Any]:
@@ -53,15 +56,7 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     Raises:
         InputError: fewer than four planes, or no channel has structure.
     """
-    depth = volume.size_zyx[0]
-    if depth < 4:
-        raise InputError(
-            "the stack is too thin to see how light falls with depth",
-            file=volume.path,
-            expected="four planes or more",
-            found=str(depth),
-            fix="leave the step depth out",
-        )
+    depth = require_planes(volume, 4, "depth", "to see how light falls with depth")
     blocks = sampled(volume, _SIZE, _BLOCKS, seed, every_plane=True)
     levels = levels_of(blocks)
     bins = min(_BINS, depth) if monotone else 2  # a straight line of the logarithm needs its ends only
@@ -90,7 +85,8 @@ def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int =
     """The same of lengths that are known: the light of each channel falls to 1/e over so many micrometre of z.
 
     Raises:
-        UsageError: there is not one number for each channel, or the size of the voxels along z is not known.
+        UsageError: there is not one number for each channel, the size of the voxels along z is not known, or no
+            light would be left at the last plane.
     """
     step = volume.voxel_size_um[0]
     if len(length_um) != volume.n_channels or step is None:
@@ -101,6 +97,14 @@ def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int =
             found=f"{len(length_um)} numbers, z = {step}",
         )
     last = volume.size_zyx[0] - 1.0
+    if last * step > _DEEPEST * min(length_um):
+        raise UsageError(
+            "no light would be left at the last plane",
+            file=volume.path,
+            expected=f"length_um of {last * step / _DEEPEST:.3g} or more",
+            found=f"{min(length_um):g}, and a stack of {last * step:g} um",
+            fix="give length_um in micrometre",
+        )
     return {
         "background": levels_of(sampled(volume, _SIZE, _BLOCKS, seed)).tolist(),
         "planes": [0.0, last],
@@ -134,169 +138,6 @@ def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) 
         return out
 
     return computed(volume, compute, {"depth": {**found, "most": most}}, dtype=np.dtype(np.float32))
-
-
-def estimate_stripes(
-    volume: Volume, *, dark: float | None = None, window: int = 31, seed: int = 0
-) -> dict[str, Any]:
-    """How much brighter a plane is than those around it, for each channel.
-
-    Args:
-        volume: the image.
-        dark: counts without light; None: the darkest that the image shows, which corrects a little too little.
-        window: planes around that a plane is compared with; what changes more slowly stays.
-        seed: of the sampled places.
-
-    Returns:
-        ``dark`` of each channel, and ``gain`` of each channel and plane; 1 is as bright as its neighbours.
-
-    Raises:
-        InputError: fewer than three planes, or no light above the dark counts.
-    """
-    depth = volume.size_zyx[0]
-    if depth < 3:
-        raise InputError(
-            "the stack is too thin for stripes along z",
-            file=volume.path,
-            expected="three planes or more",
-            found=str(depth),
-            fix="leave the step stripes out",
-        )
-    spots = sampled(volume, (1, 64, 64), 64, seed)
-    counts = dark_of(spots, dark)
-    places = sorted({(b.corner[1], b.corner[2]) for b in _columns(volume, seed)})
-    sides = [min(n, 64) for n in volume.size_zyx[1:]]
-    light = np.empty((volume.n_channels, depth))
-    for z in range(depth):
-        planes = [block_at(volume, (z, y, x), (1, *sides)).voxels for y, x in places]
-        values = np.concatenate([p.reshape(volume.n_channels, -1) for p in planes], axis=1)
-        light[:, z] = [quiet(row) for row in values]
-    light -= counts[:, None]
-    if not (light > 0).all():
-        worst = int(light.min(axis=1).argmin())
-        raise InputError(
-            "there is no light above the dark counts to see stripes by",
-            file=volume.path,
-            where=f"channel {worst}",
-            expected="background brighter than dark",
-            found=f"{light.min():g} counts above it",
-            fix="give a lower dark, or leave the step stripes out",
-        )
-    gain = [np.exp(_without_trend(np.log(row), window)).tolist() for row in light]
-    return {"dark": counts.tolist(), "gain": gain}
-
-
-def stripes_evened(volume: Volume, found: dict[str, Any]) -> Volume:
-    """The image with every plane as bright as those around it."""
-
-    def compute(wide: Array, box: Box) -> Array:
-        out = wide.astype(np.float32)
-        for c in range(len(out)):
-            image = out[c]
-            dark = np.float32(found["dark"][c])
-            gain = np.array(found["gain"][c][box[0].start : box[0].stop], np.float32)
-            image -= dark
-            image /= gain[:, None, None]
-            image += dark
-        return out
-
-    return computed(volume, compute, {"stripes": found}, dtype=np.dtype(np.float32))
-
-
-def estimate_seams(
-    volume: Volume, *, tile: Sequence[int], dark: float | None = None, seed: int = 0
-) -> dict[str, Any]:
-    """How much brighter each tile of a stitched image is than the others: the light on both sides of every seam.
-
-    Args:
-        volume: the image.
-        tile: lengths y, x of the tiles in voxels, the first one at the corner of the image.
-        dark: counts without light; None: the darkest that the image shows.
-        seed: of the sampled places.
-
-    Returns:
-        ``dark`` of each channel, ``tile``, and ``gain`` of each channel (rows, columns); their logarithms have the
-        mean 0. ``residual``: the root mean square of the logarithms of the ratios that are left at the seams.
-
-    Raises:
-        UsageError: the tiles are as large as the image, or too small.
-        InputError: no light above the dark counts.
-    """
-    rows, columns = (-(-n // t) for n, t in zip(volume.size_zyx[1:], tile, strict=True))
-    if rows * columns < 2 or min(tile) < 2 * _STRIP:
-        raise UsageError(
-            "the image has no seams of such tiles",
-            file=volume.path,
-            expected=f"tiles of {2 * _STRIP} voxels or more, and smaller than the image",
-            found=" x ".join(map(str, tile)),
-            fix="give tile as y, x in voxels, or leave the step seams out",
-        )
-    counts = dark_of(sampled(volume, (1, 64, 64), 64, seed), dark)
-    rng = np.random.default_rng([seed, rows, columns])
-    seams, ratios = [], []
-    for i, j in np.ndindex(rows, columns):
-        for other, axis in (((i + 1, j), 0), ((i, j + 1), 1)):
-            if other[0] < rows and other[1] < columns:
-                near, far = (
-                    _strip(volume, at, tile, axis, last=last, rng=rng)
-                    for at, last in (((i, j), True), (other, False))
-                )
-                seams.append((i * columns + j, other[0] * columns + other[1]))
-                ratios.append(_log_light(volume, far, counts) - _log_light(volume, near, counts))
-    design = np.zeros((len(seams) + 1, rows * columns))
-    for row, (a, b) in enumerate(seams):
-        design[row, a], design[row, b] = -1, 1
-    design[-1] = 1  # the mean of all is 0
-    steps = np.vstack([np.array(ratios), np.zeros(volume.n_channels)])
-    found = np.linalg.lstsq(design, steps, rcond=None)[0]
-    left = (steps - design @ found)[:-1]
-    return {
-        "dark": counts.tolist(),
-        "tile": [int(t) for t in tile],
-        "gain": np.exp(found.T).reshape(volume.n_channels, rows, columns).tolist(),
-        "residual": np.sqrt((left**2).mean(axis=0)).tolist(),
-    }
-
-
-def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
-    """The image with all tiles as bright as each other."""
-    gains = np.array(found["gain"], np.float32)
-
-    def compute(wide: Array, box: Box) -> Array:
-        out = wide.astype(np.float32)
-        y, x = (np.arange(s.start, s.stop) // t for s, t in zip(box[1:], found["tile"], strict=True))
-        for c in range(len(out)):
-            image = out[c]
-            dark = np.float32(found["dark"][c])
-            image -= dark
-            image /= gains[c][np.ix_(y, x)]
-            image += dark
-        return out
-
-    return computed(volume, compute, {"seams": found}, dtype=np.dtype(np.float32))
-
-
-def _columns(volume: Volume, seed: int) -> list[Block]:
-    """Places (y, x) that every plane is looked at, spread over it."""
-    flat = (1, *(min(n, 64) for n in volume.size_zyx[1:]))
-    return sampled(volume, (1, flat[1], flat[2]), 16, seed)
-
-
-def _without_trend(values: Floats, window: int) -> Floats:
-    """How far each value lies above a straight line through those around it."""
-    out = np.empty_like(values)
-    half = max(1, window // 2)
-    for k in range(len(values)):
-        near = np.arange(max(0, k - half), min(len(values), k + half + 1))
-        weight = np.ones(len(near))
-        line = np.zeros(2)
-        for _ in range(4):
-            line = np.polyfit(near - k, values[near], 1 if len(near) > 2 else 0, w=np.sqrt(weight))
-            left = values[near] - np.polyval(line, near - k)
-            spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
-            weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
-        out[k] = values[k] - line[-1]
-    return out
 
 
 @dataclass(frozen=True)
@@ -337,7 +178,7 @@ def _curve(
         bent = np.array([np.median(left[which == k]) if known[k] else 0.0 for k in range(len(planes))])
         values = _pooled(bent[known] + slope * planes[known], number[known], slope < 0)
         curve = np.interp(planes, planes[known], values)
-    return _Curve(np.exp(curve - curve.max()), slope, error)
+    return _Curve(np.exp(np.maximum(curve - curve.max(), -_DEEPEST)), slope, error)
 
 
 def _followed(
@@ -348,7 +189,8 @@ def _followed(
 
     rows = []
     pieces = 0
-    top = min(_RISE / math.exp(-abs(slope) * (depth - 1)), _TOP)  # noise widths, where the light is brightest
+    lost = min(abs(slope) * (depth - 1), _DEEPEST)
+    top = min(_RISE / math.exp(-lost), _TOP)  # noise widths, where the light is brightest
     for block in blocks:
         image = gaussian_filter(block.voxels[channel], (0, 0.7, 0.7)).astype(np.float64) - level
         z = block.corner[0] + np.arange(len(image))
@@ -411,44 +253,3 @@ def _pooled(values: Floats, weight: npt.NDArray[Any], falling: bool) -> Floats:
             total = a[1] + b[1]
             groups.append([(a[0] * a[1] + b[0] * b[1]) / total, total, a[2] + b[2]])
     return sign * np.concatenate([np.full(int(n), v) for v, _, n in groups])
-
-
-def _strip(
-    volume: Volume,
-    at: tuple[int, int],
-    tile: Sequence[int],
-    axis: int,
-    *,
-    last: bool,
-    rng: np.random.Generator,
-) -> list[Block]:
-    """Pieces of the strip of a tile along its seam with the next one (last) or the one before."""
-    shape = volume.size_zyx
-    spans = [(i * t, min((i + 1) * t, n)) for i, t, n in zip(at, tile, shape[1:], strict=True)]
-    low, high = spans[axis]
-    deep = min(_STRIP, high - low)
-    across = (high - deep, deep) if last else (low, deep)
-    first, end = spans[1 - axis]
-    found = []
-    for z in np.unique(np.linspace(0, shape[0] - 1, 6).astype(int)):
-        length = min(end - first, 512)
-        start = int(rng.integers(first, end - length + 1)) if end - length > first else first
-        corner = (int(z), across[0], start) if axis == 0 else (int(z), start, across[0])
-        size = (1, across[1], length) if axis == 0 else (1, length, across[1])
-        found.append(block_at(volume, corner, size))
-    return found
-
-
-def _log_light(volume: Volume, strips: Sequence[Block], dark: Floats) -> Floats:
-    """Logarithm of the background light of strips, a number for each channel."""
-    values = np.concatenate([s.voxels.reshape(len(s.voxels), -1) for s in strips], axis=1)
-    light = np.array([quiet(row) for row in values]) - dark
-    if not (light > 0).all():
-        raise InputError(
-            "there is no light above the dark counts to see seams by",
-            file=volume.path,
-            expected="background brighter than dark",
-            found=f"{light.min():g} counts above it",
-            fix="give a lower dark, or leave the step seams out",
-        )
-    return np.log(light)
