@@ -141,7 +141,8 @@ def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
 
     def gain(channel: int, box: Box) -> Array:
         y, x = (np.arange(s.start, s.stop) // t for s, t in zip(box[1:], found["tile"], strict=True))
-        return gains[channel, y[:, None], x]
+        here: Array = gains[channel, y[:, None], x]
+        return here
 
     return divided(volume, found["dark"], gain, {"seams": found})
 
