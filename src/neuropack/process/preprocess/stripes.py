@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,11 @@ from neuropack.volume import Volume
 Floats = npt.NDArray[np.float64]
 _SPOT = (1, 64, 64)
 _PLACES = 16  # (y, x) that every plane is looked at
+_FEW = 4  # places that must agree on the light of a plane; fewer cannot tell
 _SLAB = 16  # planes that are read at a time
+_SQUARE = 4  # voxels along y and x whose mean is one value: medians of counts hang on how noisy a plane is
+_DARK_PART = 0.25  # of these values, the part that lies below the light of a plane: structure fills the others
+_SURE = 2.0  # errors that a gain must differ from 1, else the plane stays
 _STRIP = 12  # voxels on either side of a seam
 _TILES = 4096  # of a mosaic, at most: the gains of all are found together
 
@@ -27,6 +32,11 @@ def estimate_stripes(
 ) -> dict[str, Any]:
     """How much brighter a plane is than those around it, for each channel.
 
+    A stripe is in all of a plane, and structure that begins or ends there is not. So a plane is compared with those
+    around it at some places by themselves, each in its darker parts: the gain is the median of what they say, and
+    how much they differ gives its error. What is smaller than that is no stripe, and the rest is taken for a little
+    less than it seems (the non-negative garrote of Breiman 1995), so that no plane changes by a jump.
+
     Args:
         volume: the image.
         dark: counts without light; None: the darkest that the image shows, which corrects a little too little.
@@ -34,25 +44,25 @@ def estimate_stripes(
         seed: of the sampled places.
 
     Returns:
-        ``dark`` of each channel, and ``gain`` of each channel and plane; 1 is as bright as its neighbours.
+        ``dark`` of each channel; ``gain`` of each channel and plane, 1 is as bright as its neighbours; ``error``
+        of the logarithm of these in each channel, the median of all planes, None where the image is too small for
+        places that could differ: its planes stay as they are.
 
     Raises:
         InputError: fewer than three planes, or no light above the dark counts.
     """
     depth = require_planes(volume, 3, "stripes", "for stripes along z")
     counts = dark_of(sampled(volume, _SPOT, 64, seed), dark)
-    sides = (min(_SPOT[1], volume.size_zyx[1]), min(_SPOT[2], volume.size_zyx[2]))
-    places = sorted({corner[1:] for corner in corners_of(volume.size_zyx, (1, *sides), _PLACES, seed)})
-    light = np.empty((volume.n_channels, depth))
+    sides = tuple(min(s, max(2 * _SQUARE, n // 4), n) for s, n in zip(_SPOT[1:], volume.size_zyx[1:], strict=True))
+    places = sorted({corner[1:] for corner in corners_of(volume.size_zyx, (1, sides[0], sides[1]), _PLACES, seed)})
+    light = np.empty((volume.n_channels, depth, len(places)))
     for first in range(0, depth, _SLAB):
         size = (min(_SLAB, depth - first), *sides)
-        columns = [block_at(volume, (first, y, x), size).voxels for y, x in places]
-        for z in range(size[0]):
-            values = np.concatenate([c[:, z].reshape(volume.n_channels, -1) for c in columns], axis=1)
-            light[:, first + z] = [quiet(row) for row in values]
-    light -= counts[:, None]
+        for k, (y, x) in enumerate(places):
+            light[:, first : first + size[0], k] = _low_light(block_at(volume, (first, y, x), size).voxels)
+    light -= counts[:, None, None]
     if not (light > 0).all():
-        worst = int(light.min(axis=1).argmin())
+        worst = int(light.min(axis=(1, 2)).argmin())
         raise InputError(
             "there is no light above the dark counts to see stripes by",
             file=volume.path,
@@ -61,8 +71,9 @@ def estimate_stripes(
             found=f"{light.min():g} counts above it",
             fix="give a lower dark, or leave the step stripes out",
         )
-    gain = [np.exp(_without_trend(np.log(row), window)).tolist() for row in light]
-    return {"dark": counts.tolist(), "gain": gain}
+    found = [_agreed(_without_trend(np.log(one), window)) for one in light]
+    gain, error = [np.exp(logarithm).tolist() for logarithm, _ in found], [error for _, error in found]
+    return {"dark": counts.tolist(), "gain": gain, "error": error}
 
 
 def stripes_evened(volume: Volume, found: dict[str, Any]) -> Volume:
@@ -147,21 +158,50 @@ def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
     return divided(volume, found["dark"], gain, {"seams": found})
 
 
+def _low_light(voxels: Array) -> Floats:
+    """Light of the darker parts of each plane (channels, planes), of voxels (c, z, y, x)."""
+    tall, wide = (min(_SQUARE, n) for n in voxels.shape[2:])
+    rows, columns = voxels.shape[2] // tall, voxels.shape[3] // wide
+    cut = voxels[:, :, : rows * tall, : columns * wide].reshape(*voxels.shape[:2], rows, tall, columns, wide)
+    means = cut.mean(axis=(3, 5), dtype=np.float64).reshape(*voxels.shape[:2], -1)
+    return np.asarray(np.quantile(means, _DARK_PART, axis=2), np.float64)
+
+
 def _without_trend(values: Floats, window: int) -> Floats:
-    """How far each value lies above a straight line through those around it."""
+    """How far each value lies above a straight line through those around it, column by column (planes, places).
+
+    What stands out of the line counts less (Huber).
+    """
     out = np.empty_like(values)
     half = max(1, window // 2)
     for k in range(len(values)):
-        near = np.arange(max(0, k - half), min(len(values), k + half + 1))
-        weight = np.ones(len(near))
-        line = np.zeros(2)
+        first = max(0, k - half)
+        near = values[first : k + half + 1]
+        at = np.arange(first, first + len(near))[:, None] - float(k)
+        weight, line = np.ones_like(near), np.zeros_like(near)
         for _ in range(4):
-            line = np.polyfit(near - k, values[near], 1 if len(near) > 2 else 0, w=np.sqrt(weight))
-            left = values[near] - np.polyval(line, near - k)
-            spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
-            weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
-        out[k] = values[k] - line[-1]
+            total = weight.sum(axis=0)
+            middle, mean = (weight * at).sum(axis=0) / total, (weight * near).sum(axis=0) / total
+            spread = (weight * (at - middle) ** 2).sum(axis=0)
+            # two planes lie on any line
+            slope = (weight * (at - middle) * near).sum(axis=0) / spread if len(near) > 2 else np.zeros_like(mean)
+            line = mean + slope * (at - middle)
+            left = np.abs(near - line)
+            width = 1.4826 * np.median(left, axis=0) + 1e-12
+            weight = np.minimum(1, 1.5 * width / np.maximum(left, 1e-12))
+        out[k] = values[k] - line[k - first]
     return out
+
+
+def _agreed(values: Floats) -> tuple[Floats, float | None]:
+    """What places say of each plane (planes, places) together, as far as they agree; the median of its errors."""
+    if values.shape[1] < _FEW:
+        return np.zeros(len(values)), None
+    middle = np.median(values, axis=1)
+    width = 1.4826 * np.median(np.abs(values - middle[:, None]), axis=1)
+    error = math.sqrt(math.pi / 2 / values.shape[1]) * width  # of the median of a normal distribution
+    kept = np.maximum(0, 1 - (_SURE * error / np.maximum(np.abs(middle), 1e-12)) ** 2)
+    return middle * kept, float(np.median(error))
 
 
 def _strip(
