@@ -84,8 +84,9 @@ def preprocess(
         identity = _identity(volume, fingerprint(stack), chosen, seed)
         place = record_of(out)
         earlier = _earlier(place, identity, overwrite=overwrite)
-        made = done(volume, chosen, found=earlier, seed=seed, progress=tell)
-        record = _record(identity, made, out)
+        found = [one["found"] for one in earlier["steps"]] if earlier is not None else None
+        made = done(volume, chosen, found=found, seed=seed, progress=tell)
+        record = _record(identity, made, out, earlier["saturated"] if earlier is not None else made.saturated)
         with _standing(place, record if earlier is None else None):
             result = convert(made.volume, [out], overwrite=overwrite, memory=budget, progress=tell)
         drawn = _draw(picture, volume, out) if picture is not None else []
@@ -157,8 +158,8 @@ def _identity(volume: Volume, source: Mapping[str, Any], recipe: Recipe, seed: i
     return {"input": {**source, **image, **size}, "recipe": recipe.name, "seed": seed, "steps": recipe.record()}
 
 
-def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> list[dict[str, Any]] | None:
-    """What an earlier run of this very work estimated; None where there was none.
+def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    """The record of an earlier run of this very work; None where there was none.
 
     Raises:
         UsageError: the record is of other work, or of no work of ours, and may not be replaced.
@@ -167,9 +168,12 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> li
         return None
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
-        ours = record["software"] == "neuropack" and isinstance(record["steps"], list)
-        given = [{"step": one["step"], "parameters": one["parameters"]} for one in record["steps"]]
-        found = [one["found"] for one in record["steps"]]
+        ours = record["software"] == "neuropack" and all(
+            isinstance(record[k], list) for k in ("steps", "saturated")
+        )
+        given = [
+            {"step": one["step"], "parameters": one["parameters"]} for one in record["steps"] if "found" in one
+        ]
         same = ours and all(
             json.loads(json.dumps(value)) == (given if key == "steps" else record.get(key))
             for key, value in identity.items()
@@ -179,7 +183,7 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> li
             "is there, and is no record of preprocessing", file=place, fix="move it away, or name another OUT"
         ) from None
     if same:
-        return found
+        return dict(record)
     if not overwrite:
         raise UsageError(
             "is the record of other work: another image, recipe or seed",
@@ -189,7 +193,9 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> li
     return None
 
 
-def _record(identity: Mapping[str, Any], made: Preprocessed, out: Path) -> dict[str, Any]:
+def _record(
+    identity: Mapping[str, Any], made: Preprocessed, out: Path, saturated: Sequence[float] | None
+) -> dict[str, Any]:
     """What was done, in the words of Processing: an activity for each step, with all that decides its result."""
     from neuropack import __version__
     from neuropack.process.preprocess.steps import STEPS
@@ -208,7 +214,7 @@ def _record(identity: Mapping[str, Any], made: Preprocessed, out: Path) -> dict[
         "software_version": __version__,
         **identity,
         "steps": steps,
-        "saturated": list(made.saturated),
+        "saturated": list(saturated or ()),
         "output": {"name": out.name, "dtype": made.volume.dtype.name, "shape": list(made.volume.shape)},
     }
 

@@ -32,12 +32,13 @@ class Preprocessed:
         volume: the image, computed as it is read; closing it closes the source.
         found: what each step estimated, in the recipe's order.
         saturated: of each channel of the source, the part of the sampled voxels that holds its highest value, where
-            that is more than chance: light beyond it was not recorded, and no step brings it back.
+            that is more than chance: light beyond it was not recorded, and no step brings it back. None where the
+            estimates of an earlier run are used, and nothing of the source is looked at.
     """
 
     volume: Volume
     found: tuple[Found, ...]
-    saturated: tuple[float, ...]
+    saturated: tuple[float, ...] | None
 
 
 def preprocess(
@@ -83,7 +84,7 @@ def preprocess(
         "preprocess": {"steps": recipe.record(), "found": hashlib.sha256(said).hexdigest(), "seed": seed},
     }
     made = replace(image, dtype=dtype, pixels=_Blocks(image, dtype), made_by=made_by)
-    return Preprocessed(made, tuple(each), _saturated(volume, seed))
+    return Preprocessed(made, tuple(each), _saturated(volume, seed) if found is None else None)
 
 
 def _numbers(file: Path, voxels: Array, box: Box) -> Array:
