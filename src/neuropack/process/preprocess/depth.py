@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,8 @@ _RISE = 3.0  # noise widths that structure must rise above the background at the
 _TOP = 10.0  # the same where the light is brightest; planes that lie deeper than that allows do not count
 _GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
 _LEAST = 6  # voxels of a piece of structure in a plane
-_SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
+_KNOWN = 0.5  # part of the error that the jackknife sees: a neuron lies in blocks of several groups
+_SURE = 1.0  # errors that a slope must differ from 0, else nothing is corrected
 _MOST = 10.0  # times that light is made brighter at most
 _DEEPEST = 600.0  # of the logarithm of the light that is lost: what is left must be a number above 0
 
@@ -40,11 +41,13 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
     compared too, as far as their own differences allow it (random effects). What counts as structure must not hang
     on the depth, else only the brightest would be left below: the threshold falls with the light, as it is known
-    so far.
+    so far. Channels of one stack lose their light in much the same way, so the slope of each is drawn towards that
+    of all, as far as their errors can account for the difference (random effects, DerSimonian and Laird 1986).
 
     Args:
         volume: planes go deeper with z, or with -z where the light grows along z.
-        monotone: any curve that only falls or only grows (by pooling neighbours that do not), else exponential.
+        monotone: any curve that only falls or only grows (by pooling neighbours that do not), each channel by
+            itself; else exponential.
         seed: of the sampled blocks.
 
     Returns:
@@ -61,10 +64,10 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     levels = levels_of(blocks)
     bins = min(_BINS, depth) if monotone else 2  # a straight line of the logarithm needs its ends only
     planes = [(k + 0.5) * depth / bins - 0.5 for k in range(bins)] if monotone else [0.0, depth - 1.0]
-    curves = [
-        _curve(blocks, c, float(levels[c]), depth, np.array(planes), monotone) for c in range(volume.n_channels)
-    ]
-    if all(curve.slope is None for curve in curves):
+    falls = [_fall(blocks, c, float(levels[c]), depth) for c in range(volume.n_channels)]
+    if not monotone:
+        falls = _drawn_together(falls)
+    if all(fall is None for fall in falls):
         raise InputError(
             "no channel has structure at several depths, so nothing tells how light falls",
             file=volume.path,
@@ -75,9 +78,9 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     return {
         "background": levels.tolist(),
         "planes": planes,
-        "left": [curve.left.tolist() for curve in curves],
-        "slope": [curve.slope for curve in curves],
-        "error": [curve.error for curve in curves],
+        "left": [_left(fall, depth, np.array(planes), monotone).tolist() for fall in falls],
+        "slope": [None if fall is None else fall.slope for fall in falls],
+        "error": [None if fall is None else fall.error for fall in falls],
     }
 
 
@@ -141,24 +144,22 @@ def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) 
 
 
 @dataclass(frozen=True)
-class _Curve:
-    """What is left of the light at some planes; its logarithm's slope a plane and the error of that, where seen."""
+class _Fall:
+    """How the light of a channel falls: the slope of its logarithm for each plane, its error, and what tells it."""
 
-    left: Floats
-    slope: float | None
-    error: float | None
+    slope: float
+    error: float
+    rows: Floats  # as `_followed` gives them
 
 
-def _curve(
-    blocks: Sequence[Block], channel: int, level: float, depth: int, planes: Floats, monotone: bool
-) -> _Curve:
-    """How the light of a channel falls."""
+def _fall(blocks: Sequence[Block], channel: int, level: float, depth: int) -> _Fall | None:
+    """How the light of a channel falls; None where it has too little structure to tell."""
     width = max(float(np.median([noise_of(b.voxels[channel]) for b in blocks])), 1e-9)
     slope, rows = 0.0, np.empty((0, 4))
     for _ in range(6):
         rows = _followed(blocks, channel, level, width, slope, depth)
         if len(rows) < 20 or np.ptp(rows[:, 1]) < 3:
-            return _Curve(np.ones(len(planes)), None, None)
+            return None
         new = _slope(rows)
         if abs(new - slope) * depth < 1e-3:
             break
@@ -166,19 +167,49 @@ def _curve(
     without = [rows[rows[:, 3] != g] for g in range(_GROUPS)]
     others = np.array([_slope(some) if len(some) >= 20 else 0.0 for some in without])
     error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((others - others.mean()) ** 2).sum()))  # the jackknife
-    if abs(slope) < _SURE * error:
-        return _Curve(np.ones(len(planes)), slope, error)
+    return _Fall(slope, error / _KNOWN, rows)
+
+
+def _drawn_together(falls: Sequence[_Fall | None]) -> list[_Fall | None]:
+    """The slopes of channels drawn towards their mean, by what of their difference may be error."""
+    known = [fall for fall in falls if fall is not None]
+    if len(known) < 2:
+        return list(falls)
+    slopes, variance = np.array([f.slope for f in known]), np.maximum([f.error**2 for f in known], 1e-18)
+    weight = 1 / variance
+    apart = float((weight * (slopes - np.average(slopes, weights=weight)) ** 2).sum())
+    scale = float(weight.sum() - (weight**2).sum() / weight.sum())
+    between = max(0.0, (apart - len(known) + 1) / scale)
+    weight = 1 / (variance + between)
+    mean, own = float(np.average(slopes, weights=weight)), between / (variance + between)
+    errors = np.sqrt(own * variance + (1 - own) ** 2 / weight.sum())
+    together = iter(zip(mean + own * (slopes - mean), errors, strict=True))
+    drawn: list[_Fall | None] = []
+    for fall in falls:
+        if fall is None:
+            drawn.append(None)
+            continue
+        slope, error = next(together)
+        drawn.append(replace(fall, slope=float(slope), error=float(error)))
+    return drawn
+
+
+def _left(fall: _Fall | None, depth: int, planes: Floats, monotone: bool) -> Floats:
+    """What is left of the light of a channel at some planes; all of it where that is not sure."""
+    if fall is None or abs(fall.slope) < _SURE * fall.error:
+        return np.ones(len(planes))
+    slope, rows = fall.slope, fall.rows
     curve = slope * planes
     if monotone:
         edges = np.linspace(0, depth, len(planes) + 1) - 0.5
         which = np.clip(np.searchsorted(edges, rows[:, 1], side="right") - 1, 0, len(planes) - 1)
         left = rows[:, 2] - slope * rows[:, 1]
         number = np.bincount(which, minlength=len(planes))
-        known = number > 0
-        bent = np.array([np.median(left[which == k]) if known[k] else 0.0 for k in range(len(planes))])
-        values = _pooled(bent[known] + slope * planes[known], number[known], slope < 0)
-        curve = np.interp(planes, planes[known], values)
-    return _Curve(np.exp(np.maximum(curve - curve.max(), -_DEEPEST)), slope, error)
+        seen = number > 0
+        bent = np.array([np.median(left[which == k]) if seen[k] else 0.0 for k in range(len(planes))])
+        values = _pooled(bent[seen] + slope * planes[seen], number[seen], slope < 0)
+        curve = np.interp(planes, planes[seen], values)
+    return np.asarray(np.exp(np.maximum(curve - curve.max(), -_DEEPEST)), np.float64)
 
 
 def _followed(
