@@ -186,6 +186,34 @@ def test_stripes_are_seen_where_counts_are_few() -> None:
     assert 0.75 < gain.min() < gain.max() < 1.33
 
 
+def test_structure_and_noise_are_no_stripes() -> None:
+    rng = np.random.default_rng(0)
+    dim = rng.poisson(30, (1, 24, 128, 128)).astype(np.uint16)
+    dim[0, 10:12, :, :48] += 60  # fills two planes in part
+    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    assert np.abs(gain).max() < 0.01
+    dim[0, 18] = np.rint(1.2 * dim[0, 18])
+    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    assert abs(gain[18] - np.log(1.2)) < 0.02 and np.abs(np.delete(gain, 18)).max() < 0.02
+    skewed = rng.gamma(1, 40, (4, 1, 24, 128, 128)).astype(np.float32)
+    skewed[0, :, 9] = skewed[:, :, 9].mean(axis=0)  # the mean of four: as bright, and less noisy
+    gain = np.log(depth.estimate_stripes(volume_of(skewed[0]), dark=0)["gain"][0])
+    assert abs(gain[9]) < 0.13  # of which the median of the voxels is brighter by 0.28
+    small = depth.estimate_stripes(volume_of(dim[:, :, :8, :8]), dark=0)
+    assert small["error"] == [None] and set(small["gain"][0]) == {1.0}
+
+
+def test_channels_help_each_other_to_see_how_light_falls() -> None:
+    falls = [depth._Fall(s, e, np.empty((0, 4))) for s, e in ((-0.02, 0.01), (-0.03, 0.001), (0.5, 0.4))]
+    low, middle, high = depth._drawn_together([*falls[:2], None])[:2] + depth._drawn_together(falls)[2:]
+    assert low is not None and middle is not None and high is not None
+    assert -0.03 < low.slope < -0.029 and abs(middle.slope + 0.03) < 1e-3 and abs(high.slope) < 0.04
+    assert low.error < 0.002 and high.error < 0.01
+    apart = depth._drawn_together([depth._Fall(s, 1e-4, np.empty((0, 4))) for s in (-0.01, -0.05)])
+    assert [round(one.slope, 3) for one in apart if one is not None] == [-0.01, -0.05]
+    assert depth._drawn_together([None]) == [None] and depth._drawn_together(falls[:1]) == falls[:1]
+
+
 def test_light_that_falls_with_depth_is_made_up_for() -> None:
     lengths = [60.0, 80.0, 100.0]
     found = depth.known_attenuation(image(), lengths)
