@@ -167,7 +167,7 @@ class RawUnits:
             ]
             if all(len(half) == 1 for half in halves):
                 z, y, x = ((s.start, s.stop) for s in box)
-                file = Path(error.file) if error.file is not None else self._volume.path
+                file = Path(error.file) if isinstance(error.file, str) else error.file or self._volume.path
                 reason = f"{error.what}" + (f" ({error.found})" if error.found else "")
                 with self._lock:
                     self.unreadable.append(Unreadable((z, y, x), file, " ".join(reason.split())))
