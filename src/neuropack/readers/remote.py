@@ -12,7 +12,6 @@ import math
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +131,7 @@ class RemotePixels(ZarrPixels):
     def __init__(self, array: Any, address: Address, store: RemoteStore) -> None:
         super().__init__(array, address / array.path)
         self.name, self._store = str(array.path), store
-        self._ahead: ThreadPoolExecutor | None = None
+        self._ahead: set[asyncio.Task[None]] = set()
         self._index_bytes = _index_bytes(array)
 
     def _read(self, box: Box, out: Array, where: str) -> None:
@@ -141,17 +140,18 @@ class RemotePixels(ZarrPixels):
 
     def expect(self, boxes: Sequence[Box]) -> None:
         """Begin to fetch what boxes will need, as much as is kept; returns at once, and tells of no failure."""
-        from neuropack.errors import NeuropackError
 
-        def fetch() -> None:
-            try:
-                _run(self._fetch(boxes))
-            except NeuropackError:
-                return  # who reads it is told
+        async def begin() -> None:
+            task = asyncio.create_task(self._fetch(boxes))
+            self._ahead.add(task)
+            task.add_done_callback(self._came)
 
-        if self._ahead is None:
-            self._ahead = ThreadPoolExecutor(1, "fetch")
-        self._ahead.submit(fetch)
+        _run(begin())
+
+    def _came(self, task: asyncio.Task[None]) -> None:
+        self._ahead.discard(task)
+        if not task.cancelled():
+            task.exception()  # who reads it is told
 
     def keys(self, most: int) -> list[str]:
         """Of some of what is stored of the array, spread evenly."""
@@ -165,8 +165,13 @@ class RemotePixels(ZarrPixels):
 
     def close(self) -> None:
         """Fetch nothing any more."""
-        if self._ahead is not None:
-            self._ahead.shutdown(wait=False, cancel_futures=True)
+
+        async def stop() -> None:
+            for task in self._ahead:
+                task.cancel()
+
+        if self._ahead:
+            _run(stop())
 
     def _key(self, index: tuple[int, ...]) -> str:
         return f"{self.name}/{self._array.metadata.encode_chunk_key(index)}".lstrip("/")
@@ -227,8 +232,7 @@ def _index_bytes(array: Any) -> tuple[int, int] | None:
     codecs = getattr(array.metadata, "codecs", ())
     if array.shards is None or len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec):
         return None
-    index_codecs: Any = codecs[0].index_codecs
-    packed, *sums = index_codecs
+    packed, sums = codecs[0].index_codecs[0], codecs[0].index_codecs[1:]
     little = isinstance(packed, BytesCodec) and getattr(packed.endian, "value", None) == "little"
     if not little or len(sums) > 1 or not all(isinstance(one, Crc32cCodec) for one in sums):
         return None
