@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import math
 import urllib.error
 import urllib.request
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from neuropack.readers.remote_store import RemoteStore
 
 _ROOTS = ("zarr.json", ".zattrs")
-_GAP = 64 << 10  # bytes between two parts of a file that are fetched with them rather than in two requests
+_GAP = 16 << 10  # bytes between two parts of a file that are fetched with them rather than in two requests
 _LARGEST = 8 << 20  # bytes of one request for several parts
 _SAMPLES, _SAMPLE_BYTES = 16, 4 << 10  # of a fingerprint
 
@@ -229,7 +230,7 @@ def _index_bytes(array: Any) -> tuple[int, int] | None:
     """Where the index of a shard begins (0, or -1 for at the end), and its bytes; None where it is none we know."""
     from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 
-    codecs = getattr(array.metadata, "codecs", ())
+    codecs: Any = getattr(array.metadata, "codecs", ())
     if array.shards is None or len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec):
         return None
     packed, sums = codecs[0].index_codecs[0], codecs[0].index_codecs[1:]
@@ -275,6 +276,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         before, after = req.full_url.partition(":")[0], newurl.partition(":")[0]
         if after != before:
+            fp.close()
             raise UnreachableError(
                 "the server sends on to another kind of address",
                 file=req.full_url,
@@ -297,5 +299,7 @@ def _refuse_other_scheme(address: Address) -> None:
     try:
         with urllib.request.build_opener(_SameScheme).open(request, timeout=10):
             pass
-    except (OSError, ValueError, urllib.error.URLError):
-        return  # the library will say what is wrong
+    except urllib.error.HTTPError as error:
+        error.close()  # the library will say what is wrong
+    except (OSError, ValueError, http.client.HTTPException):
+        return
