@@ -127,7 +127,7 @@ class RemotePixels(ZarrPixels):
         name: of the array in its folder.
     """
 
-    overhead_bytes = 192 << 20  # the library, what is kept and what is on its way
+    overhead_bytes = 128 << 20  # the library, what is kept and what is on its way
 
     def __init__(self, array: Any, address: Address, store: RemoteStore) -> None:
         super().__init__(array, address / array.path)

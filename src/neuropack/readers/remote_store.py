@@ -7,6 +7,7 @@ All of the store's own work is done on zarr's event loop, in one thread, so noth
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -19,7 +20,7 @@ from zarr.storage import ObjectStore
 
 from neuropack.cloud import connect_to_read, settings
 from neuropack.cloud_failures import NO_BUCKET, code_of, told
-from neuropack.errors import InputError
+from neuropack.errors import InputError, UsageError
 from neuropack.readers.ome_zarr import MAX_JSON, too_large
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RemoteStore(ObjectStore[Any]):
 
     def __init__(self, address: Address) -> None:
         super().__init__(connect_to_read(address.url, settings(address.url)), read_only=True)
-        self.address = address
+        self.address, self._process = address, os.getpid()
         self.required: tuple[str, ...] = ()
         self._kept: OrderedDict[Key, bytes | None] = OrderedDict()
         self._bytes = 0
@@ -87,7 +88,14 @@ class RemoteStore(ObjectStore[Any]):
         Raises:
             InputError: a required object is missing, or the server cannot send parts of a large one.
             UnreachableError: the server fails.
+            UsageError: this is a process forked from the one that opened the image.
         """
+        if os.getpid() != self._process:
+            raise UsageError(
+                "a forked process cannot read from a server",
+                file=self.address,
+                fix="start workers with 'spawn', or open the image in each",
+            )
         at = (key, span)
         if at in self._kept:
             self._kept.move_to_end(at)
