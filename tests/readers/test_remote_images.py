@@ -314,6 +314,22 @@ def test_a_missing_chunk_is_a_defect_where_we_wrote_it_and_the_fill_value_elsewh
     assert said.startswith(f"{web.url}/0.5-sharded.ome.zarr/0/c/0/0/0/0: a shard is missing")
 
 
+def test_what_is_far_too_large_for_a_chunk_is_not_read(web: WebServer, stacks: Path) -> None:
+    copy(stacks / "0.5.ome.zarr", web.root / "x.ome.zarr")
+    with (web.root / "x.ome.zarr/0/c/0/0/0/0").open("wb") as file:
+        file.truncate(17 << 20)
+    with neuropack.open_volume(f"{web.url}/x.ome.zarr") as volume:
+        said = failing(lambda: volume[0, :16, :32, :32])
+    assert said.startswith(f"{web.url}/x.ome.zarr/0/c/0/0/0/0: is no chunk of this image")
+
+
+def test_a_forked_process_is_told_so(served: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with neuropack.open_volume(f"{served.url}/0.5.ome.zarr") as volume:
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        assert "spawn" in failing(lambda: volume[0, 0, 0, :10])
+        monkeypatch.undo()
+
+
 def test_damage_is_told_with_the_url(web: WebServer, stacks: Path) -> None:
     copy(stacks / "0.5-sharded.ome.zarr", web.root / "x.ome.zarr")
     shard = web.root / "x.ome.zarr/0/c/0/0/0/0"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neuropack.readers.remote_store import RemoteStore
 
 _ROOTS = ("zarr.json", ".zattrs")
+_SLACK = 16 << 20  # bytes that a stored chunk may have beside twice those of its voxels
 _GAP = 16 << 10  # bytes between two parts of a file that are fetched with them rather than in two requests
 _LARGEST = 8 << 20  # bytes of one request for several parts
 _SAMPLES, _SAMPLE_BYTES = 16, 4 << 10  # of a fingerprint
@@ -115,6 +116,8 @@ class _Remote:
         return zarr.open_array(self.store, path=name, mode="r", zarr_format=3 if self._is_v3 else 2)
 
     def pixels(self, array: Any, name: str, *, complete: bool) -> ZarrPixels:
+        stored = math.prod(array.shards or array.chunks) * array.dtype.itemsize
+        self.store.largest[f"{array.path}/"] = 2 * stored + _SLACK
         if complete:
             self.store.required += (f"{array.path}/",)
         return RemotePixels(array, self.path, self.store)
@@ -281,7 +284,7 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
                 "the server sends on to another kind of address",
                 file=req.full_url,
                 expected=f"a file, or another {before}:// address",
-                found=f"{code} to {newurl.partition('?')[0]}",
+                found=f"{code} to {after}://",
                 fix="give the address that it sends on to, if you trust it",
             )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

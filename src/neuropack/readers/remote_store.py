@@ -49,6 +49,7 @@ class RemoteStore(ObjectStore[Any]):
         address: of the place.
 
     Attributes:
+        largest: bytes that an object may have, by the prefix of its key.
         required: keys below these prefixes must be there; what is missing elsewhere are chunks of the fill value.
     """
 
@@ -56,6 +57,7 @@ class RemoteStore(ObjectStore[Any]):
         super().__init__(connect_to_read(address.url, settings(address.url)), read_only=True)
         self.address, self._process = address, os.getpid()
         self.required: tuple[str, ...] = ()
+        self.largest: dict[str, int] = {}
         self._kept: OrderedDict[Key, bytes | None] = OrderedDict()
         self._bytes = 0
         self._flying: dict[Key, asyncio.Task[bytes | None]] = {}
@@ -204,6 +206,14 @@ class RemoteStore(ObjectStore[Any]):
             size = answer.meta["size"]
             if key.endswith(_METADATA) and size > MAX_JSON:
                 raise too_large(self.address / key)
+            largest = next((n for prefix, n in self.largest.items() if key.startswith(prefix)), None)
+            if largest is not None and size > largest:
+                raise InputError(
+                    "is no chunk of this image",
+                    file=self.address / key,
+                    expected=f"at most {largest:,} bytes",
+                    found=f"{size:,} bytes",
+                )
             if most is not None and size > most:
                 raise InputError(
                     "the server cannot send a part of a file, and this one is too large to be read whole",

@@ -241,7 +241,7 @@ class Front:
         corner = _corner(block, self.counts.tolist())
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, self.volume.size_zyx, corner, strict=True))
         if self.volume.distant:  # the front will come to the blocks around it, or end
-            ahead = _around(self.volume, self.light.channels, corner, shape, k.BLOCK)
+            ahead = _around(self.volume, self.light.channels, corner, shape, [b // 2 for b in k.BLOCK])
             self.volume.expect([ahead])
         try:
             found = smoothed(self.volume, self.light.channels, corner, shape, self.light.sigma)
