@@ -123,6 +123,7 @@ def test_a_box_takes_its_own_chunks_each_once_and_together(served: WebServer, ki
         served.delay = 0.05
         volume.read(SOME)
         assert served.busiest > (1 if "sharded" in kind else 3)
+        assert len(served.asked) <= 12  # 4 rows of 2 layers in 2 shards, and their index; or 12 chunks
         voxels = 2 * 16 * 4 * 32 * 3 * 32 if "sharded" in kind else 2 * 16 * 3 * 64 * 2 * 64
         assert served.sent < 1.1 * voxels + 10_000  # and the index
         before = len(served.asked)
@@ -216,11 +217,14 @@ def test_access_denied(served: WebServer, s3: S3Server, stacks: Path) -> None:
     s3.fail("GET")
 
 
-def test_a_bucket_that_denies_what_is_not_there(served: WebServer, stacks: Path) -> None:
+def test_a_bucket_that_denies_what_is_not_there(web: WebServer, stacks: Path) -> None:
     from webserver import Failure
 
-    served.fails = lambda path, before: None if (stacks / path[1:]).is_file() else Failure(403)
-    with neuropack.open_volume(f"{served.url}/0.4.ome.zarr") as volume:
+    copy(stacks / "0.4.ome.zarr", web.root / "x.ome.zarr")
+    for level in "01":
+        (web.root / "x.ome.zarr" / level / ".zattrs").unlink()
+    web.fails = lambda path, before: None if (web.root / path[1:]).is_file() else Failure(403)
+    with neuropack.open_volume(f"{web.url}/x.ome.zarr") as volume:
         assert volume.shape == SHAPE
 
 
@@ -276,6 +280,10 @@ def test_a_server_without_ranges_is_read_whole_while_files_are_small(
         neuropack.open_volume(f"{served.url}/{kind}.ome.zarr") as volume,
         neuropack.open_volume(stacks / f"{kind}.ome.zarr") as local,
     ):
+        volume.read((slice(0, 1), slice(0, 10), slice(0, 10), slice(0, 10)))
+        served.forget()
+        volume.read((slice(0, 1), slice(20, 40), slice(0, 10), slice(0, 10)))
+        assert [one for one in served.asked if one.range] == []  # it has learnt
         same(volume, local)
     monkeypatch.setattr(remote_store, "WHOLE", 100_000)
     if "sharded" in kind:
