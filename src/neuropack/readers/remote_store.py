@@ -125,7 +125,7 @@ class RemoteStore(ObjectStore[Any]):
             at = (key, part)
             self._flying[at] = asyncio.create_task(part_of(whole, part))
             self._flying[at].add_done_callback(partial(self._landed, at))
-        await asyncio.gather(*(self._flying[key, part] for part in new))
+        await asyncio.gather(*(asyncio.shield(self._flying[key, part]) for part in new))
 
     def _landed(self, at: Key, task: asyncio.Task[bytes | None]) -> None:
         del self._flying[at]
@@ -192,12 +192,23 @@ class RemoteStore(ObjectStore[Any]):
     async def _part(self, key: str, start: int, stop: int | None) -> bytes:
         async with self._gate:
             if stop is not None:
+                self._see_size(key, stop - start)  # what an index says may be anything
                 return bytes(await obstore.get_range_async(self.store, key, start=start, end=stop))
             if start < 0 and self.address.url.startswith("az://"):  # Azure does not count from the end
                 start += (await obstore.head_async(self.store, key))["size"]
             part: Any = {"offset": start} if start >= 0 else {"suffix": -start}
             answer = await obstore.get_async(self.store, key, options={"range": part})
             return bytes(await answer.bytes_async())
+
+    def _see_size(self, key: str, size: int) -> None:
+        largest = next((n for prefix, n in self.largest.items() if key.startswith(prefix)), None)
+        if largest is not None and size > largest:
+            raise InputError(
+                "is no chunk of this image",
+                file=self.address / key,
+                expected=f"at most {largest:,} bytes",
+                found=f"{size:,} bytes",
+            )
 
     async def _whole(self, key: str, most: int | None) -> bytes:
         """An object; of at most so many bytes, where the server knows no ranges."""
@@ -206,14 +217,7 @@ class RemoteStore(ObjectStore[Any]):
             size = answer.meta["size"]
             if key.endswith(_METADATA) and size > MAX_JSON:
                 raise too_large(self.address / key)
-            largest = next((n for prefix, n in self.largest.items() if key.startswith(prefix)), None)
-            if largest is not None and size > largest:
-                raise InputError(
-                    "is no chunk of this image",
-                    file=self.address / key,
-                    expected=f"at most {largest:,} bytes",
-                    found=f"{size:,} bytes",
-                )
+            self._see_size(key, size)
             if most is not None and size > most:
                 raise InputError(
                     "the server cannot send a part of a file, and this one is too large to be read whole",
