@@ -161,7 +161,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
     root = tmp_path / "web"
     root.mkdir()
     server = WebServer(root)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, args=(0.01,), daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
     server.shutdown()
