@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,7 +85,7 @@ def stitch(
     """
     from neuropack.convert import convert
     from neuropack.locks import only_one
-    from neuropack.page.seams import write_seams
+    from neuropack.page.seams import drawn_here, write_seams
     from neuropack.process.mosaic import mosaic
 
     _see(asked, table)
@@ -95,7 +96,14 @@ def stitch(
         look = {"blend": asked.blend, "interpolate": asked.interpolate}
         fixed = look if asked.out.exists() and not overwrite else {}
         placed, again = stitched_state.load(state, identity, tiles, fixed, overwrite=overwrite), True
+        picture = asked.beside(".png")
         if placed is None:
+            if picture.exists() and not drawn_here(picture):
+                raise UsageError(
+                    "is there already, and no picture of this command",
+                    file=picture,
+                    fix="choose another name for OUT, or move it",
+                )
             placed, again = _place(asked, tiles, identity, tell), False
         volume = mosaic(
             tiles,
@@ -110,14 +118,16 @@ def stitch(
         asked.beside(".pairs.partial").unlink(missing_ok=True)
         if table is not None:
             _write_table(table, record, overwrite=overwrite)
-        picture = asked.beside(".png")
         if not again or not picture.exists():
             with published(picture, overwrite=True) as part:
                 write_seams(part, tiles, placed, asked.channels, tell)
     status = "no pixels written"
     with volume:
         if pixels:
-            status = convert(volume, [asked.out], memory=memory, overwrite=overwrite, progress=tell).status
+            made = convert(
+                volume, [asked.out], labels=volume.labels, memory=memory, overwrite=overwrite, progress=tell
+            )
+            status = made.status
     record = {**record, "status": status, "positions": "known" if again else "found"}
     return Stitched(_lines(asked, record, status), record, record["findings"])
 
@@ -132,10 +142,14 @@ def _see(asked: Asked, table: Path | None) -> None:
         )
     if not asked.tiles and asked.positions is None:
         raise UsageError("no tile is named", fix="name the tiles before OUT, or a table of them with --positions")
-    if table is not None and table.suffix.lower() not in (".tsv", ".csv"):
+    common.free(asked.out, overwrite=True)
+    if table is None:
+        return
+    if table.suffix.lower() not in (".tsv", ".csv"):
         raise UsageError("is no name for a table", file=table, expected=".tsv or .csv")
-    if not asked.out.parent.is_dir():
-        common.free(asked.out, overwrite=True)
+    if asked.positions is not None and table.resolve() == asked.positions.resolve():
+        raise UsageError("is the table of positions itself", file=table, fix="name another file with --table")
+    common.free(table, overwrite=True)
 
 
 def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
@@ -144,6 +158,12 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
     from neuropack.process.tile_files import open_tiles
 
     places = read_places(asked.positions) if asked.positions else None
+    if asked.overlap is not None and (places is None or places[0].cell is None):
+        raise UsageError(
+            "--overlap is for tiles in rows and columns",
+            file=asked.positions,
+            fix="leave it out, or give a table with the columns file, row and column with --positions",
+        )
     files = list(asked.tiles)
     if places and not files:
         files = [*dict.fromkeys(place.file for place in places)]
@@ -187,7 +207,9 @@ def _identity(asked: Asked, tiles: Sequence[Tile], tell: Progress | None) -> str
         if tell:
             tell("looking at the tiles", done, len(files))
     told = [
-        [known[t.volume.path], t.volume.scene, t.origin_um, t.volume.voxel_size_um, t.volume.shape] for t in tiles
+        [known[v.path], v.scene, tile.origin_um, v.voxel_size_um, v.native_axes, v.shape]
+        for tile in tiles
+        for v in [tile.volume]
     ]
     text = json.dumps([told, asked.placing()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -250,7 +272,7 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
         },
         "shape_zyx": list(size),
         "voxel_size_um": voxel.tolist(),
-        "covered": round(covered_voxels(boxes) / int(np.prod(size)), 6),
+        "covered": round(covered_voxels(boxes) / math.prod(size), 6),
         "gaps": holes,
         "residual_voxels": {
             "rms_zyx": np.sqrt((left**2).mean(axis=0)).round(4).tolist() if len(left) else None,
@@ -278,10 +300,9 @@ def _why(placed: Placed, tile: int) -> str:
 
 def _write_table(table: Path, record: dict[str, Any], *, overwrite: bool) -> None:
     text = common.table_text(table, stitched_state.PAIR_COLUMNS, record["pairs"])
-    if table.exists() and not overwrite and table.read_text(encoding="utf-8") != text:
+    if table.exists() and not overwrite and not stitched_state.holds(table, text):
         raise UsageError("is there already", file=table, fix="name another file, or add --overwrite")
-    with published(table, overwrite=True) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+    stitched_state.write(table, text)
 
 
 def _lines(asked: Asked, record: dict[str, Any], status: str) -> list[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
 from neuropack.table import TypedTable, read_table
-from neuropack.volume import Volume
+from neuropack.volume import Volume, VoxelSize
 
 Um = tuple[float, float, float]
 Floats = npt.NDArray[np.float64]
@@ -53,21 +53,21 @@ class Place:
     Attributes:
         file: as the table names it, from the table's folder on.
         scene: of the image, where its file holds several.
-        origin_um: (z, y, x) of the first voxel's centre.
+        origin_um: (z, y, x) of the first voxel's centre; a z of None is not stated, and 0 in all.
         cell: (row, column), counted from any number.
         line: of the table.
     """
 
     file: Path
     scene: str | None
-    origin_um: Um | None
+    origin_um: VoxelSize | None
     cell: tuple[int, int] | None
     line: int
 
 
 def read_places(path: Path) -> tuple[Place, ...]:
     """Read a table of positions, CSV or TSV, with the columns ``file``, if need be ``scene``, and either ``z_um``
-    (0 where it is missing), ``y_um`` and ``x_um`` or ``row`` and ``column``.
+    (or none in all), ``y_um`` and ``x_um`` or ``row`` and ``column``.
 
     Raises:
         InputError: it cannot be read, or is no such table.
@@ -95,7 +95,7 @@ def read_places(path: Path) -> tuple[Place, ...]:
             raise InputError("a row names no file", file=path, where=f"line {line}")
         scene = row[scene_at].strip() if scene_at is not None and scene_at < len(row) else ""
         cell = _cell(table, line, numbers) if on_grid else None
-        z, y, x = (0.0, 0.0, 0.0) if on_grid else (*([0.0] * (3 - len(numbers))), *numbers)
+        z, y, x = numbers if len(numbers) == 3 else (None, *numbers)
         places.append(Place(path.parent / file, scene or None, None if on_grid else (z, y, x), cell, line))
     return tuple(places)
 
@@ -144,13 +144,19 @@ def layout(
         origins = _from_grid(volumes, places, overlap)
         volumes = [replace(v, origin_um=(None, None, None)) for v in volumes]  # a grid is nowhere on the stage
     else:
-        origins = [place.origin_um or (0.0, 0.0, 0.0) for place in places]
-        stated = frozenset(f"origin_um.{axis}" for axis in _AXES)
-        volumes = [replace(v, origin_um=o, user=v.user | stated) for v, o in zip(volumes, origins, strict=True)]
+        stated = [place.origin_um or (None, None, None) for place in places]
+        volumes = [_stated(v, um) for v, um in zip(volumes, stated, strict=True)]
+        origins = [(z or 0.0, y or 0.0, x or 0.0) for z, y, x in stated]
     if any(volume.planar for volume in volumes):  # planes of no thickness lie in one plane
-        origins = [(0.0, y, x) for _, y, x in origins]
+        origins = [(origins[0][0], y, x) for _, y, x in origins]
     names = _names(volumes)
     return tuple(Tile(v, o, n) for v, o, n in zip(volumes, origins, names, strict=True))
+
+
+def _stated(volume: Volume, origin_um: VoxelSize) -> Volume:
+    """The same image where the table says that it lies."""
+    known = {f"origin_um.{axis}" for axis, um in zip(_AXES, origin_um, strict=True) if um is not None}
+    return replace(volume, origin_um=origin_um, user=volume.user | known)
 
 
 def _check_alike(volumes: Sequence[Volume]) -> None:

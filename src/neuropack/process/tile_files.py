@@ -34,20 +34,24 @@ def open_tiles(
 
     Raises:
         InputError: a file cannot be read; later, that one has changed.
+        UsageError: the axes do not fit a file.
     """
     opened: list[tuple[Volume, ...]] = []
+    originals: list[Original] = []
     heaviest = 1
     for done, path in enumerate(paths, 1):
-        volumes = open_volumes(path)
-        if axes:
-            volumes = tuple(volume.with_axes(axes) for volume in volumes)
-        heaviest = max(heaviest, *(volume.overhead_bytes for volume in volumes))
-        opened.append(tuple(replace(v, pixels=_Closed(v)) for v in volumes))
-        for volume in volumes:
-            volume.close()
+        found = open_volumes(path)
+        try:
+            originals.append(Original(path))
+            volumes = tuple(volume.with_axes(axes) for volume in found) if axes else found
+            heaviest = max(heaviest, *(volume.overhead_bytes for volume in volumes))
+            opened.append(tuple(replace(v, pixels=_Closed(v)) for v in volumes))
+        finally:
+            for volume in found:
+                volume.close()
         if progress:
             progress("opening", done, len(paths))
-    pool = Pool(paths, max(_LEAST_OPEN, min(most, _ROOM // heaviest)), heaviest, axes)
+    pool = Pool(originals, max(_LEAST_OPEN, min(most, _ROOM // heaviest)), heaviest, axes)
     return tuple(
         replace(volume, pixels=_Pooled(pool, which, scene, volume))
         for which, volumes in enumerate(opened)
@@ -63,10 +67,9 @@ class Pool:
         peak: most that were open at a time so far.
     """
 
-    def __init__(self, paths: Sequence[Path], most: int, heaviest: int, axes: str | None) -> None:
-        self.most, self.peak, self._paths, self._axes = most, 0, tuple(paths), axes
-        self.overhead_bytes = heaviest * min(most, len(paths))
-        self._originals = [Original(path) for path in paths]
+    def __init__(self, originals: Sequence[Original], most: int, heaviest: int, axes: str | None) -> None:
+        self.most, self.peak, self._originals, self._axes = most, 0, tuple(originals), axes
+        self.overhead_bytes = heaviest * min(most, len(originals))
         self._free = threading.Condition()
         self._open: OrderedDict[int, _Entry] = OrderedDict()
 
@@ -83,8 +86,9 @@ class Pool:
         try:
             with entry.lock:
                 if entry.volumes is None:
-                    self._originals[which].check()
-                    volumes = open_volumes(self._paths[which], complete=False)
+                    original = self._originals[which]
+                    original.check()
+                    volumes = open_volumes(original.path, complete=False)
                     entry.volumes = tuple(v.with_axes(self._axes) for v in volumes) if self._axes else volumes
             yield entry.volumes
         finally:
