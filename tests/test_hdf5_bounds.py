@@ -103,6 +103,25 @@ def test_one_text_for_all_rows_is_found(how: dict[str, Any], tmp_path: Path) -> 
     assert "texts of" in (too_large(dataset) or "")
 
 
+def test_one_text_for_all_rows_is_found_where_a_stream_is_longer_than_its_chunk(tmp_path: Path) -> None:
+    made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    made.set_chunk((1000,))
+    made.set_deflate(0)
+    made.set_deflate(4)
+    kind, space = h5py.h5t.py_create(h5py.string_dtype(), logical=True), h5py.h5s.create_simple((1000,))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        text = file.create_dataset("b", (1,), h5py.string_dtype(), chunks=(1,))
+        text[0] = "y" * 100_000
+        forged = bytes(text.id.read_direct_chunk((0,))[1]) * 1000
+        longer = zlib.compress(forged, 0)
+        assert len(longer) > len(forged)
+        h5py.h5d.create(file.id, b"a", kind, space, made)
+        file["a"].id.write_direct_chunk((0,), zlib.compress(longer))
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["a"][999] == b"y" * 100_000  # HDF5 takes it as it is
+        assert "texts of" in (too_large(file["a"]) or "")
+
+
 @pytest.mark.parametrize("how", [{}, {"chunks": (4,)}, {"chunks": (4,), "compression": "gzip", "shuffle": True}])
 def test_texts_of_their_own_are_none(how: dict[str, Any], tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -136,3 +155,16 @@ def test_a_list_of_texts_is_no_attribute_that_is_read(tmp_path: Path) -> None:
         assert found["a"] == "one" and found["c"] == 2.5 and list(found["e"]) == ["one"]
         assert found["h"] == "" and found["b"] is None and found["f"] is None and found["g"] is None
         assert len(attribute(file, "d")) == 100
+
+
+def test_a_value_that_holds_a_list_of_texts_is_not_read(tmp_path: Path) -> None:
+    from h5py import h5a, h5s, h5t
+
+    text = h5t.py_create(h5py.string_dtype(), logical=True)
+    inside = h5t.create(h5t.COMPOUND, 6400)
+    inside.insert(b"a", 0, h5t.array_create(text, (400,)))
+    kinds = {"array": h5t.array_create(text, (400,)), "list": h5t.vlen_create(text), "record": inside}
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, kind in kinds.items():
+            h5a.create(file.id, name.encode(), kind, h5s.create(h5s.SCALAR))
+            assert attribute(file, name) is None

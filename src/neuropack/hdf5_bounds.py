@@ -82,7 +82,7 @@ def stored_as_numpy(dataset: h5py.Dataset) -> bool:
 def attribute(item: Any, name: str) -> Any:
     """The value of an attribute of a group or dataset; None for an absent one, and for lists that may be large.
 
-    A list of texts may be one text, pointed at thousands of times.
+    A list of texts may be one text, pointed at thousands of times; a single value may hold such a list.
     """
     from h5py import h5a, h5t
 
@@ -91,8 +91,10 @@ def attribute(item: Any, name: str) -> Any:
         return None
     found = h5a.open(item.id, key)
     kind = found.get_type()
-    varies = kind.detect_class(h5t.VLEN) or (isinstance(kind, h5t.TypeStringID) and kind.is_variable_str())
-    if found.shape is None or (varies and math.prod(found.shape) != 1):
+    text = isinstance(kind, h5t.TypeStringID) and kind.is_variable_str()
+    if found.shape is None or (text and math.prod(found.shape) != 1):
+        return None
+    if isinstance(kind, h5t.TypeCompoundID | h5t.TypeArrayID | h5t.TypeVlenID):
         return None
     if math.prod(found.shape) * kind.get_size() > _ATTRIBUTE:  # its storage size raises where there is none
         return None
@@ -189,8 +191,8 @@ def _lengths(dataset: h5py.Dataset) -> Iterator[npt.NDArray[np.unsignedinteger]]
         dataset.id.chunk_iter(lambda chunk: starts.append(chunk.chunk_offset))
         for start in starts:
             skipped, data = dataset.id.read_direct_chunk(start)
-            try:
-                yield _heads(_undo(data, filters, skipped, _chunk_bytes(dataset)), size)
+            try:  # what comes of a filter before the last may be longer than the chunk
+                yield _heads(_undo(data, filters, skipped, _chunk_bytes(dataset) + SLACK), size)
             except (ValueError, RuntimeError):
                 continue  # damaged: HDF5 refuses it as well
         return

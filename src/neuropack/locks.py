@@ -18,7 +18,8 @@ def only_one(destination: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path = destination.with_name(f".{destination.name}.lock")
+    path = destination.absolute()  # of "." the name is known only then
+    path = path.with_name(f".{path.name}.lock")
     lock = FileLock(path, thread_local=False)  # a thread may end what another one began
     try:
         lock.acquire(timeout=0)

@@ -42,10 +42,13 @@ def published_folder(path: Path) -> Iterator[Path]:
     What was there stays until its successor is complete; whether it may be replaced is for the caller to know.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or is the current folder, called so.
     """
+    if not path.name:
+        raise OutputError("cannot be replaced", file=path, expected="the name of a folder", fix="name a new folder")
     partial, old = (path.with_name(f".{path.name}.{word}") for word in ("partial", "old"))
     try:
+        _put_back(old, path)  # where an earlier run was stopped right between the two
         for rest in (partial, old):
             if rest.exists():
                 shutil.rmtree(rest)
@@ -59,6 +62,14 @@ def published_folder(path: Path) -> Iterator[Path]:
             f"cannot be written: {error.strerror}", file=path, fix="check the folder and the space"
         ) from error
     finally:
-        for rest in (partial, old):
-            with suppress(OSError):
-                shutil.rmtree(rest)
+        with suppress(OSError):
+            shutil.rmtree(partial)
+        with suppress(OSError):
+            _put_back(old, path)
+            shutil.rmtree(old)
+
+
+def _put_back(old: Path, path: Path) -> None:
+    """Give what was there its name again, unless its successor has it."""
+    if old.exists() and not path.exists():
+        old.replace(path)

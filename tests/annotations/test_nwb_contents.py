@@ -242,3 +242,29 @@ def test_a_column_that_takes_more_memory_than_its_size(
     with pytest.raises(InputError) as caught:
         _ = found.skeletons
     assert word in str(caught.value)
+
+
+def a_grid_that_expands(path: Path) -> None:
+    packer = zlib.compressobj(9)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range((SLACK >> 20) + 1)) + packer.flush()
+    with h5py.File(path, "r+") as file:
+        grid = file["processing/analysis/cells/volumetric_imaging_space"]
+        del grid["dimensions_in_voxels"]
+        made = grid.create_dataset("dimensions_in_voxels", (3,), "i4", chunks=(3,), compression="gzip")
+        made.id.write_direct_chunk((0,), bomb)
+
+
+def a_grid_beside(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        grid = file["processing/analysis/cells/volumetric_imaging_space"]
+        del grid["dimensions_in_voxels"]
+        grid.create_dataset("dimensions_in_voxels", (3,), "i4", external=[(str(path.with_name("raw")), 0, 12)])
+
+
+@pytest.mark.parametrize(("change", "word"), [(a_grid_that_expands, "expands"), (a_grid_beside, "in another file")])
+def test_the_grid_of_masks_is_no_less_suspect(tmp_path: Path, change: Callable[[Path], None], word: str) -> None:
+    found = written(tmp_path / "a.nwb", masks([[(1, 2, 3, 1.0)]]))
+    change(found.path)
+    with pytest.raises(InputError, match="dimensions_in_voxels") as caught:
+        _ = found.masks
+    assert word in str(caught.value)

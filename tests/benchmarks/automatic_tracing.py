@@ -88,7 +88,7 @@ def dendrites(data: Path) -> dict[str, Any]:
         traced = trace_neurons(volume, seeds)
         seconds = time.perf_counter() - start
     whole = _part(manual, xyz, np.arange(len(manual)))
-    all_of_it = _together(list(traced.skeletons.values()))
+    all_of_it = together(list(traced.skeletons.values()))
     score = {s.measure.removeprefix("length_"): s.value or 0.0 for s in traces(whole, all_of_it)}
     errors = asdict(topology_errors(trees, list(traced.skeletons.values())))
     return {"stack": "dendrites", **score, **errors, **_rest(traced, seconds)}
@@ -103,15 +103,14 @@ def _part(skeleton: Skeleton, xyz: np.ndarray, rows: np.ndarray) -> Skeleton:
     return Skeleton(*columns)
 
 
-def _together(skeletons: Sequence[Skeleton]) -> Skeleton:
-    columns: list[list[np.ndarray]] = [[], [], [], [], []]
-    first = 0
+def together(skeletons: Sequence[Skeleton]) -> Skeleton:
+    """All skeletons as one."""
+    columns, first = [], 0
     for one in skeletons:
         parent = np.where(one.parent < 0, -1, one.parent + first)
-        for column, values in zip(columns, (one.id + first, one.type, one.xyz, one.radius, parent), strict=True):
-            column.append(values)
+        columns.append((one.id + first, one.type, one.xyz, one.radius, parent))
         first += int(one.id.max())
-    return Skeleton(*(np.concatenate(column) for column in columns))
+    return Skeleton(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from automatic_tracing import MANUAL, STACK, VOXEL_ZYX
+from automatic_tracing import MANUAL, STACK, VOXEL_ZYX, together
 
 from neuropack.cli import main as neuropack
 from neuropack.evaluate.agreement import traces
@@ -72,16 +72,6 @@ def said(*arguments: str) -> str:
     if status:
         raise SystemExit(f"neuropack {' '.join(arguments)}: exit {status}\n{printed.getvalue()}")
     return printed.getvalue()
-
-
-def together(skeletons: Sequence[Skeleton]) -> Skeleton:
-    """All skeletons as one."""
-    columns, first = [], 0
-    for one in skeletons:
-        parent = np.where(one.parent < 0, -1, one.parent + first)
-        columns.append((one.id + first, one.type, one.xyz, one.radius, parent))
-        first += int(one.id.max())
-    return Skeleton(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
 def ways() -> list[Way]:

@@ -85,6 +85,16 @@ def test_another_recipe_makes_it_anew(tmp_path: Path, estimates: list[object]) -
     assert check(release).clean
 
 
+def test_what_another_version_estimated_is_estimated_anew(
+    tmp_path: Path, estimates: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, release = study_of(tmp_path), tmp_path / "release"
+    build(study, release)
+    monkeypatch.setattr("neuropack.__version__", "99.0")  # under which the metadata tell of the steps
+    build(study, release)
+    assert estimates == [None, None]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"Preprocessing": {"Steps": 3, "Asked": {}}}'])
 def test_a_damaged_sidecar_is_made_again(tmp_path: Path, estimates: list[object], text: str) -> None:
     study, release = study_of(tmp_path), tmp_path / "release"

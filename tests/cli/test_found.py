@@ -12,6 +12,7 @@ import neuropack.cli.demo  # noqa: F401 - the function of the same name hides th
 from neuropack.cli import found, main
 from neuropack.skeleton import Skeleton
 from neuropack.swc import write_swc
+from neuropack.volume import from_array
 
 
 def line(start: tuple[float, float, float], length: int = 20, soma: bool = True) -> Skeleton:
@@ -51,6 +52,29 @@ def test_without_the_kernels_there_is_a_demonstration_too(
     monkeypatch.undo()  # installed since: the study stays what it was
     assert main(["demo", str(tmp_path / "demo")]) == 0
     assert not (tmp_path / "demo/found").exists()
+
+
+def test_what_another_version_found_is_found_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("skimage")
+    from neuropack.cli import segmented, trace_seeds
+
+    replaced: list[object] = []
+
+    def segment(*args: object, **options: object) -> dict[str, object]:
+        replaced.append(options["overwrite"])
+        return {"counts": {"objects": 1}, "somata": 1}
+
+    def traced_seeds(*args: object, **options: object) -> tuple[dict[str, list[object]], bool]:
+        replaced.append(options["overwrite"])
+        return {"neurons": [], "flags": []}, True
+
+    monkeypatch.setattr(segmented, "segment", segment)
+    monkeypatch.setattr(trace_seeds, "traced_seeds", traced_seeds)
+    image = from_array(np.zeros((2, 4, 4), np.uint8), "ZYX", voxel_size_um=(1, 1, 1))
+    monkeypatch.setattr("neuropack.readers.open_volume", lambda path: image)
+    (tmp_path / "a.json").write_text('{"Preprocessing": {"Steps": []}}')
+    found._found("a", tmp_path / "raw.tif", tmp_path / "a.ome.zarr", {}, tmp_path / "found", None)
+    assert replaced == [True, True]  # else the demonstration stops, and has no --overwrite to add
 
 
 @pytest.mark.parametrize("reach", [14.0, 16.0])

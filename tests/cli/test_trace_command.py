@@ -41,7 +41,9 @@ def test_the_path_is_written_in_micrometre_with_how_it_was_made(
     said = "\n".join(skeleton.comments)
     for part in ("traced by neuropack", "stack.npy", "sha256 of samples", f'"from": [{START.split(",")[0][:4]}'):
         assert part in said
-    assert '"color": false' in said
+    assert '"color": false' in said and '"axes": "CZYX"' in said and "exact" not in said
+    assert run(stack, "--from", START, "--to", END, "--out", out, "--overwrite", "--exact") == 0
+    assert '"exact": true' in "\n".join(read_swc(out).comments)
 
 
 def test_json_has_the_path_where_no_file_is_named(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:

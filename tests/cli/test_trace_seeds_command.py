@@ -10,7 +10,9 @@ import pytest
 import tifffile
 
 from neuropack.cli import main
+from neuropack.locks import only_one
 from neuropack.swc import read_swc
+from neuropack.trace.flags import Flag
 
 
 @pytest.fixture
@@ -54,6 +56,9 @@ def test_other_inputs_want_a_word(folder: Path, capsys: pytest.CaptureFixture[st
     assert "holds the traces of other inputs" in capsys.readouterr().err
     assert trace("--seeds", "seeds.csv", "--out", "made", "--overwrite") == 0
     assert [p.name for p in (folder / "made" / "neurons").iterdir()] == ["other.swc"]
+    (folder / "made" / "neurons" / "other.swc").write_text("corrected by hand")
+    assert trace("--seeds", "seeds.csv", "--out", "made", "--overwrite") == 0  # the same is not made again
+    assert (folder / "made" / "neurons" / "other.swc").read_text() == "corrected by hand"
 
 
 def test_json_and_a_seed_in_the_dark(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,10 +76,14 @@ def test_json_and_a_seed_in_the_dark(folder: Path, capsys: pytest.CaptureFixture
         (["--seeds", "seeds.csv"], 2, "--out is missing"),
         (["--seeds", "seeds.csv", "--out", "made", "--from", "1,1,1"], 2, "--from is not for --seeds"),
         (["--seeds", "seeds.csv", "--out", "made", "--color"], 2, "--color is not for --seeds"),
+        (["--seeds", "seeds.csv", "--out", "made", "--timeout", "9"], 2, "--timeout is not for --seeds"),
         (["--seeds", "none.csv", "--out", "made"], 3, "none.csv"),
         (["--seeds", "far.csv", "--out", "made"], 3, "far.csv: neuron neuron-1: a seed lies outside of the image"),
         (["--seeds", "seeds.csv", "--out", "full"], 2, "is no folder of traces"),
         (["--seeds", "seeds.csv", "--out", "made", "--channel", "3"], 2, "has no such channel"),
+        (["--seeds", "seeds.csv", "--out", "full", "--overwrite"], 2, "is no folder of traces"),
+        (["--seeds", "seeds.csv", "--out", "stack.tif/made"], 3, "stack.tif: cannot be made"),
+        (["--seeds", "seeds.csv", "--out", "busy"], 3, "another neuropack is writing here"),
     ],
 )
 def test_wrong_words(
@@ -82,18 +91,36 @@ def test_wrong_words(
 ) -> None:
     (folder / "full").mkdir()
     (folder / "full" / "thesis.txt").write_text("years of work")
+    (folder / "full" / "trace.json").write_text("{}")  # other programs have such a file too
     (folder / "far.csv").write_text("z,y,x\n600,1,1\n")
-    assert trace(*words) == status
+    with only_one(Path("busy")):
+        assert trace(*words) == status
     assert complaint in capsys.readouterr().err
     assert not (folder / "made").exists()
     assert (folder / "full" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_part_that_cannot_be_read_is_told_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from neuropack.trace import automatic
+
+    flag = Flag(
+        "", 0, (1.0, 2.0, 3.0), "unreadable", "voxels z 0-5 cannot be read: a library says\n\tseveral lines", 0, 0
+    )
+    monkeypatch.setattr(automatic, "trace_neurons", lambda *a, **k: automatic.Traced({}, {}, [flag]))
+    assert trace("--seeds", "seeds.csv", "--out", "made") == 1
+    (row,) = (folder / "made" / "flags.tsv").read_text().splitlines()[1:]
+    assert row.split("\t")[-1] == "voxels z 0-5 cannot be read: a library says several lines"
+
+
 def test_a_damaged_record_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trace("--seeds", "seeds.csv", "--out", "made") == 0
-    (folder / "made" / "trace.json").write_text("{}")
-    assert trace("--seeds", "seeds.csv", "--out", "made") == 3
-    assert "is no record of a trace" in capsys.readouterr().err
+    for text in ("{}", "[" * 100_000):
+        (folder / "made" / "trace.json").write_text(text)
+        assert trace("--seeds", "seeds.csv", "--out", "made") == 3
+        assert "is no record of a trace" in capsys.readouterr().err
+    assert trace("--seeds", "seeds.csv", "--out", "made", "--overwrite") == 0
 
 
 def test_without_a_voxel_size(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

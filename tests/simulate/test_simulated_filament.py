@@ -51,7 +51,15 @@ def test_colours_have_the_angle_that_was_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shape": (8, 96, 96)}, {"snr": 0.0}, {"snr": float("nan")}, {"companions": 3, "distractors": 2}]
+    "wrong",
+    [
+        {"shape": (8, 96, 96)},
+        {"snr": 0.0},
+        {"snr": float("nan")},
+        {"companions": 3, "distractors": 2},
+        {"angle_degrees": 120.0},
+        {"angle_degrees": float("nan")},
+    ],
 )
 def test_what_cannot_be_simulated_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match="no filament"):

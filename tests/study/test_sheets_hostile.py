@@ -81,6 +81,21 @@ def test_no_entity_is_followed(pack: Pack, part: str, tmp_path: Path) -> None:
     assert "secret" not in str(refused(pack(**{part: entity}), "document type or entities").found)
 
 
+def test_a_drawing_may_have_a_document_type(pack: Pack) -> None:
+    drawing = b'<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "svg11.dtd"><svg/>'
+    path = pack(**{"xl/media/image1.svg": drawing, "xl/media/image2.svg": b'<!DOCTYPE a [<!ENTITY b "c">]><a/>'})
+    with pytest.raises(InputError, match="problems in the study"):
+        load_study(path)
+
+
+def test_a_sheet_of_another_name_is_counted_with_its_document_type(
+    pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuropack.study.sheets.workbook.MAX_ELEMENTS", 10_000)
+    rows = sheet(b"<row>" + b"<c/>" * 10_000 + b"</row>")
+    refused(pack(**{"xl/worksheets/sheet2.svg": b"<!DOCTYPE worksheet>" + rows}), "is too large for a study")
+
+
 @pytest.mark.parametrize("cell", ["A1048576", "XFD1"])
 def test_a_value_far_away_is_told_and_not_walked_to(pack: Pack, cell: str) -> None:
     row = cell.lstrip("XFDA")

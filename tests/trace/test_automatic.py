@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from neuropack.axes import Box
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.evaluate.agreement import traces
 from neuropack.evaluate.topology import topology_errors
 from neuropack.skeleton import Skeleton
@@ -172,6 +174,44 @@ def test_a_soma_is_the_root_and_nothing_branches_inside_it() -> None:
         assert (made.parent == made.id[root]).sum() == 3  # stems
 
 
+def test_two_somata_of_one_neuron_are_joined_too() -> None:
+    line = [((5, 20, 10), (75, 20, 10), (200.0,))]
+    seeds = [Seed((5, 20, 10), "a", True, 3.0), Seed((55, 20, 10), "a", True, 3.0)]
+    traced = trace_neurons(volume(draw(line)), seeds)
+    made = traced.skeletons["a"]
+    assert (made.parent < 0).sum() == 1 and (made.type == 1).sum() == 2
+    assert "apart" not in reasons(traced)
+    assert f1(tree((5, 20, 10, -1), (75, 20, 10, 1)), made) > 0.95
+
+
+def test_a_soma_of_any_size_is_looked_at_in_a_box_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuropack.trace.front import Front
+
+    looked = []
+    box = Front.box
+    monkeypatch.setattr(Front, "box", lambda self, low, high: looked.append(high - low) or box(self, low, high))
+    trace_neurons(volume(draw(FORK, (20, 80, 400))), [Seed((5, 20, 10), "a", True, 1e9)])
+    assert looked[0].tolist() == [20, 61, 41]  # 15 um on all sides
+
+
+def test_a_place_to_land_that_is_free_again_is_none_any_more() -> None:
+    from neuropack.trace.branches import Pruning, _Finder
+    from neuropack.trace.front import Front, Light
+
+    front = Front(volume(draw(FORK)), Light((0,), np.array([110.0]), np.array([2.0]), (0.5, 0.6, 0.6)))
+    colors = np.ones((1, 1))
+    front.grow(np.array([[10, 40, 10]]), colors, 5.0, (1.0, 4.0), 0.1)
+    finder = _Finder(front, colors, Pruning(4.0, 1.5, 1.5, 5.0, 0.1, (1.0, 4.0), 0.5))
+    root, free = (int(np.ravel_multi_index((10, 40, x), SHAPE)) for x in (10, 60))
+    finder.cover(np.array([root]))
+    finder._leaps = {root: 0, free: 0}
+    assert finder._owner(free) == 0
+    finder.leap(np.zeros(1, np.int64))
+    assert finder._owner(free) == -1
+    assert finder._leaps == {root: 0}
+    front.close()
+
+
 def test_seeds_of_one_neuron_are_joined_where_they_meet() -> None:
     line = [((5, 20, 10), (75, 20, 10), (200.0,))]
     seeds = [Seed((5, 20, 10), "a"), Seed((75, 20, 10), "a"), Seed((40, 20, 10), "a")]
@@ -252,12 +292,23 @@ def test_a_part_that_cannot_be_read_is_told_and_gone_round() -> None:
         ([], {}, "nothing to begin with"),
         ([Seed((500, 1, 1), "a")], {}, "outside of the image"),
         ([Seed((1, 1, float("nan")), "a")], {}, "no place"),
+        ([Seed((1, 1, 1), "a", True, float("inf"))], {}, "no such radius"),
         ([Seed((1, 1, 1), "a")], {"voxel_size_um": (None, None, None)}, "voxel size"),
     ],
 )
 def test_what_cannot_be_traced(seeds: list[Seed], more: dict[str, Any], complaint: str) -> None:
     with pytest.raises((UsageError, InputError), match=complaint):
         trace_neurons(volume(np.zeros((1, 4, 20, 20), np.uint8), **more), seeds)
+
+
+def test_a_full_disk_is_told_before_a_map_finds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int, start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match="no room for what is known") as error:
+        trace_neurons(volume(draw(FORK)), [Seed((5, 20, 10), "a")])
+    assert "TMPDIR" in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["threshold", "node_um", "widest_gap_um", "color_sigma"])

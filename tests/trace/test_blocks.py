@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from lines import Broken, volume
 from scipy import ndimage
 
-from neuropack.axes import full_box
+from neuropack.axes import Array, Box, full_box
 from neuropack.trace.blocks import Grid, RawUnits, Unreadable, view
 from neuropack.trace.pooled import pooled
 from neuropack.trace.smooth import smooth
@@ -73,6 +74,31 @@ def test_what_cannot_be_read_is_nan_and_named_where_it_lies() -> None:
     assert units.unreadable == []
 
 
+class Planes(Broken):
+    """Pixels in planes, each of which is decoded as a whole; how often is counted."""
+
+    cheap_parts = False
+    read_times = 0
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        self.read_times += 1
+        return super().read(box, out)
+
+    def native_blocks(self) -> Iterator[Box]:
+        for z in range(SHAPE[0]):
+            yield (slice(0, 2), slice(z, z + 1), *full_box(SHAPE[1:]))
+
+
+def test_of_planes_only_the_damaged_one_is_lost_and_it_is_named_once() -> None:
+    pixels = Planes(IMAGE, (slice(5, 6), *full_box(SHAPE[1:])))
+    made, units = raw(replace(volume(IMAGE), pixels=pixels), 1 << 24)
+    found = made.read(full_box(made.shape))
+    assert np.isnan(found[:, 5]).all()
+    assert np.array_equal(np.delete(found, 5, axis=1), np.delete(IMAGE, 5, axis=1))
+    assert [one.box for one in units.unreadable] == [((5, 6), (0, SHAPE[1]), (0, SHAPE[2]))]
+    assert pixels.read_times < 32
+
+
 def test_smooth_is_a_gaussian_that_leaves_unknown_voxels_out() -> None:
     image = IMAGE[:1].astype(np.float32)
     sigma = (0.1, 1.0, 1.6)
@@ -91,8 +117,9 @@ def test_a_coarser_level_holds_means_of_what_is_known() -> None:
     image = IMAGE.astype(np.float32)
     image[:, :4, :4, :4] = np.nan
     image[:, 4:6, :4, :4] = np.nan
-    made = pooled(raw(volume(image), 1 << 24)[0], (4, 4, 4))
+    made = pooled(raw(volume(image, (2.0, 0.5, 0.5)), 1 << 24)[0], (4, 4, 4))
     assert made.shape == (2, 18, 17, 38)
+    assert made.voxel_size_um == (8.0, 2.0, 2.0)
     found = made.read(full_box(made.shape))
     assert np.isnan(found[:, 0, 0, 0]).all()
     assert found[1, 1, 0, 0] == pytest.approx(image[1, 6:8, :4, :4].mean(), rel=1e-5)

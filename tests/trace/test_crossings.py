@@ -24,7 +24,7 @@ def straight(*points: tuple[float, float]) -> np.ndarray:  # type: ignore[type-a
 def turns(image: np.ndarray, path: np.ndarray) -> int:  # type: ignore[type-arg]
     """How many turns at crossings a path is said to have."""
     finder = PathFinder(volume(image))
-    model = finder._model(finder._fine, path[0], path[-1], Watch())
+    model = finder._fine.model(path[0], path[-1], finder.options, Watch())
     bright = np.full(len(path), model.contrast)
     return len(false_turns(finder._fine.grid, model, path, bright))
 

@@ -93,6 +93,20 @@ def test_a_part_that_cannot_be_read_is_named_and_gone_around_and_tried_again() -
     assert away(LINE, again.zyx).max() < 1.0
 
 
+def test_a_coarser_level_is_tried_again_too() -> None:
+    bad = (slice(0, 8), slice(40, 44), slice(34, 40))
+    pixels = Broken(IMAGE[None], bad)
+    finder = PathFinder(replace(volume(IMAGE), pixels=pixels), Options(coarse_beyond=10, free_expansions=100))
+    finder.find(LINE[0], LINE[-1])
+    level = finder._coarse_level
+    assert level is not None
+    box = (slice(0, 6), slice(0, 18), slice(0, 20))
+    assert np.isnan(level.grid.gather(box)).any()
+    pixels.whole = True
+    finder.find(LINE[0], LINE[-1])
+    assert np.isfinite(level.grid.gather(box)).all()
+
+
 def test_where_everything_between_is_unreadable_the_reason_names_it() -> None:
     bad = (slice(0, 24), slice(0, 72), slice(34, 40))
     finder = PathFinder(replace(volume(IMAGE), pixels=Broken(IMAGE[None], bad)))
@@ -152,6 +166,14 @@ def test_a_search_ends_in_time_while_a_read_hangs(hanging: Hanging) -> None:
     with pytest.raises(PathError) as error:
         finder.find(LINE[0], LINE[-1])
     assert error.value.reason == "time-out"
+
+
+def test_snap_ends_in_time_while_a_read_hangs(hanging: Hanging) -> None:
+    finder = PathFinder(replace(volume(IMAGE), pixels=hanging), Options(timeout_s=0.05))
+    with pytest.raises(PathError) as error:
+        finder.snap(LINE[0])
+    assert error.value.reason == "time-out"
+    assert not hanging.go.is_set()
 
 
 def test_a_search_in_noise_is_cancelled_between_its_slices() -> None:

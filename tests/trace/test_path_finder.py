@@ -71,7 +71,7 @@ def test_without_turns_it_is_the_cheapest_of_all_ways(size: tuple[float, float, 
     finder = PathFinder(volume(IMAGE, size), Options(turning=0.0))
     path = finder.find(LINE[0], LINE[-1])
     start, end = (tuple(np.round(LINE[i]).astype(int)) for i in (0, -1))
-    model = finder._model(finder._fine, LINE[0], LINE[-1], _watch())
+    model = finder._fine.model(LINE[0], LINE[-1], finder.options, _watch())
     image = finder._fine.grid.gather(tuple(slice(0, n) for n in SIZE))
     at = np.clip((model.brightness(image) + 8) * 16 + 0.5, 0, len(model.costs) - 1).astype(int)
     reference = MCP_Geometric(model.costs[at].astype(np.float64), sampling=size)

@@ -332,6 +332,21 @@ def test_a_log_that_was_torn_before_its_first_line_was_whole_begins_anew(tmp_pat
         (lambda lines: [lines[0], lines[1].replace(b'"manual"', b'"magic"'), *lines[2:]], "no operation"),
         (lambda lines: [lines[0], lines[1].replace(b'"start"', b'"undo"'), *lines[2:]], "does not fit"),
         (lambda lines: [b"not a log at all", *lines[1:]], "line 1"),
+        (lambda lines: [lines[0], b'{"a":' * 100_000 + b"1" + b"}" * 100_000, *lines[2:]], "line 2"),
+        (lambda lines: [lines[0].replace(b'"image.tif"', b"7"), *lines[1:]], "is damaged"),
+        (lambda lines: [lines[0].replace(b'"size_zyx":[10,', b'"size_zyx":['), *lines[1:]], "is damaged"),
+        # numbers and names that are none: a name would be written where it leads
+        (lambda lines: [lines[0], lines[1].replace(b"[0,1.0,", b"[0,NaN,"), *lines[2:]], "no operation"),
+        (lambda lines: [lines[0], lines[1].replace(b"[0,1.0,", b"[-3,1.0,"), *lines[2:]], "no operation"),
+        (lambda lines: [lines[0], lines[1].replace(b",-1,1,", b",Infinity,1,"), *lines[2:]], "no operation"),
+        (lambda lines: [lines[0], lines[1].replace(b'"1":[0,', b'"-1":[0,'), *lines[2:]], "no operation"),
+        (lambda lines: [lines[0], lines[1].replace(b"neuron-1", b"../../up"), *lines[2:]], "no operation"),
+        # rows that are no trees: a ring, no parent, a root below another node, two of one name, no neuron
+        (lambda lines: [lines[0], lines[1].replace(b",-1,1,", b",1,1,"), *lines[2:]], "whose root is none"),
+        (lambda lines: [*lines[:2], lines[2].replace(b",-1,2,", b",9,2,")], "whose root is none"),
+        (lambda lines: [*lines[:2], lines[2].replace(b",-1,2,", b",1,2,")], "below neuron 1 that is of neuron 2"),
+        (lambda lines: [*lines[:2], lines[2].replace(b"neuron-2", b"Neuron-1")], "two neurons of one name"),
+        (lambda lines: [*lines[:2], lines[2].replace(b'{"2":["neuron-2",2]}', b"{}")], "hang at no neuron"),
         (lambda lines: [b"my diary"], "no tracing log"),
         (lambda lines: [lines[0].replace(b'"version":1', b'"version":9'), *lines[1:]], "another version"),
     ],
@@ -343,8 +358,10 @@ def test_a_spoilt_log_is_refused_and_left_as_it_is(
         session.start((1, 1, 1))
         session.start((2, 2, 2))
     log = tmp_path / "s" / "log.jsonl"
-    log.write_bytes(b"\n".join(spoil(log.read_bytes().splitlines())) + b"\n")
+    whole = log.read_bytes()
+    log.write_bytes(b"\n".join(spoil(whole.splitlines())) + b"\n")
     before = log.read_bytes()
+    assert before != whole
     with pytest.raises(InputError, match=complaint):
         TracingSession(tmp_path / "s")
     assert log.read_bytes() == before
@@ -366,6 +383,106 @@ def test_what_cannot_be_logged_is_not_done(session: TracingSession, monkeypatch:
     assert rows(session) == before and (session.folder / "log.jsonl").read_bytes() == log
     session.start((2, 2, 2))
     assert session.revision == 2
+
+
+def test_what_is_interrupted_is_not_done(session: TracingSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    def interrupted(handle: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.start((1, 1, 1), "lost")
+    monkeypatch.undo()
+    session.start((2, 2, 2), "kept")  # of the same revision: two lines of one would spoil the log
+    session.close()
+    with TracingSession(session.folder) as again:
+        assert list(again.neurons.values()) == ["kept"]
+
+
+def test_a_file_that_cannot_go_goes_later(session: TracingSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.start((1, 1, 1), "old")
+    session.save()
+    real = Path.unlink
+
+    def busy(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "old.swc":
+            raise PermissionError(13, "in use")
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", busy)
+    session.rename(1, "new")
+    with pytest.raises(OutputError, match=r"old\.swc: cannot be removed"):
+        session.save()
+    monkeypatch.undo()
+    session.save()
+    assert [p.name for p in (session.folder / "neurons").iterdir()] == ["new.swc"]
+
+
+def test_a_name_in_capitals_is_the_same_file_on_some_systems(
+    session: TracingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.start((1, 1, 1), "axon")
+    session.save()
+    session.rename(1, "Axon")
+
+    def one_file(path: Path, other: Path) -> bool:
+        return path.name.casefold() == other.name.casefold()
+
+    monkeypatch.setattr(Path, "samefile", one_file)  # as where capital letters do not count
+    session.save()
+    monkeypatch.undo()
+    assert "axon.swc" in [p.name for p in (session.folder / "neurons").iterdir()]
+    session.rename(1, "AXON")
+    session.save()  # here they do
+    assert [p.name for p in (session.folder / "neurons").iterdir() if p.name != "axon.swc"] == ["AXON.swc"]
+
+
+def test_a_session_that_was_closed_writes_no_more(session: TracingSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.start((1, 1, 1), "a")
+    (session.folder / "neurons").write_text("in the way")
+    with pytest.raises(OutputError):
+        session.close()
+    (session.folder / "neurons").unlink()
+    assert session.save() == []
+    with TracingSession(session.folder):
+        pass  # brings it up to date
+    assert [p.name for p in (session.folder / "neurons").iterdir()] == ["a.swc"]
+
+
+class Between:
+    """A lock that lets somebody else in when it is let go of for the first time."""
+
+    def __init__(self, lock: Any, then: Callable[[], object]) -> None:
+        self.lock, self.then = lock, [then]
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.lock.release()
+        if self.then:
+            thread = threading.Thread(target=self.then.pop())
+            thread.start()
+            thread.join(10)
+
+
+def test_a_path_begins_at_the_node_of_the_revision_that_was_seen(session: TracingSession) -> None:
+    (a,) = session.start((1, 1, 1)).made
+    session._lock = Between(session._lock, lambda: session.move(a, (9, 9, 9)))  # type: ignore[assignment]
+    with pytest.raises(ConflictError, match="changed while"):
+        session.branch(a, (5, 5, 5), how="straight", revision=1)
+    assert len(session) == 1
+
+
+def test_a_session_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s").mkdir()
+    monkeypatch.chdir(tmp_path / "s")
+    with TracingSession(".", image()) as session, pytest.raises(OutputError, match="another neuropack"):
+        session.start((1, 1, 1), "a")
+        TracingSession(tmp_path / "s")
+    assert (tmp_path / "s" / "neurons" / "a.swc").exists()
 
 
 def test_files_follow_by_themselves(tmp_path: Path) -> None:
@@ -399,6 +516,40 @@ def test_a_skeleton_is_added_with_its_confidence(session: TracingSession) -> Non
     session.save()
     text = (session.folder / "neurons" / "traced.swc").read_text(encoding="utf-8")
     assert "2 node(s) by automatic tracing; confidence 0.75 in the mean, 0.50 at least" in text
+
+
+def chain(ids: list[int], parents: list[int]) -> Skeleton:
+    n = len(ids)
+    return Skeleton(np.array(ids), np.zeros(n, np.int64), np.ones((n, 3)), np.ones(n), np.array(parents))
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "options", "complaint"),
+    [
+        (chain([1, 2, 3], [-1, 3, 2]), {}, "no skeleton"),  # a ring
+        (chain([1, 2], [-1, 7]), {}, "no skeleton"),
+        (chain([1, 1], [-1, -1]), {}, "no skeleton"),
+        (chain([1], [-1]), {"made": "magic"}, "no such way"),  # the log would not be read again
+        (chain([1], [-1]), {"confidence": np.array([np.nan])}, "no confidence"),
+        (chain([1, 2], [-1, 1]), {"confidence": np.array([0.5])}, "no confidence"),
+    ],
+)
+def test_what_cannot_be_added(
+    session: TracingSession, skeleton: Skeleton, options: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        session.add(skeleton, "traced", **options)
+    assert session.revision == 0
+
+
+def test_the_longest_name_has_room_for_a_number(session: TracingSession) -> None:
+    session.add(chain([1, 2], [-1, -1]), "x" * 100)
+    assert list(session.neurons.values()) == ["x" * 100, "x" * 98 + "-2"]
+    with pytest.raises(UsageError, match="no type of a node"):
+        session.set_type(1, 2**70)
+    session.close()
+    with TracingSession(session.folder) as again:
+        assert len(again) == 2
 
 
 NUMBER = st.integers(0, 10**6)

@@ -362,6 +362,13 @@ def nwb_of_a_rat(root: Path) -> None:
         file["/general/subject/species"] = "Rattus norvegicus"
 
 
+@clean
+def a_mother_of_another_species(root: Path) -> None:
+    """What lies in a group of its own among the fields of the animal is none of them."""
+    with hdf5(root) as file:
+        file["/general/subject/x_mother/species"] = "Rattus norvegicus"
+
+
 @defect("images.nwb-animal")
 def nwb_of_another_strain(root: Path) -> None:
     with hdf5(root) as file:

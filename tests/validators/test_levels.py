@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import queue
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_release import IMAGE, NWB, seal
 
-from defects import DEFECTS, SHARD, flip, project
+from defects import DEFECTS, SHARD, edited, flip, project
 from neuropack.errors import UsageError
 from neuropack.issue import Depth
-from neuropack.rules import ReleaseFiles, check, load_rules, sampling
+from neuropack.release import Entry
+from neuropack.rules import ReleaseFiles, check, load_rules, pixel_pass, sampling
 from neuropack.rules.sampling import Sample
 
 BYTES = [r.id for r in load_rules() if r.reads == "bytes"]
@@ -129,11 +134,53 @@ def test_a_digest_is_compared_with_the_bytes_that_were_decoded(release: Path) ->
     assert ("files.digest", SHARD) in {(i.rule, i.where.file) for i in check(release).issues}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal reaches a thread there")
+@pytest.mark.parametrize("when", ["decoding", "waiting"])
+def test_nobody_goes_on_with_a_digest_after_an_interruption(
+    when: str, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, stopped = threading.Event(), queue.Queue[bool]()
+
+    def endless(path: Path, stop: threading.Event) -> Entry:
+        if when == "waiting":
+            waiting.wait()
+            time.sleep(0.2)  # until it is waited for
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        stopped.put(stop.wait(10))
+        return Entry(0, "")
+
+    monkeypatch.setattr(pixel_pass, "sha256_of", endless)
+    files = ReleaseFiles(release, sample=Sample("full", 0))
+    running = pixel_pass._Pass(files)
+    with pytest.raises(KeyboardInterrupt), running._digest_beside(files.nwb_files[0]):
+        waiting.set()
+        if when == "decoding":
+            raise KeyboardInterrupt
+    assert stopped.get(timeout=30)
+    assert running.result.digests == {}
+
+
 @pytest.mark.parametrize("level", ["quick", "sample", "full"])
 def test_a_table_that_expands_is_told_at_every_level(level: Depth, release: Path) -> None:
     plant("one_text_that_is_pointed_at_by_every_row", release)
     seal(release)
     assert [i.rule for i in check(release, level=level).issues] == ["nwb.expands"]
+
+
+def test_an_array_that_claims_millions_of_chunks_is_not_listed(release: Path) -> None:
+    import tracemalloc
+
+    with edited(release / IMAGE / "0/zarr.json") as node:
+        node["shape"][1] *= 50_000
+    files = ReleaseFiles(release, sample=Sample("quick", 0))
+    assert files.images[0].levels[0].array and files.manifest
+    (rule,) = (r for r in load_rules() if r.id == "images.repeated")
+    tracemalloc.start()
+    try:
+        assert list(rule.function(files)) == []
+        assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_unknown_level_is_refused(release: Path) -> None:

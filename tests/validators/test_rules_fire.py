@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pixel_defects  # noqa: F401 -- adds to SMALL, as skeleton_defects does that it imports
 import pytest
 from plants import Plant
 from small_release import IMAGE, SIDECAR, seal

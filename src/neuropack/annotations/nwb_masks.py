@@ -129,13 +129,16 @@ def _grid(found: Table) -> tuple[tuple[int, int, int], VoxelSize]:
         grid = item(found.path, found.group, space)
         if grid is None or count not in grid:
             continue
-        lengths, sizes = (
-            list(values[:3]) if values is not None and values.dtype.kind in "uif" else []
-            for values in (item(found.path, grid, count), item(found.path, grid, size))
-        )
+        lengths, sizes = (_three(Table(found.path, grid), name) for name in (count, size))
         lengths += [1] * (3 - len(lengths))
         sizes += [None] * (3 - len(sizes))
         x, y, z = (int(n) for n in lengths[:3])
         sx, sy, sz = (None if s is None else float(s) for s in sizes[:3])
         return (z, y, x), (sz, sy, sx)
     raise found.wrong("volumetric_imaging_space", "the grid of the image, with its number of voxels", "none")
+
+
+def _three(grid: Table, name: str) -> list[Any]:
+    """The first numbers of a grid; none where there are no numbers."""
+    values = grid.raw(name) if grid.has(name) else None
+    return list(values[:3]) if values is not None and values.dtype.kind in "uif" else []

@@ -39,7 +39,8 @@ def made_of(
 ) -> tuple[Volume, Record]:
     """The preprocessed image of a stack, computed as it is read, and what was done.
 
-    What an earlier build estimated of the same file, with the same recipe, is used again: its sidecar has it.
+    What an earlier build of this version estimated of the same file, with the same recipe, is used again: its
+    sidecar has it.
     """
     from neuropack.process.preprocess.run import preprocess
     from neuropack.process.preprocess.steps import STEPS
@@ -49,6 +50,7 @@ def made_of(
         "shape": list(volume.shape),
         "voxel_size_um": list(volume.voxel_size_um),
         "seed": _SEED,
+        "software": f"neuropack {neuropack.__version__}",
     }
     steps = recipe.record()
     found = _earlier(place.read(sidecar_of(stack)), asked, steps)

@@ -55,7 +55,8 @@ def demo(
             "is there already, without the demonstration's study", file=page, fix="name another folder"
         )
     if source is None:
-        study = write_raw(folder, seed=seed, preprocess=(complete := _has_kernels())).study
+        complete = _has_kernels()
+        study = write_raw(folder, seed=seed, preprocess=complete).study
         if not complete:
             typer.echo("without preprocessing and tracing, which need more: pip install neuropack[trace]")
     else:

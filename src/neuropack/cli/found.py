@@ -26,7 +26,8 @@ def find_neurons(release: Path, folder: Path, tell: Progress | None) -> Iterator
 
     Args:
         release: of the demonstration.
-        folder: for the results, a folder for each stack; what is there already is not made again.
+        folder: for the results, a folder for each stack; what is there already is not made again, unless another
+            version made it.
         tell: progress.
     """
     from neuropack.release import open_release
@@ -35,10 +36,8 @@ def find_neurons(release: Path, folder: Path, tell: Progress | None) -> Iterator
     for name, stack in opened.stacks.items():
         image = _preprocessed(release, stack)
         if image is not None:
-            truth = {
-                neuron.rsplit("_desc-", 1)[-1]: release / str(row["morphology"])
-                for neuron, row in _neurons(release, name).items()
-            }
+            neurons = (one for one in opened.metadata.get("neurons", ()) if one["image_stack"] == name)
+            truth = {one["id"].rsplit("_desc-", 1)[-1]: release / str(one["morphology"]) for one in neurons}
             yield _found(name, stack.path, image, truth, folder / name, tell)
 
 
@@ -48,12 +47,6 @@ def _preprocessed(release: Path, stack: Stack) -> Path | None:
     stem, _, suffix = inner.name.removesuffix(".ome.zarr").rpartition("_")
     found = release / "derivatives/preprocessed" / inner.parent / f"{stem}_desc-preprocessed_{suffix}.ome.zarr"
     return found if found.is_dir() else None
-
-
-def _neurons(release: Path, stack: str) -> dict[str, dict[str, Any]]:
-    """The records of the neurons of a stack, by id."""
-    document = json.loads((release / "metadata/neuropack.json").read_text(encoding="utf-8"))
-    return {one["id"]: one for one in document.get("neurons", ()) if one["image_stack"] == stack}
 
 
 def _found(
@@ -67,13 +60,14 @@ def _found(
     from neuropack.readers import open_volume
 
     folder.mkdir(parents=True, exist_ok=True)
-    report = segment(Image(image), folder / "segmentation", Settings(method="color", somata=True), tell=tell)
+    settings = Settings(method="color", somata=True)
+    report = segment(Image(image), folder / "segmentation", settings, overwrite=True, tell=tell)
     seeds = folder / "segmentation" / SOMATA
     steps = [*_steps(image), ("segment", f"by colour: {report['counts']['objects']} objects")]
     traces: dict[str, Path] = {}
     if report["somata"]:
         with open_volume(image) as volume:
-            record, _ = traced_seeds(volume, seeds, folder / "traces", tell=tell)
+            record, _ = traced_seeds(volume, seeds, folder / "traces", overwrite=True, tell=tell)
         traces = {one["neuron"]: folder / "traces" / NEURONS / f"{one['neuron']}.swc" for one in record["neurons"]}
         steps += [
             ("trace", f"{len(traces)} neurons; {len(record['flags'])} places flagged for a person to look at")

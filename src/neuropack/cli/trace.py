@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neuropack.trace import TracedPath
     from neuropack.volume import Volume
 
+_TIMEOUT = 300.0  # seconds
 _DOUBTFUL = 0.5  # of confidence: below it, somebody should look
 
 
@@ -54,7 +55,9 @@ def trace(
     exact: Annotated[
         bool, typer.Option("--exact", help="Leave the points where they are, off the middle of the neurite too.")
     ] = False,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Give up after so many seconds; 0: never.")] = 300.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", help="Give up after so many seconds; 0: never.")
+    ] = _TIMEOUT,
     voxel_size: Annotated[
         str | None,
         typer.Option("--voxel-size", metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it."),
@@ -81,6 +84,7 @@ def trace(
         wrong = {
             **{"--from": start, "--to": end, "--color": color, "--exact": exact},
             "--cost": cost != "brightness",
+            "--timeout": timeout != _TIMEOUT,
         }
         for option in (name for name, given in wrong.items() if given):
             raise UsageError(
@@ -109,7 +113,11 @@ def trace(
         finder = PathFinder(volume, Options(channel=channel, color=color, cost=cost, timeout_s=timeout or None))
         snapped = (first, last) if exact else (finder.snap(first)[0], finder.snap(last)[0])
         path = finder.find(*snapped, progress=tell)
-        comments = _comments(volume, path, first, last, color=color, channel=channel, cost=cost)
+        said: dict[str, Any] = {"from": first, "to": last, "color": color, "channel": channel, "cost": cost}
+        said |= {
+            name: value for name, value in (("exact", exact), ("axes", axes), ("scene", volume.scene)) if value
+        }
+        comments = _comments(volume, path, said)
     if out is not None:
         _write(out, path, comments, overwrite=overwrite)
     typer.echo(
@@ -141,24 +149,12 @@ def _see_name(out: Path) -> None:
         raise UsageError("--out does not name an SWC file", expected="a name in .swc", found=out.name)
 
 
-def _comments(
-    volume: Volume,
-    path: TracedPath,
-    first: tuple[float, float, float],
-    last: tuple[float, float, float],
-    *,
-    color: bool,
-    channel: int | None,
-    cost: str,
-) -> list[str]:
+def _comments(volume: Volume, path: TracedPath, parameters: dict[str, Any]) -> list[str]:
     """How the file was made: enough to make it again, and to see that the image is the same."""
     from neuropack import __version__
     from neuropack.source import fingerprint
 
     seen = fingerprint(volume.path)
-    parameters: dict[str, Any] = {"from": first, "to": last, "color": color, "channel": channel, "cost": cost}
-    if volume.scene:
-        parameters["scene"] = volume.scene
     size = ",".join(f"{v:g}" for v in path.voxel_size_um)
     return [
         f"traced by neuropack {__version__}",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from neuropack.progress import Progress
@@ -63,7 +63,7 @@ def traced_seeds(
         seeds: the file of the seeds.
         out: the folder: a SWC file for each neuron, tables of flags and of nodes, and a record of how it was made.
         channel: the only one to look at; None: all.
-        overwrite: replace a folder of other settings.
+        overwrite: replace a folder of other inputs; one of the same is never made again.
         tell: progress.
 
     Returns:
@@ -71,24 +71,30 @@ def traced_seeds(
 
     Raises:
         UsageError, InputError: the image, the seeds or the folder cannot be used.
+        OutputError: the folder cannot be written, or another run is at work there.
     """
-    z, y, x = volume.voxel_size_um
-    volume.require_axes()
-    volume.require_voxel_size()
-    if z is None or y is None or x is None:
-        raise UsageError("a single plane of unknown thickness", file=volume.path, fix="give --voxel-size z,y,x")
+    from neuropack.locks import only_one
     from neuropack.trace.automatic import AutomaticOptions, trace_neurons
+    from neuropack.trace.finding import stack_record
     from neuropack.trace.seeds import read_seeds
 
+    stack = stack_record(volume)
+    z, y, x = stack["voxel_size_um"]
     points = read_seeds(seeds, (z, y, x))
     options = AutomaticOptions(channel=channel)
     inputs = _inputs(volume, points, options)
     if (done := _done(out, inputs, overwrite=overwrite)) is not None:
         return done, False
-    _see_inside(volume, points, seeds)
-    traced = trace_neurons(volume, points, options, progress=tell)
-    done = _record(traced, inputs, seeds)
-    _write(out, traced, done, (z, y, x))
+    _see_inside(stack, points, seeds)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)  # what cannot be is told before the work
+    except OSError as error:
+        fix = "check the folder and its permissions"
+        raise OutputError(f"cannot be made: {error.strerror}", file=out.parent, fix=fix) from error
+    with only_one(out):
+        traced = trace_neurons(volume, points, options, progress=tell)
+        done = _record(traced, inputs, seeds)
+        _write(out, traced, done, (z, y, x))
     return done, True
 
 
@@ -117,41 +123,42 @@ def _done(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> dict[str, An
 
     Raises:
         UsageError: it was made with others, or is no folder of ours.
+        InputError: its record is damaged.
     """
-    if not out.exists():
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
-    ours = out.is_dir() and (not any(out.iterdir()) or (out / RECORD).is_file())
-    if not ours:
+    if not all((out / name).is_file() for name in (RECORD, FLAGS, NODES)):
         raise UsageError("is no folder of traces, and would be replaced", file=out, fix="name another folder")
-    if overwrite or not (out / RECORD).is_file():
-        return None
     try:
-        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((out / RECORD).read_text(encoding="utf-8"))
         known = {key: record["inputs"][key] for key in inputs}
-        flags = record["flags"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if overwrite:
+            return None
         raise InputError(
             "is no record of a trace",
             file=out / RECORD,
             found=str(error),
             fix="add --overwrite, or name another folder",
         ) from error
-    if known != json.loads(json.dumps(inputs)):
-        differs = ", ".join(key for key in inputs if known[key] != json.loads(json.dumps(inputs[key])))
+    asked = json.loads(json.dumps(inputs))
+    if known == asked:
+        return record
+    if not overwrite:
+        differs = ", ".join(key for key in inputs if known[key] != asked[key])
         raise UsageError(
             "holds the traces of other inputs",
             file=out,
             found=f"another {differs}",
             fix="name another folder, or add --overwrite",
         )
-    return dict(record) if isinstance(flags, list) else None
+    return None
 
 
-def _see_inside(volume: Volume, points: list[Seed], seeds: Path) -> None:
+def _see_inside(stack: dict[str, Any], points: list[Seed], seeds: Path) -> None:
     """Refuse seeds outside of the image, with the file that they are from."""
-    from neuropack.trace.finding import inside, stack_record
+    from neuropack.trace.finding import inside
 
-    stack = stack_record(volume)
     for seed in points:
         try:
             inside(stack, seed.xyz)

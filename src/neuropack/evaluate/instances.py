@@ -73,8 +73,8 @@ class Overlaps:
             return [Score(name, None, 0, "the truth has no object") for name in names]
         joint = np.array([n for _, n in inside]) / total
         truth, scored = (_marginal([pair[side] for pair, _ in inside], joint) for side in (0, 1))
-        split = float(-(joint * np.log2(joint / truth)).sum())
-        merge = float(-(joint * np.log2(joint / scored)).sum())
+        split = float((joint * np.log2(truth / joint)).sum())
+        merge = float((joint * np.log2(scored / joint)).sum())
         squares = float((joint**2).sum())
         recall, precision = (squares / float((joint * part).sum()) for part in (truth, scored))
         error = 1 - 2 * precision * recall / (precision + recall)

@@ -229,8 +229,9 @@ def _fill(nwb: NwbFile, file: h5py.File, groups: dict[str, h5py.Group], datasets
     nwb.session_start = next(iter(_strings(datasets.get("/session_start_time"))), None)
     nwb.defined = set(groups["/specifications"]) if "/specifications" in groups else set()
     if "/general/subject" in groups:
-        fields = [p for p, d in datasets.items() if p.startswith("/general/subject/") and d.shape == ()]
-        nwb.subject = {p.rpartition("/")[2]: v for p in fields for v in _strings(datasets[p])}
+        fields = {p.rpartition("/"): d for p, d in datasets.items() if d.shape == ()}
+        inside = {key: d for (folder, _, key), d in fields.items() if folder == "/general/subject"}
+        nwb.subject = {key: v for key, d in inside.items() for v in _strings(d)}
     nwb.identifier = next(iter(_strings(datasets.get("/identifier"))), None)
     nwb.experimenter = _strings(datasets.get("/general/experimenter"))
     nwb.private = list(_private(groups, datasets))

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from neuropack.rules.release_files import ReleaseFiles
 
 VERSION = "0.5"
-"""Units of OME-Zarr other than the one we write, in micrometre."""
 
 
 @dataclass(frozen=True)

@@ -111,11 +111,10 @@ class _Pass:
             digest = pool.submit(sha256_of, self.release.path(nwb.name), stop)
             try:
                 yield
-            except BaseException:
+                with suppress(InputError):  # the rule for digests reads it again, and tells
+                    self.result.digests[nwb.name] = digest.result().sha256
+            finally:  # also of one who does not wait for it
                 stop.set()
-                raise
-        with suppress(InputError):  # the rule for digests reads it again, and tells
-            self.result.digests[nwb.name] = digest.result().sha256
 
     def _failed(self) -> tuple[int, ...]:
         found = self.result

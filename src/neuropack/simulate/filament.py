@@ -21,6 +21,8 @@ _PSF = (1.5, 0.8, 0.8)  # standard deviation along z, y, x, voxels
 _BACKGROUND, _READ_NOISE = 10.0, 2.0  # photons
 _GAIN, _OFFSET = 40.0, 100.0  # counts of a photon, and of none
 _STEP = 0.25  # voxels between two points of a course
+_OWN = (0.75, 0.55, 0.35)  # the colour of the filament, where there are colours
+_WIDEST = 70.0  # degrees: hardly any colour is farther from that one, and none from 71 on
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,18 +70,24 @@ def filament_stack(
         snr: of the centreline, see `FilamentStack`; of colours, of all channels together.
         distractors: other filaments of the same kind, anywhere.
         companions: so many of them wind around the filament and cross it again and again.
-        angle_degrees: the angle between the colour of the filament and that of each distractor, in three channels;
-            None: one channel, all have the same brightness.
+        angle_degrees: the angle between the colour of the filament and that of each distractor, in three channels,
+            0 to 70; None: one channel, all have the same brightness.
         seed: every choice is drawn from it.
 
     Raises:
-        UsageError: the stack is too small for a filament, or the SNR is not positive.
+        UsageError: the stack is too small for a filament, the SNR is not positive, or no colour is so far away.
     """
-    if min(shape) < 16 or not (math.isfinite(snr) and snr > 0) or not 0 <= companions <= distractors:
+    if (
+        min(shape) < 16
+        or not (math.isfinite(snr) and snr > 0)
+        or not 0 <= companions <= distractors
+        or not (angle_degrees is None or 0 <= angle_degrees <= _WIDEST)
+    ):
         raise UsageError(
             "no filament can be simulated so",
-            expected="at least 16 voxels along each axis, an SNR above 0, no more companions than distractors",
-            found=f"{' x '.join(map(str, shape))}, SNR {snr:g}, {companions} of {distractors}",
+            expected="at least 16 voxels along each axis, an SNR above 0, no more companions than distractors, "
+            f"an angle of 0 to {_WIDEST:g} degrees",
+            found=f"{' x '.join(map(str, shape))}, SNR {snr:g}, {companions} of {distractors}, {angle_degrees}",
         )
     rng = np.random.default_rng(seed)
     main = _bent(rng, shape)
@@ -137,7 +145,7 @@ def _winding(rng: np.random.Generator, main: Floats, shape: tuple[int, int, int]
 def _colours(rng: np.random.Generator, distractors: int, angle_degrees: float | None) -> Floats:
     if angle_degrees is None:
         return np.ones((1 + distractors, 1))
-    own = np.array([0.75, 0.55, 0.35])
+    own = np.array(_OWN)
     own /= np.linalg.norm(own)
     colours = [own]
     angle = math.radians(angle_degrees)

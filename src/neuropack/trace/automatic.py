@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,8 @@ def trace_neurons(
     """Trace neurons from their somata, or from points on them.
 
     The result hangs on the image, the seeds and the options only. Of a time series the first frame is traced. A
-    block of the image is read when the front comes to it, with a border for smoothing, and not again.
+    block of the image is read when the front comes to it, with a border for smoothing; before that, some blocks all
+    over the image tell background and noise.
 
     Memory: some tens of megabytes, 16 bytes for each voxel of the front's edge, and about 300 for each voxel along
     a branch. What is known of the voxels that the front came to, 19 bytes and 2 for each channel, lies in temporary
@@ -137,6 +138,7 @@ def trace_neurons(
     Raises:
         UsageError: there is no seed, one lies outside of the image, or the voxel size is not known; Numba is not
             installed.
+        OutputError: the disk has no room for the temporary files.
     """
     o = options or AutomaticOptions()
     stack = stack_record(volume)
@@ -144,6 +146,12 @@ def trace_neurons(
         raise UsageError("there is nothing to begin with", expected="at least one seed", found="none")
     for seed in seeds:
         inside(stack, seed.xyz)
+        if not 0 <= seed.radius_um < math.inf:
+            raise UsageError(
+                f"the soma of {seed.neuron} has no such radius",
+                expected="micrometre, 0 or more",
+                found=f"{seed.radius_um}",
+            )
     from neuropack.trace.branches import Pruning, find_ways
     from neuropack.trace.front import Front, light_of
 
@@ -173,10 +181,12 @@ def trace_neurons(
 
 def _sources(front: Front, seeds: Sequence[Seed]) -> tuple[Ints, Floats, Floats]:
     """The voxel (z, y, x) of each seed, its colour, and its brightness in noises."""
+    from neuropack.trace.branches import LARGEST_UM
+
     sources, colors, bright = [], [], []
     for seed in seeds:
         at = np.minimum(np.floor(np.array(seed.xyz[::-1]) / front.step).astype(np.int64), front.shape - 1)
-        reach = np.ceil(max(_AROUND_UM, 0.5 * seed.radius_um) / front.step).astype(np.int64)
+        reach = np.ceil(min(max(_AROUND_UM, 0.5 * seed.radius_um), LARGEST_UM) / front.step).astype(np.int64)
         low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, front.shape)
         box = front.box(low, high)
         light = np.linalg.norm(np.maximum(box, 0), axis=3)
@@ -201,15 +211,13 @@ def _channels(volume: Volume, channel: int | None) -> tuple[int, ...]:
 def _soma_radii(front: Front, seeds: Sequence[Seed], sources: Ints, colors: Floats) -> Floats:
     """The radii of the somata: stated, or measured where the front began; 0 where there is none."""
     from neuropack.trace.branches import LARGEST_UM
-    from neuropack.trace.front_kernels import locate
     from neuropack.trace.way_kernels import radii
 
     found = np.array([seed.radius_um for seed in seeds])
     for i in (i for i, seed in enumerate(seeds) if seed.soma and not seed.radius_um):
-        z, y, x = sources[i].tolist()
-        slot, at = locate(z, y, x, front.table, front.counts)
+        voxel = np.array([np.ravel_multi_index(sources[i].tolist(), front.shape)], np.int64)
+        slot, at = front.locate(int(voxel[0]))
         if slot >= 0 and front.owner[slot, at] >= 0:
-            voxel = np.array([np.ravel_multi_index((z, y, x), tuple(front.shape.tolist()))], np.int64)
             place = (voxel, front.table, front.counts, front.shape, front.step)
             radii(*place, front.values, front.owner, colors, LARGEST_UM, found[i : i + 1])
     return found
@@ -245,7 +253,7 @@ def _put_together(
             continue
         made.skeletons[name], made.confidence[name] = skeleton_of(cable, nodes)
         at = _node_at(cable, rows, nodes, whole[1])
-        looked = Cable(**{**vars(cable), "confidence": whole[0], "parent": whole[1]})
+        looked = replace(cable, confidence=whole[0], parent=whole[1])
         made.flags.extend(flags_of(looked, rows, at, name, names, o.doubtful, below))
         made.flags.extend(_apart(made.skeletons[name], name))
     return made

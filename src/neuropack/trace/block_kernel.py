@@ -143,7 +143,6 @@ def keep_near(
 def blurred(  # noqa: PLR0912 - loops of loops
     image: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float32],
-    reach: npt.NDArray[np.int64],
     halo: npt.NDArray[np.int64],
     out: npt.NDArray[np.float32],
 ) -> None:
@@ -152,8 +151,7 @@ def blurred(  # noqa: PLR0912 - loops of loops
     Args:
         image: with `halo` voxels more than `out` on every side.
         weights: (3, most + 1): of the middle voxel and of those beside it, along each axis.
-        reach: of the weights along each axis, at most the halo.
-        halo: voxels.
+        halo: how far the weights reach along each axis, voxels.
         out: (z, y, x).
     """
     hz, hy, hx = halo[0], halo[1], halo[2]
@@ -164,8 +162,7 @@ def blurred(  # noqa: PLR0912 - loops of loops
         if not math.isfinite(v):
             holes = True
             break
-    filled = image
-    known = image
+    filled = known = image
     if holes:
         filled = image.copy()
         known = np.ones_like(image)
@@ -175,10 +172,10 @@ def blurred(  # noqa: PLR0912 - loops of loops
                     if not math.isfinite(image[z, y, x]):
                         filled[z, y, x] = np.float32(0)
                         known[z, y, x] = np.float32(0)
-    _three(filled, weights, reach, halo, out)
+    _three(filled, weights, halo, out)
     if holes:
         share = np.empty_like(out)
-        _three(known, weights, reach, halo, share)
+        _three(known, weights, halo, share)
         for z in range(nz):
             for y in range(ny):
                 for x in range(nx):
@@ -192,7 +189,6 @@ def blurred(  # noqa: PLR0912 - loops of loops
 def _three(  # noqa: PLR0912 - loops of loops
     image: npt.NDArray[np.float32],
     weights: npt.NDArray[np.float32],
-    reach: npt.NDArray[np.int64],
     halo: npt.NDArray[np.int64],
     out: npt.NDArray[np.float32],
 ) -> None:
@@ -204,7 +200,7 @@ def _three(  # noqa: PLR0912 - loops of loops
         for y in range(wy):
             for x in range(wx):
                 first[z, y, x] = weights[0, 0] * image[z + hz, y, x]
-            for i in range(1, reach[0] + 1):
+            for i in range(1, hz + 1):
                 for x in range(wx):
                     first[z, y, x] += weights[0, i] * (image[z + hz - i, y, x] + image[z + hz + i, y, x])
     second = np.empty((nz, ny, wx), np.float32)
@@ -212,13 +208,13 @@ def _three(  # noqa: PLR0912 - loops of loops
         for y in range(ny):
             for x in range(wx):
                 second[z, y, x] = weights[1, 0] * first[z, y + hy, x]
-            for i in range(1, reach[1] + 1):
+            for i in range(1, hy + 1):
                 for x in range(wx):
                     second[z, y, x] += weights[1, i] * (first[z, y + hy - i, x] + first[z, y + hy + i, x])
     for z in range(nz):
         for y in range(ny):
             for x in range(nx):
                 out[z, y, x] = weights[2, 0] * second[z, y, x + hx]
-            for i in range(1, reach[2] + 1):
+            for i in range(1, hx + 1):
                 for x in range(nx):
                     out[z, y, x] += weights[2, i] * (second[z, y, x + hx - i] + second[z, y, x + hx + i])

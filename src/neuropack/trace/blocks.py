@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float32]
 
 _UNIT = 64  # voxels along each edge of a raw unit
 _WHOLE_UNIT = 32 << 20  # bytes up to which native blocks that cannot be read in part are units of their own
-_SMALLEST = 32  # edge of the parts that are tried where a unit cannot be read
+_SMALLEST = (32, 32, 32)  # the parts that are tried where a unit cannot be read
 _EDGE_BITS, _BLOCK_BITS = 5, 15  # a block has 32 x 32 x 32 voxels, or as many in fewer planes
 
 
@@ -73,7 +73,7 @@ class RawUnits:
 
     def __init__(self, volume: Volume, channels: tuple[int, ...], time: int, memory: int) -> None:
         self._volume, self._channels, self._time, self._memory = volume, channels, time, memory
-        self._unit = _unit(volume)
+        self._unit, self._smallest = _units(volume)
         self._kept: OrderedDict[tuple[int, int, int], Array] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -162,10 +162,8 @@ class RawUnits:
             return self._decoded(box)
         except InputError as error:
             halves = [
-                [slice(s.start, m), slice(m, s.stop)]
-                if (m := (s.start // _SMALLEST + 1) * _SMALLEST) < s.stop
-                else [s]
-                for s in box
+                [slice(s.start, m), slice(m, s.stop)] if (m := (s.start // e + 1) * e) < s.stop else [s]
+                for s, e in zip(box, self._smallest, strict=True)
             ]
             if all(len(half) == 1 for half in halves):
                 z, y, x = ((s.start, s.stop) for s in box)
@@ -201,15 +199,20 @@ class RawUnits:
         self._volume.close()
 
 
-def _unit(volume: Volume) -> tuple[int, int, int]:
-    """Cubes; larger where the file can only be decoded in larger pieces that memory holds, such as planes."""
+def _units(volume: Volume) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """A unit, and the part of it that may be whole where another one is damaged: z, y, x.
+
+    Cubes; larger where the file can only be decoded in larger pieces that memory holds, such as planes. Smaller
+    parts than such a piece are damaged together, and each try decodes all of it.
+    """
     cube = (_UNIT, _UNIT, _UNIT)
     if volume.format.startswith("OME-Zarr") or volume.cheap_parts:
-        return cube
+        return cube, _SMALLEST
     native = next(iter(volume.native_blocks()))[-3:]
     z, y, x = (max(s.stop - s.start, 1) for s in native)
-    z = z if z > 1 else min(8, volume.size_zyx[0])
-    return (z, y, x) if z * y * x * volume.dtype.itemsize <= _WHOLE_UNIT else cube
+    several = z if z > 1 else min(8, volume.size_zyx[0])
+    unit = (several, y, x) if several * y * x * volume.dtype.itemsize <= _WHOLE_UNIT else cube
+    return unit, (z, y, x)
 
 
 class Grid:

@@ -87,7 +87,7 @@ def find_ways(
     """
     finder = _Finder(front, colors, pruning)
     flat = np.ravel_multi_index(tuple(sources.T), tuple(front.shape.tolist())).astype(np.int64)
-    slots = [k.locate(z, y, x, front.table, front.counts) for z, y, x in sources.tolist()]
+    slots = [front.locate(voxel) for voxel in flat.tolist()]
     mine = [
         slot >= 0 and front.owner[slot, at] == i and front.pred[slot, at] == k.ROOT
         for i, (slot, at) in enumerate(slots)
@@ -165,9 +165,7 @@ class _Finder:
 
     def branch(self, tip: int) -> None:
         """Take a branch in, if it is one."""
-        z, y, x = (int(i) for i in np.unravel_index(tip, tuple(self._front.shape.tolist())))
-        slot, at = k.locate(z, y, x, self._front.table, self._front.counts)
-        if self._front.marks[slot, at]:
+        if self._front.marks[self._front.locate(tip)]:
             return
         path, fresh = self.way(tip)
         if self.length(path[: fresh + 1]) < self._pruning.shortest_um:
@@ -210,6 +208,8 @@ class _Finder:
             if near[0] >= 0:
                 ends.append(path)
         f.release()
+        # what is free again may be of another neuron now, and is no place to land any more
+        self._leaps = {voxel: tip for voxel, tip in self._leaps.items() if self._owner(voxel) >= 0}
         starts = []
         for path in ends:
             tip = int(path[0])
@@ -221,10 +221,10 @@ class _Finder:
                 *(p.threshold, p.color_sigma, FARTHEST, _LEAP_UM),
             )
             if voxel >= 0:
-                z, y, x = (int(i) for i in np.unravel_index(tip, tuple(f.shape.tolist())))
-                slot, at = k.locate(z, y, x, f.table, f.counts)
-                cost = float(f.dist[slot, at]) + far
-                starts.append((cost, int(voxel), int(f.owner[slot, at]), float(f.length[slot, at]) + far, tip))
+                at = f.locate(tip)
+                starts.append(
+                    (float(f.dist[at]) + far, int(voxel), int(f.owner[at]), float(f.length[at]) + far, tip)
+                )
         for _, voxel, _, _, tip in sorted(starts):
             self._leaps.setdefault(voxel, tip)
         fresh = [(voxel, source, cost, far) for cost, voxel, source, far, _ in sorted(starts)]
@@ -281,6 +281,4 @@ class _Finder:
         self.cover(path if landed or len(path) == 1 else path[:-1])
 
     def _owner(self, voxel: int) -> int:
-        z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self._front.shape.tolist())))
-        slot, at = k.locate(z, y, x, self._front.table, self._front.counts)
-        return int(self._front.owner[slot, at])
+        return int(self._front.owner[self._front.locate(voxel)])

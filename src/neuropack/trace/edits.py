@@ -7,7 +7,6 @@ this goes with the edge and not with the node.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import UsageError
-from neuropack.skeleton import Skeleton
-from neuropack.trace.tree import NO_PARENT, Edit, Made, Neuron, Node, Tree
+from neuropack.skeleton import ORPHAN, Skeleton, parent_rows, repeated, rootless
+from neuropack.trace.tree import LARGEST, LONGEST, MADE, NAME, NO_PARENT, Edit, Made, Neuron, Node, Tree
 
 Point = tuple[float, float, float]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 class Piece(NamedTuple):
@@ -64,7 +62,7 @@ def checked_type(type_: int) -> int:
     Raises:
         UsageError: it is none.
     """
-    if type_ < 0 or type_ != int(type_):
+    if not 0 <= type_ <= LARGEST or type_ != int(type_):
         raise UsageError(
             "is no type of a node", expected="a whole number, 0 or more, as SWC has it", found=f"{type_}"
         )
@@ -77,7 +75,7 @@ def checked_name(tree: Tree, name: str, mine: int | None = None) -> str:
     Raises:
         UsageError: it is not.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(
             "is no name for a neuron",
             expected="letters, digits, _ . and - (it names a file), 100 at most, first a letter or digit",
@@ -98,7 +96,7 @@ def _free(tree: Tree, name: str, taken: set[str]) -> str:
     found, n = name, 1
     while tree.named(found) is not None or found.casefold() in taken:
         n += 1
-        found = f"{name}-{n}"
+        found = f"{name[: LONGEST - len(f'-{n}')]}-{n}"
     return found
 
 
@@ -122,13 +120,8 @@ def grow(tree: Tree, node: int, piece: Piece, type_: int | None) -> Edit:
     return Edit(nodes, {})
 
 
-def join(tree: Tree, node: int, other: int, between: Piece) -> Edit:
-    """The tree of another node becomes part of this one's, hung up at the other node.
-
-    Args:
-        node: of the tree that stays as it is.
-        other: of the tree that is turned round so that this node is its root.
-        between: the way from one to the other, the last of it at `other` itself.
+def two_neurons(tree: Tree, node: int, other: int) -> tuple[Node, Node]:
+    """Two nodes that can be joined.
 
     Raises:
         UsageError: both are of one tree, which would make a ring.
@@ -140,6 +133,21 @@ def join(tree: Tree, node: int, other: int, between: Piece) -> Edit:
             expected="nodes of two neurons",
             found=tree.neurons[at.neuron].name,
         )
+    return at, there
+
+
+def join(tree: Tree, node: int, other: int, between: Piece) -> Edit:
+    """The tree of another node becomes part of this one's, hung up at the other node.
+
+    Args:
+        node: of the tree that stays as it is.
+        other: of the tree that is turned round so that this node is its root.
+        between: the way from one to the other, the last of it at `other` itself.
+
+    Raises:
+        UsageError: as `two_neurons`.
+    """
+    at, there = two_neurons(tree, node, other)
     way = Piece(between.xyz[:-1], between.radius[:-1], between.confidence[:-1], between.made)
     nodes = grow(tree, node, way, None).nodes
     last = max(nodes, default=node)
@@ -246,7 +254,8 @@ def add(tree: Tree, skeleton: Skeleton, name: str, made: Made, confidence: npt.N
     """Every tree of a skeleton becomes a neuron: the first of the given name, the others with a number behind it.
 
     Raises:
-        UsageError: the skeleton lies in another frame or is empty, a place or radius is no number.
+        UsageError: the skeleton lies in another frame, is empty or no trees; a place, radius or confidence is no
+            number; there is no such way to make nodes.
     """
     if skeleton.frame != "stack" or not len(skeleton):
         raise UsageError(
@@ -255,6 +264,20 @@ def add(tree: Tree, skeleton: Skeleton, name: str, made: Made, confidence: npt.N
             found=f"{len(skeleton)} nodes in {skeleton.frame}",
         )
     checked_name(tree, name)
+    if made not in MADE:
+        raise UsageError("no such way to make nodes", expected=", ".join(MADE), found=str(made))
+    rows = parent_rows(skeleton.id, skeleton.parent)
+    if len(repeated(skeleton.id)) or (rows == ORPHAN).any() or len(rootless(rows)):
+        raise UsageError(
+            "is no skeleton that can be added",
+            expected="trees: each identifier once, each parent among them, at the end of all ancestors a root",
+            found="an identifier that comes twice, a parent that is not there, or a ring",
+        )
+    sure = np.ones(len(skeleton)) if confidence is None else np.asarray(confidence, np.float64)
+    if sure.shape != (len(skeleton),) or not ((sure >= 0) & (sure <= 1)).all():
+        raise UsageError(
+            "is no confidence", expected=f"0 to 1 for each of {len(skeleton)} nodes", found=f"{confidence!r:.80}"
+        )
     new = dict(zip(skeleton.id.tolist(), range(tree.next_node, tree.next_node + len(skeleton)), strict=True))
     parent = dict(zip(skeleton.id.tolist(), skeleton.parent.tolist(), strict=True))
     taken: set[str] = set()
@@ -265,7 +288,6 @@ def add(tree: Tree, skeleton: Skeleton, name: str, made: Made, confidence: npt.N
         taken.add(called.casefold())
         of[k] = tree.next_neuron + len(neurons)
         neurons[of[k]] = Neuron(called, new[k])
-    sure = np.ones(len(skeleton)) if confidence is None else confidence
     nodes: dict[int, Node | None] = {}
     columns = (skeleton.id, skeleton.type, skeleton.radius, sure)
     for (k, type_, radius, c), xyz in zip(
@@ -278,5 +300,5 @@ def add(tree: Tree, skeleton: Skeleton, name: str, made: Made, confidence: npt.N
         of.update(dict.fromkeys(way, of[up]))
         above = new[parent[k]] if parent[k] >= 0 else NO_PARENT
         place = checked_point(xyz)
-        nodes[new[k]] = Node(checked_type(type_), *place, checked_radius(radius), above, of[k], float(c), made)
+        nodes[new[k]] = Node(checked_type(type_), *place, checked_radius(radius), above, of[k], c, made)
     return Edit(nodes, neurons)

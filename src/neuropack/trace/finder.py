@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box, relative
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
 from neuropack.trace.crossings import false_turns
+from neuropack.trace.level import FAR, Level
 from neuropack.trace.measure import DRIFT, Measured, centre, measured
 from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Search, Watch, Work, corridor_blocks
+from neuropack.trace.search import Search, Watch, corridor_blocks
 from neuropack.trace.smooth import smooth
 from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
@@ -44,32 +45,6 @@ _TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
 _DOUBT = 0.4  # what is left of the confidence at each of them
 _CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
 _NOTHING = np.empty((0, 3))
-_AROUND = 8  # voxels on each side of a point that background and noise are taken from
-_FAR = 96  # voxels: two points farther away than this have a third place between them that is looked at
-
-
-@dataclass(frozen=True)
-class _Level:
-    """One resolution: its blocks, the size of a voxel, how many of the full resolution it is, its raw pixels."""
-
-    grid: Grid
-    size: tuple[float, float, float]
-    factor: Floats
-    raw: RawUnits
-    work: Work = field(default_factory=Work)
-
-    def down(self, points: Floats) -> Floats:
-        """Voxels of the full resolution as voxels of this one."""
-        return (points + 0.5) / self.factor - 0.5
-
-    def up(self, points: Floats) -> Floats:
-        """The other way."""
-        return (points + 0.5) * self.factor - 0.5
-
-    def nearest(self, point: Floats) -> npt.NDArray[np.int64]:
-        """The voxel of this level that a point of the full resolution lies in."""
-        voxel = np.floor(self.down(point) + 0.5).astype(np.int64)
-        return np.clip(voxel, 0, np.array(self.grid.shape) - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +89,7 @@ class PathFinder:
         raw = view(volume, self._channels, self.options.time, self.options.memory)
         self._fine = self._level(raw, self.voxel_size_um, np.ones(3))
         self._raw_view = raw
-        self._coarse_level: _Level | None = None
+        self._coarse_level: Level | None = None
 
     def _see_options(self) -> None:
         o, v = self.options, self.volume
@@ -128,7 +103,7 @@ class PathFinder:
         if o.sigma_um is not None and not (math.isfinite(o.sigma_um) and o.sigma_um >= 0):
             raise UsageError("is no width of a Gaussian", expected="micrometre, 0 or more", found=str(o.sigma_um))
 
-    def _level(self, raw: Volume, size: tuple[float, float, float], factor: Floats) -> _Level:
+    def _level(self, raw: Volume, size: tuple[float, float, float], factor: Floats) -> Level:
         o = self.options
         if o.filter is not None:
             image = o.filter(raw)
@@ -143,7 +118,7 @@ class PathFinder:
                 sigma = 0.6 * min(size)
             image = smooth(raw, (sigma / size[0], sigma / size[1], sigma / size[2]))
         pixels = raw.pixels if isinstance(raw.pixels, RawUnits) else self._fine.raw
-        return _Level(Grid(image, o.memory), size, factor, pixels)
+        return Level(Grid(image, o.memory), size, factor, pixels)
 
     def find(
         self, start_zyx: Point, end_zyx: Point, *, cancel: Cancel | None = None, progress: Progress | None = None
@@ -178,17 +153,9 @@ class PathFinder:
             def tell(expanded: int) -> None:
                 told("searching", expanded, o.most_expansions)
 
-        watch = Watch(
-            cancel, None if o.timeout_s is None else time.monotonic() + o.timeout_s, o.most_expansions, 0, tell
-        )
-        watch.look()
-        while not self._lock.acquire(timeout=_PATIENCE):
-            watch.look()
-        try:
-            self._try_again()
+        watch = Watch(cancel, self._deadline(), o.most_expansions, 0, tell)
+        with self._alone(watch):
             return self._find(start, end, watch)
-        finally:
-            self._lock.release()
 
     def snap(self, zyx: Point) -> tuple[Floats, float]:
         """The middle of the neurite at a point, and its radius in micrometre.
@@ -198,30 +165,40 @@ class PathFinder:
 
         Raises:
             UsageError: the point lies outside of the image.
+            PathError: it took longer than the options allow.
         """
-        point = self._inside(zyx, "point")
-        with self._lock:
-            self._try_again()
-            model = self._model(self._fine, point, point, Watch())
-            return centre(self._fine.grid, model, self.voxel_size_um, point)
+        point, watch = self._inside(zyx, "point"), Watch(deadline=self._deadline())
+        with self._alone(watch):
+            model = self._fine.model(point, point, self.options, watch)
+            found: tuple[Floats, float] = watch.during(
+                lambda: centre(self._fine.grid, model, self.voxel_size_um, point)
+            )
+            return found
 
-    def _try_again(self) -> None:
-        """What could not be read by the last search may be there now."""
-        for level in (self._fine, self._coarse_level):
-            if level is not None and level.raw.unreadable:
+    def _deadline(self) -> float | None:
+        seconds = self.options.timeout_s
+        return None if seconds is None else time.monotonic() + seconds
+
+    @contextmanager
+    def _alone(self, watch: Watch) -> Iterator[None]:
+        """Wait until no other search runs; what could not be read by the last one may be there now."""
+        watch.look()
+        while not self._lock.acquire(timeout=_PATIENCE):
+            watch.look()
+        try:
+            lost = [level for level in (self._fine, self._coarse_level) if level and level.raw.unreadable]
+            for level in lost:  # both may be made from the same raw pixels
                 level.raw.forget_unreadable()
                 level.grid.forget()
+            yield
+        finally:
+            self._lock.release()
 
     def _find(self, start: Floats, end: Floats, watch: Watch) -> TracedPath:
         far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
-        if far < _FAR:  # the image between the points will be wanted, and one call reads it fastest
-            low, high = np.minimum(start, end), np.maximum(start, end)
-            box = tuple(
-                slice(max(0, int(a) - _AROUND), min(n, int(b) + _AROUND + 1))
-                for a, b, n in zip(low, high, self._fine.grid.shape, strict=True)
-            )
-            watch.during(lambda: self._fine.raw.load(box))
-        model = self._model(self._fine, start, end, watch)
+        if far < FAR:  # the image between the points will be wanted, and one call reads it fastest
+            self._fine.load(start, end, watch)
+        model = self._fine.model(start, end, self.options, watch)
         best = self._candidate(model, start, end, _NOTHING, far, watch)
         for _ in range(_DETOURS):
             if not best.false_turns:
@@ -303,7 +280,7 @@ class PathFinder:
 
     def _run(
         self,
-        level: _Level,
+        level: Level,
         model: signal.Model,
         start: Floats,
         end: Floats,
@@ -342,7 +319,7 @@ class PathFinder:
         if level is None:
             return None
         try:
-            way, _ = self._run(level, self._model(level, start, end, watch), start, end, watch, shut=shut)
+            way, _ = self._run(level, level.model(start, end, self.options, watch), start, end, watch, shut=shut)
             points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
         except PathError as error:
             if error.reason != "no way":
@@ -358,7 +335,7 @@ class PathFinder:
                     raise
         return None
 
-    def _coarse(self) -> _Level | None:
+    def _coarse(self) -> Level | None:
         """A level with voxels of about four fine ones along each fine axis: of the file, or made as it is read."""
         if self._coarse_level is None:
             size = np.array(self.voxel_size_um)
@@ -380,40 +357,6 @@ class PathFinder:
             z, y, x = size * factor
             self._coarse_level = self._level(raw, (float(z), float(y), float(x)), factor)
         return self._coarse_level
-
-    def _model(self, level: _Level, start: Floats, end: Floats, watch: Watch) -> signal.Model:
-        """Signal and noise of a level near two points."""
-        ends = [level.down(start), level.down(end)]
-        places = ends
-        if np.linalg.norm(ends[0] - ends[1]) > _FAR:
-            places = [ends[0], (ends[0] + ends[1]) / 2, ends[1]]
-        samples = [self._near(level, place, _AROUND, watch) for place in places]
-        floor, noise = signal.background(samples)
-        vectors = []
-        for place, sample in zip(ends, (samples[0], samples[-1]), strict=True):
-            wide, box = (_around(place, reach, level.grid.shape) for reach in (_AROUND, 1))
-            near = sample[(slice(None), *relative(box, wide))]
-            scaled = ((near.reshape(len(near), -1).T - floor) / noise).astype(np.float64)
-            scaled = scaled[np.isfinite(scaled).all(axis=1)]
-            if len(scaled):
-                vectors.append(scaled[np.maximum(scaled, 0).sum(axis=1).argmax()])
-        vectors = vectors or [np.zeros(len(floor))]
-        seen = vectors[:1] if self.options.color else vectors
-        colour = signal.colour_at(seen, len(floor)) if len(floor) > 1 else np.ones(1)
-        contrast = float(np.mean([v @ colour for v in vectors]))
-        width = self.options.color_width if self.options.color and len(floor) > 1 else 0.0
-        return signal.Model(
-            *(floor, noise, colour.astype(np.float32), contrast, width),
-            signal.costs(contrast),
-        )
-
-    def _near(self, level: _Level, point: Floats, reach: int, watch: Watch) -> npt.NDArray[np.float32]:
-        """The voxels of a level around a point."""
-        box = _around(point, reach, level.grid.shape)
-        if all(level.grid.has(number) for number in level.grid.numbers(box)):
-            return level.grid.gather(box)
-        found: npt.NDArray[np.float32] = watch.during(lambda: level.grid.gather(box))
-        return found
 
     def _inside(self, point: Point, name: str) -> Floats:
         """A point that lies in the image.
@@ -472,14 +415,6 @@ class PathFinder:
             unreadable=bad,
             voxel_size_um=self.voxel_size_um,
         )
-
-
-def _around(point: Floats, reach: int, shape: tuple[int, int, int]) -> Box:
-    at = np.floor(point + 0.5).astype(int)
-    return tuple(
-        slice(max(0, min(n - 1, int(c)) - reach), min(n, max(0, int(c)) + reach + 1))
-        for c, n in zip(at, shape, strict=True)
-    )
 
 
 def _shown(point: Floats) -> str:

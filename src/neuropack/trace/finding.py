@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -52,24 +53,39 @@ class Finder(Protocol):
         ...
 
 
-def found_piece(
-    finder: Finder,
-    voxel_size_um: Sequence[float],
+def piece_to(
+    finder: Finder | None,
+    stack: Mapping[str, Any] | None,
     start: Point,
     end: Point,
     radius: float,
+    how: How | None,
     cancel: Any,
     progress: Progress | None,
 ) -> Piece:
-    """The nodes of a path behind its start, which is a node that is there already.
+    """The nodes of a way behind its start, which is a node that is there already.
 
     Args:
         finder: searches.
-        voxel_size_um: z, y, x.
+        stack: as `stack_record` has it.
         start, end: x, y, z, micrometre.
-        radius: at the start, for an end beside it.
+        radius: at the start; of a straight line, and of an end beside it.
+        how: None: a path where there is a finder.
         cancel, progress: for the search.
+
+    Raises:
+        UsageError: there is no such way to trace, or no finder.
     """
+    if how not in (None, "path", "straight"):
+        raise UsageError("no such way to trace", expected="path or straight", found=str(how))
+    if how == "straight" or (how is None and finder is None):
+        return Piece([end], [radius], [0.0], "straight")
+    if finder is None or stack is None:
+        raise UsageError(
+            "there is nothing to search with",
+            fix="open the session with its volume and a finder, or how='straight'",
+        )
+    voxel_size_um = stack["voxel_size_um"]
     found = finder.find(_zyx(start, voxel_size_um), _zyx(end, voxel_size_um), cancel=cancel, progress=progress)
     points = [edits.checked_point(p) for p in found.xyz.tolist()]
     radii = [edits.checked_radius(r) for r in found.radius_um.tolist()]
@@ -83,14 +99,12 @@ def _zyx(xyz: Point, voxel_size_um: Sequence[float]) -> tuple[float, float, floa
     return z, y, x
 
 
-def stack_record(volume: Volume | None) -> dict[str, Any] | None:
+def stack_record(volume: Volume) -> dict[str, Any]:
     """What the log of a session says of an image.
 
     Raises:
         UsageError: its voxel size is not known.
     """
-    if volume is None:
-        return None
     volume.require_axes()
     z, y, x = volume.voxel_size_um
     if z is None or y is None or x is None:
@@ -104,16 +118,29 @@ def stack_record(volume: Volume | None) -> dict[str, Any] | None:
     }
 
 
-def same_stack(
-    known: Mapping[str, Any] | None, stack: dict[str, Any] | None, folder: Path
-) -> dict[str, Any] | None:
+def same_stack(known: Any, stack: dict[str, Any] | None, folder: Path) -> dict[str, Any] | None:
     """What the log of a session says of the image, where it is no other than the one that is open.
 
     Raises:
-        InputError: it is another one.
+        InputError: it is another one, or what the log says is none.
     """
-    if known is None or stack is None:
-        return dict(known) if known is not None else stack
+    if known is None:
+        return stack
+    try:
+        size, steps = known["size_zyx"], known["voxel_size_um"]
+        good = isinstance(known["name"], str) and len(size) == len(steps) == 3
+        good = good and all(0 < v < math.inf for v in (*size, *steps))
+    except (KeyError, TypeError):
+        good = False
+    if not good:
+        raise InputError(
+            "the log of the session is damaged",
+            file=folder,
+            expected="the name, size_zyx and voxel_size_um of an image",
+            found=repr(known)[:120],
+        )
+    if stack is None:
+        return dict(known)
     for what in ("size_zyx", "voxel_size_um"):
         if known.get(what) != stack[what]:
             raise InputError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,8 @@ class Flag:
         x, y, z = self.xyz
         voxels = (v / s - 0.5 for v, s in zip((z, y, x), voxel_size_um, strict=True))
         return {
-            **{key: value for key, value in asdict(self).items() if key not in ("xyz", "confidence", "below_um")},
+            **{key: getattr(self, key) for key in ("neuron", "node", "reason")},
+            "about": " ".join(self.about.split()),  # what a reader said of a damaged block may hold lines
             **{f"{a}_um": f"{v:.3f}" for a, v in zip("xyz", self.xyz, strict=True)},
             **{a: f"{v:.1f}" for a, v in zip("zyx", voxels, strict=True)},
             "confidence": f"{self.confidence:.3f}",

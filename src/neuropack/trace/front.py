@@ -6,7 +6,9 @@ and no others; the system keeps in memory what it has room for. The files have n
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import box_shape
-from neuropack.errors import InputError
+from neuropack.errors import InputError, OutputError, no_room
 from neuropack.progress import Progress
 from neuropack.trace import front_kernels as k
 from neuropack.volume import Volume
@@ -33,6 +35,7 @@ FARTHEST = 4.0
 _SIGMA = 0.8413  # of the voxels lie below one standard deviation above the mean
 _NONE_UM = 1e-6  # in place of no stretch at all
 _CLIP = 3.0  # noises above the background: what is brighter is none
+_NO_TAKING = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}  # of room, on some file systems
 STEPS = np.array([s for s in product((-1, 0, 1), repeat=3) if s != (0, 0, 0)], np.int64)
 
 
@@ -131,6 +134,30 @@ def _nameless(folder: Path | None) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)  # the stack of the front closes it
 
 
+def _lengthen(file: IO[bytes], size: int) -> None:
+    """Make a file longer, and take the room on the disk now: a map that finds none ends the whole program.
+
+    Raises:
+        OutputError: there is none.
+    """
+    start = os.fstat(file.fileno()).st_size
+    try:
+        file.truncate(size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), start, size - start)
+    except OSError as error:
+        if no_room(error):
+            raise OutputError(
+                "the disk has no room for what is known of the voxels that the front came to",
+                file=tempfile.gettempdir(),
+                expected=f"{size / 1e6:.0f} MB for one of several temporary files",
+                found=error.strerror,
+                fix="make room, or name a folder on another disk in TMPDIR",
+            ) from error
+        if error.errno not in _NO_TAKING:
+            raise
+
+
 class Front:
     """The front, and what it knows of the voxels that it came to.
 
@@ -138,6 +165,9 @@ class Front:
         volume: with its voxel size; of a time series the first frame.
         light: what is dark in it.
         folder: for the temporary files; None: the system's own.
+
+    Raises:
+        OutputError: there is no room for them, here and in all that loads blocks.
 
     Attributes:
         values: brightness of voxels in noises, times `front_kernels.SCALE` (slot, voxel, channel).
@@ -175,18 +205,19 @@ class Front:
         }
         columns |= {"gap": ((), np.float32), "pred": ((), np.int8), "owner": ((), np.int32)}
         columns |= {"settled": ((), np.int8), "marks": ((), np.int8)}
-        self._open = ExitStack()
-        self._files: dict[str, tuple[IO[bytes], tuple[int, ...], Any]] = {
-            name: (self._open.enter_context(_nameless(folder)), shape, dtype)
-            for name, (shape, dtype) in columns.items()
-        }
         self._room = 0
-        self._make_room(16)
+        with ExitStack() as files:
+            self._files: dict[str, tuple[IO[bytes], tuple[int, ...], Any]] = {
+                name: (files.enter_context(_nameless(folder)), shape, dtype)
+                for name, (shape, dtype) in columns.items()
+            }
+            self._make_room(16)
+            self._open = files.pop_all()
 
     def _make_room(self, slots: int) -> None:
         for name, (file, shape, dtype) in self._files.items():
             whole = (slots, _VOXELS, *shape)
-            file.truncate(math.prod(whole) * np.dtype(dtype).itemsize)
+            _lengthen(file, math.prod(whole) * np.dtype(dtype).itemsize)
             setattr(self, name, np.memmap(file, dtype, "r+", shape=whole))
         self._room = slots
 
@@ -278,8 +309,7 @@ class Front:
         heap_d, heap_i = np.empty(1 << 16, np.float32), np.empty(1 << 16, np.int64)
         n = total = 0
         for voxel, number, cost, far in starts:
-            z, y, x = (int(i) for i in np.unravel_index(voxel, tuple(self.shape.tolist())))
-            slot, at = k.locate(z, y, x, self.table, self.counts)
+            slot, at = self.locate(voxel)
             if slot < 0 or self.owner[slot, at] >= 0:
                 continue
             self.dist[slot, at], self.owner[slot, at], self.pred[slot, at] = cost, number, k.ROOT
@@ -304,6 +334,10 @@ class Front:
                 self.load(need)
             if progress:
                 progress("growing the front", len(self.blocks), len(self.table))
+
+    def locate(self, voxel: int) -> tuple[int, int]:
+        """The slot of a voxel, or what stands in the table instead, and its column."""
+        return k.locate(*k.place(voxel, self.shape), self.table, self.counts)
 
     def release(self) -> None:
         """Let go of all voxels that no branch covers or runs through; a front may come to them again."""

@@ -27,6 +27,12 @@ Values = npt.NDArray[np.int16]
 
 
 @compiled
+def place(voxel: int, shape: Ints) -> tuple[int, int, int]:
+    """Where a voxel lies, z, y, x, by its number."""
+    return voxel // (shape[2] * shape[1]), (voxel // shape[2]) % shape[1], voxel % shape[2]
+
+
+@compiled
 def locate(z: int, y: int, x: int, table: Table, counts: Ints) -> tuple[int, int]:
     """The slot of a voxel, or what stands in the table instead, and its column."""
     b = ((z >> 4) * counts[1] + (y >> 6)) * counts[2] + (x >> 6)
@@ -130,9 +136,7 @@ def flood(  # noqa: PLR0912 - a call for each voxel would cost more than it does
         if n + 27 > heap_d.shape[0]:
             return GROW, n, 0, found
         here = heap_i[0]
-        x = here % shape[2]
-        y = (here // shape[2]) % shape[1]
-        z = here // (shape[2] * shape[1])
+        z, y, x = place(here, shape)
         slot, at = locate(z, y, x, table, counts)
         if settled[slot, at] != 0:
             pop(heap_d, heap_i, n)

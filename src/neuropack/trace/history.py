@@ -38,6 +38,13 @@ class History:
         self._changes: deque[Change] = deque(maxlen=_KEPT)
         for number, line in log.lines():
             self._repeat(line, f"line {number}")
+        if (problem := self.tree.problem()) is not None:
+            raise InputError(
+                "the lines of the log do not make trees",
+                file=log.path,
+                expected="neurons, each a tree of its own nodes",
+                found=problem,
+            )
         self._changes.clear()  # nobody has seen an earlier revision of this session
 
     @property

@@ -20,7 +20,7 @@ NOT_LOADED, SHUT = -1, -2
 HEAP, PENDING, EXPANDED, NEEDED = 0, 1, 2, 3
 """Of `control`: entries of the heap, the node that is not expanded yet or -1, nodes expanded, the block wanted."""
 _STRAIGHT = 0.8  # cosine: a step that turns by less than 37 degrees costs nothing more
-_START, _CLOSED = 27, 32  # of `came`, beside the number of the step (0 to 26)
+START, _CLOSED = 27, 32  # of `came`, beside the number of the step (0 to 26)
 
 
 @compiled
@@ -82,42 +82,42 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
         for axis in range(3):
             units[step, axis] = steps[step, axis] * size[axis] / max(lengths[step], 1e-300)
     while True:
-        node = control[1]
+        node = control[PENDING]
         if node < 0:
             if done >= most:
-                return 3
+                return PAUSE
             found = False
-            while control[0] > 0:
+            while control[HEAP] > 0:
                 node = nodes[0]
                 if keys[0] > dearest:
-                    return 4
+                    return EXHAUSTED
                 _pop(keys, nodes, control)
                 if came[node // voxels, node % voxels] < _CLOSED:
                     found = True
                     break
             if not found:
-                return 4
-            control[1] = node
+                return EXHAUSTED
+            control[PENDING] = node
         slot, place = node // voxels, node % voxels
         block = block_of[slot]
         z = ((block // (ny * nx)) << sz) + (place >> (sy + sx))
         y = ((block // nx % ny) << sy) + ((place >> sx) & my)
         x = ((block % nx) << sx) + (place & mx)
         if z == goal[0] and y == goal[1] and x == goal[2]:
-            return 0
+            return DONE
         # all blocks that the neighbours lie in must be there before the first of them is looked at
         for bz in range(max(z - 1, 0) >> sz, (min(z + 1, shape[0] - 1) >> sz) + 1):
             for by in range(max(y - 1, 0) >> sy, (min(y + 1, shape[1] - 1) >> sy) + 1):
                 for bx in range(max(x - 1, 0) >> sx, (min(x + 1, shape[2] - 1) >> sx) + 1):
                     other = (bz * ny + by) * nx + bx
-                    if table[other] == -1:
-                        control[3] = other
-                        return 1
-        if control[0] + 26 > len(keys):
-            return 2
+                    if table[other] == NOT_LOADED:
+                        control[NEEDED] = other
+                        return NEED_BLOCK
+        if control[HEAP] + 26 > len(keys):
+            return HEAP_FULL
         came[slot, place] |= _CLOSED
-        control[1] = -1
-        control[2] += 1
+        control[PENDING] = -1
+        control[EXPANDED] += 1
         done += 1
         here, price = cost[slot, place], reached[slot, place]
         # where the way comes from: its last steps together
@@ -127,7 +127,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
             lz, ly, lx = z - (z & mz), y - (y & my), x - (x & mx)
             for _ in range(memory):
                 step = came[at, spot] & 31
-                if step == _START:
+                if step == START:
                     break
                 tz -= steps[step, 0]
                 ty -= steps[step, 1]
@@ -184,8 +184,8 @@ def _push(
     node: int,
 ) -> None:
     """Onto a heap in which each entry has four below it: half as deep as one of two."""
-    at = control[0]
-    control[0] += 1
+    at = control[HEAP]
+    control[HEAP] += 1
     while at > 0:
         above = (at - 1) >> 2
         if keys[above] <= key:
@@ -197,8 +197,8 @@ def _push(
 
 @compiled
 def _pop(keys: npt.NDArray[np.float32], nodes: npt.NDArray[np.int64], control: npt.NDArray[np.int64]) -> None:
-    control[0] -= 1
-    last = control[0]
+    control[HEAP] -= 1
+    last = control[HEAP]
     key, node = keys[last], nodes[last]
     at = 0
     while True:
@@ -237,7 +237,7 @@ def walk_back(
         slot = table[((z >> sz) * ny + (y >> sy)) * nx + (x >> sx)]
         spot = ((z & ((1 << sz) - 1)) << (sy + sx)) | ((y & ((1 << sy) - 1)) << sx) | (x & ((1 << sx) - 1))
         step = came[slot, spot] & 31
-        if step == _START:
+        if step == START:
             return count
         z -= step // 9 - 1
         y -= step // 3 % 3 - 1

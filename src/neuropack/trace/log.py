@@ -7,13 +7,14 @@ log is opened again; all lines above it are whole.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from neuropack.errors import InputError, OutputError
-from neuropack.trace.tree import MADE, Edit, Neuron, Node
+from neuropack.trace.tree import LARGEST, MADE, NAME, NO_PARENT, Edit, Neuron, Node
 
 FORMAT = "neuropack tracing log"
 VERSION = 1
@@ -75,9 +76,12 @@ class Log:
             while left:
                 left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
-        except OSError as error:
-            os.ftruncate(self._file.fileno(), size)  # half a line would spoil the next one
-            raise self._unwritable(error) from error
+        except BaseException as error:
+            # Half a line would spoil the next one; so would a whole one that its caller was interrupted in.
+            os.ftruncate(self._file.fileno(), size)
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -138,7 +142,7 @@ class Log:
 def _parsed(data: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
 
@@ -169,11 +173,9 @@ def edit_of_json(line: Mapping[str, Any], file: Path, where: str) -> Edit:
         InputError: the line holds none.
     """
     try:
-        nodes = {int(k): None if row is None else _node(row) for k, row in line["nodes"].items()}
-        neurons = {
-            int(k): None if row is None else Neuron(str(row[0]), int(row[1])) for k, row in line["neurons"].items()
-        }
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        nodes = {_identifier(k): None if row is None else _node(row) for k, row in line["nodes"].items()}
+        neurons = {_identifier(k): None if row is None else _neuron(row) for k, row in line["neurons"].items()}
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise InputError(
             "a line of the log is no operation", file=file, where=where, found=f"{type(error).__name__}: {error}"
         ) from None
@@ -184,10 +186,23 @@ def _node(row: list[Any]) -> Node:
     type_, x, y, z, radius, parent, neuron, confidence, made = row
     if made not in MADE:
         raise ValueError(f"made {made!r}")
-    return Node(
-        int(type_),
-        *(float(x), float(y), float(z), float(radius)),
-        *(int(parent), int(neuron)),
-        float(confidence),
-        made,
-    )
+    if not 0 <= int(type_) <= LARGEST:
+        raise ValueError(f"type {type_}")
+    x, y, z, radius, confidence = map(float, (x, y, z, radius, confidence))
+    if not all(map(math.isfinite, (x, y, z, radius, confidence))):
+        raise ValueError(f"a number that is none in {row}")
+    above = NO_PARENT if parent == NO_PARENT else _identifier(parent)
+    return Node(int(type_), x, y, z, radius, above, _identifier(neuron), confidence, made)
+
+
+def _neuron(row: list[Any]) -> Neuron:
+    name, root = row
+    if not NAME.fullmatch(name):  # it names a file
+        raise ValueError(f"name {name!r}")
+    return Neuron(name, _identifier(root))
+
+
+def _identifier(value: Any) -> int:
+    if not 1 <= int(value) <= LARGEST:
+        raise ValueError(f"identifier {value}")
+    return int(value)

@@ -157,7 +157,10 @@ def _smoothed(values: Floats, parent: Ints, still: int) -> Floats:
 
 
 def set_soma(cable: Cable, row: int, neuron_rows: Ints, xyz: tuple[float, float, float], radius: float) -> None:
-    """Make the voxel of a seed the soma; what lies inside of it is left out, its branches hang at the centre."""
+    """Make the voxel of a seed the soma; what lies inside of it is left out, its branches hang at the centre.
+
+    Where it is not the root, it hangs itself at the first voxel outside.
+    """
     cable.xyz[row], cable.radius[row], cable.type[row] = xyz, radius, SOMA
     cable.confidence[row] = 1.0
     near = neuron_rows[np.linalg.norm(cable.xyz[neuron_rows] - xyz, axis=1) < radius]
@@ -169,18 +172,22 @@ def set_soma(cable: Cable, row: int, neuron_rows: Ints, xyz: tuple[float, float,
     hangs &= gone[np.maximum(cable.parent, 0)]
     hangs[row] = False
     cable.parent[hangs] = row
+    above = int(cable.parent[row])
+    while above >= 0 and gone[above]:
+        above = int(cable.parent[above])
+    cable.parent[row] = above
     cable.parent[gone] = -2
     cable.order = cable.order[~gone[cable.order]]
 
 
 def thinned(cable: Cable, node_um: float) -> npt.NDArray[np.bool_]:
-    """Which voxels become nodes: roots, forks, ends, and between them one about every `node_um`.
+    """Which voxels become nodes: roots, somata, forks, ends, and between them one about every `node_um`.
 
     Their parents and confidences are set to those of the way up to the next node that stays.
     """
     parent = cable.parent
     children = np.bincount(parent[parent >= 0], minlength=len(parent))
-    kept: npt.NDArray[np.bool_] = (parent != -2) & ((parent == -1) | (children != 1))
+    kept: npt.NDArray[np.bool_] = (parent != -2) & ((parent == -1) | (children != 1) | (cable.type == SOMA))
     length = np.linalg.norm(cable.xyz - cable.xyz[np.maximum(parent, 0)], axis=1)
     far, up, least = np.zeros(len(parent)), parent.copy(), cable.confidence.copy()
     for row in cable.order.tolist():

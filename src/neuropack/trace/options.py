@@ -31,7 +31,7 @@ class Options:
         free_expansions: voxels that are looked around in at full resolution before that.
         most_expansions: voxels that a search may look around in.
         timeout_s: seconds that it may take.
-        memory: bytes for the search, for blocks, and for raw pixels, each.
+        memory: bytes for what the search knows of voxels; as many for blocks and for raw pixels of each resolution.
     """
 
     channel: int | None = None

@@ -31,7 +31,8 @@ class TracedPath:
     Attributes:
         xyz: nodes (n, 3) from the start to the end, micrometre, frame ``stack``.
         radius_um: at each node (n,).
-        cost: the price of the path: um of way, each multiplied with the cost of its voxels, which is 1 at least.
+        cost: the price of the path: um of way, each multiplied with the cost of its voxels, which is 1 at least,
+            and dearer where the way turns.
         expansions: voxels that the search looked around in, of all levels.
         contrast: at each node (n,): brightness over the background in units of its noise, of the filtered image.
         mean_contrast: of all nodes.

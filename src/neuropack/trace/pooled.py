@@ -20,8 +20,13 @@ def pooled(volume: Volume, factor: tuple[int, int, int]) -> Volume:
     What does not fill a block at the far ends is a mean of fewer voxels.
     """
     shape = tuple(-(-n // f) for n, f in zip(volume.size_zyx, factor, strict=True))
+    z, y, x = (None if s is None else s * f for s, f in zip(volume.voxel_size_um, factor, strict=True))
     return replace(
-        volume, native_shape=(volume.n_channels, *shape), pixels=_Means(volume, factor, shape), levels=()
+        volume,
+        native_shape=(volume.n_channels, *shape),
+        pixels=_Means(volume, factor, shape),
+        voxel_size_um=(z, y, x),
+        levels=(),
     )
 
 

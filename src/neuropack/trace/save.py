@@ -54,7 +54,8 @@ class NeuronFiles:
         self.problem: OutputError | None = None
         self._folder, self._looks, self._autosave_s = folder, looks, autosave_s
         self._written, self._dirty = dict(names), set(names)
-        self._lock, self._saving = threading.Lock(), threading.Lock()
+        self._stale: set[str] = set()  # files that are to go, until they are gone
+        self._lock, self._saving = threading.Lock(), threading.RLock()
         self._timer: threading.Timer | None = None
         self._closed = False
 
@@ -92,11 +93,16 @@ class NeuronFiles:
             self._closed = True
             if self._timer is not None:
                 self._timer.cancel()
-        self.save()
+        with self._saving:
+            try:
+                self.save()
+            finally:
+                with self._lock:
+                    self._dirty = set()  # another session may be at work there from now on
 
     def _save(self, looks: Mapping[int, Look | None]) -> list[Path]:
         """Write neurons, each whole or not at all, then take the files away of those that are gone or renamed."""
-        old = {self._written[k] for k in looks if k in self._written}
+        self._stale |= {self._written[k] for k in looks if k in self._written}
         paths = []
         for k, look in looks.items():
             if look is None:
@@ -107,12 +113,15 @@ class NeuronFiles:
                 write_swc(partial, look.skeleton, look.comments)
             self._written[k] = look.name
             paths.append(path)
-        for name in sorted(old - set(self._written.values())):
+        kept = {name.casefold(): self._folder / f"{name}.swc" for name in self._written.values()}
+        for name in sorted(self._stale):
             path = self._folder / f"{name}.swc"
             try:
-                path.unlink(missing_ok=True)
+                if not _same(path, kept.get(name.casefold())):
+                    path.unlink(missing_ok=True)
             except OSError as error:
                 raise OutputError(f"cannot be removed: {error.strerror}", file=path) from error
+            self._stale.discard(name)
         return paths
 
     def _later(self) -> None:
@@ -131,6 +140,14 @@ class NeuronFiles:
             self._timer = None
             if self._dirty:
                 self._later()
+
+
+def _same(path: Path, kept: Path | None) -> bool:
+    """Whether a file is one that is kept: under this name, or where capital letters do not count, another one."""
+    try:
+        return kept is not None and path.samefile(kept)
+    except FileNotFoundError:
+        return False
 
 
 def swc_comments(

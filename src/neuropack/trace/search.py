@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Watch:
         deadline: on the monotonic clock; None: there is none.
         most: voxels that may be expanded.
         expanded: so far, all levels together.
+        tell: told that number whenever it is asked.
     """
 
     cancel: Callable[[], bool] | None = None
@@ -43,7 +44,6 @@ class Watch:
     most: int = 1 << 40
     expanded: int = 0
     tell: Callable[[int], None] | None = None
-    _thread: Any = field(default=None, repr=False)
 
     def look(self) -> None:
         """Raise where it is time to end.
@@ -190,13 +190,13 @@ class Search:
         other, spot = self._place(goal)
         if other < 0 or not np.isfinite(self._cost[other, spot]):
             raise PathError("nothing is known of the image at the end")
-        self._reached[slot, place], self._came[slot, place] = 0.0, kernel._START
+        self._reached[slot, place], self._came[slot, place] = 0.0, kernel.START
         voxels = self._cost.shape[1]
         control = np.array([1, -1, 0, 0], np.int64)
         self._keys[0], self._nodes[0] = 0.0, slot * voxels + place
         least, most = float(self._model.costs.min()), self._most_expanded
         while True:
-            before = int(control[2])
+            before = int(control[kernel.EXPANDED])
             told = kernel.search(
                 self._cost,
                 self._reached,
@@ -215,9 +215,9 @@ class Search:
                 self._turning,
                 self._recall,
                 self._dearest,
-                max(1, min(_SLICE, watch.most - watch.expanded, most - int(control[2]))),
+                max(1, min(_SLICE, watch.most - watch.expanded, most - int(control[kernel.EXPANDED]))),
             )
-            watch.expanded += int(control[2]) - before
+            watch.expanded += int(control[kernel.EXPANDED]) - before
             if told == kernel.DONE:
                 found = self._way(goal), float(self._reached[other, spot])
                 self._keep()
@@ -228,8 +228,8 @@ class Search:
                 self._keys = np.concatenate([self._keys, np.empty_like(self._keys)])
                 self._nodes = np.concatenate([self._nodes, np.empty_like(self._nodes)])
             elif told == kernel.NEED_BLOCK:
-                self._load(int(control[3]), watch)
-            elif control[2] >= most:
+                self._load(int(control[kernel.NEEDED]), watch)
+            elif control[kernel.EXPANDED] >= most:
                 raise PathError("the search has looked at as many voxels as it may", "budget")
             watch.look()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from neuropack.errors import InputError
 from neuropack.marks import Credit
 from neuropack.skeleton import SOMA, Skeleton, parent_rows
 from neuropack.trace.automatic import Seed
+from neuropack.trace.tree import NAME
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _SOMA_WORDS = {"soma", "cell body", "cell_body", "somata"}
 
 
@@ -44,7 +43,7 @@ def read_seeds(path: Path, voxel_size_um: tuple[float, float, float]) -> list[Se
     if not seeds:
         raise InputError("holds no seed", file=path, expected="at least one point, or a skeleton", found="none")
     for seed in seeds:
-        if not _NAME.fullmatch(seed.neuron):
+        if not NAME.fullmatch(seed.neuron):
             raise InputError(
                 "names a neuron as no file should be called",
                 file=path,

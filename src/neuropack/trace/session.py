@@ -14,12 +14,11 @@ from neuropack.locks import only_one
 from neuropack.progress import Progress
 from neuropack.skeleton import Skeleton
 from neuropack.trace import edits
-from neuropack.trace.edits import Piece, Point
-from neuropack.trace.finding import Finder, How, found_piece, inside, same_stack, stack_record
+from neuropack.trace.finding import Finder, How, inside, piece_to, same_stack, stack_record
 from neuropack.trace.history import History, Step
 from neuropack.trace.log import Log
 from neuropack.trace.save import Look, NeuronFiles, swc_comments
-from neuropack.trace.tree import Change, Edit, Made, Tree
+from neuropack.trace.tree import Change, Edit, Made, Node, Tree
 from neuropack.volume import Volume
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ class TracingSession:
         self.folder, self.finder, self.person = Path(folder), finder, person
         self.notes: list[str] = []
         self._lock, self._closed = threading.RLock(), False
-        stack = stack_record(volume)
+        stack = stack_record(volume) if volume is not None else None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -138,7 +137,8 @@ class TracingSession:
     def children(self, node: int) -> list[int]:
         """The nodes right below one."""
         with self._lock:
-            return self._tree.children(self._known(node))
+            self._tree.node(node)
+            return self._tree.children(node)
 
     def state(self) -> dict[str, Any]:
         """All that a browser needs to begin with; `changes` tells what comes after."""
@@ -214,15 +214,7 @@ class TracingSession:
             UsageError: the node has children (then it is a `branch`), there is no finder, and as `start`.
             ConflictError: as `start`; or the node was changed while the path was searched for.
         """
-        with self._lock:
-            self._see(revision)
-            if self._tree.children(self._known(node)):
-                raise UsageError(
-                    "the node is not the end of a branch",
-                    found=f"node {node}",
-                    fix="use branch to leave it sideways",
-                )
-        return self._grow("extend", node, xyz, how, type, cancel, progress)
+        return self._grow("extend", node, xyz, how, type, cancel, progress, revision)
 
     def branch(
         self,
@@ -236,10 +228,7 @@ class TracingSession:
         revision: int | None = None,
     ) -> Change:
         """Leave any node, to a point. All else as `extend`."""
-        with self._lock:
-            self._see(revision)
-            self._known(node)
-        return self._grow("branch", node, xyz, how, type, cancel, progress)
+        return self._grow("branch", node, xyz, how, type, cancel, progress, revision)
 
     def join(
         self,
@@ -259,15 +248,12 @@ class TracingSession:
         """
         with self._lock:
             self._see(revision)
-            at, there = self._tree.node(node), self._tree.node(other)
-            edits.join(
-                self._tree, node, other, Piece([there.xyz], [there.radius], [1.0], "straight")
-            )  # refuse first
-        piece = self._piece(at.xyz, there.xyz, at.radius, how, cancel, progress)
+            at, there = edits.two_neurons(self._tree, node, other)
+        piece = piece_to(self.finder, self.stack, at.xyz, there.xyz, at.radius, how, cancel, progress)
 
         def edit(tree: Tree) -> Edit:
-            if tree.nodes.get(node) != at or tree.nodes.get(other) != there:
-                raise self._changed(node)
+            for k, seen in ((node, at), (other, there)):
+                self._see_unchanged(k, seen)
             return edits.join(tree, node, other, piece)
 
         return self._do("join", edit, None)
@@ -385,20 +371,17 @@ class TracingSession:
 
     # ---- inside
 
-    def _known(self, node: int) -> int:
-        self._tree.node(node)
-        return node
-
     def _see(self, revision: int | None) -> None:
         if self._closed:
             raise UsageError("the session is closed", file=self.folder, fix="open the folder again")
         if revision is not None and revision != self._history.revision:
             raise ConflictError("the session has changed", self._history.revision, f"revision {revision}")
 
-    def _changed(self, node: int) -> ConflictError:
-        return ConflictError(
-            "a node was changed while the path was searched for", self._history.revision, f"node {node} is another"
-        )
+    def _see_unchanged(self, node: int, seen: Node, *, end: bool = False) -> None:
+        """Refuse to go on from a node that is another now, or no end of a branch any more."""
+        if self._tree.nodes.get(node) != seen or (end and self._tree.children(node)):
+            what, found = "a node was changed while the path was searched for", f"node {node} is another"
+            raise ConflictError(what, self._history.revision, found)
 
     def _do(self, operation: str, edit: Callable[[Tree], Edit], revision: int | None) -> Change:
         with self._lock:
@@ -438,36 +421,22 @@ class TracingSession:
         type_: int | None,
         cancel: Any,
         progress: Progress | None,
+        revision: int | None,
     ) -> Change:
-        end = inside(self.stack, xyz)
+        """A piece of neurite behind a node. All that can be refused is, before the way is searched for."""
+        point, ends = inside(self.stack, xyz), operation == "extend"
+        if type_ is not None:
+            edits.checked_type(type_)
         with self._lock:
+            self._see(revision)
             at = self._tree.node(node)
-        piece = self._piece(at.xyz, end, at.radius, how, cancel, progress)
+            if ends and self._tree.children(node):
+                fix = "use branch to leave it sideways"
+                raise UsageError("the node is not the end of a branch", found=f"node {node}", fix=fix)
+        piece = piece_to(self.finder, self.stack, at.xyz, point, at.radius, how, cancel, progress)
 
         def edit(tree: Tree) -> Edit:
-            if tree.nodes.get(node) != at or (operation == "extend" and tree.children(node)):
-                raise self._changed(node)
+            self._see_unchanged(node, at, end=ends)
             return edits.grow(tree, node, piece, type_)
 
         return self._do(operation, edit, None)
-
-    def _piece(
-        self,
-        start: Point,
-        end: Point,
-        radius: float,
-        how: How | None,
-        cancel: Any,
-        progress: Progress | None,
-    ) -> Piece:
-        """The nodes behind the start; nothing is locked meanwhile."""
-        if how not in (None, "path", "straight"):
-            raise UsageError("no such way to trace", expected="path or straight", found=str(how))
-        if how == "straight" or (how is None and self.finder is None):
-            return Piece([end], [radius], [0.0], "straight")
-        if self.finder is None or self.stack is None:
-            raise UsageError(
-                "there is nothing to search with",
-                fix="open the session with its volume and a finder, or how='straight'",
-            )
-        return found_piece(self.finder, self.stack["voxel_size_um"], start, end, radius, cancel, progress)

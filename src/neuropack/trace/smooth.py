@@ -33,7 +33,7 @@ def smooth(volume: Volume, sigma: tuple[float, float, float]) -> Volume:
 
         out = np.empty((len(image), *(s.stop - s.start for s in box)), np.float32)
         for source, target in zip(np.ascontiguousarray(image, np.float32), out, strict=True):
-            blurred(source, weights, halo, halo, target)
+            blurred(source, weights, halo, target)
         return out
 
     return computed(volume, blur, {"smooth": {"sigma_voxels": list(sigma)}}, halo=(z, y, x), dtype=np.dtype("f4"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -17,6 +18,10 @@ the image along, by the hand of a person, or by automatic tracing."""
 MADE: tuple[Made, ...] = get_args(Made)
 
 NO_PARENT = -1
+LARGEST = 2**63 - 1  # of an identifier, as a Skeleton keeps it
+LONGEST = 100  # of a name
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")
+"""What a neuron may be called: the name of its file, on every system."""
 
 
 class Node(NamedTuple):
@@ -205,6 +210,20 @@ class Tree:
         while node != NO_PARENT:
             yield node
             node = self.nodes[node].parent
+
+    def problem(self) -> str | None:
+        """Why the neurons are no trees, each of nodes and a name of its own; None where they are."""
+        if len(self._named) != len(self.neurons):
+            return "two neurons of one name"
+        seen = 0
+        for k, one in self.neurons.items():
+            if one.root not in self.nodes or self.nodes[one.root].parent != NO_PARENT:
+                return f"neuron {k} whose root is none"
+            for node in self.below(one.root):
+                if self.nodes[node].neuron != k:
+                    return f"node {node} below neuron {k} that is of neuron {self.nodes[node].neuron}"
+                seen += 1
+        return None if seen == len(self.nodes) else f"{len(self.nodes) - seen} node(s) that hang at no neuron"
 
     def skeleton(self, neuron: int, comments: Iterable[str] = ()) -> Skeleton:
         """A neuron as a Skeleton, with the identifiers of the session, parents first."""

@@ -8,7 +8,19 @@ from __future__ import annotations
 import numpy as np
 
 from neuropack.compiled import compiled
-from neuropack.trace.front_kernels import ROOT, Doubles, Floats, Ints, Small, Table, Values, locate, seen, strays
+from neuropack.trace.front_kernels import (
+    ROOT,
+    Doubles,
+    Floats,
+    Ints,
+    Small,
+    Table,
+    Values,
+    locate,
+    place,
+    seen,
+    strays,
+)
 
 FALLEN, RISEN = 0.7, 1.15  # of the brightness in the middle: where it is dark, and brighter
 STRAIGHT = 0.85  # cosine of the angle by which a neurite turns at most where it is lost from sight
@@ -36,9 +48,7 @@ def way_back(
     while n < out.shape[0]:
         out[n] = here
         n += 1
-        x = here % shape[2]
-        y = (here // shape[2]) % shape[1]
-        z = here // (shape[2] * shape[1])
+        z, y, x = place(here, shape)
         slot, at = locate(z, y, x, table, counts)
         if marks[slot, at] == 0:
             fresh = n
@@ -65,9 +75,7 @@ def radii(
     """The radius at voxels of a path: in the plane, the median distance at which half the brightness is left."""
     reach = np.empty(16)
     for i in range(path.shape[0]):
-        x0 = path[i] % shape[2]
-        y0 = (path[i] // shape[2]) % shape[1]
-        z0 = path[i] // (shape[2] * shape[1])
+        z0, y0, x0 = place(path[i], shape)
         slot, at = locate(z0, y0, x0, table, counts)
         color = colors[owner[slot, at]]
         half = 0.5 * seen(values, slot, at, color)[0]
@@ -113,9 +121,7 @@ def reaches(
     """
     reach = np.empty(8)
     for i in range(path.shape[0]):
-        x0 = path[i] % shape[2]
-        y0 = (path[i] // shape[2]) % shape[1]
-        z0 = path[i] // (shape[2] * shape[1])
+        z0, y0, x0 = place(path[i], shape)
         slot, at = locate(z0, y0, x0, table, counts)
         color = colors[owner[slot, at]]
         for a in range(10):
@@ -159,9 +165,8 @@ def certainty(
 ) -> None:
     """How sure it is that a neurite runs through voxels of a path, by brightness and colour, 0 to 1."""
     for i in range(path.shape[0]):
-        x = path[i] % shape[2]
-        y = (path[i] // shape[2]) % shape[1]
-        slot, at = locate(path[i] // (shape[2] * shape[1]), y, x, table, counts)
+        z, y, x = place(path[i], shape)
+        slot, at = locate(z, y, x, table, counts)
         along, across = seen(values, slot, at, colors[owner[slot, at]])
         ratio = max(along, 0.0) / threshold
         far = min(strays(along, across, color_sigma), 20.0)
@@ -224,14 +229,11 @@ def ridges(
     """
     n = path.shape[0]
     for i in range(n):
-        a, b = path[max(i - 3, 0)], path[min(i + 3, n - 1)]
-        tz = (a // (shape[2] * shape[1]) - b // (shape[2] * shape[1])) * step[0]
-        ty = ((a // shape[2]) % shape[1] - (b // shape[2]) % shape[1]) * step[1]
-        tx = (a % shape[2] - b % shape[2]) * step[2]
+        az, ay, ax = place(path[max(i - 3, 0)], shape)
+        bz, by, bx = place(path[min(i + 3, n - 1)], shape)
+        tz, ty, tx = (az - bz) * step[0], (ay - by) * step[1], (ax - bx) * step[2]
         size = max(np.sqrt(tz * tz + ty * ty + tx * tx), 1e-9)
-        x = path[i] % shape[2]
-        y = (path[i] // shape[2]) % shape[1]
-        z = path[i] // (shape[2] * shape[1])
+        z, y, x = place(path[i], shape)
         slot, at = locate(z, y, x, table, counts)
         color = colors[owner[slot, at]]
         center = seen(values, slot, at, color)[0]
@@ -264,9 +266,7 @@ def cover(
     Around a voxel these are an ellipsoid that reaches so far along z, and in the plane: `reach` (n, 2).
     """
     for i in range(path.shape[0]):
-        x0 = path[i] % shape[2]
-        y0 = (path[i] // shape[2]) % shape[1]
-        z0 = path[i] // (shape[2] * shape[1])
+        z0, y0, x0 = place(path[i], shape)
         slot, at = locate(z0, y0, x0, table, counts)
         mine = owner[slot, at]
         az, ay, ax = reach[i, 0] / step[0], reach[i, 1] / step[1], reach[i, 1] / step[2]
@@ -305,9 +305,7 @@ def looks(
     in y and x, voxels.
     """
     for i in range(path.shape[0]):
-        x0 = path[i] % shape[2]
-        y0 = (path[i] // shape[2]) % shape[1]
-        z0 = path[i] // (shape[2] * shape[1])
+        z0, y0, x0 = place(path[i], shape)
         slot, at = locate(z0, y0, x0, table, counts)
         mine = owner[slot, at]
         out[i, 0], out[i, 1] = seen(values, slot, at, colors[mine])
@@ -355,9 +353,7 @@ def neighbours(
     """The other neuron whose voxels lie nearest to voxels of a path, within a reach; -1 where there is none."""
     rz, ry, rx = int(reach / step[0]), int(reach / step[1]), int(reach / step[2])
     for i in range(path.shape[0]):
-        x0 = path[i] % shape[2]
-        y0 = (path[i] // shape[2]) % shape[1]
-        z0 = path[i] // (shape[2] * shape[1])
+        z0, y0, x0 = place(path[i], shape)
         slot, at = locate(z0, y0, x0, table, counts)
         mine = neuron[owner[slot, at]]
         out[i] = -1
@@ -402,9 +398,7 @@ def ahead(
     Returns:
         The number of the voxel, and its distance.
     """
-    x0 = tip % shape[2]
-    y0 = (tip // shape[2]) % shape[1]
-    z0 = tip // (shape[2] * shape[1])
+    z0, y0, x0 = place(tip, shape)
     slot, at = locate(z0, y0, x0, table, counts)
     color = colors[owner[slot, at]]
     rz, ry, rx = int(reach / step[0]), int(reach / step[1]), int(reach / step[2])

@@ -324,3 +324,20 @@ def test_a_chunk_of_hdf5_that_expands_without_end(tmp_path: Path) -> None:
         made = group.create_dataset("TransformParameters", shape, "f8", chunks=shape, compression="gzip")
         made.id.write_direct_chunk((0,), bomb)
     one_error(read_itk_hdf5, path, "expands beyond")
+    hdf5(path, FIELD)
+    with h5py.File(path, "r+") as file:
+        group = file["TransformGroup/0"]
+        del group["TransformType"]
+        made = group.create_dataset("TransformType", (1,), "S64", chunks=(1,), compression="gzip")
+        made.id.write_direct_chunk((0,), bomb)
+    one_error(read_itk_hdf5, path, "expands beyond")
+
+
+def test_hdf5_under_a_filter_that_takes_what_memory_it_likes(tmp_path: Path) -> None:
+    path = hdf5(tmp_path / "t.h5", FIELD)
+    with h5py.File(path, "r+") as file:
+        group = file["TransformGroup/0"]
+        values = group["TransformParameters"][...]
+        del group["TransformParameters"]
+        group.create_dataset("TransformParameters", data=values, compression="lzf")
+    one_error(read_itk_hdf5, path, "filter 32000 (lzf)")

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError
-from neuropack.hdf5_bounds import too_large
+from neuropack.hdf5_bounds import foreign_filter, too_large
 from neuropack.space.formats.files import counted, parsing, room
 from neuropack.space.formats.itk import LINEAR, Part, assemble, kind_of, part_of
 from neuropack.space.transforms import Transform
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _GROUP = "TransformGroup"
+_LONGEST = 4096  # bytes of the name of a type
 
 
 def read_itk_hdf5(path: Path, *, moving: str, fixed: str) -> Transform:
@@ -84,19 +85,31 @@ def _values(node: Any, name: str, path: Path, where: str) -> npt.NDArray[Any]:
     if data.size:
         stored = data.id.get_storage_size()
         room((data.size,), data.dtype.itemsize, stored, path, place, packed=data.compression is not None)
-        if (told := too_large(data)) is not None:
-            expected = "numbers that take no more memory than their size"
-            raise InputError("is not parameters", file=path, where=place, expected=expected, found=told)
+        _bounded(data, path, place)
     values: npt.NDArray[Any] = np.atleast_1d(data[()])
     return values
+
+
+def _bounded(data: Any, path: Path, place: str) -> None:
+    """Make sure that values can be read in the memory that their size says."""
+    if (filtered := foreign_filter(data)) is not None:
+        expected = "the filters deflate, shuffle and fletcher32 alone"
+        raise InputError(
+            "is stored in a way that is not read", file=path, where=place, expected=expected, found=filtered
+        )
+    if (told := too_large(data)) is not None:
+        expected = "values that take no more memory than their size"
+        raise InputError("is no part of a transform", file=path, where=place, expected=expected, found=told)
 
 
 def _word(group: Any, name: str, path: Path) -> str:
     import h5py
 
-    data = _member(_member(group, name, path), "TransformType", path)
-    if h5py.check_string_dtype(data.dtype) is None or data.size != 1:
-        raise InputError("has no type", file=path, where=f"{_GROUP}/{name}/TransformType", expected="a word")
+    data, place = _member(_member(group, name, path), "TransformType", path), f"{_GROUP}/{name}/TransformType"
+    word = h5py.check_string_dtype(data.dtype) is not None and data.size == 1
+    if not word or data.external or data.is_virtual or data.dtype.itemsize > _LONGEST:
+        raise InputError("has no type", file=path, where=place, expected="a word")
+    _bounded(data, path, place)
     return str(data.asstr()[()] if data.ndim == 0 else data.asstr()[0])
 
 

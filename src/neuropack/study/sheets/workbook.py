@@ -141,11 +141,12 @@ def _looked_at(path: Path) -> dict[str, _Part]:
                     fix="copy the values into a new workbook",
                 )
             for part in parts:  # also those with other names: the workbook itself says which one holds what
+                ours = part.filename.lower().endswith((".xml", ".rels"))
                 try:
                     with archive.open(part) as file:
-                        found[part.filename] = _counted(file, room)
-                except ParseError:
-                    if part.filename.lower().endswith((".xml", ".rels")):
+                        found[part.filename] = _counted(file, room, doctype=not ours)
+                except (ParseError, DefusedXmlException):
+                    if ours:
                         raise
                     continue  # a picture or the like, which no parser gets beyond this place
                 room -= found[part.filename].elements
@@ -181,14 +182,20 @@ class _Part:
     formulas: bool = False
 
 
-def _counted(file: Any, room: int) -> _Part:
-    """Read a part once; no further than to one element more than there is room for."""
+def _counted(file: Any, room: int, *, doctype: bool) -> _Part:
+    """Read a part once; no further than to one element more than there is room for.
+
+    Args:
+        file: the part.
+        room: elements that it may have.
+        doctype: True where a document type may stand in it, as drawings have one; entities may not.
+    """
     from defusedxml.ElementTree import iterparse
 
     part = _Part()
     above: list[Any] = []
     row = column = 0
-    for event, element in iterparse(file, events=("start", "end"), forbid_dtd=True):
+    for event, element in iterparse(file, events=("start", "end"), forbid_dtd=not doctype):
         if event == "end":
             above.pop()
             element.clear()
