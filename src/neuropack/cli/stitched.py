@@ -35,6 +35,7 @@ class Asked:
     tiles: tuple[Path, ...]
     positions: Path | None
     overlap: float | None
+    flip: str
     refine: bool
     channels: tuple[int, ...] | None
     max_shift_um: float | None
@@ -174,7 +175,7 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
     if asked.voxel_size_um:
         volumes = [volume.with_voxel_size(asked.voxel_size_um) for volume in volumes]
     if places is None:
-        return layout(volumes)
+        return layout(volumes, flip=asked.flip)
     chosen = []
     for place in places:
         same = [v for v in volumes if v.path.absolute() == place.file.absolute()]
@@ -193,7 +194,7 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
         raise UsageError(
             "the table has no row for a tile", file=asked.positions, found=f"none for {left[0].path.name}"
         )
-    return layout(chosen, places, asked.overlap)
+    return layout(chosen, places, asked.overlap, flip=asked.flip)
 
 
 def _identity(asked: Asked, tiles: Sequence[Tile], tell: Progress | None) -> str:
@@ -239,6 +240,7 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
     import numpy as np
 
     from neuropack.process.mosaic_cells import covered_voxels, gaps
+    from neuropack.process.mosaic_fit import silent_axes
 
     boxes, size = volume.pixels.boxes, volume.size_zyx  # type: ignore[attr-defined]
     voxel = tiles[0].voxel_um
@@ -253,10 +255,21 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
         for p in placed.pairs
         if p.voxels >= _SAME * max(tiles[i].size.prod() for i in (p.first, p.second))
     ]
+    turned = silent_axes(tiles, placed)
     if placed.pairs and not placed.used:
-        findings.append("no overlap shows the same in both tiles: does an axis of the stage run the other way?")
+        flips = ", ".join(f"--flip {flip}" for flip in dict.fromkeys((*turned, turned)) if flip)
+        findings.append(
+            "no overlap shows the same in both tiles: does an axis of the stage run the other way?"
+            + (f" Then try {flips}" if flips else "")
+        )
+        turned = ""
     elif asked.refine:
         findings += [f"{tiles[i].name} stays where the stage says: {_why(placed, i)}" for i in placed.unplaced]
+    findings += [
+        f"no overlap along {axis} shows the same in both tiles: does the stage's {axis} run the other way?"
+        f" Then try --flip {axis}"
+        for axis in turned
+    ]
     findings += [f"no tile from y, x = {h['from_yx_um']} to {h['to_yx_um']} um of the image" for h in holes]
     return {
         "software": "neuropack",
@@ -269,6 +282,7 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
             "interpolate": asked.interpolate,
             "positions": asked.positions.name if asked.positions else "of the stage",
             "overlap": asked.overlap,
+            "flip": asked.flip,
         },
         "shape_zyx": list(size),
         "voxel_size_um": voxel.tolist(),

@@ -124,6 +124,24 @@ def _placed_error(error: InputError, where: str) -> InputError:
     )
 
 
+def silent_axes(tiles: Sequence[Tile], placed: Placed) -> str:
+    """Axes, letters of zyx, along which tiles with structure overlap, of which no two show the same there.
+
+    So it is where a stage counts an axis against the image. Neighbours across an edge do not count.
+    """
+    tried: set[int] = set()
+    agreed: set[int] = set()
+    used = set(placed.used)
+    for number, pair in enumerate(placed.pairs):
+        lag = placed.nominal_um[pair.second] - placed.nominal_um[pair.first]
+        apart = np.abs(lag) / (tiles[pair.first].size * tiles[pair.first].voxel_um)
+        axis = int(apart.argmax())
+        if pair.quality and np.sort(apart)[-2] <= apart[axis] / 2:
+            tried.add(axis)
+            agreed |= {axis} if number in used else set()
+    return "".join("zyx"[axis] for axis in sorted(tried - agreed))
+
+
 def stays(tiles: Sequence[Tile]) -> Placed:
     """All tiles where the stage says."""
     start = nominal(tiles)

@@ -24,7 +24,8 @@ _LEAST_OPEN = 4  # that many tiles meet in a corner
 def open_tiles(
     paths: Sequence[Path], *, axes: str | None = None, most: int = MOST_OPEN, progress: Progress | None = None
 ) -> tuple[Volume, ...]:
-    """Open the images of files, all scenes of each; files are closed again, and opened when they are read.
+    """Open the images of files, all scenes of each, without coarser levels. Files are closed again until they are
+    read.
 
     Args:
         paths: one file or several; each once.
@@ -36,42 +37,50 @@ def open_tiles(
         InputError: a file cannot be read; later, that one has changed.
         UsageError: the axes do not fit a file.
     """
-    opened: list[tuple[Volume, ...]] = []
-    originals: list[Original] = []
-    heaviest = 1
+    pool, opened = Pool(most, axes), []
     for done, path in enumerate(paths, 1):
         found = open_volumes(path)
         try:
-            originals.append(Original(path))
+            original = Original(path)
             volumes = tuple(volume.with_axes(axes) for volume in found) if axes else found
-            heaviest = max(heaviest, *(volume.overhead_bytes for volume in volumes))
-            opened.append(tuple(replace(v, pixels=_Closed(v)) for v in volumes))
+            which = pool.add(original, max(volume.overhead_bytes for volume in volumes))
+            opened += [replace(v, pixels=_Pooled(pool, which, i, v), levels=()) for i, v in enumerate(volumes)]
         finally:
             for volume in found:
                 volume.close()
         if progress:
             progress("opening", done, len(paths))
-    pool = Pool(originals, max(_LEAST_OPEN, min(most, _ROOM // heaviest)), heaviest, axes)
-    return tuple(
-        replace(volume, pixels=_Pooled(pool, which, scene, volume))
-        for which, volumes in enumerate(opened)
-        for scene, volume in enumerate(volumes)
-    )
+    return tuple(opened)
 
 
 class Pool:
     """The files that are open; the one that was not read for the longest time is closed for the next.
 
     Attributes:
-        most: files at a time.
         peak: most that were open at a time so far.
     """
 
-    def __init__(self, originals: Sequence[Original], most: int, heaviest: int, axes: str | None) -> None:
-        self.most, self.peak, self._originals, self._axes = most, 0, tuple(originals), axes
-        self.overhead_bytes = heaviest * min(most, len(originals))
+    def __init__(self, most: int, axes: str | None) -> None:
+        self.peak, self._most, self._axes, self._heaviest = 0, most, axes, 1
+        self._originals: list[Original] = []
         self._free = threading.Condition()
         self._open: OrderedDict[int, _Entry] = OrderedDict()
+
+    def add(self, original: Original, overhead_bytes: int) -> int:
+        """Take in a file and what its reader keeps in memory; its number. Before the first is read."""
+        self._heaviest = max(self._heaviest, overhead_bytes)
+        self._originals.append(original)
+        return len(self._originals) - 1
+
+    @property
+    def most(self) -> int:
+        """Files that may be open at a time."""
+        return max(_LEAST_OPEN, min(self._most, _ROOM // self._heaviest))
+
+    @property
+    def overhead_bytes(self) -> int:
+        """What the readers of all open files keep in memory."""
+        return self._heaviest * min(self.most, len(self._originals))
 
     @contextmanager
     def using(self, which: int) -> Iterator[tuple[Volume, ...]]:
@@ -125,33 +134,14 @@ class _Entry:
             volume.close()
 
 
-class _Closed:
-    """What is remembered of the pixels of a file that is closed; its first block in canonical axes."""
-
-    def __init__(self, volume: Volume) -> None:
-        self.block = next(volume.native_blocks())
-        self.cheap_parts = volume.cheap_parts
-        self.overhead_bytes = volume.overhead_bytes
-
-    def read(self, box: Box, out: Array | None = None) -> Array:
-        """Never called."""
-        raise NotImplementedError
-
-    def native_blocks(self) -> Iterator[Box]:
-        """The first alone."""
-        yield self.block
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class _Pooled:
-    """Pixels of an image of a pool, in its canonical axes."""
+    """Pixels of an image of a pool; of the image as it was opened first only facts are kept, and a block."""
 
     def __init__(self, pool: Pool, which: int, scene: int, known: Volume) -> None:
-        self.pool, self._which, self._scene, self._known = pool, which, scene, known
+        self.pool, self._which, self._scene = pool, which, scene
+        self._path, self._is = known.path, (known.native_shape, known.dtype)
         self.cheap_parts = known.cheap_parts
-        self.block = next(known.pixels.native_blocks())
+        self.block = next(known.native_blocks())  # in canonical axes
 
     @property
     def overhead_bytes(self) -> int:
@@ -162,9 +152,8 @@ class _Pooled:
         """Decode a box of the native axes."""
         with self.pool.using(self._which) as volumes:
             volume = volumes[self._scene] if self._scene < len(volumes) else None
-            known = self._known
-            if volume is None or (volume.native_shape, volume.dtype) != (known.native_shape, known.dtype):
-                raise InputError("does not hold the images that it held when it was opened first", file=known.path)
+            if volume is None or (volume.native_shape, volume.dtype) != self._is:
+                raise InputError("does not hold the images that it held when it was opened first", file=self._path)
             return volume.pixels.read(box) if out is None else volume.pixels.read(box, out)
 
     def native_blocks(self) -> Iterator[Box]:

@@ -34,12 +34,12 @@ def origins(file: ND2File, metadata: Metadata, count: int, voxel_um: VoxelSize) 
     places = [(raw.get("dXPos"), raw.get("dYPos"), raw.get("dZPos"))] * count
     if listed is not None and len(listed.parameters.points) == count:
         places = _listed(listed, stack, raw.get("dZPos"))
-    sign = 1 if stack is None or stack.parameters.bottomToTop else -1
+    falls = stack is not None and not stack.parameters.bottomToTop
     turn, (_, step_y, step_x) = _turn(metadata), voxel_um
     height, width = file.attributes.heightPx, file.attributes.widthPx or 0
     found: list[VoxelSize] = []
     for x, y, z in places:
-        corner: list[float | None] = [None if z is None else sign * z, None, None]
+        corner: list[float | None] = [0.0 - z if falls and z is not None else z, None, None]
         if turn is not None and x is not None and y is not None and step_y is not None and step_x is not None:
             along_x, along_y = (turn @ [x, y]).tolist()
             corner[1:] = along_y - (height - 1) / 2 * step_y, along_x - (width - 1) / 2 * step_x
