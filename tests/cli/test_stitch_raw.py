@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +13,18 @@ import pytest
 from czi_file import RawTile, channel_xml, write_czi
 from nd2_file import channel, position_loop, write_nd2, z_loop
 
-from neuropack.axes import Array
+from neuropack.axes import Array, Box
 from neuropack.cli import main
+from neuropack.process import tile_files
+from neuropack.process.mosaic import mosaic
 from neuropack.process.mosaic_fit import register_tiles
-from neuropack.process.mosaic_layout import layout
+from neuropack.process.mosaic_layout import layout, nominal
+from neuropack.readers.nd2_pixels import Nd2Pixels
 from neuropack.simulate import Optics, stack
 from neuropack.simulate.tiles import Stage, cut_tiles, write_tiles
 from neuropack.volume import Volume, from_array
 
+FDS = Path("/proc/self/fd")
 VOXEL = (2.0, 0.25, 0.25)  # what the writer of ND2 files states
 
 
@@ -147,3 +151,30 @@ def test_the_real_files_say_where_they_are(data_file: Callable[[str], Path]) -> 
         assert main(line) == 0
         (tile,) = json.loads(Path("one.json").read_text(encoding="utf-8"))["tiles"]
         assert all(abs(um) > 1000 for um in tile["nominal_um"])
+
+
+@pytest.mark.skipif(not FDS.is_dir(), reason="nothing here tells what is open")
+def test_sixty_positions_of_one_file_are_read_with_four_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = np.random.default_rng(0).integers(0, 999, (60, 12, 12, 1)).astype(np.uint16)
+    um = [(2.5 * (i % 10), 2.5 * (i // 10), 0.0) for i in range(60)]
+    loops = [position_loop(*(f"p{i}" for i in range(60)), um=um)]
+    path = write_nd2(Path("a.nd2"), frames, loops, [channel("GFP")])
+    before, most, parsed = len(list(FDS.iterdir())), [0], []
+    read, parse = Nd2Pixels.native_blocks, tile_files.open_volumes
+
+    def blocks(pixels: Nd2Pixels) -> Iterator[Box]:
+        yield from read(pixels)
+        most[0] = max(most[0], len(list(FDS.iterdir())))
+
+    monkeypatch.setattr(Nd2Pixels, "native_blocks", blocks)
+    monkeypatch.setattr(tile_files, "open_volumes", lambda *a, **k: parsed.append(a) or parse(*a, **k))
+    opened = tile_files.open_tiles([path], most=4)
+    image = mosaic(layout(opened), nominal(layout(opened)), blend="none")
+    whole = np.asarray(image)
+    for volume in opened:
+        assert len(list(volume.native_blocks())) == 1
+    assert whole.shape == (1, 1, 62, 102)
+    assert (whole[0, 0, :10, :10] == frames[0, :10, :10, 0]).all()
+    assert most[0] - before <= 2 * 4 + 4
+    assert opened[0].pixels.pool.peak == 4  # type: ignore[attr-defined]
+    assert len(parsed) == 2, "the file is not read anew for each position"
