@@ -163,8 +163,9 @@ def test_sixty_positions_of_one_file_are_read_with_four_open(monkeypatch: pytest
     read, parse = Nd2Pixels.native_blocks, tile_files.open_volumes
 
     def blocks(pixels: Nd2Pixels) -> Iterator[Box]:
-        yield from read(pixels)
-        most[0] = max(most[0], len(list(FDS.iterdir())))
+        for block in read(pixels):
+            most[0] = max(most[0], len(list(FDS.iterdir())))
+            yield block
 
     monkeypatch.setattr(Nd2Pixels, "native_blocks", blocks)
     monkeypatch.setattr(tile_files, "open_volumes", lambda *a, **k: parsed.append(a) or parse(*a, **k))
