@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,16 +73,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("angle", [0, 90, 180, 270.03])
-def test_positions_of_one_nd2_are_stitched_however_the_camera_is_turned(angle: float) -> None:
+@pytest.mark.parametrize(("angle", "sign"), [(0, 1), (0, -1), (90, -1), (180, 1), (270.03, 1)])
+def test_positions_of_one_nd2_are_stitched_however_camera_and_stage_are_turned(angle: float, sign: int) -> None:
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    turned = centres() @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + [3000, -2000, 0]
+    turned = centres() @ np.array([[c, -s, 0], [sign * s, sign * c, 0], [0, 0, 1]]).T + [3000, -2000, 0]
     count = tiles()[0].size_zyx[0]
     um = [(x, y, z + (count - 1) // 2 * VOXEL[0]) for x, y, z in turned.tolist()]  # of the plane in the middle
     frames = np.concatenate([planes(tile) for tile in tiles()])[..., None]
     loops = [position_loop(*"abcd", um=um, sets_z=True), z_loop(count, VOXEL[0])]
     camera = {"dStgLgCT11": c, "dStgLgCT12": -s, "dStgLgCT21": s, "dStgLgCT22": c}
-    write_nd2(Path("a.nd2"), frames, loops, [channel("GFP")], stage={k: float(v) for k, v in camera.items()})
+    said: dict[str, Any] = {name: float(value) for name, value in camera.items()}
+    settings = {"a0": {"pDeviceSetting": {"m_iXOrientation0": 1, "m_iYOrientation0": sign}}}
+    said["sPicturePlanes"] = {"uiCount": 1, "sPlaneNew": {"a0": channel("GFP")}, "sSampleSetting": settings}
+    write_nd2(Path("a.nd2"), frames, loops, [channel("GFP")], stage=said)
     np.testing.assert_allclose(stitched("a.nd2"), positions() - positions()[0], atol=1e-3)
 
 

@@ -316,10 +316,24 @@ def test_the_real_stack_says_where_its_first_plane_was(data_file: Callable[[str]
     (volume,) = open_file(data_file(STACK))
     with nikon.ND2File(data_file(STACK)) as file:
         first = file.events()[0]
-        matrix = np.array(file.metadata.channels[0].volume.cameraTransformationMatrix).reshape(2, 2)
     assert volume.origin_um[0] == pytest.approx(first["Z Coord [µm]"])
-    centre = [volume.origin_um[a] + (128 - 1) / 2 * volume.voxel_size_um[a] for a in (2, 1)]
-    np.testing.assert_allclose(matrix @ centre, [first["X Coord [µm]"], first["Y Coord [µm]"]])
+
+
+def test_the_real_image_was_cut_out_of_a_larger_one_by_whole_pixels(data_file: Callable[[str], Path]) -> None:
+    """NIS-Elements cropped it and moved its position, in which the camera's matrix and the stage's signs show.
+
+    It is darker to the right and above, as of a crop right of the optical axis and above it.
+    """
+    (volume,) = open_file(data_file(CHANNELS))
+    with nikon.ND2File(data_file(CHANNELS)) as file:
+        raw = file._rdr._cached_raw_metadata()
+    stage = raw["sPicturePlanes"]["sSampleSetting"]["a0"]["pDeviceSetting"]
+    assert (stage["m_iXOrientation0"], stage["m_iYOrientation0"]) == (1, -1)
+    turn = np.array([[raw["dStgLgCT11"], raw["dStgLgCT12"]], [-raw["dStgLgCT21"], -raw["dStgLgCT22"]]])
+    before = np.linalg.solve(turn, [stage["m_dXYPositionX0"], stage["m_dXYPositionY0"]])  # x, y
+    step = volume.voxel_size_um[1]
+    centre = [volume.origin_um[a] + (256 - 1) / 2 * step for a in (2, 1)]
+    np.testing.assert_allclose((centre - before) / step, [390, -182], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -341,9 +355,9 @@ def test_one_frame_lies_where_the_camera_sees_it(
     assert stage_of(tmp_path, [], dZPos=7.0) == [(7, None, None)]
 
 
-def test_axes_that_count_backwards_are_in_the_matrix_of_pixels(tmp_path: Path) -> None:
-    """As of a stage whose x runs against Nikon's own: the matrix of the camera does not say so."""
-    setting = {"pDeviceSetting": {"m_iXYUse0": 1, "m_iXOrientation0": -1, "m_iYOrientation0": 1}}
+@pytest.mark.parametrize("used", [0, 1])
+def test_axes_of_the_stage_may_count_backwards(tmp_path: Path, used: int) -> None:
+    setting = {"pDeviceSetting": {"m_iXYUse0": used, "m_iXOrientation0": -1, "m_iYOrientation0": 1}}
     planes = {"uiCount": 1, "sPlaneNew": {"a0": ONE[0]}, "sSampleSetting": {"a0": setting}}
     (origin,) = stage_of(tmp_path, [], dXPos=100.0, dYPos=200.0, sPicturePlanes=planes)
     assert origin == (None, pytest.approx(199.5), pytest.approx(-101))

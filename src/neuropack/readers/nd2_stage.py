@@ -1,9 +1,10 @@
 """Where the stage was when an ND2 file was taken, counted along the axes of its images.
 
-The file states where the centre of a frame lay, and how the camera was turned against the stage. Nikon's library
-describes the camera's matrix as one that takes a direction in the image (x to the right, y down) to one of the
-stage, and the matrix from pixels to the stage likewise, with the pixel size in it and axes that count backwards.
-The inverse takes positions of the stage to positions along the image's own axes.
+The file states where the centre of a frame lay, how the camera was turned, and which axes of the stage count
+backwards. Nikon's library describes the camera's matrix as one that takes a direction in the image (x to the right,
+y down) to one of a stage without such axes; their signs then make it one of the stage that there is, whether the
+program used the stage for the picture or not. The inverse takes positions of the stage to the image's own axes.
+NIS-Elements does the same where it crops an image: its new position is the old one and whole pixels.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def origins(file: ND2File, metadata: Metadata, count: int, voxel_um: VoxelSize) 
     if listed is not None and len(listed.parameters.points) == count:
         places = _listed(listed, stack, raw.get("dZPos"))
     falls = stack is not None and not stack.parameters.bottomToTop
-    turn, (_, step_y, step_x) = _turn(metadata), voxel_um
+    turn, (_, step_y, step_x) = _turn(metadata, raw), voxel_um
     height, width = file.attributes.heightPx, file.attributes.widthPx or 0
     found: list[VoxelSize] = []
     for x, y, z in places:
@@ -64,19 +65,14 @@ def _listed(listed: XYPosLoop, stack: ZStackLoop | None, first_z: float | None) 
     return [(x, y, z - before if listed.parameters.isSettingZ else first_z) for x, y, z in places]
 
 
-def _turn(metadata: Metadata) -> Any:
-    """The matrix (2, 2) from directions (x, y) of the stage to those of the image; None where there is none.
-
-    That of pixels is taken where the file states it, since it alone knows axes that count backwards.
-    """
+def _turn(metadata: Metadata, raw: Any) -> Any:
+    """The matrix (2, 2) from directions (x, y) of the stage to those of the image; None where there is none."""
     if not metadata.channels:
         return None
-    volume = metadata.channels[0].volume
-    candidates = [np.array(volume.cameraTransformationMatrix, np.float64).reshape(2, 2)]
-    if volume.pixelToStageTransformationMatrix is not None:
-        pixels = np.array(volume.pixelToStageTransformationMatrix, np.float64).reshape(2, 3)[:, :2]
-        candidates.insert(0, pixels / np.array(volume.axesCalibration[:2], np.float64))
-    for matrix in candidates:
-        if np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > _LEAST:
-            return np.linalg.inv(matrix)
-    return None
+    camera = np.array(metadata.channels[0].volume.cameraTransformationMatrix, np.float64).reshape(2, 2)
+    samples = (raw.get("sPicturePlanes") or {}).get("sSampleSetting") or {}
+    device: dict[str, Any] = next((s["pDeviceSetting"] for s in samples.values() if s.get("pDeviceSetting")), {})
+    signs = [-1.0 if device.get(f"m_i{axis}Orientation0") == -1 else 1.0 for axis in "XY"]
+    if not np.isfinite(camera).all() or abs(np.linalg.det(camera)) < _LEAST:
+        return None
+    return np.linalg.inv(np.diag(signs) @ camera)
