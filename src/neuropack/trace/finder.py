@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from neuropack.trace.measure import DRIFT, Measured, centre, measured
 from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Search, Watch, corridor_blocks
+from neuropack.trace.search import Found, Search, Watch, corridor_blocks
 from neuropack.trace.smooth import smooth
 from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
@@ -31,7 +31,6 @@ from neuropack.volume import Volume
 Floats = npt.NDArray[np.float64]
 Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
-Way = tuple[npt.NDArray[np.int64], float]
 
 _PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
@@ -47,6 +46,14 @@ _CROWD = 400.0  # voxels looked around in for each of the path: with more, other
 _NOTHING = np.empty((0, 3))
 
 
+class _Way(NamedTuple):
+    """The voxels (n, 3) of a way, its price, and the search that found it; None: it had a corridor to keep to."""
+
+    voxels: npt.NDArray[np.int64]
+    price: float
+    search: Search | None
+
+
 @dataclass(frozen=True, eq=False)
 class _Candidate:
     """A way that was found: measured, its price, the places that were shut, and where it turns off at crossings."""
@@ -55,6 +62,7 @@ class _Candidate:
     price: float
     shut: Floats
     false_turns: list[int]
+    search: Search | None
 
     def worth(self, size: tuple[float, float, float]) -> float:
         """Its price, with that of its turns at crossings."""
@@ -200,14 +208,26 @@ class PathFinder:
             self._fine.load(start, end, watch)
         model = self._fine.model(start, end, self.options, watch)
         best = self._candidate(model, start, end, _NOTHING, far, watch)
+        known = self._known(best) if best.false_turns else None
         for _ in range(_DETOURS):
             if not best.false_turns:
                 break
-            better = self._around_turn(best, model, start, end, far, watch)
+            better = self._around_turn(best, model, start, end, far, watch, known)
             if better is None:
                 break
             best = better
         return self._answer(best, model, watch)
+
+    def _known(self, first: _Candidate) -> Found | None:
+        """What the first search knows, if it takes no more memory than it leaves to the next ones.
+
+        These go back from the end: what the first one found is their estimate of what is left, so they look around
+        only in what a way that is hardly dearer may lead through.
+        """
+        if first.search is None:
+            return None
+        known = first.search.found(first.price)
+        return known if known.memory <= self.options.memory // 2 else None
 
     def _candidate(
         self,
@@ -218,6 +238,7 @@ class PathFinder:
         far: float,
         watch: Watch,
         dearest: float = math.inf,
+        known: Found | None = None,
     ) -> _Candidate:
         """The best way that keeps off some places, measured.
 
@@ -228,33 +249,41 @@ class PathFinder:
             far: the distance of the ends in voxels of the finest axis.
             watch: ends it.
             dearest: ways of a higher price are not looked for.
+            known: what a search found that had nothing shut.
         """
         found = None
         try:
             if far > self.options.coarse_beyond:
-                found = self._far(start, end, model, watch, shut, dearest)
+                found = self._far(start, end, model, watch, shut, dearest, known)
             if found is None:
-                found = self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest)
+                found = self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest, known=known)
         except PathError as error:
             raise self._explained(error) from error
         if len(shut):  # what is shut pushes the way aside: the best one in a narrow tube around it is not
             radius = np.maximum(self._shut / np.array(self.voxel_size_um), 1.0)
-            tube = corridor_blocks(self._fine.grid, found[0].astype(np.float64), radius)
+            tube = corridor_blocks(self._fine.grid, found.voxels.astype(np.float64), radius)
             found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, corridor=tube, radius=radius)
-        way, price = found
+        way, price, search = found
         grid, size = self._fine.grid, self.voxel_size_um
 
         def look() -> _Candidate:
             seen = measured(grid, model, size, way, start, end)
             # where the colour leads, a crossing neurite of another one does not mislead
             turns = [] if model.width else false_turns(grid, model, seen.nodes, seen.contrast)
-            return _Candidate(seen, price, shut, turns)
+            return _Candidate(seen, price, shut, turns, search)
 
         made: _Candidate = watch.during(look)
         return made
 
     def _around_turn(
-        self, best: _Candidate, model: signal.Model, start: Floats, end: Floats, far: float, watch: Watch
+        self,
+        best: _Candidate,
+        model: signal.Model,
+        start: Floats,
+        end: Floats,
+        far: float,
+        watch: Watch,
+        known: Found | None,
     ) -> _Candidate | None:
         """A better way than one that turns off at a crossing: without what is before the turn, or behind it."""
         nodes, turn = best.seen.nodes, best.false_turns[0]
@@ -269,7 +298,7 @@ class PathFinder:
             try:
                 shut = np.concatenate([best.shut, node[None]])
                 dearest = (found or best).worth(self.voxel_size_um)
-                other = self._candidate(model, start, end, shut, far, watch, dearest)
+                other = self._candidate(model, start, end, shut, far, watch, dearest, known)
             except PathError as error:
                 if error.reason != "no way":
                     raise
@@ -287,24 +316,40 @@ class PathFinder:
         watch: Watch,
         *,
         shut: Floats,
+        known: Found | None = None,
         **more: Any,
-    ) -> Way:
+    ) -> _Way:
         o = self.options
         if len(shut):
             more |= {"shut": level.down(shut), "shut_um": max(self._shut, 1.5 * min(level.size[1:]))}
         recall = max(4, round(_RECALL / level.factor.max()))
-        search = Search(
-            level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, work=level.work, **more
-        )
-        return search.run(level.nearest(start), level.nearest(end), watch)
+        memory = o.memory if known is None else o.memory - known.memory
+        more |= {"turning": o.turning, "recall": recall, "known": known, "work": level.work}
+        search = Search(level.grid, level.size, model, memory, **more)
+        ends = level.nearest(start), level.nearest(end)
+        if known is None:
+            voxels, price = search.run(*ends, watch)
+        else:
+            voxels, price = search.run(*ends[::-1], watch)
+            voxels = voxels[::-1]
+        return _Way(voxels, price, None if "corridor" in more else search)
 
     def _far(
-        self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats, dearest: float
-    ) -> Way | None:
+        self,
+        start: Floats,
+        end: Floats,
+        model: signal.Model,
+        watch: Watch,
+        shut: Floats,
+        dearest: float,
+        known: Found | None,
+    ) -> _Way | None:
         """Anywhere where that takes no long search, which is surest; else in a corridor; None: not so either."""
         try:
             most = self.options.free_expansions
-            return self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest, most=most)
+            return self._run(
+                self._fine, model, start, end, watch, shut=shut, dearest=dearest, most=most, known=known
+            )
         except PathError as error:
             if error.reason != "budget":
                 raise
@@ -313,14 +358,14 @@ class PathFinder:
 
     def _through_corridor(
         self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats
-    ) -> Way | None:
+    ) -> _Way | None:
         """In a tube around the best way on a coarser level, in a wider one next; None: not so either."""
         level = self._coarse()
         if level is None:
             return None
         try:
-            way, _ = self._run(level, level.model(start, end, self.options, watch), start, end, watch, shut=shut)
-            points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
+            way = self._run(level, level.model(start, end, self.options, watch), start, end, watch, shut=shut)
+            points = np.concatenate([[start], level.up(way.voxels.astype(np.float64)), [end]])
         except PathError as error:
             if error.reason != "no way":
                 raise
