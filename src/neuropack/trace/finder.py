@@ -7,8 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +16,10 @@ from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
+from neuropack.trace.candidate import Candidate, Way
 from neuropack.trace.crossings import false_turns
 from neuropack.trace.level import FAR, Level
-from neuropack.trace.measure import DRIFT, Measured, centre, measured
+from neuropack.trace.measure import centre, measured
 from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
@@ -40,34 +40,7 @@ _BLUR_COLOR = 0.7  # voxels
 _DETOURS = 2  # times that another way than one that turns off at a crossing is looked for
 _BESIDE = 8  # nodes from such a turn to the place that is shut
 _SHUT = 4.0  # voxels of the finest axis: the radius of it
-_TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
-_DOUBT = 0.4  # what is left of the confidence at each of them
-_CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
 _NOTHING = np.empty((0, 3))
-
-
-class _Way(NamedTuple):
-    """The voxels (n, 3) of a way, its price, and the search that found it; None: it had a corridor to keep to."""
-
-    voxels: npt.NDArray[np.int64]
-    price: float
-    search: Search | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A way that was found: measured, its price, the places that were shut, and where it turns off at crossings."""
-
-    seen: Measured
-    price: float
-    shut: Floats
-    false_turns: list[int]
-    search: Search | None
-
-    def worth(self, size: tuple[float, float, float]) -> float:
-        """Its price, with that of its turns at crossings."""
-        length = float(np.linalg.norm(np.diff(self.seen.nodes * np.array(size), axis=0), axis=1).sum())
-        return self.price * (1 + len(self.false_turns) * _TURN_OFF * min(size) / max(length, min(size)))
 
 
 class PathFinder:
@@ -216,9 +189,9 @@ class PathFinder:
             if better is None:
                 break
             best = better
-        return self._answer(best, model, watch)
+        return best.answer(self.voxel_size_um, model, watch.expanded, tuple(self._fine.raw.unreadable))
 
-    def _known(self, first: _Candidate) -> Found | None:
+    def _known(self, first: Candidate) -> Found | None:
         """What the first search knows, if it takes no more memory than it leaves to the next ones.
 
         These go back from the end: what the first one found is their estimate of what is left, so they look around
@@ -239,7 +212,7 @@ class PathFinder:
         watch: Watch,
         dearest: float = math.inf,
         known: Found | None = None,
-    ) -> _Candidate:
+    ) -> Candidate:
         """The best way that keeps off some places, measured.
 
         Args:
@@ -266,25 +239,25 @@ class PathFinder:
         way, price, search = found
         grid, size = self._fine.grid, self.voxel_size_um
 
-        def look() -> _Candidate:
+        def look() -> Candidate:
             seen = measured(grid, model, size, way, start, end)
             # where the colour leads, a crossing neurite of another one does not mislead
             turns = [] if model.width else false_turns(grid, model, seen.nodes, seen.contrast)
-            return _Candidate(seen, price, shut, turns, search)
+            return Candidate(seen, price, shut, turns, search)
 
-        made: _Candidate = watch.during(look)
+        made: Candidate = watch.during(look)
         return made
 
     def _around_turn(
         self,
-        best: _Candidate,
+        best: Candidate,
         model: signal.Model,
         start: Floats,
         end: Floats,
         far: float,
         watch: Watch,
         known: Found | None,
-    ) -> _Candidate | None:
+    ) -> Candidate | None:
         """A better way than one that turns off at a crossing: without what is before the turn, or behind it."""
         nodes, turn = best.seen.nodes, best.false_turns[0]
         found = None
@@ -318,7 +291,7 @@ class PathFinder:
         shut: Floats,
         known: Found | None = None,
         **more: Any,
-    ) -> _Way:
+    ) -> Way:
         o = self.options
         if len(shut):
             more |= {"shut": level.down(shut), "shut_um": max(self._shut, 1.5 * min(level.size[1:]))}
@@ -332,7 +305,7 @@ class PathFinder:
         else:
             voxels, price = search.run(*ends[::-1], watch)
             voxels = voxels[::-1]
-        return _Way(voxels, price, None if "corridor" in more else search)
+        return Way(voxels, price, None if "corridor" in more else search)
 
     def _far(
         self,
@@ -343,7 +316,7 @@ class PathFinder:
         shut: Floats,
         dearest: float,
         known: Found | None,
-    ) -> _Way | None:
+    ) -> Way | None:
         """Anywhere where that takes no long search, which is surest; else in a corridor; None: not so either."""
         try:
             most = self.options.free_expansions
@@ -358,7 +331,7 @@ class PathFinder:
 
     def _through_corridor(
         self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats
-    ) -> _Way | None:
+    ) -> Way | None:
         """In a tube around the best way on a coarser level, in a wider one next; None: not so either."""
         level = self._coarse()
         if level is None:
@@ -428,38 +401,6 @@ class PathFinder:
         if error.reason != "no way" or not bad:
             return error
         return PathError(error.what, "no way", file=self.volume.path, found=f"unreadable: {bad[0]}", fix=error.fix)
-
-    def _answer(self, best: _Candidate, model: signal.Model, watch: Watch) -> TracedPath:
-        seen = best.seen
-        voxels = float(np.linalg.norm(np.diff(seen.nodes, axis=0), axis=1).sum())
-        alone = 1 / math.sqrt(1 + watch.expanded / max(voxels, 1.0) / _CROWD)
-        notes: list[str] = []
-        bad = tuple(self._fine.raw.unreadable)
-        if bad:
-            notes.append(f"{len(bad)} part(s) of the image near the path cannot be read; it goes around them")
-        if seen.supported < 0.3:
-            notes.append("there is hardly any signal between the points: the line is a guess")
-        elif seen.weakest < 0.3:
-            notes.append("a stretch of the path has hardly any signal")
-        if seen.drift is not None and model.width and seen.drift > 2 * DRIFT:
-            notes.append("the colour changes along the path")
-        if best.false_turns:
-            notes.append("the path turns off where two neurites seem to cross")
-        if alone < 0.5:
-            notes.append("many other ways are nearly as good")
-        return TracedPath(
-            xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
-            radius_um=seen.radius_um,
-            cost=best.price,
-            expansions=watch.expanded,
-            contrast=seen.contrast,
-            mean_contrast=float(seen.contrast.mean()),
-            colour_drift=seen.drift,
-            confidence=seen.confidence(model.width > 0) * _DOUBT ** len(best.false_turns) * alone,
-            notes=tuple(notes),
-            unreadable=bad,
-            voxel_size_um=self.voxel_size_um,
-        )
 
 
 def _shown(point: Floats) -> str:
