@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,6 +48,38 @@ def length_scores(
         Score("length_f1", harmonic(precision, recall), total),
         *_distances(mine, theirs, tolerance_um),
     ]
+
+
+def paired(
+    found: Mapping[str, Skeleton], truth: Mapping[str, Skeleton], tolerance_um: float = TOLERANCE_UM
+) -> dict[str, str | None]:
+    """The neuron found for each true one: that of its name; where no name is common, the one that holds most of it.
+
+    Cable of a true neuron is held by the neuron found that passes nearest, within the tolerance. Pairs are made one
+    to one, the longest first; a single neuron on each side is a pair.
+    """
+    from scipy.spatial import KDTree
+
+    if found.keys() & truth.keys():
+        return {name: name if name in found else None for name in truth}
+    if len(found) == len(truth) == 1:
+        return dict(zip(truth, found, strict=True))
+    pairs: dict[str, str | None] = dict.fromkeys(truth)
+    cables = [cable([one], tolerance_um).points for one in found.values()]
+    if not sum(map(len, cables)):
+        return pairs
+    tree, owner = KDTree(np.concatenate(cables)), np.repeat(np.arange(len(cables)), [len(one) for one in cables])
+    names, held = list(found), list[tuple[float, str, str]]()
+    for name, one in truth.items():
+        pieces = cable([one], tolerance_um)
+        _, rows = tree.query(pieces.middles, distance_upper_bound=tolerance_um)
+        near = rows < len(owner)
+        length = np.bincount(owner[rows[near]], pieces.lengths[near], len(names))
+        held += [(-float(length[i]), name, names[i]) for i in np.flatnonzero(length)]
+    for _, name, other in sorted(held):
+        if pairs[name] is None and other not in pairs.values():
+            pairs[name] = other
+    return pairs
 
 
 def _distances(mine: Cable, theirs: Cable, apart_um: float) -> list[Score]:

@@ -167,16 +167,42 @@ def _trees_and_branches(above: Ints) -> tuple[Ints, Ints]:
     return tree, branch
 
 
+def trees_at(xyz: Floats, owner: Ints, traced: Sequence[Skeleton], tolerance_um: float = TOLERANCE_UM) -> Ints:
+    """The traced tree at each place of true neurons, from 1; 0 where none is near enough.
+
+    The tree that is nearest, but where the tree that has most places of the neuron is within the tolerance, that.
+
+    Args:
+        xyz: of the places (n, 3), micrometre.
+        owner: the neuron of each (n,), from 0.
+        traced: each tree of each skeleton counts for itself.
+        tolerance_um: how far apart two traces of one neurite may lie.
+    """
+    found = _cable(traced, by_tree=True)
+    tree = _nearest_to(xyz, found, tolerance_um)
+    for neuron in np.unique(owner):
+        mine = np.flatnonzero(owner == neuron)
+        held = tree[mine][tree[mine] >= 0]
+        if len(held):
+            first = int(np.bincount(held).argmax())
+            near = _nearest_to(xyz[mine], found.part(np.flatnonzero(found.owner == first)), tolerance_um) >= 0
+            tree[mine[near]] = first
+    return tree + 1
+
+
 def _nearest(pieces: _Cable, others: _Cable, tolerance_um: float) -> Ints:
     """The owner of the piece of the others that lies nearest to each piece, -1 where none is near enough."""
+    return _nearest_to(pieces.middle, others, tolerance_um)
+
+
+def _nearest_to(points: Floats, others: _Cable, tolerance_um: float) -> Ints:
     from scipy.spatial import KDTree
 
-    if not len(others.middle) or not len(pieces.middle):
-        return np.full(len(pieces.middle), -1, np.int64)
-    reach = float(
-        np.hypot(tolerance_um, _PIECE_UM / 2)
-    )  # a point of the cable lies up to half a piece from a middle
-    _, row = KDTree(others.middle).query(pieces.middle, distance_upper_bound=reach)
+    if not len(others.middle) or not len(points):
+        return np.full(len(points), -1, np.int64)
+    # a point of the cable lies up to half a piece from a middle
+    reach = float(np.hypot(tolerance_um, _PIECE_UM / 2))
+    _, row = KDTree(others.middle).query(points, distance_upper_bound=reach)
     return np.where(row < len(others.owner), others.owner[np.minimum(row, len(others.owner) - 1)], -1)
 
 
