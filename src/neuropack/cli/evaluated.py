@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
 Kind = Literal["skeletons", "marks", "labels"]
-_MERGE_UM = 5.0  # of two neurons in one trace, before they are merged: less is a touch
+_POINT = ("x_um", "y_um", "z_um")
+_BOX = ("z0", "y0", "x0", "z1", "y1", "x1")
+_MERGE_PART = 0.05  # of two neurons in one object, before it merges them: less is where they cross
 
 
 @dataclass(frozen=True)
@@ -146,17 +148,13 @@ def _opened(path: Path, settings: Settings) -> Volume:
     volume = choose_scene(volumes, settings.scene if len(volumes) > 1 else None)
     if volume.axis_map.unknown and settings.axes:
         volume = volume.with_axes(settings.axes)
-    lacking = [
-        a if stated is None else None for a, stated in zip(_sizes(settings), volume.voxel_size_um, strict=True)
-    ]
-    z, y, x = lacking
+    z, y, x = (
+        None if stated is not None else given
+        for stated, given in zip(volume.voxel_size_um, settings.voxel_size_um or (None,) * 3, strict=True)
+    )
     volume = volume.with_voxel_size((z, y, x))
     check_label_image(volume)
     return volume
-
-
-def _sizes(settings: Settings) -> VoxelSize:
-    return settings.voxel_size_um or (None, None, None)
 
 
 def _images(prediction: Path, truth: Path, settings: Settings, tell: Progress | None) -> Evaluated:
@@ -224,7 +222,7 @@ def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
     scores = length_scores(mine, theirs, tolerance)
     places = places_of(theirs, tolerance / 4)
     trees = trees_at(places.xyz, places.owner, mine, tolerance)
-    scores += run_length_scores(places, trees, _MERGE_UM)
+    scores += run_length_scores(places, trees, _MERGE_PART)
     objects, whole, there = dict[str, list[Score]](), 0, 0
     for name, other in paired(found, right, tolerance).items():
         made = [found[other]] if other is not None else []
@@ -265,7 +263,7 @@ def _run_length(prediction: Path, truth: Path, settings: Settings, tell: Progres
         places = places_of(list(right.values()), float(size.min()))
         voxels = np.floor(places.xyz[:, ::-1] / size).astype(np.int64)
         outside = int(((voxels < 0) | (voxels >= found.size_zyx)).any(axis=1).sum())
-        scores = run_length_scores(places, labels_at(found, voxels, tell))
+        scores = run_length_scores(places, labels_at(found, voxels, tell), _MERGE_PART)
     notes = [f"{outside} of {len(voxels)} places of the truth lie outside of the image"] if outside else []
     return Evaluated("run length", scores, counts={"true_neurons": len(right)}, notes=notes)
 
@@ -295,14 +293,12 @@ def _marks(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
         ]
         return Evaluated(kind, whole, by_class, n, notes)
     if kind == "points":
-        names = ("x_um", "y_um", "z_um")
-        points = detections.point_scores(_columns(found, names), _columns(right, names), settings.tolerance_um)
+        points = detections.point_scores(_columns(found, _POINT), _columns(right, _POINT), settings.tolerance_um)
         return Evaluated(kind, points, counts=n, tolerance_um=settings.tolerance_um)
-    names = ("z0", "y0", "x0", "z1", "y1", "x1")
     sure = found.table.column("confidence")
     confidence = None if sure.null_count else sure.to_numpy().astype(np.float64)
     notes = ["not every box states a confidence: the average precision is of one point"] if sure.null_count else []
-    boxes = detections.box_scores(_columns(found, names), _columns(right, names), confidence)
+    boxes = detections.box_scores(_columns(found, _BOX), _columns(right, _BOX), confidence)
     return Evaluated(kind, boxes, counts=n, notes=notes)
 
 

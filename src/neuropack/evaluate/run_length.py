@@ -60,20 +60,22 @@ def places_of(truth: Sequence[Skeleton], step_um: float) -> Places:
     return Places(places, np.concatenate(owner), pairs, lengths, len(truth))
 
 
-def run_length_scores(places: Places, segments: npt.NDArray[np.integer[Any]], merge_um: float = 0.0) -> list[Score]:
+def run_length_scores(
+    places: Places, segments: npt.NDArray[np.integer[Any]], merge_part: float = 0.0
+) -> list[Score]:
     """Expected run length of a segmentation along true neurons.
 
-    An edge is omitted where one of its ends lies in no segment, split where they lie in two. A segment that lies on
-    `merge_um` or more of each of several neurons merges these: all their edges are wrong. The other edges are
-    right. The run length of a neuron is the sum, over the segments, of the squared length of its right edges in the
-    segment, by its length; ``erl_um`` is the mean over the neurons, weighted by their length
+    An edge is omitted where one of its ends lies in no segment, split where they lie in two. A segment that has
+    `merge_part` or more of the length of each of several neurons merges these: all their edges are wrong. The
+    other edges are right. The run length of a neuron is the sum, over the segments, of the squared length of its
+    right edges in the segment, by its length; ``erl_um`` is the mean over the neurons, weighted by their length
     (Januszewski et al. 2018, as funlib.evaluate computes it). ``erl_fraction`` is the part of what equal labels
     would reach. ``erl_omitted``, ``erl_split``, ``erl_merged`` are the parts of the length that are wrong, by why.
 
     Args:
         places: along the true neurons.
         segments: in which each place lies (n,), 0 for none.
-        merge_um: see above; with 0 a single place is enough.
+        merge_part: see above; with 0 a single place is enough, as in funlib.evaluate.
     """
     owner = places.owner[places.edges[:, 0]] if len(places.edges) else np.empty(0, np.int64)
     whole = np.bincount(owner, places.lengths, places.neurons)
@@ -81,7 +83,7 @@ def run_length_scores(places: Places, segments: npt.NDArray[np.integer[Any]], me
     if not total:
         names = ("erl_um", "erl_fraction", "erl_omitted", "erl_split", "erl_merged")
         return [Score(name, None, 0, "the truth has no cable") for name in names]
-    merged = _merged(places, segments, merge_um)[owner]
+    merged = _merged(places, segments, merge_part)[owner]
     a, b = segments[places.edges[:, 0]], segments[places.edges[:, 1]]
     omitted = ~merged & ((a == 0) | (b == 0))
     split = ~merged & ~omitted & (a != b)
@@ -99,14 +101,15 @@ def run_length_scores(places: Places, segments: npt.NDArray[np.integer[Any]], me
     ]
 
 
-def _merged(places: Places, segments: npt.NDArray[np.integer[Any]], merge_um: float) -> npt.NDArray[np.bool_]:
+def _merged(places: Places, segments: npt.NDArray[np.integer[Any]], merge_part: float) -> npt.NDArray[np.bool_]:
     """Which neurons share a segment with another one (neurons,)."""
     ends = places.edges.ravel()
     weight = np.bincount(ends, np.repeat(places.lengths, 2) / 2, len(segments))
     inside = np.flatnonzero(segments != 0)
     names, segment = np.unique(segments[inside], return_inverse=True)
     pairs, rows = np.unique(np.column_stack([segment, places.owner[inside]]), axis=0, return_inverse=True)
-    pairs = pairs[np.bincount(rows.ravel(), weight[inside], len(pairs)) >= merge_um]
+    whole = np.bincount(places.owner, weight, places.neurons)
+    pairs = pairs[np.bincount(rows.ravel(), weight[inside], len(pairs)) >= merge_part * whole[pairs[:, 1]]]
     several = np.bincount(pairs[:, 0], minlength=len(names)) > 1
     found = np.zeros(places.neurons, bool)
     found[pairs[several[pairs[:, 0]], 1]] = True
