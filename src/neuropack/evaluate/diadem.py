@@ -39,7 +39,8 @@ def diadem_like(found: Skeleton, truth: Skeleton, tolerance_um: float = TOLERANC
     leads, without a fork, from a match above it to one below it, by a way of the right length. Branches that the
     truth has not are no loss.
 
-    The trace is rooted anew where it comes nearest to the roots of the truth, if that is within the tolerance.
+    The trace is rooted anew where it comes nearest to the roots of the truth, if that is within the tolerance and
+    the radius of the root, for the root of a soma may lie anywhere in it.
     The tolerance is the same along all axes, which the original has apart.
 
     Args:
@@ -51,7 +52,7 @@ def diadem_like(found: Skeleton, truth: Skeleton, tolerance_um: float = TOLERANC
     total = int(theirs.weight[targets].sum())
     if not len(found) or not total:
         return Diadem(0, total)
-    mine = _Forks.of(found, truth.xyz[truth.parent < 0], tolerance_um)
+    mine = _Forks.of(found, truth, tolerance_um)
     matched = _matched(mine, theirs, targets, tolerance_um)
     gone_through = [n for n in targets if n not in matched and _continued(n, mine, theirs, matched, tolerance_um)]
     done = [n for n in targets if n in matched] + gone_through
@@ -68,6 +69,7 @@ class _Forks:
         below: the next ones away from it.
         far: the way from the root (n,), micrometre.
         weight: tips at or beyond each (n,).
+        slack: the radius of a root (n,), 0 of all others: a soma has its root anywhere in it.
         last: the last row of what hangs below each (n,): rows n to last[n] are its descendants.
     """
 
@@ -76,11 +78,12 @@ class _Forks:
     below: list[list[int]]
     far: Floats
     weight: Ints
+    slack: Floats
     last: Ints
 
     @classmethod
-    def of(cls, skeleton: Skeleton, roots: Floats | None, tolerance_um: float) -> _Forks:
-        order, above, far = _walked(skeleton, roots, tolerance_um)
+    def of(cls, skeleton: Skeleton, like: Skeleton | None, tolerance_um: float) -> _Forks:
+        order, above, far = _walked(skeleton, like, tolerance_um)
         children = np.bincount(above[above >= 0], minlength=len(above))
         row_of = np.full(len(above), -1)
         rows: list[int] = []
@@ -102,7 +105,9 @@ class _Forks:
                 weight[up[row]] += weight[row]
                 last[up[row]] = max(last[up[row]], last[row])
                 below[up[row]].insert(0, row)
-        return cls(skeleton.xyz[rows], np.array(up, np.int64), below, far[rows], weight, last)
+        ups = np.array(up, np.int64)
+        slack = np.where(ups < 0, _radius(skeleton, np.array(rows, np.int64)), 0.0)
+        return cls(skeleton.xyz[rows], ups, below, far[rows], weight, slack, last)
 
     def above(self, row: int) -> list[int]:
         """Its ancestors, the nearest first."""
@@ -116,7 +121,7 @@ class _Forks:
         return bool(upper < lower <= self.last[upper])
 
 
-def _walked(skeleton: Skeleton, roots: Floats | None, tolerance_um: float) -> tuple[list[int], Ints, Floats]:
+def _walked(skeleton: Skeleton, like: Skeleton | None, tolerance_um: float) -> tuple[list[int], Ints, Floats]:
     """All nodes depth first, the node before each (-1 at a root), and its way from there."""
     from scipy.spatial import KDTree
 
@@ -126,9 +131,10 @@ def _walked(skeleton: Skeleton, roots: Floats | None, tolerance_um: float) -> tu
         neighbours[child].append(parent)
         neighbours[parent].append(child)
     starts: list[int] = []
-    if roots is not None and len(roots):
-        distance, nearest = KDTree(skeleton.xyz).query(roots)
-        starts = [int(n) for d, n in zip(distance, nearest, strict=True) if d <= tolerance_um]
+    if like is not None:
+        roots = np.flatnonzero(like.parent < 0)
+        distance, nearest = KDTree(skeleton.xyz).query(like.xyz[roots])
+        starts = nearest[distance <= tolerance_um + _radius(like, roots)].tolist()
     starts += np.flatnonzero(skeleton.parent < 0).tolist()
     above = np.full(len(skeleton), -2, np.int64)
     far, order = np.zeros(len(skeleton)), []
@@ -146,11 +152,16 @@ def _walked(skeleton: Skeleton, roots: Floats | None, tolerance_um: float) -> tu
     return order, above, far
 
 
+def _radius(skeleton: Skeleton, rows: Ints) -> Floats:
+    """The radius of nodes, 0 where it is not known."""
+    return np.where(skeleton.radius[rows] > 0, skeleton.radius[rows], 0.0)
+
+
 def _matched(mine: _Forks, theirs: _Forks, targets: list[int], tolerance_um: float) -> dict[int, int]:
     """The node of the trace for each true node that has one; roots are matched by their place alone."""
     from scipy.spatial import KDTree
 
-    near = KDTree(theirs.xyz).query_ball_tree(KDTree(mine.xyz), tolerance_um)
+    near = KDTree(mine.xyz).query_ball_point(theirs.xyz, tolerance_um + theirs.slack, return_sorted=True)
     pairs = sorted(
         (float(np.linalg.norm(mine.xyz[t] - theirs.xyz[n])), n, t) for n in range(len(near)) for t in near[n]
     )
