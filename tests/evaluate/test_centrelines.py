@@ -88,7 +88,7 @@ def test_an_empty_side_has_no_cldice_and_says_so() -> None:
 
 
 def test_blocks_hardly_change_centrelines() -> None:
-    labels = stack(5, (24, 72, 72), (1.0, 0.5, 0.5), neurons=3).labels.astype(np.uint16)
+    labels = stack(5, (24, 72, 72), (1.0, 0.5, 0.5), neurons=3).labels[0].astype(np.uint16)
     moved = np.roll(labels, 1, axis=1)
     truth, found = from_array(labels, "ZYX"), from_array(moved, "ZYX")
     whole = centrelines_of(found, truth)

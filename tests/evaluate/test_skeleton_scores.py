@@ -90,12 +90,14 @@ def test_a_neuron_scores_best_against_itself(seed: int, tolerance: float) -> Non
 
 
 ROOT2 = 2**0.5
-TWO = [  # two edges of root 2, and one
-    Skeleton(
-        *(np.array(a) for a in ([1, 2, 3], [0] * 3, [[0, 0, 0], [0, 1, 1], [1, 1, 0]], [1.0] * 3, [-1, 1, 2]))
-    ),
-    Skeleton(*(np.array(a) for a in ([1, 2], [0] * 2, [[1.0, 1, 1], [1, 0, 0]], [1.0] * 2, [-1, 1]))),
-]
+
+
+def path(*xyz: tuple[float, float, float]) -> Skeleton:
+    n = len(xyz)
+    return Skeleton(np.arange(1, n + 1), np.zeros(n, int), np.array(xyz, float), np.ones(n), np.r_[-1, 1:n])
+
+
+TWO = [path((0, 0, 0), (0, 1, 1), (1, 1, 0)), path((1, 1, 1), (1, 0, 0))]  # two edges of root 2, and one
 
 
 @pytest.mark.parametrize(
@@ -163,8 +165,8 @@ def test_the_tree_at_a_place_is_the_one_that_has_most_of_the_neuron() -> None:
         (tree((0, 0, -1), (20, 0, 1), (40, 20, 2), (40, -20, 2), (60, 30, 3), (60, 10, 3), (20, 30, 2)), 8),
         # rooted at a tip: it is rooted anew
         (tree((60, 30, -1), (40, 20, 1), (60, 10, 2), (20, 0, 2), (40, -20, 4), (0, 0, 4)), 8),
-        # the upper branch hangs on the wrong place: its ways are too long
-        (tree((0, 0, -1), (20, 0, 1), (40, -20, 2), (80, -20, 3), (40, 20, 4), (60, 30, 5), (60, 10, 5)), 3 + 1),
+        # the upper branch hangs on the end of the lower one: only its tips hang where they should, on its fork
+        (tree((0, 0, -1), (20, 0, 1), (40, -20, 2), (80, -20, 3), (40, 20, 4), (60, 30, 5), (60, 10, 5)), 2),
         (tree((0, 40, -1), (90, 40, 1)), 0),
         (DOT, 0),
         (NOTHING, 0),
