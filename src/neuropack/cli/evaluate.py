@@ -34,13 +34,13 @@ def evaluate(
     tolerance: Annotated[
         float, typer.Option(metavar="UM", help="How far apart two traces, or two points, may lie.")
     ] = 2.0,
-    centrelines: Annotated[
+    no_centrelines: Annotated[
         bool,
         typer.Option(
-            "--centrelines/--no-centrelines",
-            help="Of images, the scores that need masks thinned; these take most of the time.",
+            "--no-centrelines",
+            help="Of images, leave out the scores that need masks thinned; these take most of the time.",
         ),
-    ] = True,
+    ] = False,
     voxel_size: Annotated[
         str | None,
         typer.Option("--voxel-size", metavar="Z,Y,X", help="Voxel size in micrometre, where an image lacks it."),
@@ -72,7 +72,7 @@ def evaluate(
         common.free(out, overwrite=overwrite)
     from neuropack.cli import evaluated
 
-    settings = evaluated.Settings(tolerance, centrelines, size, axes, scene)
+    settings = evaluated.Settings(tolerance, not no_centrelines, size, axes, scene)
     with progress(show) as tell:
         made = evaluated.evaluate(prediction, truth, settings, tell)
     if out is not None:
