@@ -147,7 +147,7 @@ def test_nothing_has_no_run_length() -> None:
 
 def test_the_tree_at_a_place_is_the_one_that_has_most_of_the_neuron() -> None:
     truth = [line(0, 50, 0), line(0, 50, 1)]
-    traced = [tree((0, 0, -1), (28, 0, 1), (50, 0.8, 2)), line(0, 50, 1), line(60, 70, 0)]
+    traced = [tree((0, 0, -1), (28, 0, 1), (50, -1.5, 2)), line(0, 50, 1), line(60, 70, 0)]
     places = places_of(truth, 0.5)
     assert (trees_at(places.xyz, places.owner, traced) == places.owner + 1).all()
     assert set(trees_at(places.xyz, places.owner, [])) == {0}
@@ -167,6 +167,15 @@ def test_the_tree_at_a_place_is_the_one_that_has_most_of_the_neuron() -> None:
         (tree((60, 30, -1), (40, 20, 1), (60, 10, 2), (20, 0, 2), (40, -20, 4), (0, 0, 4)), 8),
         # the upper branch hangs on the end of the lower one: only its tips hang where they should, on its fork
         (tree((0, 0, -1), (20, 0, 1), (40, -20, 2), (80, -20, 3), (40, 20, 4), (60, 30, 5), (60, 10, 5)), 2),
+        # in two trees: the first fork hangs on nothing
+        (
+            tree(
+                (0, 0, -1), (5, 0, 1), (8, 0, -1), (20, 0, 3), (40, 20, 4), (40, -20, 4), (60, 30, 5), (60, 10, 5)
+            ),
+            5,
+        ),
+        # one way alone: it leads past both forks to a tip
+        (tree((0, 0, -1), (20, 0, 1), (40, 20, 2), (60, 30, 3)), 6),
         (tree((0, 40, -1), (90, 40, 1)), 0),
         (DOT, 0),
         (NOTHING, 0),
@@ -192,5 +201,7 @@ def test_neurons_are_paired_by_name_or_by_what_they_hold() -> None:
     assert paired({"b": DOT, "x": line(0, 50, 0)}, truth) == {"a": None, "b": "b"}
     found = {"1": line(0, 50, 30), "2": line(0, 30, 0.5), "3": line(32, 50, 0.5)}
     assert paired(found, truth) == {"a": "2", "b": "1"}
+    joined = tree((0, 0, -1), (50, 0, 1), (50, 30, 2), (10, 30, 3))
+    assert paired({"1": joined, "2": DOT}, truth) == {"a": "1", "b": None}
     assert paired({"1": line(0, 9, 99)}, {"a": truth["a"]}) == {"a": "1"}
     assert paired({}, truth) == paired({"1": NOTHING, "2": NOTHING}, truth) == {"a": None, "b": None}

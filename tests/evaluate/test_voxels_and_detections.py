@@ -73,8 +73,9 @@ def test_panoptic_quality_by_hand() -> None:
 
 @pytest.mark.parametrize("large", [1, 2**40, 2**62])
 def test_labels_of_any_size_are_counted(large: int) -> None:
-    mine, theirs = np.array([1, 1, large + 1, 0], np.uint64), np.array([0, 3, large, large], np.int64)
-    assert counted(mine, theirs) == {(1, 0): 1, (1, 3): 1, (large + 1, large): 1, (0, large): 1}
+    mine, theirs = np.array([1, 1, large + 1, 1], np.uint64), np.array([0, 3, large, large], np.int64)
+    found = counted(mine, theirs)
+    assert found == {(1, 0): 1, (1, 3): 1, (large + 1, large): 1, (1, large): 1}
 
 
 def test_average_precision_by_hand() -> None:
@@ -86,6 +87,13 @@ def test_average_precision_by_hand() -> None:
     assert (scores["box_precision"], scores["box_recall"]) == pytest.approx((2 / 3, 2 / 3))
     # without confidence there is one point: recall 2/3 at precision 2/3
     assert values(box_scores(found, truth))["ap_50"] == pytest.approx(4 / 9)
+
+
+def test_precision_is_made_to_fall() -> None:
+    """False, right, right: the greatest precision from the first right one on is 2/3."""
+    truth = np.array([box(0, 0, 0), box(0, 0, 20)])
+    found = np.array([box(0, 30, 0), box(0, 0, 20), box(0, 0, 0)])
+    assert values(box_scores(found, truth, np.array([0.9, 0.5, 0.1])))["ap_50"] == pytest.approx(2 / 3)
 
 
 def test_a_true_box_is_found_once_and_the_surer_has_it() -> None:
