@@ -178,6 +178,8 @@ def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str
         (("boxes.csv", "points.csv"), 2, "is of another kind than the truth"),
         (("short", "truth", "--tolerance", "0"), 2, "is no length"),
         (("short", "truth", "--tolerance", "nan"), 2, "is no length"),
+        (("short", "truth", "--out", "scores.dat"), 2, "does not name a table"),
+        (("channels.ome.tif", "truth.ome.tif"), 2, "is no single label image"),
         (("short", "truth", "--voxel-size", "1,1"), 2, "does not name a voxel size"),
         (("found.npy", "truth.ome.tif"), 2, "--axes"),
         (("found.npy", "truth", "--axes", "ZYX"), 2, "--voxel-size"),
@@ -204,6 +206,8 @@ def test_what_cannot_be_scored(
     tiff(folder / "coarse.ome.tif", labels, (1.0, 1.0, 1.0))
     tiff(folder / "real.ome.tif", labels.astype(np.float32))
     tiff(folder / "below.ome.tif", labels.astype(np.int16) - 1)
+    two = {"axes": "CZYX"}
+    tifffile.imwrite(folder / "channels.ome.tif", np.stack([labels, labels]), metadata=two, ome=True)
     (folder / "atlas").mkdir()
     head = "# frame: AllenCCFv3; unit: micrometer\n"
     (folder / "atlas/n1.swc").write_text(head + TRACE, encoding="utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neuropack.errors import InputError
-from neuropack.evaluate import images
+from neuropack.evaluate import centrelines, images
 from neuropack.evaluate.agreement import Score
 from neuropack.evaluate.centrelines import Centrelines, fisbe
 from neuropack.evaluate.images import centrelines_of, labels_at, overlaps_of, see_alike
@@ -98,6 +98,15 @@ def test_blocks_hardly_change_centrelines(monkeypatch: pytest.MonkeyPatch) -> No
     one, other = (values([*made.cldice(), *fisbe([made])]) for made in (whole, cut))
     assert other == pytest.approx(one, abs=0.01)
     assert sum(whole.truth.values()) == pytest.approx(sum(cut.truth.values()), rel=0.02)
+
+
+def test_many_parts_are_thinned_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = stack(6, (16, 48, 48), (1.0, 0.5, 0.5), neurons=3).labels[0].astype(np.uint16)
+    labels[np.random.default_rng(0).random(labels.shape) < 0.01] = 9  # specks, and some that touch
+    few = lines(labels, np.roll(labels, 1, axis=2))
+    monkeypatch.setattr(centrelines, "_MANY", 3)
+    assert lines(labels, np.roll(labels, 1, axis=2)) == few
+    assert len(few.truth) > 4
 
 
 def test_what_blocks_share_is_what_the_images_share() -> None:

@@ -69,6 +69,8 @@ def evaluate(
             "--tolerance is no length", expected="a positive number of micrometre", found=f"{tolerance}"
         )
     if out is not None:
+        if out.suffix.lower() not in (".tsv", ".csv"):
+            raise UsageError("--out does not name a table", expected="a name in .tsv or .csv", found=out.name)
         common.free(out, overwrite=overwrite)
     from neuropack.cli import evaluated
 

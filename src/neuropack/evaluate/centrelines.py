@@ -14,6 +14,9 @@ from neuropack.evaluate.instances import THRESHOLDS, counted
 from neuropack.evaluate.voxels import ratio
 
 Counts = dict[tuple[int, int], int]
+Mask = npt.NDArray[np.bool_]
+Voxels = tuple[npt.NDArray[np.int64], ...]
+_MANY = 256  # parts of a block: more of them are thinned faster all at once than each in its box
 
 
 @dataclass
@@ -52,14 +55,15 @@ class Centrelines:
         ):
             if not mine[inside].any():
                 continue
-            for _, voxels in _lines((mine != 0).view(np.uint8), inside):
-                n = int((other[voxels] != 0).sum())
-                for there, more in ((True, n), (False, len(voxels[0]) - n)):
+            for box, part in _parts(mine):
+                line = _line(part, box, inside)
+                n = int((other[line] != 0).sum())
+                for there, more in ((True, n), (False, len(line[0]) - n)):
                     self.masks[of_truth, there] = self.masks.get((of_truth, there), 0) + more
-            for label, voxels in _lines(mine, inside) if self.each else ():
-                values = other[voxels]
-                for pair, more in counted(np.full(len(values), label, np.int64), values).items():
-                    found[pair] = found.get(pair, 0) + more
+                for label, own in _objects(mine, part, box, inside, line) if self.each else ():
+                    values = other[own]
+                    for pair, more in counted(np.full(len(values), label, np.int64), values).items():
+                        found[pair] = found.get(pair, 0) + more
 
     def cldice(self) -> list[Score]:
         """clDice of the foreground (Shit et al. 2021), and the two parts that it is the harmonic mean of.
@@ -139,22 +143,39 @@ def _covered(image: Centrelines, truth: dict[int, int], scored: dict[int, int]) 
     return [n / truth[a] for a, n in covered.items()]
 
 
-def _lines(labels: Array, core: Box) -> Iterator[tuple[int, tuple[npt.NDArray[np.int64], ...]]]:
-    """The voxels of the centreline of each object, those in the core of a block; as indices of the block."""
+def _parts(labels: Array) -> Iterator[tuple[Box, Mask]]:
+    """Boxes of the labelled voxels that hang together, and which voxels of them these are; of many, all at once."""
     from scipy import ndimage
 
+    numbered, n = ndimage.label(labels, np.ones((3, 3, 3)))
+    if n > _MANY:
+        yield tuple(slice(0, n) for n in labels.shape), labels != 0
+        return
+    for number, box in enumerate(ndimage.find_objects(numbered), 1):
+        yield box, numbered[box] == number
+
+
+def _objects(labels: Array, part: Mask, box: Box, core: Box, line: Voxels) -> Iterator[tuple[int, Voxels]]:
+    """The objects in a part and their centrelines; where there is one alone, it is that of the part."""
+    from scipy import ndimage
+
+    names, numbers = np.unique(labels[box][part], return_inverse=True)
+    if len(names) == 1:
+        yield int(names[0]), line
+        return
+    numbered = np.zeros(part.shape, np.int32)
+    numbered[part] = numbers + 1
+    for number, inner in enumerate(ndimage.find_objects(numbered), 1):
+        outer = tuple(slice(b.start + s.start, b.start + s.stop) for b, s in zip(box, inner, strict=True))
+        yield int(names[number - 1]), _line(numbered[inner] == number, outer, core)
+
+
+def _line(part: Mask, box: Box, core: Box) -> Voxels:
+    """The voxels of a centreline that lie in the core of a block, as indices of the block."""
     from neuropack.thinning import thinned
 
-    at = np.nonzero(labels)
-    names, numbers = np.unique(labels[at], return_inverse=True)
-    numbered = np.zeros(labels.shape, np.int32)
-    numbered[at] = numbers + 1
-    low = np.array([s.start for s in core])
-    high = np.array([s.stop for s in core])
-    for number, box in enumerate(ndimage.find_objects(numbered), 1):
-        if any(s.stop <= a or s.start >= b for s, a, b in zip(box, low, high, strict=True)):
-            continue
-        mask = np.pad(numbered[box] == number, 1)
-        voxels = np.argwhere(thinned(mask)) + [s.start - 1 for s in box]
-        voxels = voxels[((voxels >= low) & (voxels < high)).all(axis=1)]
-        yield int(names[number - 1]), tuple(voxels.T)
+    if any(s.stop <= c.start or s.start >= c.stop for s, c in zip(box, core, strict=True)):
+        return (np.empty(0, np.int64),) * 3
+    voxels = np.argwhere(thinned(np.pad(part, 1))) + [s.start - 1 for s in box]
+    inside = np.all([(v >= c.start) & (v < c.stop) for v, c in zip(voxels.T, core, strict=True)], axis=0)
+    return tuple(voxels[inside].T)
