@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
+_BESIDE = ("prevalence", "largest_class")  # what accuracy has to be read beside
 Kind = Literal["skeletons", "marks", "labels"]
 _POINT = ("x_um", "y_um", "z_um")
 _BOX = ("z0", "y0", "x0", "z1", "y1", "x1")
@@ -78,7 +79,9 @@ class Evaluated:
         """Lines for a person."""
         counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in self.counts.items())
         lines = [f"{self.kind}: {counts}" if counts else self.kind]
-        lines += [f"  {_told(one)}" for one in self.scores]
+        for one in self.scores:
+            beside = one.measure in _BESIDE and lines[-1].startswith("  accuracy")
+            lines[-1:] = [f"{lines[-1]} (beside a {_told(one)})"] if beside else [lines[-1], f"  {_told(one)}"]
         for name, scores in self.objects.items():
             lines.append(f"  {name}: " + ", ".join(_told(one) for one in scores))
         return lines + [f"  note: {note}" for note in self.notes]
