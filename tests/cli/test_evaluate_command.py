@@ -178,6 +178,7 @@ def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str
         (("boxes.csv", "points.csv"), 2, "is of another kind than the truth"),
         (("short", "truth", "--tolerance", "0"), 2, "is no length"),
         (("short", "truth", "--tolerance", "nan"), 2, "is no length"),
+        (("short", "truth", "--tolerance", "1e-6"), 2, "too much cable"),
         (("short", "truth", "--out", "scores.dat"), 2, "does not name a table"),
         (("channels.ome.tif", "truth.ome.tif"), 2, "is no single label image"),
         (("short", "truth", "--voxel-size", "1,1"), 2, "does not name a voxel size"),

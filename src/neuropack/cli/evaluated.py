@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
+_MOST = 200_000_000  # tenths of the tolerance of cable, about 200 bytes each
 _BESIDE = ("prevalence", "largest_class")  # what accuracy has to be read beside
 Kind = Literal["skeletons", "marks", "labels"]
 _POINT = ("x_um", "y_um", "z_um")
@@ -222,6 +223,15 @@ def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
     found, right = _neurons(prediction), _neurons(truth)
     _see_frames(prediction, found, truth, right)
     mine, theirs, tolerance = list(found.values()), list(right.values()), settings.tolerance_um
+    length = sum(one.length_um() for one in (*mine, *theirs))
+    if length > _MOST * tolerance / 10:
+        raise UsageError(
+            "holds too much cable to be looked at so finely",
+            file=prediction,
+            expected=f"{_MOST * tolerance / 10:.4g} um at a tolerance of {tolerance:g} um",
+            found=f"{length:.4g} um with the truth",
+            fix="give a larger --tolerance, or fewer neurons",
+        )
     scores = length_scores(mine, theirs, tolerance)
     places = places_of(theirs, tolerance / 4)
     trees = trees_at(places.xyz, places.owner, mine, tolerance)
@@ -234,7 +244,7 @@ def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
         good = forks.found if forks else 0
         title = name if other in (name, None) else f"{name} ({other})"
         objects[title] = [
-            *length_scores(made, [right[name]], tolerance)[:3],
+            *length_scores(made, [right[name]], tolerance, distances=False),
             ratio("diadem_like", good, total, "the truth has neither a fork nor a tip"),
         ]
         whole, there = whole + total, there + good
