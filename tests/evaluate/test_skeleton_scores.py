@@ -130,6 +130,16 @@ def test_a_touch_is_no_merge_where_a_part_is_asked_for() -> None:
     assert found["erl_um"] == pytest.approx((100**2 + 96**2 + 2**2) / 200)
 
 
+def test_a_neuron_of_several_trees_is_followed_in_each() -> None:
+    """Also where what was found leads across the gap: that is no merge."""
+    two = tree((0, 0, -1), (30, 0, 1), (40, 0, -1), (60, 0, 3))
+    places = places_of([two], 1.0)
+    assert (np.diff(places.edges) != 0).all() and set(places.tree.tolist()) == {0, 1}
+    for segments in (places.tree + 1, np.ones(len(places.xyz), np.int64)):
+        found = values(run_length_scores(places, segments))
+        assert (found["erl_um"], found["erl_fraction"]) == pytest.approx(((30**2 + 20**2) / 50, 1))
+
+
 def test_places_lie_along_every_edge() -> None:
     places = places_of([FORKS, NOTHING, DOT, line(0, 3, 0)], 1.5)
     assert places.neurons == 4 and places.lengths.max() <= 1.5

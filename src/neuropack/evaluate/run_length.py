@@ -20,6 +20,7 @@ class Places:
     Attributes:
         xyz: of the places (n, 3), micrometre.
         owner: the neuron of each (n,), from 0.
+        tree: the tree of each (n,), from 0 over all neurons: a neuron may have several, with gaps between.
         edges: pairs of places that follow each other (m, 2).
         lengths: of the edges (m,), micrometre.
         neurons: how many there are.
@@ -27,6 +28,7 @@ class Places:
 
     xyz: Floats
     owner: Ints
+    tree: Ints
     edges: Ints
     lengths: Floats
     neurons: int
@@ -35,7 +37,8 @@ class Places:
 def places_of(truth: Sequence[Skeleton], step_um: float) -> Places:
     """The nodes of true neurons, and places between them so that neighbours are a step apart at most."""
     xyz, owner, edges = [np.empty((0, 3))], [np.empty(0, np.int64)], [np.empty((0, 2), np.int64)]
-    first = 0
+    tree = [np.empty(0, np.int64)]
+    first = trees = 0
     for number, skeleton in enumerate(truth):
         above = parent_rows(skeleton.id, skeleton.parent)
         child = np.flatnonzero(above >= 0)
@@ -51,13 +54,25 @@ def places_of(truth: Sequence[Skeleton], step_um: float) -> Places:
         upper[last] = child
         upper[between] = len(skeleton) + np.arange(len(between))
         lower = np.where(nth == 0, above[child][edge], np.r_[0, upper[:-1]] if len(edge) else upper)
+        roots = _roots(above)
+        tree.append(np.concatenate([roots, roots[child[edge[between]]]]) + trees)
+        trees += int((above < 0).sum())
         xyz += [skeleton.xyz, new]
         owner.append(np.full(len(skeleton) + len(new), number))
         edges.append(np.column_stack([lower, upper]) + first)
         first += len(skeleton) + len(new)
     places, pairs = np.concatenate(xyz), np.concatenate(edges)
     lengths = np.linalg.norm(places[pairs[:, 1]] - places[pairs[:, 0]], axis=1)
-    return Places(places, np.concatenate(owner), pairs, lengths, len(truth))
+    return Places(places, np.concatenate(owner), np.concatenate(tree), pairs, lengths, len(truth))
+
+
+def _roots(above: Ints) -> Ints:
+    """Of each row the number of its root among the roots (n,)."""
+    at = np.where(above < 0, np.arange(len(above)), above)
+    for _ in range(len(above).bit_length()):  # each round doubles how far up a row points
+        at = at[at]
+    number = np.cumsum(above < 0) - 1
+    return np.asarray(number[at], np.int64)
 
 
 def run_length_scores(
@@ -67,8 +82,8 @@ def run_length_scores(
 
     An edge is omitted where one of its ends lies in no segment, split where they lie in two. A segment that has
     `merge_part` or more of the length of each of several neurons merges these: all their edges are wrong. The
-    other edges are right. The run length of a neuron is the sum, over the segments, of the squared length of its
-    right edges in the segment, by its length; ``erl_um`` is the mean over the neurons, weighted by their length
+    other edges are right. The run length of a tree is the sum, over the segments, of the squared length of its
+    right edges in the segment, by its length; ``erl_um`` is the mean over the trees, weighted by their length
     (Januszewski et al. 2018, as funlib.evaluate computes it). ``erl_fraction`` is the part of what equal labels
     would reach. ``erl_omitted``, ``erl_split``, ``erl_merged`` are the parts of the length that are wrong, by why.
 
@@ -77,21 +92,21 @@ def run_length_scores(
         segments: in which each place lies (n,), 0 for none.
         merge_part: see above; with 0 a single place is enough, as in funlib.evaluate.
     """
-    owner = places.owner[places.edges[:, 0]] if len(places.edges) else np.empty(0, np.int64)
-    whole = np.bincount(owner, places.lengths, places.neurons)
+    tree = places.tree[places.edges[:, 0]]
+    whole = np.bincount(tree, places.lengths)
     total = float(whole.sum())
     if not total:
         names = ("erl_um", "erl_fraction", "erl_omitted", "erl_split", "erl_merged")
         return [Score(name, None, 0, "the truth has no cable") for name in names]
-    merged = _merged(places, segments, merge_part)[owner]
+    merged = _merged(places, segments, merge_part)[places.owner[places.edges[:, 0]]]
     a, b = segments[places.edges[:, 0]], segments[places.edges[:, 1]]
     omitted = ~merged & ((a == 0) | (b == 0))
     split = ~merged & ~omitted & (a != b)
     right = ~(merged | omitted | split)
     _, segment = np.unique(a[right], return_inverse=True)
-    runs, rows = np.unique(np.column_stack([owner[right], segment]), axis=0, return_inverse=True)
+    runs, rows = np.unique(np.column_stack([tree[right], segment]), axis=0, return_inverse=True)
     run = np.bincount(rows.ravel(), places.lengths[right], len(runs))
-    erl = float((run**2).sum()) / total  # the lengths of the neurons cancel out
+    erl = float((run**2).sum()) / total  # the lengths of the trees cancel out
     best = float((whole**2).sum()) / total
     parts = {"omitted": omitted, "split": split, "merged": merged}
     return [

@@ -5,7 +5,7 @@ neuron that passes nearest to it, if that is within the tolerance. The neuron th
 first say: a piece within the tolerance of it is of no other one, though that may pass nearer where neurons touch.
 
 - A traced tree *holds* a true neuron where at least `least_um` of it are of that neuron.
-- Splits: for each true neuron, the traced trees that hold it, less one.
+- Splits: for each true neuron, the traced trees that hold it, less the trees of that length that it has itself.
 - Merges: for each traced tree, the true neurons that it holds, less one.
 - A branch is a chain of edges between two of root, fork and tip. A true branch of at least `least_um` is *missing*
   where less than half of its length lies within the tolerance of any traced tree. A traced branch of that
@@ -76,10 +76,11 @@ def topology_errors(
         of[mine[near]] = neuron
     holds = _holds(of, found, true.owners)
     several = (holds >= least_um).sum(axis=1), (holds >= least_um).sum(axis=0)
+    own = np.array([_trees(one, least_um) for one in truth], np.int64)
     missing, branches = _lost(true, held_by >= 0, least_um)
     spurious, traced_branches = _lost(found, of >= 0, least_um)
     return TopologyErrors(
-        splits=int(np.maximum(several[0] - 1, 0).sum()),
+        splits=int(np.maximum(several[0] - own, 0).sum()),
         merges=int(np.maximum(several[1] - 1, 0).sum()),
         missing=missing,
         spurious=spurious,
@@ -89,6 +90,12 @@ def topology_errors(
         traced_branches=traced_branches,
         unfound=int((several[0] == 0).sum()),
     )
+
+
+def _trees(neuron: Skeleton, least_um: float) -> int:
+    """How many trees of at least the least length a neuron has; one at least."""
+    cable = _cable([neuron], by_tree=True)
+    return max(1, int((np.bincount(cable.owner, cable.length, cable.owners) >= least_um).sum()))
 
 
 def _holds(of: Ints, found: _Cable, neurons: int) -> Floats:
