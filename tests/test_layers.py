@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
 errors resources model schema locks whole progress compiled bounded hdf5_bounds words
-issue axes volume skeleton swc capsules labels table marks npy_header thinning
-space
+issue axes volume skeleton swc capsules labels table marks npy_header
+space thinning
 readers | annotations | writers
 engine
 simulate | process | evaluate | morphology
