@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = """
 errors resources model schema locks whole progress compiled bounded hdf5_bounds words address cloud_failures cloud
 issue axes volume skeleton swc capsules labels table marks npy_header
-space
+space thinning
 readers | annotations | writers
 engine
 simulate | process | evaluate | morphology

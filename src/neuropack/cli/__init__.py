@@ -19,6 +19,7 @@ from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
 from neuropack.cli.diff import diff
+from neuropack.cli.evaluate import evaluate
 from neuropack.cli.export import export
 from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
@@ -61,6 +62,7 @@ for command in (
     segment,
     features,
     trace,
+    evaluate,
 ):
     app.command()(command)
 app.command("map")(map_)
