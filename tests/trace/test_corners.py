@@ -59,7 +59,8 @@ def test_a_cut_corner_is_drawn_again_and_the_rest_stays() -> None:
     model, way = level.model(HAIRPIN[0], HAIRPIN[-1], finder.options, watch), cut(15, 15)
     made = redrawn(level.grid, level.size, model, way, 1 << 30, watch)
     tip = HAIRPIN[len(HAIRPIN) // 2][None]
-    assert away(made, tip)[0] <= 2 < 2.8 < away(way, tip)[0]  # the blur makes the tip rounder
+    assert away(way, tip)[0] > 2.8
+    assert away(made, tip)[0] <= 2  # not 0: the blur makes the tip rounder
     assert np.abs(np.diff(made, axis=0)).max() == 1  # it has no gap
     ((first, last),) = corners(way, 12)
     assert (made[: first + 1] == way[: first + 1]).all()
