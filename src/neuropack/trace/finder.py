@@ -17,6 +17,7 @@ from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
 from neuropack.trace.candidate import Candidate, Way
+from neuropack.trace.corners import redrawn
 from neuropack.trace.crossings import false_turns
 from neuropack.trace.level import FAR, Level
 from neuropack.trace.measure import centre, measured
@@ -242,6 +243,7 @@ class PathFinder:
             found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, corridor=tube, radius=radius)
         way, price, search = found
         grid, size = self._fine.grid, self.voxel_size_um
+        way = redrawn(grid, size, model, way, self.options.memory, watch)
 
         def look() -> Candidate:
             seen = measured(grid, model, size, way, start, end)
