@@ -29,6 +29,7 @@ from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
+from neuropack.cli.serve import serve
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.trace import trace
@@ -53,6 +54,7 @@ for command in (
     validate,
     explain,
     seal,
+    serve,
     diff,
     migrate,
     publish,
