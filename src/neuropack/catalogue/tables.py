@@ -84,7 +84,7 @@ _MAKERS: Mapping[str, Callable[[Release], Iterable[Row]]] = {"neurons": _neurons
 
 
 def _number(text: str | None) -> float | None:
-    return None if text in (None, "", "n/a") else float(text)  # type: ignore[arg-type]
+    return None if text in (None, "", "n/a") else float(text)
 
 
 def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> pa.Table:
