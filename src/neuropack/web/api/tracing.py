@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from neuropack.web.guard import Person, needs
-from neuropack.web.problems import ProblemError
+from neuropack.web.problems import ProblemError, responses
 from neuropack.web.tracing import forms, shown, steps
 from neuropack.web.tracing.actions import act
 from neuropack.web.tracing.paths import Asked
 from neuropack.web.tracing.sessions import Tracing, tracing_of
 
-
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Sessions are saved when the server ends."""
-    yield
-    if (found := getattr(app.state, "tracing", None)) is not None:
-        found.close()
-
-
-router = APIRouter(prefix="/api/v1/tracing", tags=["tracing"], lifespan=_lifespan)
+router = APIRouter(prefix="/api/v1/tracing", tags=["tracing"])
 On = Annotated[Tracing, Depends(tracing_of)]
 Viewer = Annotated[Person, Depends(needs("view"))]
 Annotator = Annotated[Person, Depends(needs("annotate"))]
-_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {"schema": {"type": "object"}}}}
-
-
-def _says(**texts: str) -> dict[int | str, dict[str, Any]]:
-    return {int(status[1:]): {"description": text, **_PROBLEM} for status, text in texts.items()}
-
-
-_REFUSED = _says(_403="not allowed, or the server changes nothing", _404="there is no such thing")
-_BUSY = _says(_503="too many searches: come back after Retry-After")
+_REFUSED = responses(401, 403, 404)
+_FAILS = responses(401, 403, 404, 409, 422, 503)
 
 
 def _can_be_seen(tracing: Tracing) -> None:
@@ -52,7 +34,7 @@ def sessions(tracing: On, person: Viewer) -> forms.Sessions:
     return forms.Sessions(items=items, total=len(items), next=None)
 
 
-@router.post("/sessions", status_code=201, responses={200: {"model": forms.SessionRecord}, **_REFUSED})
+@router.post("/sessions", status_code=201, responses={200: {"model": forms.SessionRecord}, **_FAILS})
 def open_session(
     form: forms.SessionForm, tracing: On, person: Annotator, response: Response
 ) -> forms.SessionRecord:
@@ -113,12 +95,15 @@ def changes(
 
 @router.post(
     "/sessions/{session}/paths",
-    responses={**_REFUSED, **_BUSY, **_says(_422="none was found; its reason is no way, time-out or budget")},
+    responses=_FAILS,
 )
 async def path(
     session: str, form: forms.PathForm, tracing: On, person: Annotator, request: Request
 ) -> forms.PathRecord:
-    """The best way along a neurite between two places. Nothing is changed; `extend` to the same end takes it."""
+    """The best way along a neurite between two places. Nothing is changed; `extend` to the same end takes it.
+
+    Where none is found, the answer is 422 and its `reason` is no way, time-out or budget.
+    """
     one = tracing.get(session)
     color = one.volume.n_channels > 1 if form.color is None else form.color
     asked = Asked(one.id, one.volume, form.start, form.to, color, form.timeout_s)
@@ -127,11 +112,7 @@ async def path(
 
 @router.post(
     "/sessions/{session}/actions",
-    responses={
-        **_REFUSED,
-        **_BUSY,
-        **_says(_409="what it touches was changed since that revision", _422="it cannot be done"),
-    },
+    responses=_FAILS,
 )
 async def action(
     session: str,

@@ -107,7 +107,7 @@ class Paths:
                     503,
                     "too many paths are searched for",
                     "try again in a moment",
-                    retry_after=self.budget.retry_s,
+                    headers={"Retry-After": str(self.budget.retry_s)},
                 )
             self._asked += 1
         stop = threading.Event()

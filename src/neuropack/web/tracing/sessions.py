@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -81,8 +80,7 @@ class Tracing:
         """
         if release not in self.site.releases:
             raise ProblemError(404, "there is no such release", release)
-        wished: Path | None = getattr(self.site.settings, "workspace", None)
-        return Workspace.beside(release, self.site.releases[release].path, wished)
+        return Workspace(release, self.site.workspace_of(release))
 
     def open(self, release: str, stack: str) -> tuple[Open, bool]:
         """The session of a stack, and whether it was opened just now.
@@ -98,7 +96,7 @@ class Tracing:
             raise ProblemError(404, "there is no such stack", stack)
         with self._lock:
             if self._closed:
-                raise ProblemError(503, "the server is closing", retry_after=5)
+                raise ProblemError(503, "the server is closing", headers={"Retry-After": "5"})
             if (known := self._open.get(workspace.session(stack))) is not None:
                 return known, False
             found = self._opened(workspace, stack)
@@ -168,5 +166,6 @@ def tracing_of(request: Request) -> Tracing:
     state: Any = request.app.state
     if (found := getattr(state, "tracing", None)) is None:
         found = state.tracing = Tracing(state.site)
+        state.site.at_end.append(found.close)
     result: Tracing = found
     return result

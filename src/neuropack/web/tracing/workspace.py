@@ -29,12 +29,6 @@ class Workspace:
     release: str
     root: Path
 
-    @classmethod
-    def beside(cls, release: str, path: Path, wished: Path | None) -> Workspace:
-        """``RELEASE.workspace`` beside the release; in a wished folder, one of the release's name."""
-        place = path.resolve()
-        return cls(release, wished / release if wished is not None else place.with_name(f"{place.name}.workspace"))
-
     def session(self, stack: str) -> str:
         """The identifier of the session of a stack: the same on each start, and the name of a folder."""
         digest = hashlib.sha256(f"{self.release}\n{stack}".encode()).hexdigest()[:12]
