@@ -27,6 +27,7 @@ learn
 rules report page
 publish mend
 catalogue web
+client
 cli
 """
 

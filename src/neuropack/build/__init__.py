@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuropack.build import bids, derivatives, preprocessed, registration
-from neuropack.build.annotations import annotation_outputs
+from neuropack.build.annotations import annotation_outputs, swc_bytes
 from neuropack.build.bucket import place_of
 from neuropack.build.document import Made, document
 from neuropack.build.ledger import Ledger
@@ -138,6 +138,7 @@ def build(
             protect(place, study.dataset["version"], earlier := released(place))
             stale = _stale(place, planned)
             if not prune:
+                _keep_committed(place, planned, earlier)
                 _refuse(place, stale)
             stacks = Stacks(study, place, Ledger(place), keep_going, progress, options)
             try:
@@ -228,6 +229,34 @@ def _stale(place: Place, planned: Iterable[Planned]) -> list[str]:
     for folder in _WITH_SUBJECTS:
         visit(folder, "sub-")
     return found
+
+
+def _keep_committed(place: Place, planned: list[Planned], earlier: Record) -> None:
+    """Stop where neurons that were traced on a server would go, or be as they were before they were corrected.
+
+    `neuropack.mend.traced` leaves a record of each; a study that has the same skeleton builds it without one.
+    """
+    said = {
+        one.stack.morphology(traced.id): hashlib.sha256(swc_bytes(traced)).hexdigest()
+        for one in planned
+        for traced in one.annotated.neurons
+    }
+    lost = [
+        str(output.get("path"))
+        for step in earlier.get("processings", ())
+        if step.get("activity") == "tracing" and step.get("software") == "neuropack"
+        for output in step.get("outputs", ())
+        if said.get(str(output.get("path"))) != output.get("sha256")
+    ]
+    if lost:
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        raise UsageError(
+            "the release holds neurons that were committed on a server, and that the study does not have",
+            file=place.root,
+            found=", ".join(lost[:10]) + more,
+            fix="take them into the study, as committed/skeletons.yaml in the workspace of the release says;"
+            " or add --prune to lose them",
+        )
 
 
 def _refuse(place: Place, stale: list[str]) -> None:

@@ -8,6 +8,7 @@ from neuropack import __version__
 from neuropack.web import problems
 from neuropack.web.api import files, records, tracing
 from neuropack.web.site import Site
+from neuropack.web.tracing import tracing_of
 
 
 def application(site: Site) -> FastAPI:
@@ -23,4 +24,6 @@ def application(site: Site) -> FastAPI:
     problems.install(app)
     for router in (records.router, files.router, tracing.router):
         app.include_router(router)
+    if site.settings.edit:
+        tracing_of(app)  # what an earlier run was killed in is finished before anybody asks
     return app

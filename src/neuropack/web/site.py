@@ -111,6 +111,13 @@ class Site:
         root = self.releases[release].path.resolve()
         return root.with_name(root.name + ".workspace")
 
+    def reload(self, release: str) -> None:
+        """Open a release anew that was changed; requests that are being answered go on with the old one."""
+        path = self.releases[release].path
+        releases = {**self.releases, release: open_release(path)}
+        self.catalogue, self.releases = Catalogue(releases), releases
+        self.__dict__.pop("digests", None)
+
     def close(self) -> None:
         """Close what was opened."""
         while self.at_end:
