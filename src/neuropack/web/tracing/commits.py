@@ -289,9 +289,9 @@ def _read_list(path: Path) -> dict[tuple[str, str], Line]:
 def _yaml(folder: Path, kept: Sequence[Line]) -> str:
     """What a study says to have the skeletons, stack by stack."""
     lines = [
-        "# Neurons that were committed on the server. Copy the entries of a stack below its skeletons: in the study",
-        "# and take away there what they correct: the skeleton of the same name. Until then, neuropack build stops",
-        "# rather than lose them.",
+        "# Neurons that were committed on the server. Copy the entries of a stack below its skeletons:",
+        "# in study.yaml, and take away there what they correct: the skeleton of the same name. Until",
+        "# then, neuropack build stops rather than lose them.",
     ]
     for stack in dict.fromkeys(str(one["stack"]) for one in kept):
         lines += [f"{json.dumps(stack)}:", "  skeletons:"]
