@@ -5,8 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from neuropack import __version__
-from neuropack.web import problems
-from neuropack.web.api import files, records
+from neuropack.web import login, problems
+from neuropack.web.api import files, health, records
+from neuropack.web.front import Front
+from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
 
 
@@ -21,6 +23,9 @@ def application(site: Site) -> FastAPI:
     )
     app.state.site = site
     problems.install(app)
-    for router in (records.router, files.router):
+    metrics = Metrics()
+    app.state.metrics = metrics
+    app.add_middleware(Front, site=site, metrics=metrics)
+    for router in (records.router, files.router, health.router, login.router):
         app.include_router(router)
     return app
