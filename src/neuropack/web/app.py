@@ -6,7 +6,8 @@ from fastapi import FastAPI
 
 from neuropack import __version__
 from neuropack.web import login, problems
-from neuropack.web.api import files, health, records
+from neuropack.web.api import files, health, jsonld, records
+from neuropack.web.described import PATH, describe
 from neuropack.web.front import Front
 from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
@@ -19,13 +20,14 @@ def application(site: Site) -> FastAPI:
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=PATH,
     )
     app.state.site = site
     problems.install(app)
     metrics = Metrics()
     app.state.metrics = metrics
     app.add_middleware(Front, site=site, metrics=metrics)
-    for router in (records.router, files.router, health.router, login.router):
+    for router in (records.router, files.router, health.router, jsonld.router, login.router):
         app.include_router(router)
+    describe(app)
     return app
