@@ -5,8 +5,11 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from neuropack import __version__
-from neuropack.web import problems
-from neuropack.web.api import files, records, tracing
+from neuropack.web import login, problems
+from neuropack.web.api import files, health, jsonld, records, tracing
+from neuropack.web.described import PATH, describe
+from neuropack.web.front import Front
+from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
 from neuropack.web.tracing import tracing_of
 
@@ -18,12 +21,16 @@ def application(site: Site) -> FastAPI:
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=PATH,
     )
     app.state.site = site
     problems.install(app)
-    for router in (records.router, files.router, tracing.router):
+    metrics = Metrics()
+    app.state.metrics = metrics
+    app.add_middleware(Front, site=site, metrics=metrics)
+    for router in (records.router, files.router, health.router, jsonld.router, login.router, tracing.router):
         app.include_router(router)
+    describe(app)
     if site.settings.edit:
         tracing_of(app)  # what an earlier run was killed in is finished before anybody asks
     return app

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from fastapi import Request
 
 from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
 from neuropack.release import Release, open_release
+from neuropack.web.audit import Audit
 from neuropack.web.places import Digests
 from neuropack.web.tokens import Tokens
 
@@ -57,6 +58,7 @@ class Site:
         catalogue: their tables.
         settings: how it behaves.
         tokens: who may do what; None: whoever reaches the server.
+        audit: where what is changed is written down; None where nothing can be.
         at_end: called when the server ends, the last one first; sessions add what saves them.
     """
 
@@ -64,7 +66,9 @@ class Site:
     catalogue: Catalogue
     settings: Settings = field(default_factory=Settings)
     tokens: Tokens | None = None
+    audit: Audit | None = None
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    _records: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def digests(self) -> dict[str, Digests]:
@@ -75,6 +79,15 @@ class Site:
     def hidden(self) -> list[Path]:
         """Folders that may lie in a release and that nobody downloads."""
         return [self.workspace_of(name) for name in self.releases]
+
+    def records(self, release: str, section: str) -> Mapping[str, Mapping[str, Any]]:
+        """The records of a list of a release's metadata, by identifier."""
+        key = (release, section)
+        if key not in self._records:
+            listed = self.releases[release].metadata.get(section)
+            given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+            self._records[key] = {str(one.get("id")): one for one in given}
+        return self._records[key]
 
     @classmethod
     def open(cls, paths: Sequence[Path], settings: Settings) -> Self:
@@ -102,7 +115,15 @@ class Site:
                     file=folder,
                     fix="name a folder beside the release with --workspace",
                 )
+        made.audit = made._audit()
         return made
+
+    def _audit(self) -> Audit | None:
+        if self.settings.audit is not None:
+            return Audit(self.settings.audit)
+        if not self.settings.edit or not self.releases:
+            return None
+        return Audit(self.workspace_of(next(iter(self.releases))) / "audit.jsonl")
 
     def workspace_of(self, release: str) -> Path:
         """The folder for what people trace in a release: beside it, or in the folder that the settings name."""
@@ -116,14 +137,17 @@ class Site:
         path = self.releases[release].path
         releases = {**self.releases, release: open_release(path)}
         self.catalogue, self.releases = Catalogue(releases), releases
+        self._records = {key: rows for key, rows in self._records.items() if key[0] != release}
         self.__dict__.pop("digests", None)
 
     def close(self) -> None:
         """Close what was opened."""
         while self.at_end:
             self.at_end.pop()()
-        for one in self.__dict__.pop("digests", {}).values():
-            one.close()
+        if self.audit is not None:
+            self.audit.close()
+            self.audit = None
+        self.catalogue.close()
         for release in self.releases.values():
             release.close()
 
