@@ -108,7 +108,7 @@ class Commits:
             self._append(began)
             scratch = self.workspace.root / "commit"
             try:
-                put = put_neurons(self.root, one.stack, traced, scratch, accept=accept, catalogue=_catalogue())
+                put = put_neurons(self.root, one.stack, traced, scratch, accept=accept)
             except RefusedError as error:
                 self._append({**began, "state": "refused"})
                 found = [_told(issue) for issue in error.issues]
@@ -246,13 +246,6 @@ def _settings(one: Open, neuron: int) -> dict[str, Any]:
             if {"straight", "color"} & said.keys():
                 found[how] = found.get(how, 0) + 1
     return {"neuropack": neuropack.__version__, **found}
-
-
-def _catalogue() -> Any:
-    """What makes the catalogue of a release; None where releases have none."""
-    from neuropack import catalogue
-
-    return getattr(catalogue, "catalogue_files", None)
 
 
 def _told(issue: Issue) -> dict[str, Any]:
