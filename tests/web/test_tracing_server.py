@@ -98,6 +98,7 @@ def test_nothing_that_was_answered_is_lost_when_the_server_is_killed(release: Pa
     assert clean(release)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_told_to_end_saves_the_neurons(release: Path) -> None:
     server = Server(release)
     with connect(server.url) as client:
@@ -147,6 +148,7 @@ def test_the_client_searches_and_fetches(server: Server, release: Path) -> None:
         connect("http://127.0.0.1:9", timeout_s=1)
 
 
+@pytest.mark.slow
 def test_only_a_curator_commits(release: Path, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     tokens = {
@@ -187,7 +189,7 @@ def traced(client: Client) -> tuple[Session, int]:
 
 
 def test_committed_neurons_are_part_of_a_clean_release(server: Server, release: Path) -> None:
-    before = open_release(release)
+    before = len(open_release(release).neurons[N1])
     with connect(server.url) as client:
         session, k = traced(client)
         session.take_in(N1)
@@ -203,7 +205,7 @@ def test_committed_neurons_are_part_of_a_clean_release(server: Server, release: 
     assert clean(release)
     after = open_release(release)
     assert set(after.neurons) == {N1, neuron("n7")}
-    assert len(after.neurons[N1]) == len(before.neurons[N1]) - 1
+    assert len(after.neurons[N1]) == before - 1
     assert set(after.neurons_ccf) == set(after.neurons)
     rows = {row["neuron_id"]: row for row in after.tables["neurons"]}
     assert rows[neuron("n7")]["soma_hemisphere"] in ("left", "right")
@@ -248,6 +250,7 @@ def test_what_the_rules_refuse_changes_nothing(server: Server, release: Path) ->
     assert clean(release)
 
 
+@pytest.mark.slow
 def test_two_commits_at_once_are_one_after_the_other(server: Server, release: Path) -> None:
     with connect(server.url) as client:
         session, _ = traced(client)
@@ -304,7 +307,9 @@ ask("POST", f"/api/v1/tracing/sessions/{{s['id']}}/commits", json={{"neurons": [
 """
 
 
-@pytest.mark.parametrize("where", ["before", "staging", "renaming", "after"])
+@pytest.mark.parametrize(
+    "where", ["renaming", *(pytest.param(w, marks=pytest.mark.slow) for w in ("before", "staging", "after"))]
+)
 def test_a_commit_that_is_killed_is_done_or_not(where: str, release: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "release.workspace"
     ask = Asked(release, edit=True)
@@ -369,6 +374,7 @@ def test_the_notebook_traces_through_a_server(server: Server) -> None:
         assert client.session("release", FIRST).neurons
 
 
+@pytest.mark.slow
 def test_the_answer_to_a_dead_server_comes_soon(release: Path) -> None:
     server = Server(release)
     with connect(server.url) as client:
