@@ -18,6 +18,8 @@ from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
 from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.build.version import new_version, protect, released
+from neuropack.catalogue.content import FOLDER, Content, in_catalogue
+from neuropack.catalogue.files import catalogue_files
 from neuropack.convert import Status
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
@@ -33,6 +35,7 @@ from neuropack.release import (
     PARTIAL,
     QUALITY,
     REGIONS,
+    Entry,
     entry_of,
 )
 from neuropack.study import Study, load_study
@@ -161,12 +164,14 @@ def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str], earli
     texts = _write_texts(stacks.study, made, full, place)
     ledger.note({path: entry_of(data) for path, data in texts.items()})
     aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
-    entries = ledger.entries({name: stored for name, stored in place.files().items() if name not in aside})
+    found = place.files()
+    entries = ledger.entries({name: found[name] for name in found if name not in aside and not in_catalogue(name)})
     listed = {path: texts[path].decode() for path in known_tables() if path in texts}
     described = descriptions(Described(full, entries, listed))
     for path, data in described.items():
         place.put(path, data)
     entries |= {path: entry_of(data) for path, data in described.items()}
+    entries |= _catalogue(place, full, entries, texts | described)
     place.put_manifest(entries)
     ledger.close()
     return BuildResult(
@@ -179,6 +184,22 @@ def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str], earli
         notes={m.planned.stack.id: tuple(m.planned.notes) for m in made},
         missing=sum(len(m.result.missing) for m in made),
     )
+
+
+def _catalogue(
+    place: Place, full: Record, entries: Mapping[str, Entry], texts: Mapping[str, bytes]
+) -> dict[str, Entry]:
+    """Write the tables that are searched, which list all other files; what each of them is in the manifest."""
+
+    def read(path: str) -> bytes | None:
+        return texts[path] if path in texts else place.read(path)
+
+    made = catalogue_files(Content(full, entries, read))
+    for path in set(place.files(FOLDER)) - set(made):
+        place.remove(path)  # of another version
+    for path, data in made.items():
+        place.put(path, data)
+    return {path: entry_of(data) for path, data in made.items()}
 
 
 def _guard(study: Study, place: Place, job: str) -> None:
