@@ -20,6 +20,11 @@ from served import Running, make_release
 from neuropack.cli import main
 
 
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPACK_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return make_release(tmp_path / "small")
