@@ -146,7 +146,7 @@ class Site:
             release.close()
 
 
-def site_of(request: Request) -> Site:
+async def site_of(request: Request) -> Site:  # async: a plain one would be called in a thread of its own
     """The site that a request is for: what endpoints depend on."""
     found: Site = request.app.state.site
     return found
