@@ -34,8 +34,8 @@ cli
 HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
     *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
-    *("pyarrow", "duckdb", "pandas", "skimage", "roifile", "openpyxl", "defusedxml", "numba"),
-    *("fastapi", "starlette", "uvicorn", "prometheus_client", "httpx", "neuroglancer"),
+    *("pyarrow", "pandas", "skimage", "roifile", "openpyxl", "defusedxml", "numba"),
+    *("fastapi", "starlette", "uvicorn", "duckdb", "prometheus_client", "httpx", "neuroglancer"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 
