@@ -32,7 +32,8 @@ from typing import Any
 
 import httpx
 
-from neuropack.release import Entry, read_manifest, write_manifest
+from neuropack.release import Entry, open_release, read_manifest, write_manifest
+from neuropack.skeleton import parent_rows
 from neuropack.web import tokens
 
 PAUSE = 1.0  # seconds between two looks of a person, on average
@@ -130,15 +131,25 @@ async def view(who: Asker, sights: Sights, until: float) -> None:
         await who.pause()
 
 
-async def trace(who: Asker, release: str, stack: str, ends: list[list[float]], until: float) -> None:
-    """Find paths, take one, take it back, until the time is over."""
+Ends = list[tuple[list[float], list[float]]]
+
+
+async def begin(who: Asker, release: str, stack: str, ends: Ends) -> str | None:
+    """Open the session and find a path: the first one waits for the compiler. The address of the session."""
     base = "/api/v1/tracing/sessions"
     opened = await who.ask("open session", "POST", base, json={"release": release, "stack": stack})
     if opened is None:
-        return
+        return None
     place = f"{base}/{opened.json()['id']}"
+    warm = {"from": ends[0][0], "to": ends[0][1], "timeout_s": 60}
+    await who.ask("first path", "POST", f"{place}/paths", json=warm)
+    return place
+
+
+async def trace(who: Asker, place: str, ends: Ends, until: float) -> None:
+    """Find paths, and take them, until the time is over."""
     while time.monotonic() < until:
-        start, end = who.random.sample(ends, 2)
+        start, end = who.random.choice(ends)
         found = await who.ask("path", "POST", f"{place}/paths", json={"from": start, "to": end, "timeout_s": 20})
         state = await who.ask("session", "GET", place)
         if found is not None and state is not None:
@@ -147,7 +158,7 @@ async def trace(who: Asker, release: str, stack: str, ends: list[list[float]], u
             if begun is not None:
                 done = begun.json()
                 more = {"revision": done["revision"], "action": "extend", "node": done["node"], "to": end}
-                await who.ask("action with path", "POST", f"{place}/actions", json=more, timeout=60)
+                await who.ask("action with path", "POST", f"{place}/actions", json=more)
         await who.ask("changes", "GET", f"{place}/changes?since=0")
         await who.pause()
 
@@ -195,17 +206,22 @@ def processor_s(process: subprocess.Popen[str]) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ends_of(release: Path, stack: str) -> list[list[float]]:
-    """Voxels on the neurites of one neuron of a stack, to trace between."""
-    from neuropack.release import open_release
-
+def ends_of(release: Path, stack: str) -> Ends:
+    """Pairs of voxels on the neurites of one neuron of a stack, forty nodes apart, to trace between."""
     with open_release(release) as found:
         size = found.stacks[stack].voxel_size_um
         record = next(one for one in found.metadata["neurons"] if one["image_stack"] == stack)
-        xyz = found.neurons[record["id"]].xyz
-    places = [[float(p[2 - a] / size[a] - 0.5) for a in range(3)] for p in xyz]
-    lowest = [[max(0.0, v) for v in place] for place in places]
-    return lowest[:: max(1, len(lowest) // 12)]
+        skeleton = found.neurons[record["id"]]
+    above = parent_rows(skeleton.id, skeleton.parent)
+    pairs = []
+    for first in range(0, len(above), 60):
+        last = first
+        for _ in range(40):
+            last = int(above[last]) if above[last] >= 0 else last
+        if last != first:
+            pairs.append((first, last))
+    voxels = [[max(0.0, float(p[2 - a] / size[a] - 0.5)) for a in range(3)] for p in skeleton.xyz]
+    return [(voxels[a], voxels[b]) for a, b in pairs]
 
 
 def larger(release: Path, folder: Path, times: int) -> Path:
@@ -227,7 +243,7 @@ def larger(release: Path, folder: Path, times: int) -> Path:
 
 async def load(address: str, keys: dict[str, str], release: Path, options: argparse.Namespace) -> Seen:
     """Everybody at once."""
-    seen, until = Seen(), time.monotonic() + options.seconds
+    seen = Seen()
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
         first = Asker(client, bearer(keys["viewer 0"]), Seen(), random.Random(0))  # noqa: S311 - chance, not secrets
@@ -251,15 +267,19 @@ async def load(address: str, keys: dict[str, str], release: Path, options: argpa
         chunks = [(one["links"]["file"], one["bytes"]) for one in listed if "/c/" in one["id"]]
         described = (await client.get("/api/v1/openapi.json", headers=first.headers)).json()
         sights = Sights(pages, neurons, chunks, name)
-        people = []
-        for who, key in keys.items():
-            asker = Asker(client, bearer(key), seen, random.Random(who))  # noqa: S311 - chance, not secrets
-            if who.startswith("viewer"):
-                people.append(view(asker, sights, until))
-            elif "/api/v1/tracing/sessions" in described["paths"]:
-                people.append(trace(asker, name, stacks[0], ends_of(release, stacks[0]), until))
-        print(f"{len(people)} people, {len(pages)} pages, {len(chunks)} chunks", file=sys.stderr)
-        await asyncio.gather(*people)
+        people = {who: Asker(client, bearer(key), seen, random.Random(who)) for who, key in keys.items()}  # noqa: S311
+        viewers = [one for who, one in people.items() if who.startswith("viewer")]
+        tracers = [one for who, one in people.items() if who.startswith("tracer")]
+        if "/api/v1/tracing/sessions" not in described["paths"]:
+            tracers = []
+        ends = ends_of(release, stacks[0])
+        places = await asyncio.gather(*(begin(one, name, stacks[0], ends) for one in tracers))
+        print(f"{len(viewers)} viewers, {len(tracers)} tracers, {len(pages)} pages", file=sys.stderr)
+        until = time.monotonic() + options.seconds
+        await asyncio.gather(
+            *(view(one, sights, until) for one in viewers),
+            *(trace(one, place, ends, until) for one, place in zip(tracers, places, strict=True) if place),
+        )
     return seen
 
 
@@ -282,6 +302,7 @@ def measure(release: Path, folder: Path, options: argparse.Namespace) -> dict[st
         return {
             "release_MB": round(size / 1e6),
             "start_s": round(start, 2),
+            "start_processor_s": round(worked, 2),
             "peak_idle_MB": idle,
             "peak_MB": peak_mb(process),
             "server_processor_s": round(processor_s(process) - worked, 1),
