@@ -1,4 +1,4 @@
-"""What is refused at the door: foreign names and pages, long bodies, too many requests; and what is written down."""
+"""What is refused at the door: foreign names and pages, long bodies, too many requests; and the audit log."""
 
 from __future__ import annotations
 
@@ -140,6 +140,7 @@ def test_a_body_that_is_too_long_is_not_read(door: Callable[..., Asked], said: b
         (b'{"text": 3}', "application/json", 422),
         (b"[" * 100_000, "application/json", 400),
         (b"\xff\xfe", "application/json", 422),
+        (b'{"\\ud800": 1}', "application/json", 422),
         (b"", "application/json", 422),
     ],
 )

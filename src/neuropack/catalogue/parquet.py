@@ -87,14 +87,13 @@ def read_parquet(source: Source, table: Table, name: str) -> pa.Table:
     """
     import pyarrow as pa
 
-    texts = [one.name for one in table.columns if one.kind not in (REAL, WHOLE)]
-    file = _opened(source, name, texts)
-    wanted = schema_of(table)
+    wanted, file = schema_of(table), _opened(source, name, ())
     found = [(one.name, _plain_type(one.type)) for one in file.schema_arrow]
     if found != [(one.name, one.type) for one in wanted]:
         more = _differing(found, [(one.name, one.type) for one in wanted])
         raise _unfit(name, "has other columns than the table", f"the columns of {table.name}", more)
     _see_that_it_fits(file.metadata, name)
+    file = _opened(source, name, [one.name for one in table.columns if one.kind not in (REAL, WHOLE)])
     schema = pa.schema([(one.name, _coded(one.type)) for one in wanted])
     try:
         parts = [_checked(file.read_row_group(at), table, name).cast(schema) for at in range(file.num_row_groups)]

@@ -98,6 +98,11 @@ class Catalogue:
         for setting in ("enable_external_access = false", "lock_configuration = true"):
             self._db.execute(f"SET {setting}")
 
+    def forget(self) -> None:
+        """Forget how many rows earlier searches have found: for measurements."""
+        with self._lock:
+            self._counts.clear()
+
     def close(self) -> None:
         """Give the memory back."""
         self._db.close()
