@@ -63,12 +63,21 @@ class HeldTable:
         table: what its columns are.
         rows: all columns, in the order of places.
         texts: the texts of each column of texts.
-        ids: identifiers, in the order of places.
+        titles: of the releases, by their names: words are looked for in them too.
     """
 
     table: Table
     rows: pa.Table
     texts: dict[str, Texts] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def having(self, column: str, word: str) -> list[int]:
+        """The codes of texts of a column with a word in them; of releases also those with such a title."""
+        texts = self.texts[column]
+        found = texts.having(word)
+        if column == RELEASE.name:
+            found += [at for at, one in enumerate(texts) if at not in found and word in self.titles.get(one, "")]
+        return found
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -93,9 +102,14 @@ def hold(
     """
     forest = Forest.grow({name: one["regions"].to_pylist() for name, one in made.items()})
     held = {}
+    titles = {
+        name: " ".join(title.lower() for title in one["releases"]["title"].to_pylist() if title)
+        for name, one in made.items()
+    }
     for name, table in TABLES.items():
         parts = [_with_release(one[name], release, forest, table) for release, one in made.items()]
         held[name] = _hold(db, table, parts)
+        held[name].titles = titles
     return held, forest
 
 
