@@ -20,32 +20,32 @@ REGIONS = (
 SOMATA = ((3, "VISp"), (4, "VISp5"), (5, "TH"), (4, "VISp5"))
 
 
-def write(root: Path, dataset: str = "small", neurons: int = 4, **changes: Any) -> Path:
+def write(root: Path, name: str = "small", count: int = 4, **changes: Any) -> Path:
     """Write it.
 
     Args:
         root: the folder.
-        dataset: its identifier.
-        neurons: how many it has; the regions of their somata are those of `SOMATA` in turn.
+        name: its identifier.
+        count: how many neurons it has; the regions of their somata are those of `SOMATA` in turn.
         changes: fields of the metadata in the place of others.
     """
     put(root, "derivatives/registration/atlas/structures.csv", _structures())
-    names = [f"{STEM}_desc-n{number + 1:03d}" for number in range(neurons)]
-    for number, name in enumerate(names):
-        put(root, swc(name), skeleton(number + 2))
+    names = [f"{STEM}_desc-n{number + 1:03d}" for number in range(count)]
+    for number, one in enumerate(names):
+        put(root, swc(one), skeleton(number + 2))
     columns = "neuron_id\timage_stack\tlabel\tlength_um\tannotator\tprovenance\tconfidence\tswc_ccf\tsoma_border_um"
     rows = [
-        f"{name}\t{STACK}\t{at + 1}\t{10.5 * (at + 1)}\tJane Doe\tmanual\t{'n/a' if at == 1 else at / 10}\tn/a\t5.0"
-        for at, name in enumerate(names)
+        f"{one}\t{STACK}\t{at + 1}\t{10.5 * (at + 1)}\tJane Doe\tmanual\t{'n/a' if at == 1 else at / 10}\tn/a\t5.0"
+        for at, one in enumerate(names)
     ]
     put(root, "derivatives/morphology/neurons.tsv", "\n".join([columns, *rows]) + "\n")
     lengths = [
-        f"{name}\t{SOMATA[at % 4][0]}\t{SOMATA[at % 4][1]}\tleft\taxon\t{5.0 * (at + 1)}"
-        for at, name in enumerate(names)
+        f"{one}\t{SOMATA[at % 4][0]}\t{SOMATA[at % 4][1]}\tleft\taxon\t{5.0 * (at + 1)}"
+        for at, one in enumerate(names)
     ]
     head = "neuron_id\tregion_id\tregion\themisphere\tcompartment\tlength_um"
     put(root, "derivatives/morphology/regions.tsv", "\n".join([head, *lengths]) + "\n")
-    put(root, "metadata/neuropack.json", json.dumps({**document(dataset, names), **changes}))
+    put(root, "metadata/neuropack.json", json.dumps({**document(name, names), **changes}))
     listed(root)
     return root
 

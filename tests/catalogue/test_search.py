@@ -259,7 +259,7 @@ def test_what_is_not_there_is_said_with_what_is(catalogue: Catalogue) -> None:
         catalogue.search("stacks", Query(region="TH"))
     with pytest.raises(UsageError, match="no somata"):
         catalogue.search("stacks", Query(box=((0, 0, 0), (1, 1, 1))))
-    with pytest.raises(UsageError, match="only shown|cannot be searched"):
+    with pytest.raises(UsageError, match="cannot be searched"):
         catalogue.search("neurons", Query(equal={"swc": ("a",)}))
 
 
@@ -345,6 +345,6 @@ def test_the_database_reads_nothing_else(catalogue: Catalogue, tmp_path: Path) -
     import duckdb
 
     (tmp_path / "a.csv").write_text("a\n1\n")
-    for statement in (f"SELECT * FROM '{tmp_path}/a.csv'", "INSTALL httpfs", "SET enable_external_access = true"):
+    for statement in (f"SELECT * FROM '{tmp_path}/a.csv'", "INSTALL httpfs", "SET enable_external_access = true"):  # noqa: S608
         with pytest.raises(duckdb.Error):
             catalogue._db.cursor().execute(statement).fetchall()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue.columns import TABLES, TEXT, Column, Table
+from neuropack.catalogue.tables import schema_of
 from neuropack.catalogue.trees import Forest
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def hold(
     }
     for name, table in TABLES.items():
         parts = [_with_release(one[name], release, forest, table) for release, one in made.items()]
+        parts = parts or [_with_release(schema_of(table).empty_table(), "", forest, table)]
         held[name] = _hold(db, table, parts)
         held[name].titles = titles
     return held, forest
@@ -122,7 +124,7 @@ def _with_release(rows: pa.Table, release: str, forest: Forest, table: Table) ->
     rows = rows.add_column(0, "release", names)
     if "region_id" not in table.by_name:
         return rows
-    tree = forest.of[release]
+    tree = forest.of.get(release, ())
     known = {id_: number for (key, id_), number in forest.order.items() if key == tree}
     at = pc.index_in(rows["region_id"].combine_chunks(), pa.array(list(known), pa.int64()))
     return rows.append_column(REGION, pa.array(list(known.values()), pa.int32()).take(at))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue.content import in_catalogue
 from neuropack.catalogue.files import FILES, read_catalogue
 from neuropack.catalogue.parquet import stamp_of
-from neuropack.errors import InputError, NeuropackError, OutputError
+from neuropack.errors import InputError, OutputError
 from neuropack.release import MANIFEST, METADATA, Entry, digest_of_lines, parse_manifest
 from neuropack.space.cache import cache_folder
 from neuropack.writers import cloud
@@ -78,23 +78,20 @@ def _store(url: str) -> Any:
 @contextmanager
 def _told(url: str, path: str) -> Iterator[None]:
     """Failures of a place as one message."""
-    try:
-        if url.startswith(("http://", "https://")):
-            yield
-        else:
-            with cloud.told(url):
-                yield
-    except FileNotFoundError as error:
-        expected = f"{path} below the URL"
-        raise InputError("is not there", file=f"{url}/{path}", expected=expected, found="no such file") from error
-    except NeuropackError:
-        raise
-    except Exception as error:
-        from obstore.exceptions import BaseError
+    from obstore.exceptions import BaseError
 
-        if not isinstance(error, BaseError | OSError):
-            raise
-        said = " ".join(str(error).split())[:200]
+    on_the_web = url.startswith(("http://", "https://"))
+    try:
+        with nullcontext() if on_the_web else cloud.told(url):
+            try:
+                yield
+            except FileNotFoundError as error:
+                expected = f"{path} below the URL"
+                raise InputError(
+                    "is not there", file=f"{url}/{path}", expected=expected, found="nothing"
+                ) from error
+    except (BaseError, OSError) as error:
+        said = " ".join(str(error).partition("\n\nDebug source")[0].split())[:200]
         raise OutputError("cannot be fetched", file=f"{url}/{path}", found=said) from error
 
 
