@@ -100,6 +100,7 @@ def _compiled() -> None:
         tiny = from_array(np.full((channels, 16, 16, 400), 7, np.uint16), "CZYX", voxel_size_um=(1, 1, 1))
         for cost in get_args(Cost):
             PathFinder(tiny, Options(color=color, cost=cost)).find((5, 5, 5), (9, 9, 390))
+        PathFinder(tiny, Options(color=color, free_expansions=9)).find((5, 5, 5), (9, 9, 390))  # in a corridor
 
 
 def _ours(folder: Path, warm: bool) -> Callable[[], list[Any]]:

@@ -12,7 +12,7 @@ from tiny_study import STUDY, write_study
 
 from neuropack.build import build
 from neuropack.errors import UsageError
-from neuropack.process.preprocess import run
+from neuropack.process.preprocess import run, samples
 from neuropack.readers import open_volume
 from neuropack.rules import check
 
@@ -72,6 +72,30 @@ def test_nothing_is_estimated_or_written_again(tmp_path: Path, estimates: list[o
     assert estimates[0] is None and estimates[1] is not None
     changed = [p for p, when in before.items() if p.stat().st_mtime_ns != when]
     assert [p.relative_to(release).as_posix() for p in changed if MICR in p.as_posix()] == []
+
+
+def test_the_raw_file_is_decoded_once_and_not_at_all_where_all_is_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+    real, sample = run.preprocess, samples.block_at
+
+    def noted(volume: Any, *args: Any, **options: Any) -> Any:
+        looked_at.append(type(volume.pixels).__module__)
+        return real(volume, *args, **options)
+
+    def seen(volume: Any, *args: Any) -> Any:
+        looked_at.append("a block")
+        return sample(volume, *args)
+
+    monkeypatch.setattr(run, "preprocess", noted)
+    monkeypatch.setattr(samples, "block_at", seen)
+    study, release = study_of(tmp_path), tmp_path / "release"
+    build(study, release)
+    assert looked_at[0] == "neuropack.readers.ome_zarr" and "a block" in looked_at
+    del looked_at[:]
+    build(study, release)
+    assert looked_at == ["neuropack.readers.ome_zarr"]
 
 
 def test_another_recipe_makes_it_anew(tmp_path: Path, estimates: list[object]) -> None:

@@ -13,6 +13,7 @@ import tifffile
 
 from neuropack import simulate
 from neuropack.cli import main
+from neuropack.locks import only_one
 from neuropack.readers import open_volume
 from neuropack.simulate import Optics
 
@@ -111,6 +112,51 @@ def test_a_run_that_broke_off_continues_with_what_it_had_estimated(
     with open_volume(out) as one, open_volume(whole) as other:
         assert np.array_equal(np.asarray(one), np.asarray(other))
     capsys.readouterr()
+
+
+def test_where_nothing_is_written_no_record_is_left(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, record = tmp_path / "out.ome.zarr", tmp_path / "out.ome.zarr.json"
+    assert run(raw, out, *QUICK, "--memory", "1kB") == 2
+    assert not list(tmp_path.glob("out*"))
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert run(raw, out, *QUICK) == 2
+    assert "was not written by neuropack" in capsys.readouterr().err
+    assert not record.exists()
+
+
+def test_a_record_stays_with_its_image_where_that_is_not_replaced(raw: Path, tmp_path: Path) -> None:
+    out, record = tmp_path / "out.ome.zarr", tmp_path / "out.ome.zarr.json"
+    assert run(raw, out, *QUICK) == 0
+    before = record.read_bytes()
+    assert run(raw, out, "--step", "background", "--overwrite", "--memory", "1kB") == 2
+    assert record.read_bytes() == before
+    with only_one(out):
+        assert run(raw, out, "--step", "background", "--overwrite") == 3
+    assert record.read_bytes() == before
+    assert run(raw, out, *QUICK) == 0
+
+
+def test_a_file_that_a_step_names_is_known_by_its_content(
+    raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, matrix = tmp_path / "out.ome.zarr", tmp_path / "m.csv"
+    matrix.write_text("1 0.1 0\n0 1 0\n0 0 1\n")
+    line = (raw, out, "--step", f"unmix=matrix: {matrix}")
+    assert run(*line) == 0
+    assert str(tmp_path) not in (tmp_path / "out.ome.zarr.json").read_text(encoding="utf-8")
+    assert run(*line) == 0
+    assert "up to date" in capsys.readouterr().out
+    matrix.write_text("1 0.3 0\n0 1 0\n0 0 1\n")
+    assert run(*line) == 2
+    assert "record of other work" in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_read_is_no_record(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.ome.zarr.json").write_text("[" * 200_000)
+    assert run(raw, tmp_path / "out.ome.zarr", *QUICK) == 2
 
 
 def test_a_recipe_is_followed_and_a_step_of_the_line_takes_the_place_of_its_own(

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from neuropack.annotations.mark_files import read_marks
-from neuropack.cli import main, segment_folder, segmented
+from neuropack.cli import main, segment_blocks, segment_folder, segmented
 from neuropack.cli.derived import Image
 from neuropack.errors import UsageError
 from neuropack.marks import marks_table
+from neuropack.process.color_options import ColorOptions
 from neuropack.readers import open_volume
 from neuropack.simulate.stack import stack
 from neuropack.swc import read_swc
@@ -185,6 +186,28 @@ def test_a_plane_is_segmented(tmp_path: Path) -> None:
     assert skeleton.length_um() == pytest.approx(25, abs=3)
 
 
+def test_a_result_that_lacks_a_file_is_not_up_to_date(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found"
+    assert run(image, out) == 0
+    (out / "boxes.tsv").unlink()
+    assert run(image, out) == 2
+    assert "no boxes.tsv" in capsys.readouterr().err
+    assert run(image, out, "--overwrite") == 0
+    assert {path.name for path in out.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("text", ["3", '"identity"', '{"identity": 3}', '{"identity": {}}', "[" * 10**5])
+def test_what_is_no_report_of_a_segmentation_is_left_alone(
+    text: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "segmentation.json").write_text(text)
+    assert run(image, tmp_path, "--overwrite") == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert (tmp_path / "segmentation.json").read_text() == text
+
+
 def test_what_cannot_be_done_is_told_in_a_message(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,22 +258,33 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
         def close(self) -> None:
             self._source.close()
 
-    def color_instances(volume: Volume, *, mask: Volume, progress: object) -> Volume:
+    def color_instances(
+        volume: Volume, *, options: ColorOptions, mask: Volume, somata: object, folder: Path, **_: object
+    ) -> Volume:
+        assert folder.suffix == ".partial"
         assert mask.size_zyx == volume.size_zyx and mask.n_channels == 1
+        assert somata == ["one"]
+        sizes.append(options.smallest)
         found = from_array(labels, "ZYX", path=image, voxel_size_um=SIZE, labels=True)
         return replace(found, pixels=Closing(volume))
 
     columns = {"point_id": ["soma-1"], "x_um": [3.0], "y_um": [4.0], "z_um": [5.0]}
     monkeypatch.setattr("neuropack.process.color_instances.color_instances", color_instances)
-    monkeypatch.setattr(
-        "neuropack.process.soma_detection.detect_somata", lambda volume, *, channels, progress: ["one"]
-    )
+    looked: list[Volume] = []
+    sizes: list[int] = []
+
+    def detect_somata(volume: Volume, **_: object) -> list[str]:
+        looked.append(volume)
+        return ["one"]
+
+    monkeypatch.setattr("neuropack.process.soma_detection.detect_somata", detect_somata)
     monkeypatch.setattr(
         "neuropack.process.soma_detection.soma_marks",
         lambda somata, credit: marks_table("points", columns, credit),
     )
     assert run(image, tmp_path / "found", "--method", "color", "--soma") == 0
     assert "1 soma(ta)" in capsys.readouterr().out
+    assert len(looked) == 1  # for the colours and for the table
     assert {path.name for path in (tmp_path / "found").iterdir()} == FILES | {"somata.tsv"}
     boxes = read_marks(tmp_path / "found" / "boxes.tsv").table.to_pylist()
     assert [[box[k] for k in ("z0", "y0", "x0", "z1", "y1", "x1")] for box in boxes] == [
@@ -260,12 +294,34 @@ def test_neurons_by_colour_and_cell_bodies_go_into_the_folder(
     assert [box["confidence"] for box in boxes] == [None, None]
     assert len(read_marks(tmp_path / "found" / "somata.tsv").table) == 1
     assert run(image, tmp_path / "other", "--method", "color", "--low", 3) == 2
+    assert run(image, tmp_path / "other", "--method", "color", "--min-size", 7) == 0
+    assert sizes == [100, 7]
+    assert not (tmp_path / "other" / "somata.tsv").exists()
 
 
 def test_a_slab_of_whole_planes_is_read_of_a_file_of_planes(image: Path) -> None:
     with open_volume(image) as volume:
-        assert segmented.blocks_of(volume, 2 << 30)[0] == (16, 80, 80)
-        assert segmented.blocks_of(volume, 1 << 20) == ((8, 80, 80), 1)
+        assert segment_blocks.blocks_of(volume, 2 << 30, (10, 10, 10))[0] == (16, 80, 80)
+        assert segment_blocks.blocks_of(volume, 1 << 20, (10, 10, 10)) == ((8, 80, 80), 1)
+
+
+def test_what_lies_around_a_block_counts_as_its_memory() -> None:
+    large = from_array(np.broadcast_to(np.uint8(0), (1, 300, 900, 900)), "CZYX", voxel_size_um=SIZE)
+    assert segment_blocks.blocks_of(large, 1 << 30, (4, 10, 10))[0] == (64, 256, 256)
+    block, workers = segment_blocks.blocks_of(large, 1 << 30, (60, 90, 90))
+    assert workers == 1
+    around = [n + 2 * h for n, h in zip(block, (60, 90, 90), strict=True)]
+    assert 29 * np.prod(around) <= 1 << 30
+
+
+@pytest.mark.parametrize("method", ["tubeness", "color"])
+def test_of_a_wrong_voxel_size_no_memory_is_asked_for(
+    method: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "found"
+    assert run(image, out, "--method", method, "--voxel-size", "2e-6,5e-7,5e-7") == 2
+    assert "too wide, in voxels" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_real_dendrite_is_found(data_file: Callable[[str], Path], tmp_path: Path) -> None:

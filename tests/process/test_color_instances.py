@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -137,6 +139,20 @@ def test_constant_images_single_planes_and_any_number_of_channels(channels: int)
     bar = np.asarray(bars(tuple(1.0 for _ in range(channels))))
     plane = from_array(bar[:, 4:5], "CZYX", voxel_size_um=(None, 1.0, 1.0))
     assert np.unique(labels_of(plane)).tolist() == [0, 1]
+
+
+def test_the_temporary_file_lies_where_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path | None] = []
+
+    def file(dir: Path | None = None) -> IO[bytes]:
+        asked.append(dir)
+        return made(dir=dir)
+
+    made = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", file)
+    for folder in (tmp_path, None):
+        color_instances(bars((1, 0, 0.2)), somata=(), folder=folder).close()
+    assert asked == [tmp_path, None]
 
 
 def test_what_is_no_number_is_background() -> None:

@@ -97,12 +97,20 @@ def test_in_a_constant_image_there_is_no_threshold(method: Any, fill: float) -> 
     assert (recipe.low, recipe.high) == (None, None)
 
 
-def test_what_is_no_number_is_background(simulated: SimulatedStack, tmp_path: Path) -> None:
-    image = simulated.volume[:].astype(np.float32)
-    image[:, 12, 40:60, 40:60] = np.nan
-    mask = _mask(_volume(image), tmp_path)
+@pytest.mark.parametrize("method", ["tubeness", "otsu"])
+@pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf, 1e300])
+def test_what_is_no_number_is_background(
+    method: Any, fill: float, simulated: SimulatedStack, tmp_path: Path
+) -> None:
+    image = simulated.volume[:].astype(np.float64)
+    image[:, 12, 40:60, 40:60] = fill
+    volume = _volume(image)
+    mask = _mask(volume, tmp_path, method=method)
     assert mask.any()
     assert not mask[12, 40:60, 40:60].any()
+    assert not foreground_mask(volume, recipe_for(volume, method))[0, 12, 40:60, 40:60].any()
+    image[:, 12, 40:60, 40:60] = np.nan
+    np.testing.assert_array_equal(mask, _mask(_volume(image), tmp_path / "nan", method=method))
 
 
 def test_without_noise_a_threshold_of_otsu_takes_the_place_of_its_unit(tmp_path: Path) -> None:
@@ -121,6 +129,8 @@ def test_thresholds_that_are_given_are_taken(simulated: SimulatedStack) -> None:
     assert recipe.high == pytest.approx(30 * recipe.unit)
     assert recipe.stated == ("low", "high")
     assert recipe_for(simulated.volume, low=20).high == pytest.approx(20 * recipe.unit)
+    faint = recipe_for(simulated.volume, high=3)
+    assert faint.low == faint.high == pytest.approx(3 * recipe.unit)
     single = recipe_for(simulated.volume, "otsu", channel=0, low=150)
     assert (single.low, single.high, single.scales) == (150, 150, (1.0,))
 

@@ -41,6 +41,14 @@ def test_those_that_do_not_fit_are_thinned_in_coarser_voxels() -> None:
     assert told[-1] == (told[-1][1], told[-1][1])
 
 
+def test_the_boxes_of_all_masks_are_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels, asked = _labels(), []
+    boxes = LabelVolume.boxes
+    monkeypatch.setattr(LabelVolume, "boxes", lambda self: (asked.append(self), boxes(self))[1])
+    assert len(list(skeletons_one_by_one(labels))) == 2
+    assert len(asked) == 1
+
+
 def test_a_mask_of_one_voxel_needs_the_least_box() -> None:
     labels = LabelVolume.of((9, 9, 9), SIZE, [(4, np.array([[3, 4, 5]]))])
     (one,) = skeletons_one_by_one(labels, 64)

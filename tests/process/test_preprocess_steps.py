@@ -186,6 +186,34 @@ def test_stripes_are_seen_where_counts_are_few() -> None:
     assert 0.75 < gain.min() < gain.max() < 1.33
 
 
+def test_structure_and_noise_are_no_stripes() -> None:
+    rng = np.random.default_rng(0)
+    dim = rng.poisson(30, (1, 24, 128, 128)).astype(np.uint16)
+    dim[0, 10:12, :, :48] += 60  # fills two planes in part
+    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    assert np.abs(gain).max() < 0.01
+    dim[0, 18] = np.rint(1.2 * dim[0, 18])
+    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    assert abs(gain[18] - np.log(1.2)) < 0.02 and np.abs(np.delete(gain, 18)).max() < 0.02
+    skewed = rng.gamma(1, 40, (4, 1, 24, 128, 128)).astype(np.float32)
+    skewed[0, :, 9] = skewed[:, :, 9].mean(axis=0)  # the mean of four: as bright, and less noisy
+    gain = np.log(depth.estimate_stripes(volume_of(skewed[0]), dark=0)["gain"][0])
+    assert abs(gain[9]) < 0.13  # of which the median of the voxels is brighter by 0.28
+    small = depth.estimate_stripes(volume_of(dim[:, :, :8, :8]), dark=0)
+    assert small["error"] == [None] and set(small["gain"][0]) == {1.0}
+
+
+def test_channels_help_each_other_to_see_how_light_falls() -> None:
+    falls = [depth._Fall(s, e, np.empty((0, 4))) for s, e in ((-0.02, 0.01), (-0.03, 0.001), (0.5, 0.4))]
+    low, middle, high = depth._drawn_together([*falls[:2], None])[:2] + depth._drawn_together(falls)[2:]
+    assert low is not None and middle is not None and high is not None
+    assert -0.03 < low.slope < -0.029 and abs(middle.slope + 0.03) < 1e-3 and abs(high.slope) < 0.04
+    assert low.error < 0.002 and high.error < 0.01
+    apart = depth._drawn_together([depth._Fall(s, 1e-4, np.empty((0, 4))) for s in (-0.01, -0.05)])
+    assert [round(one.slope, 3) for one in apart if one is not None] == [-0.01, -0.05]
+    assert depth._drawn_together([None]) == [None] and depth._drawn_together(falls[:1]) == falls[:1]
+
+
 def test_light_that_falls_with_depth_is_made_up_for() -> None:
     lengths = [60.0, 80.0, 100.0]
     found = depth.known_attenuation(image(), lengths)
@@ -305,6 +333,60 @@ def test_values_that_are_no_numbers_are_found_where_no_block_was_sampled() -> No
         np.asarray(made)
 
 
+@pytest.mark.parametrize("method", ["guided", "gaussian", "median"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_filter_hides_or_stumbles_over_what_is_no_number(method: str, value: float) -> None:
+    values = np.random.default_rng(0).normal(300, 20, (1, 8, 40, 40)).astype(np.float32)
+    steps = recipe({"denoise": {"method": method}})
+    found = preprocess(volume_of(values), steps).found
+    made = preprocess(volume_of(values), steps, found=found).volume
+    values[0, 4, 20, 20] = value
+    with pytest.raises(InputError, match="no numbers"):
+        np.asarray(made)
+    values[0, 4, 20, 20] = np.nan
+    seen = np.asarray(denoise.denoised(volume_of(values), found[0]))
+    assert np.isnan(seen[0, 4, 20, 20])
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32, np.uint64, np.int64])
+def test_the_largest_whole_numbers_stay_the_largest(dtype: type) -> None:
+    top = np.full((1, 2, 4, 4), np.iinfo(dtype).max, dtype)
+    made = np.asarray(preprocess(volume_of(top), recipe({"align": {"shift": [[0, 0, 0]]}})).volume)
+    assert (made > 0.999999 * float(np.iinfo(dtype).max)).all()
+
+
+def test_whole_numbers_may_be_written_with_a_point() -> None:
+    for step, key in (("align", "reference"), ("flat_field", "degree"), ("stripes", "window")):
+        written, plain = recipe({step: {key: 3.0}}), recipe({step: {key: 3}})
+        assert type(written.tasks[0].parameters[key]) is int
+        assert written == plain
+
+
+def test_a_dark_image_of_all_channels_goes_with_a_flat_field_of_one() -> None:
+    flat = np.full((1, 16, 32), 1000, np.float32)
+    dark = np.array([100, 200], np.float32)[:, None, None] * np.ones((1, 16, 32), np.float32)
+    light = np.full((2, 3, 16, 32), 500, np.float32)
+    for one, other in ((flat, dark), (np.repeat(flat, 2, axis=0), dark[:1])):
+        assert np.allclose(np.asarray(shading.reference_divided(volume_of(light), one, other, {})), 500)
+
+
+def test_light_that_would_be_gone_is_refused_and_not_divided_by() -> None:
+    deep = volume_of(np.random.default_rng(0).poisson(300, (1, 700, 8, 8)).astype(np.uint16))
+    with pytest.raises(UsageError, match="no light would be left"):
+        preprocess(deep, recipe({"depth": {"length_um": [1]}}))
+    assert np.isfinite(np.asarray(preprocess(deep, recipe({"depth": {"length_um": [3]}})).volume)).all()
+    assert not len(depth._followed([], 0, 0.0, 1.0, 2.0, 2000))
+
+
+def test_what_would_take_all_memory_is_refused() -> None:
+    far = {"align": {"shift": [[0, 0, 0], [0, 1e9, 0], [0, 0, 0]]}}
+    with pytest.raises(UsageError, match="too far apart"):
+        preprocess(image(), recipe(far))
+    wide = volume_of(np.broadcast_to(np.uint8(9), (1, 1, 20_000, 20_000)))
+    with pytest.raises(UsageError, match="too many tiles"):
+        preprocess(wide, recipe({"seams": {"tile": [24, 24]}}))
+
+
 def test_one_channel_has_nothing_to_align_or_unmix() -> None:
     one = volume_of(np.asarray(image())[:1])
     for step in ("align", "unmix"):
@@ -340,8 +422,10 @@ def test_every_time_point_is_preprocessed() -> None:
 
 def test_saturated_light_is_told() -> None:
     clipped = np.minimum(pixels(), 1500)
-    parts = preprocess(volume_of(clipped), recipe("background")).saturated
-    assert all(0.0001 < part < 0.2 for part in parts)
+    first = preprocess(volume_of(clipped), recipe("background"))
+    assert preprocess(volume_of(clipped), recipe("background"), found=first.found).saturated is None
+    parts = first.saturated or ()
+    assert len(parts) == 3 and all(0.0001 < part < 0.2 for part in parts)
     assert preprocess(image(), recipe("background")).saturated == (0, 0, 0)
 
 

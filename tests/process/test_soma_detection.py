@@ -147,4 +147,8 @@ def test_noise_units_of_a_large_image_are_those_of_boxes(monkeypatch: pytest.Mon
         units = noise_units(volume)
         np.testing.assert_allclose(units.level, [200, 300], rtol=0.02)
         np.testing.assert_allclose(units.noise, [10, 20], rtol=0.1)
-    assert NoiseUnits(np.array([1.0]), np.array([2.0])).of(np.array([[5.0, np.nan]])).tolist() == [[2.0, 0.0]]
+    one = NoiseUnits(np.array([1.0]), np.array([2.0]))
+    assert one.of(np.array([[5.0, np.nan, np.inf, 1e300]])).tolist() == [[2.0, 0.0, 0.0, 0.0]]
+    for level, noise in ((1.0, 1e294), (1e300, 2.0)):  # of a channel with a voxel of 1e300, or full of such
+        far = NoiseUnits(np.array([level]), np.array([noise]))
+        assert far.of(np.array([[5.0, np.inf, 1e300]])).tolist() == [[0.0, 0.0, 0.0]]

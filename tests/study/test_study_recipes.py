@@ -64,6 +64,10 @@ def test_a_recipe_has_its_steps_in_order_with_all_their_parameters(tmp_path: Pat
         ("steps:\n- background: {size: 3}\n", "2:16", "has no parameters"),
         ("steps:\n- background: 3\n", "2:15", "are a mapping"),
         ("steps:\n- seams\n", "2:3", "needs to know the tiles"),
+        ("steps:\n- seams: {tile: }\n", "2:10", "needs to know the tiles"),
+        ("steps:\n- flat_field: {dark_image: d.tif}\n", "2:16", "a measured flat field only"),
+        (f"steps:\n- denoise: {{strength: {10**400}}}\n", "2:23", "a number from 0.1 to 5"),
+        (f"steps:\n- unmix: {{matrix: [[{10**400}]]}}\n", "2:19", "a list of lists of numbers"),
         ("steps:\n- align\n- align\n", "3:3", "comes twice"),
         ("steps:\n- noise_units\n- align\n", "2:3", "not the last step"),
         ("steps:\n- {align: , denoise: }\n", "2:3", "one step"),
@@ -80,6 +84,28 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, place: str,
     assert f"{path}:{place}: " in str(error.value)
     assert told in str(error.value)
     assert "in the recipe" in str(error.value)
+
+
+def test_the_place_of_a_step_is_its_own_after_one_that_is_misspelt(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe(written(tmp_path, "steps:\n- allign\n- noise_units\n- unmix\n"))
+    assert [(one.at.line, one.what) for one in error.value.problems] == [
+        (2, "there is no step 'allign'"),
+        (3, "noise_units is not the last step"),
+    ]
+
+
+def test_a_record_knows_files_by_their_content_and_not_by_their_place(tmp_path: Path) -> None:
+    records = []
+    for folder, text in (("a", "1 0\n0 1\n"), ("b", "1 0\n0 1\n"), ("c", "1 0.1\n0 1\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.csv").write_text(text, encoding="utf-8")
+        records.append(load_recipe(written(tmp_path / folder, "steps:\n- unmix: {matrix: m.csv}\n")).record())
+    assert records[0] == records[1] != records[2]
+    assert str(tmp_path) not in str(records)
+    (tmp_path / "a" / "m.csv").unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        load_recipe(tmp_path / "a" / "recipe.yaml").record()
 
 
 def test_a_recipe_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -101,6 +127,7 @@ def test_a_step_can_be_typed_on_the_line() -> None:
         ("denoise=strength: [", "not a step"),
         ("denoise=7", "no value"),
         ("", "no step"),
+        ("denoise=strength: " + "[" * 5000, "not a step"),
     ):
         with pytest.raises(UsageError, match=told):
             task_of(text)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import neuropack
 from neuropack.build import bids
 from neuropack.process.preprocess.recipe import Recipe
+from neuropack.readers import open_volume
 from neuropack.source import fingerprint
 from neuropack.study import Stack, Study
 from neuropack.study.records import Record
@@ -32,6 +36,21 @@ def files(stack: Stack) -> list[str]:
 def sidecar_of(stack: Stack) -> str:
     """The sidecar of the preprocessed image."""
     return stack.preprocessed_image.removesuffix(".ome.zarr") + ".json"
+
+
+@contextmanager
+def as_written(volume: Volume, written: Path) -> Iterator[Volume]:
+    """The image of a raw file with its pixels read from the OME-Zarr that was made of it without a hole.
+
+    They are the same, and lie there in blocks: the raw file is decoded once.
+    """
+    with open_volume(written) as image:
+        if (image.axes, image.shape, image.dtype) != (volume.axes, volume.shape, volume.dtype):
+            yield volume
+        else:
+            yield replace(
+                volume, pixels=image.pixels, native_axes=image.native_axes, native_shape=image.native_shape
+            )
 
 
 def made_of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -76,7 +76,7 @@ class Stacks:
                 stack.file, [stack.image, stack.nwb], partial(convert, volume, nwb=metadata, **options)
             )
             one.notes += _holes(stack.file.name, volume.axes, result.missing)
-            done = self._preprocessed(one, volume, options)
+            done = self._preprocessed(one, volume, options, holes=bool(result.missing))
             if registration.shows_in_ccf(one):
                 self._in_ccf(one, volume, options)
             annotations.after_the_image(volume)
@@ -113,14 +113,17 @@ class Stacks:
         self.ledger.note_raw(stack.label_image, digest, touched)  # whose digest is another one now
         return values, {stack.labels: digest}
 
-    def _preprocessed(self, one: Planned, volume: Volume, options: Mapping[str, Any]) -> Record:
+    def _preprocessed(self, one: Planned, volume: Volume, options: Mapping[str, Any], *, holes: bool) -> Record:
         """The stack by its recipe, and its sidecar; what was done, nothing where no recipe is named."""
         stack = one.stack
         if stack.preprocess is None:
             return {}
-        made, done = preprocessed.made_of(stack, stack.preprocess, volume, self.place, options["progress"])
         here = {k: v for k, v in options.items() if k not in ("processes", "cluster")}  # it is computed here
-        self._convert(stack.file, [stack.preprocessed_image], partial(convert, made, **here))
+        with ExitStack() as opened_too:
+            if not holes and isinstance(written := self.place.at(stack.image), Path):
+                volume = opened_too.enter_context(preprocessed.as_written(volume, written))
+            made, done = preprocessed.made_of(stack, stack.preprocess, volume, self.place, options["progress"])
+            self._convert(stack.file, [stack.preprocessed_image], partial(convert, made, **here))
         name, data = preprocessed.sidecar_of(stack), preprocessed.sidecar_text(self.study, one, done).encode()
         self.place.put(name, data)
         self.ledger.note({name: entry_of(data)})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import InputError, UsageError
@@ -31,7 +32,7 @@ def check(
         Path | None,
         typer.Option(
             metavar="STACK",
-            readable=False,
+            parser=place,
             help="The image that all of them were traced in: do they lie on their neurons, and is each there once?",
         ),
     ] = None,

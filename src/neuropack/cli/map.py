@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common, sides
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
@@ -28,8 +29,8 @@ def map_(
         Path,
         typer.Argument(
             metavar="SRC",
-            readable=False,
-            help="SWC, or a folder of it; CSV or TSV of points or boxes; an image or labels.",
+            parser=place,
+            help="SWC, or a folder of it; CSV or TSV of points or boxes; an image or labels, or their URL.",
         ),
     ],
     out: Annotated[

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
-from neuropack.errors import UsageError
+from neuropack.errors import NeuropackError, UsageError
 
 if TYPE_CHECKING:
     from neuropack.process.preprocess.recipe import Recipe
@@ -23,7 +25,8 @@ _SUFFIX = ".ome.zarr"
 
 def preprocess(
     stack: Annotated[
-        Path, typer.Argument(metavar="STACK", readable=False, help="A microscope file, or a folder of slices.")
+        Path,
+        typer.Argument(metavar="STACK", parser=place, help="A microscope file, a folder of slices, or a URL."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A name that ends in .ome.zarr.", readable=False)],
     recipe: Annotated[
@@ -83,12 +86,12 @@ def preprocess(
         identity = _identity(volume, fingerprint(stack), chosen, seed)
         place = record_of(out)
         earlier = _earlier(place, identity, overwrite=overwrite)
-        made = done(volume, chosen, found=earlier, seed=seed, progress=tell)
-        record = _record(identity, chosen, made, out)
-        if earlier is None:
-            _write(place, record, overwrite=place.exists())
-        result = convert(made.volume, [out], overwrite=overwrite, memory=budget, progress=tell)
-        drawn = _draw(picture, volume, made.volume) if picture is not None else []
+        found = [one["found"] for one in earlier["steps"]] if earlier is not None else None
+        made = done(volume, chosen, found=found, seed=seed, progress=tell)
+        record = _record(identity, made, out, earlier["saturated"] if earlier is not None else made.saturated)
+        with _standing(place, record if earlier is None else None):
+            result = convert(made.volume, [out], overwrite=overwrite, memory=budget, progress=tell)
+        drawn = _draw(picture, volume, out) if picture is not None else []
     shown = {**record, "status": result.status, "pictures": [str(path) for path in drawn]}
     typer.echo(json.dumps(shown, indent=2, ensure_ascii=False) if as_json else _text(shown, out, place))
     return 0
@@ -157,8 +160,8 @@ def _identity(volume: Volume, source: Mapping[str, Any], recipe: Recipe, seed: i
     return {"input": {**source, **image, **size}, "recipe": recipe.name, "seed": seed, "steps": recipe.record()}
 
 
-def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> list[dict[str, Any]] | None:
-    """What an earlier run of this very work estimated; None where there was none.
+def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+    """The record of an earlier run of this very work; None where there was none.
 
     Raises:
         UsageError: the record is of other work, or of no work of ours, and may not be replaced.
@@ -167,19 +170,22 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> li
         return None
     try:
         record = json.loads(place.read_text(encoding="utf-8"))
-        ours = record["software"] == "neuropack" and isinstance(record["steps"], list)
-        given = [{"step": one["step"], "parameters": one["parameters"]} for one in record["steps"]]
-        found = [one["found"] for one in record["steps"]]
+        ours = record["software"] == "neuropack" and all(
+            isinstance(record[k], list) for k in ("steps", "saturated")
+        )
+        given = [
+            {"step": one["step"], "parameters": one["parameters"]} for one in record["steps"] if "found" in one
+        ]
         same = ours and all(
             json.loads(json.dumps(value)) == (given if key == "steps" else record.get(key))
             for key, value in identity.items()
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(
             "is there, and is no record of preprocessing", file=place, fix="move it away, or name another OUT"
         ) from None
     if same:
-        return found
+        return dict(record)
     if not overwrite:
         raise UsageError(
             "is the record of other work: another image, recipe or seed",
@@ -189,41 +195,67 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> li
     return None
 
 
-def _record(identity: Mapping[str, Any], recipe: Recipe, made: Preprocessed, out: Path) -> dict[str, Any]:
+def _record(
+    identity: Mapping[str, Any], made: Preprocessed, out: Path, saturated: Sequence[float] | None
+) -> dict[str, Any]:
     """What was done, in the words of Processing: an activity for each step, with all that decides its result."""
     from neuropack import __version__
     from neuropack.process.preprocess.steps import STEPS
 
     steps = [
         {
-            "step": task.step,
-            "activity": STEPS[task.step].activity,
-            "parameters": dict(task.parameters),
+            "step": one["step"],
+            "activity": STEPS[one["step"]].activity,
+            "parameters": one["parameters"],
             "found": found,
         }
-        for task, found in zip(recipe.tasks, made.found, strict=True)
+        for one, found in zip(identity["steps"], made.found, strict=True)
     ]
     return {
         "software": "neuropack",
         "software_version": __version__,
         **identity,
         "steps": steps,
-        "saturated": list(made.saturated),
+        "saturated": list(saturated or ()),
         "output": {"name": out.name, "dtype": made.volume.dtype.name, "shape": list(made.volume.shape)},
     }
 
 
-def _write(place: Path, record: Mapping[str, Any], *, overwrite: bool) -> None:
+@contextmanager
+def _standing(place: Path, record: Mapping[str, Any] | None) -> Iterator[None]:
+    """A new record beside the image while that is written, so that what breaks off can be continued.
+
+    Where nothing is to be written none is left, and a record of the image that stands there stays with it.
+    """
+    if record is None:
+        yield
+        return
+    before = place.read_bytes() if place.exists() else None
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    _write(place, text.encode())
+    try:
+        yield
+    except NeuropackError as error:
+        if before is not None:
+            _write(place, before)
+        elif isinstance(error, UsageError):
+            place.unlink(missing_ok=True)
+        raise
+
+
+def _write(place: Path, data: bytes) -> None:
     from neuropack.whole import published
 
-    with published(place, overwrite=overwrite) as path:
-        path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    with published(place, overwrite=True) as path:
+        path.write_bytes(data)
 
 
-def _draw(folder: Path, before: Volume, after: Volume) -> list[Path]:
+def _draw(folder: Path, before: Volume, out: Path) -> list[Path]:
     from neuropack.page.before_after import write_pictures
+    from neuropack.readers import open_volume
 
-    return write_pictures(folder, before, after)
+    with open_volume(out) as after:  # as it was written: nothing is computed twice
+        return write_pictures(folder, before, after)
 
 
 def _text(record: Mapping[str, Any], out: Path, place: Path) -> str:

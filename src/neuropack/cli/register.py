@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common, images, sides
 from neuropack.cli.progress import Watch
 
@@ -21,8 +22,8 @@ def register(
         Path,
         typer.Argument(
             metavar="SRC",
-            readable=False,
-            help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; what BigWarp saves; or an image.",
+            parser=place,
+            help="CSV or TSV: name, x, y, z, fixed_x, fixed_y, fixed_z; what BigWarp saves; an image, or its URL.",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", readable=False, help="The transform, a JSON file.")],

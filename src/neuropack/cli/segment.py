@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 
 def segment(
-    stack: Annotated[Path, typer.Argument(metavar="STACK", readable=False, help="An image.")],
+    stack: Annotated[Path, typer.Argument(metavar="STACK", parser=place, help="An image, or the URL of one.")],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", readable=False, help="A folder for the result; it is made.")
     ],
@@ -38,7 +39,10 @@ def segment(
         float | None,
         typer.Option(metavar="X", help="What an object reaches somewhere (default: 10; of otsu, low)."),
     ] = None,
-    min_size: Annotated[int, typer.Option(metavar="VOXELS", help="Objects of fewer voxels are left out.")] = 20,
+    min_size: Annotated[
+        int | None,
+        typer.Option(metavar="VOXELS", help="Objects of fewer are left out (default: 20; of color, 100)."),
+    ] = None,
     soma: Annotated[bool, typer.Option("--soma", help="Look for cell bodies too.")] = False,
     voxel_size: Annotated[
         str | None,

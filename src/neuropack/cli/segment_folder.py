@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.errors import OutputError, UsageError
+from neuropack.whole import published
 
 REPORT = "segmentation.json"
 BLOCKS, _JOURNAL = "blocks", "journal.json"
@@ -23,15 +24,23 @@ def there(out: Path, identity: dict[str, Any], *, overwrite: bool) -> dict[str, 
         return None
     try:
         report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
-        ours = "identity" in report
-    except (OSError, ValueError, TypeError):
-        ours = False
-    if not ours:
-        raise UsageError("is no segmentation, and would be lost", file=out, fix="name another folder")
-    if report["identity"] == identity:
-        return report
+        made_of, outputs = dict(report["identity"]), [out / str(name) for name in report["outputs"]]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise UsageError("is no segmentation, and would be lost", file=out, fix="name another folder") from None
+    if made_of == identity:
+        gone = [path.name for path in outputs if not path.exists()]
+        if not gone:
+            return report
+        if not overwrite:
+            raise UsageError(
+                "lacks a part of the result",
+                file=out,
+                found=f"no {', '.join(gone)}",
+                fix="add --overwrite to make it again",
+            )
+        return None
     if not overwrite:
-        same = report["identity"].get("source") == identity["source"]
+        same = made_of.get("source") == identity["source"]
         raise UsageError(
             f"holds the result of {'other settings' if same else 'another image'}",
             file=out,
@@ -63,17 +72,14 @@ def begun(work: Path, identity: dict[str, Any], *, overwrite: bool) -> bool:
         work.mkdir(exist_ok=True)
         write(journal, identity)
     except (OSError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise OutputError(f"cannot be written: {error}", file=work, fix="check the folder and the space") from error
     return False
 
 
 def write(path: Path, value: Any) -> None:
     """Write a file of JSON, whole or not at all."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
-    partial.replace(path)
+    with published(path, overwrite=True) as partial:
+        partial.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def publish(work: Path, out: Path) -> None:

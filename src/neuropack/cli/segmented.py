@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,21 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 import neuropack
+from neuropack.cli.segment_blocks import blocks_of, see_size
 from neuropack.cli.segment_folder import BLOCKS, REPORT, begun, publish, there, tidied, write
 from neuropack.cli.segment_picture import Colours, drawing, drawn_of
 from neuropack.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from neuropack.cli.derived import Image
+    from neuropack.marks import Credit
     from neuropack.process.foreground import Recipe
+    from neuropack.process.soma_shape import DetectedSoma
     from neuropack.progress import Progress
     from neuropack.volume import Volume
 
 Method = Literal["tubeness", "otsu", "color"]
 LABELS, BOXES, OBJECTS, SKELETONS = "labels.ome.zarr", "boxes.tsv", "objects.tsv", "skeletons"
 PICTURE, SOMATA = "segmentation.png", "somata.tsv"
-_BYTES = 28  # for each voxel of a block in work: as it is stored, bright, its tubeness, and the block around it
-_PIECE = 1 << 24  # voxels of a block, where the file is decoded in large units
+_SMALLEST, _SMALLEST_OF_COLOUR = 20, 100  # voxels of an object, where nobody says
 _VERSION = 1  # of what is made: another one is another result
 
 
@@ -42,7 +43,7 @@ class Settings:
         channel: which one; None: all.
         sigmas_um: of tubeness.
         low, high: thresholds.
-        min_voxels: objects of fewer are left out.
+        min_voxels: objects of fewer are left out; None: 20, of colour 100.
         somata: True where somata are looked for as well.
     """
 
@@ -51,8 +52,15 @@ class Settings:
     sigmas_um: tuple[float, ...] = ()
     low: float | None = None
     high: float | None = None
-    min_voxels: int = 20
+    min_voxels: int | None = None
     somata: bool = False
+
+    @property
+    def smallest(self) -> int:
+        """Voxels of the smallest object."""
+        if self.min_voxels is not None:
+            return self.min_voxels
+        return _SMALLEST_OF_COLOUR if self.method == "color" else _SMALLEST
 
 
 @dataclass
@@ -66,6 +74,7 @@ class _Found:
     record: dict[str, Any]
     picture: Colours | None = None
     notes: list[str] = field(default_factory=list)
+    somata: list[DetectedSoma] | None = None  # where they had to be known already
 
 
 def segment(
@@ -87,13 +96,15 @@ def segment(
     Raises:
         UsageError, InputError, OutputError: as `neuropack.convert.convert`; or the folder is taken.
     """
+    from neuropack.engine import memory_budget
     from neuropack.locks import only_one
     from neuropack.source import fingerprint
 
     if not out.parent.is_dir():
         raise OutputError("cannot be written: there is no such folder", file=out.parent, fix="make the folder")
+    budget = memory or memory_budget()
     with image.open() as volume:
-        _see(volume, settings)
+        _see(volume, settings, budget)
         identity = _identity(volume, settings, fingerprint(volume.path))
         done = there(out, identity, overwrite=overwrite)
         if done is not None:
@@ -102,18 +113,17 @@ def segment(
         with only_one(out):
             work = out.with_name(f"{out.name}.partial")
             resumed = begun(work, identity, overwrite=overwrite)
-            report = _made(volume, work, settings, identity, memory, tell)
+            report = _made(volume, work, settings, identity, budget, tell)
             publish(work, out)
     return {**report, "status": "resumed" if resumed else "written"}
 
 
-def _see(volume: Volume, settings: Settings) -> None:
+def _see(volume: Volume, settings: Settings, budget: int) -> None:
     """See to what is wrong on the line before anything is made."""
-    from neuropack.process.foreground import check_image
-    from neuropack.process.tubeness import scales_of
+    from neuropack.process.foreground import SIGMAS_UM, check_image
 
     check_image(volume, settings.channel, settings.low, settings.high)
-    if settings.min_voxels < 1:
+    if settings.smallest < 1:
         raise UsageError("an object has one voxel or more", found=f"--min-size {settings.min_voxels}")
     if settings.method == "color" and volume.n_channels < 2:
         raise UsageError(
@@ -125,8 +135,9 @@ def _see(volume: Volume, settings: Settings) -> None:
         raise UsageError("--method color takes no --channel, --low and --high", fix="leave them out")
     if settings.method != "tubeness" and settings.sigmas_um:
         raise UsageError("--sigma is for --method tubeness alone", found=f"--method {settings.method}")
-    if settings.sigmas_um:
-        scales_of(volume, settings.sigmas_um)
+    if settings.method != "otsu":
+        sigmas_um = settings.sigmas_um or SIGMAS_UM
+        see_size(volume, sigmas_um, budget, in_cells=settings.method == "color")
 
 
 def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def _identity(volume: Volume, settings: Settings, source: dict[str, Any]) -> dic
     identity: dict[str, Any] = {
         "source": source,
         "image": told,
-        "settings": asdict(settings),
+        "settings": {**asdict(settings), "min_voxels": settings.smallest},
         "software": {"name": "neuropack", "version": neuropack.__version__, "result": _VERSION},
     }
     normal: dict[str, Any] = json.loads(json.dumps(identity))
@@ -150,21 +161,27 @@ def _made(
     work: Path,
     settings: Settings,
     identity: dict[str, Any],
-    memory: int | None,
+    budget: int,
     tell: Progress | None,
 ) -> dict[str, Any]:
     """Everything that goes into the folder."""
     from neuropack.convert import convert
-    from neuropack.engine import memory_budget
 
-    budget = memory or memory_budget()
     find = _of_colour if settings.method == "color" else _of_brightness
     found = find(volume, work, settings, budget, tell)
     with found.labels as labels:  # its end takes away what was spooled, and may close the image
-        convert(labels, [work / LABELS], labels=True, overwrite=True, memory=memory, progress=tell)
+        convert(labels, [work / LABELS], labels=True, overwrite=True, memory=budget, progress=tell)
         if settings.method == "color":
             counted = _counted(volume, work / LABELS, tell)
-            found = replace(counted, record=found.record | counted.record)
+            found = replace(
+                found,
+                counts=counted.counts,
+                boxes=counted.boxes,
+                confidence=counted.confidence,
+                record=found.record | counted.record,
+                picture=counted.picture,
+                notes=[*found.notes, *counted.notes],
+            )
         report = _told(found, volume, work, settings, budget, tell)
     normal: dict[str, Any] = json.loads(json.dumps({"activity": "segmentation", "identity": identity, **report}))
     write(work / REPORT, normal)
@@ -187,7 +204,7 @@ def _told(
     rows = list(_skeletons(found, work, volume, budget, tell))
     _write_objects(work / OBJECTS, rows)
     outputs = [LABELS, BOXES, OBJECTS, SKELETONS]
-    somata = _somata(volume, work, settings, credit, tell) if settings.somata else None
+    somata = _somata(found, volume, work, settings, credit, tell) if settings.somata else None
     outputs += [SOMATA] if somata is not None else []
     if found.picture is not None:
         import imagecodecs
@@ -209,7 +226,7 @@ def _told(
 
 def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, tell: Progress | None) -> _Found:
     from neuropack.process.components import components, described
-    from neuropack.process.foreground import SIGMAS_UM, recipe_for, response_of
+    from neuropack.process.foreground import SIGMAS_UM, recipe_for, response_of, surroundings_of
 
     recipe = recipe_for(
         volume,
@@ -219,21 +236,20 @@ def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, 
         low=settings.low,
         high=settings.high,
     )
-    nothing = recipe.low is None or recipe.high is None
     response = response_of(volume, recipe)
-    block, workers = blocks_of(volume, budget)
+    halo = surroundings_of(volume, recipe.sigmas_um) if recipe.sigmas_um else (0, 0, 0)
+    block, workers = blocks_of(volume, budget, halo)
     found = components(
         response,
         float(np.finfo(np.float32).max) if recipe.low is None else recipe.low,
         float(np.finfo(np.float32).max) if recipe.high is None else recipe.high,
         work / BLOCKS,
-        min_voxels=settings.min_voxels,
+        min_voxels=settings.smallest,
         block=block,
         workers=workers,
         progress=tell,
     )
     sure = (found.strong / np.maximum(found.counts, 1)).round(4).tolist()
-    notes = ["nothing in the image stands out: it is constant, or holds no numbers"] if nothing else []
     return _Found(
         found.labels,
         found.counts,
@@ -241,8 +257,13 @@ def _of_brightness(volume: Volume, work: Path, settings: Settings, budget: int, 
         sure,
         {"recipe": _plain(recipe), "counts": described(found)},
         drawing(found),
-        notes,
+        _notes(recipe),
     )
+
+
+def _notes(recipe: Recipe) -> list[str]:
+    nothing = recipe.low is None or recipe.high is None
+    return ["nothing in the image stands out: it is constant, or holds no numbers"] if nothing else []
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:
@@ -256,11 +277,26 @@ def _of_colour(volume: Volume, work: Path, settings: Settings, budget: int, tell
     Brightness alone is no foreground here: noise that grows with depth, or that was removed, misleads it.
     """
     from neuropack.process.color_instances import color_instances
+    from neuropack.process.color_options import ColorOptions
     from neuropack.process.foreground import foreground_mask, recipe_for
+    from neuropack.process.noise_units import noise_units
+    from neuropack.process.soma_detection import detect_somata
 
     recipe = recipe_for(volume)
-    labels = color_instances(volume, mask=foreground_mask(volume, recipe), progress=tell)
-    return _Found(labels, np.empty(0, np.int64), np.empty((0, 6), np.int64), [], {"recipe": _plain(recipe)})
+    units = noise_units(volume)
+    somata = detect_somata(volume, units=units, progress=tell)
+    labels = color_instances(
+        volume,
+        options=ColorOptions(smallest=settings.smallest),
+        mask=foreground_mask(volume, recipe),
+        somata=somata,
+        units=units,
+        folder=work,
+        progress=tell,
+    )
+    none = np.empty(0, np.int64)
+    record = {"recipe": _plain(recipe)}
+    return _Found(labels, none, none.reshape(0, 6), [], record, notes=_notes(recipe), somata=somata)
 
 
 def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
@@ -279,40 +315,19 @@ def _counted(volume: Volume, path: Path, tell: Progress | None) -> _Found:
     return _Found(labels, boxes.counts, boxes.boxes, [None] * n, record, picture, notes)
 
 
-def _somata(volume: Volume, work: Path, settings: Settings, credit: Any, tell: Progress | None) -> int:
+def _somata(
+    found: _Found, volume: Volume, work: Path, settings: Settings, credit: Credit, tell: Progress | None
+) -> int:
     """The table of cell bodies; how many."""
     from neuropack.annotations.mark_files import write_marks
     from neuropack.process.soma_detection import detect_somata, soma_marks
 
-    channels = None if settings.channel is None else (settings.channel,)
-    somata = detect_somata(volume, channels=channels, progress=tell)
+    somata = found.somata
+    if somata is None:
+        channels = None if settings.channel is None else (settings.channel,)
+        somata = detect_somata(volume, channels=channels, progress=tell)
     write_marks(work / SOMATA, soma_marks(somata, credit), "points", overwrite=True)
     return len(somata)
-
-
-def blocks_of(volume: Volume, budget: int) -> tuple[tuple[int, int, int], int]:
-    """The blocks that an image is looked at in, and how many at one time: as its file is cheap to read.
-
-    A file that is decoded in large units, as planes of a TIFF, is cut into slabs of whole units, up to 16 million
-    voxels.
-    """
-    from neuropack.axes import box_shape
-    from neuropack.process.components import BLOCK
-
-    shape, block = volume.size_zyx, list(BLOCK)
-    unit = box_shape(next(iter(volume.native_blocks())))[-3:]
-    most = min(_PIECE, max(1 << 16, budget // (2 * _BYTES)))
-    if not volume.cheap_parts:
-        for axis in (1, 2):
-            wanted = min(shape[axis], -(-block[axis] // unit[axis]) * unit[axis])
-            if 8 * wanted * block[3 - axis] <= most:
-                block[axis] = wanted
-    block = [min(b, n) for b, n in zip(block, shape, strict=True)]
-    while math.prod(block) > most and block[0] > 8:
-        block[0] = -(-block[0] // 2)
-    around = math.prod(b + 20 for b in block) * (_BYTES + volume.n_channels * volume.dtype.itemsize)
-    workers = max(1, min(os.cpu_count() or 1, budget // around))
-    return (block[0], block[1], block[2]), workers
 
 
 def _skeletons(

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Box
 from neuropack.errors import InputError
+from neuropack.whole import published
 
 _PICTURE = 1024  # pixels of the longer side of a view from above, at most
 _KEPT = 128 << 20  # bytes of blocks that are kept in memory
@@ -98,13 +99,13 @@ class BlockStore:
         return self._file(number).exists()
 
     def put(self, number: int, part: Part) -> None:
-        """Keep what was found in a block."""
-        file = self._file(number)
-        file.parent.mkdir(exist_ok=True)
-        partial = file.with_suffix(".partial")
-        with partial.open("wb") as stream:
+        """Keep what was found in a block.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with published(self._file(number), overwrite=True) as partial, partial.open("wb") as stream:
             np.savez(stream, **part._asdict())
-        partial.replace(file)
 
     def get(self, number: int) -> Part:
         """What was found in a block.

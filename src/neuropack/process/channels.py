@@ -19,13 +19,7 @@ def one_channel(volume: Volume, channel: int) -> Volume:
     Raises:
         UsageError: there is no such channel.
     """
-    if not 0 <= channel < volume.n_channels:
-        raise UsageError(
-            "there is no such channel",
-            file=volume.path,
-            expected=f"0 to {volume.n_channels - 1}",
-            found=str(channel),
-        )
+    check_channel(volume, channel)
     if volume.n_channels == 1:
         return volume
     return replace(
@@ -37,6 +31,21 @@ def one_channel(volume: Volume, channel: int) -> Volume:
         levels=(),
         made_by={**volume.made_by, "one_channel": channel},
     )
+
+
+def check_channel(volume: Volume, channel: int) -> None:
+    """See that an image has a channel.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if not 0 <= channel < volume.n_channels:
+        raise UsageError(
+            "there is no such channel",
+            file=volume.path,
+            expected=f"0 to {volume.n_channels - 1}",
+            found=str(channel),
+        )
 
 
 class _OneChannel:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.address import Address
 from neuropack.errors import InputError, UsageError
 from neuropack.progress import Progress
 from neuropack.readers import open_volume
@@ -23,7 +24,9 @@ _UNITS = {"um": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "mm": 100
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file holds an image and not the text of a table; a folder does."""
+    """Whether a file holds an image and not the text of a table; a folder does, and what lies elsewhere."""
+    if isinstance(path, Address):
+        return True
     try:
         if path.is_dir():
             return True

@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise, product
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ from neuropack.errors import UsageError
 from neuropack.process.around import read_around
 from neuropack.process.color_options import ColorOptions
 from neuropack.process.noise_units import NoiseUnits, chosen_channels, noise_units
+from neuropack.process.objects import known_size
 from neuropack.process.soma_detection import detect_somata
 from neuropack.process.soma_shape import DetectedSoma
 from neuropack.progress import Progress
@@ -54,6 +56,7 @@ def color_instances(
     mask: Volume | None = None,
     somata: Sequence[DetectedSoma] | None = None,
     units: NoiseUnits | None = None,
+    folder: Path | None = None,
     progress: Progress | None = None,
 ) -> Volume:
     """Neurons of a multicolour image as labels, 1, 2, 3 in the order of their first voxels; 0 is background.
@@ -71,6 +74,7 @@ def color_instances(
         mask: the foreground, one channel of as many voxels, where it is above 0; None: found by its brightness.
         somata: that are never joined, as `detect_somata` gives them; it is asked where they are None.
         units: background and noise of these channels, where they are known.
+        folder: for the temporary file; None: the system's own.
         progress: told voxels done and in all.
 
     Raises:
@@ -84,9 +88,7 @@ def color_instances(
     chosen = chosen_channels(volume, channels)
     volume.require_voxel_size()
     depth, height, width = volume.voxel_size_um
-    if height is None or width is None:
-        raise UsageError("the voxel size is not known", file=volume.path)
-    step = (depth if depth is not None else height, height, width)
+    step = known_size((depth if depth is not None else height, height, width))  # a plane as thick as it is fine
     if mask is not None and (mask.size_zyx != volume.size_zyx or mask.n_channels != 1 or mask.n_times != 1):
         raise UsageError(
             "the mask is not that of the image",
@@ -102,7 +104,7 @@ def color_instances(
     maker = _Maker(
         volume, chosen, known, mask, step, wanted, Somata(places, np.array([b.radius_um for b in bodies]))
     )
-    spool = _Spool(volume.size_zyx)
+    spool = _Spool(volume.size_zyx, folder)
     try:
         labels = maker.made(spool, progress)
     except BaseException:
@@ -131,11 +133,11 @@ def color_instances(
 class _Spool:
     """Labels of cells in a temporary file, compressed; each is put once, in C order, and read from any thread."""
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: tuple[int, int, int], folder: Path | None) -> None:
         self.shape = shape
         self.size = tuple(min(n, c) for n, c in zip(shape, CELL, strict=True))
         self.counts = tuple(-(-n // s) for n, s in zip(shape, self.size, strict=True))
-        self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the labels are read
+        self.file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - as long as the labels are read
         self._at: list[tuple[int, int]] = []
         self._lock = threading.Lock()
 

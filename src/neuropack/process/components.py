@@ -253,7 +253,7 @@ def _united(store: BlockStore, first_of: Rows, progress: Progress | None) -> Row
         if mine is not None:
             near[place] = mine
         near.pop((place[0] - 1, place[1] - 1, place[2] - 1), None)
-        if place[2] == 0:  # what lies more than a layer back is met by no block any more
+        if place[1:] == (0, 0):  # what lies more than a layer back is met by no block any more
             for past in [p for p in near if p[0] < place[0] - 1]:
                 del near[past]
         if progress:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape
+from neuropack.axes import Array, Box, box_shape, full_box
+from neuropack.engine.planning import cut
 from neuropack.process.around import read_around
 from neuropack.volume import Channel, Volume
 
@@ -106,12 +106,8 @@ class _Computed:
 
     def native_blocks(self) -> Iterator[Box]:
         """Cubes, or what the image is thinner than."""
-        shape, channels = self._shape[-3:], self._shape[-4]
-        step = tuple(min(n, b) for n, b in zip(shape, _BLOCK, strict=True))
-        for lead in np.ndindex(*self._shape[:-4]):
-            for corner in product(*(range(0, n, b) for n, b in zip(shape, step, strict=True))):
-                inner = (slice(c, min(c + b, n)) for c, b, n in zip(corner, step, shape, strict=True))
-                yield (*(slice(t, t + 1) for t in lead), slice(0, channels), *inner)
+        *times, channels = self._shape[:-3]
+        yield from cut(full_box(self._shape), (*(1 for _ in times), channels, *_BLOCK))
 
     def close(self) -> None:
         """Close the source."""

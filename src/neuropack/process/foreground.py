@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box, full_box
 from neuropack.errors import UsageError
-from neuropack.process.channels import one_channel
+from neuropack.process.channels import check_channel, one_channel
 from neuropack.process.computed import computed
 from neuropack.process.tubeness import reach_of, scales_of, taps_of, tubeness_inside
 from neuropack.volume import Channel, Volume
@@ -96,8 +96,8 @@ def recipe_for(
         method: the way.
         channel: which one; None: all of them.
         sigmas_um: of tubeness.
-        low, high: thresholds, in units of noise for tubeness, in brightness for otsu; None: as above. With one of
-            them for otsu, the other is the same.
+        low, high: thresholds, in units of noise for tubeness, in brightness for otsu; None: as above, and what one
+            of them leaves of that for the other. With one of them for otsu, the other is the same.
 
     Raises:
         UsageError: there is no such channel, the thresholds are none, or the image cannot be segmented.
@@ -123,7 +123,7 @@ def recipe_for(
         low, high = (otsu, otsu) if low is None else (low, high)
         return Recipe("otsu", chosen, offsets, scales, (), 1.0, _single(low), _single(high), None, None, stated)
     scales_zyx, planar = scales_of(volume, sigmas_um), volume.size_zyx[0] == 1
-    halo, _ = _surroundings(scales_zyx, planar)
+    halo = surroundings_of(volume, sigmas_um)
     found, smooth = [], []
     for block in brightness:
         wide = np.pad(block, [(h, h) for h in halo], mode="symmetric")
@@ -132,7 +132,8 @@ def recipe_for(
         smooth.append(core[np.isfinite(core)])
     otsu = otsu_threshold(np.concatenate(smooth))
     unit, usual = _unit(np.concatenate(found))
-    low = _LOW_OF[usual] if low is None else low
+    if low is None:
+        low = _LOW_OF[usual] if high is None else min(_LOW_OF[usual], high)
     high = max(_HIGH_OF[usual], low) if high is None else high
     nothing = unit == 0
     return Recipe(
@@ -148,6 +149,16 @@ def recipe_for(
         SHARE,
         stated,
     )
+
+
+def surroundings_of(volume: Volume, sigmas_um: Sequence[float]) -> tuple[int, int, int]:
+    """Voxels along z, y, x that tubeness looks at around a voxel of an image.
+
+    Raises:
+        UsageError: a sigma is not positive, or the voxel size is not known.
+    """
+    halo, _ = _surroundings(scales_of(volume, sigmas_um), volume.size_zyx[0] == 1)
+    return halo
 
 
 def foreground_mask(volume: Volume, recipe: Recipe) -> Volume:
@@ -237,13 +248,8 @@ def check_image(
             found=str(volume.n_times),
             fix="write each as an image of its own",
         )
-    if channel is not None and not 0 <= channel < volume.n_channels:
-        raise UsageError(
-            "there is no such channel",
-            file=volume.path,
-            expected=f"0 to {volume.n_channels - 1}",
-            found=str(channel),
-        )
+    if channel is not None:
+        check_channel(volume, channel)
     for name, value in (("low", low), ("high", high)):
         if value is not None and not math.isfinite(value):
             raise UsageError(f"the threshold {name} is no number", found=str(value))
@@ -278,7 +284,7 @@ def _sample_boxes(volume: Volume) -> Iterator[Box]:
 def _noise(samples: Sequence[Array], channels: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     offsets, scales = [], []
     for c in channels:
-        values = np.concatenate([np.asarray(block[..., c, :, :, :], np.float32).ravel() for block in samples])
+        values = np.concatenate([_float32(block[..., c, :, :, :]).ravel() for block in samples])
         values = values[np.isfinite(values)]
         middle = float(np.median(values)) if len(values) else 0.0
         away = np.abs(values - np.float32(middle))
@@ -291,16 +297,27 @@ def _noise(samples: Sequence[Array], channels: Sequence[int]) -> tuple[tuple[flo
 
 
 def _summed(block: Array, channels: Sequence[int], offsets: Sequence[float], scales: Sequence[float]) -> Floats:
-    """The brightness of a block (c, z, y, x): its channels, less their background, in units of noise."""
+    """The brightness of a block (c, z, y, x): its channels, less their background, in units of noise.
+
+    NaN where a channel is not finite: an infinite one would be the brightest of all.
+    """
     made = np.zeros(block.shape[1:], np.float32)
     for c, offset, scale in zip(channels, offsets, scales, strict=True):
         if scale == 0:
             continue
         if (offset, scale) == (0.0, 1.0):
-            made += block[c]
+            made += _float32(block[c])
         else:
-            made += (block[c].astype(np.float32) - np.float32(offset)) * np.float32(1 / scale)
+            made += (_float32(block[c]) - np.float32(offset)) * np.float32(1 / scale)
+    if block.dtype.kind == "f":
+        made[~np.isfinite(made)] = np.nan
     return made
+
+
+def _float32(values: Array) -> Floats:
+    """As they are computed with; what is too large for that is infinite."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 def _unit(values: Floats) -> tuple[float, bool]:

@@ -48,9 +48,11 @@ def skeletons_one_by_one(
         UsageError: scikit-image is not installed, or the voxel size is not known.
     """
     size = known_size(labels.voxel_size_um)
+    boxes = labels.boxes()
+    lengths = (boxes[:, 3:] - boxes[:, :3]).tolist()
     for row, label in enumerate(labels.ids.tolist()):
         if labels.counts[row]:
-            factor = _factor(labels, row, size, largest_box)
+            factor = _factor(lengths[row], size, largest_box)
             one = labels if factor == (1, 1, 1) else _coarser(labels, row, size, factor)
             at = row if one is labels else 0
             yield MaskSkeleton(label, skeleton_of_object(object_of(one, at, largest_box)), factor)
@@ -58,11 +60,7 @@ def skeletons_one_by_one(
             progress("thinning masks", int(labels.offsets[row + 1]), len(labels.voxels))
 
 
-def _factor(
-    labels: LabelVolume, row: int, size: tuple[float, float, float], largest_box: int
-) -> tuple[int, int, int]:
-    box = labels.boxes()[row]
-    lengths = [int(n) for n in box[3:] - box[:3]]
+def _factor(lengths: list[int], size: tuple[float, float, float], largest_box: int) -> tuple[int, int, int]:
     factor = [1, 1, 1]
     while np.prod([n // f + 4 for n, f in zip(lengths, factor, strict=True)], dtype=np.int64) > largest_box:
         axes = [a for a in range(3) if lengths[a] > factor[a]]

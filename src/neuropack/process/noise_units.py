@@ -37,10 +37,11 @@ class NoiseUnits:
 
     def of(self, block: Array) -> npt.NDArray[np.float32]:
         """Voxels (channels, z, y, x) less the background, over the noise. What is not finite is background."""
-        values = block.astype(np.float32)
         shape = (-1,) + (1,) * (block.ndim - 1)
-        values -= self.level.astype(np.float32).reshape(shape)
-        values /= self.noise.astype(np.float32).reshape(shape)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too large for single precision is infinite
+            values = block.astype(np.float32)
+            values -= self.level.astype(np.float32).reshape(shape)
+            values /= self.noise.astype(np.float32).reshape(shape)
         if block.dtype.kind == "f":
             np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return values

@@ -14,7 +14,6 @@ from neuropack.resources import folder
 from neuropack.study.records import suggestion, unknown_keys
 from neuropack.study.yaml import Node, Problem, StudyError, load
 
-_FILES = ("flat", "dark_image", "matrix")  # parameters that may name a file
 _SUFFIXES = (".yaml", ".yml")
 
 
@@ -109,11 +108,11 @@ def task_of(text: str) -> Task:
     inner = given.strip()
     try:
         values: Any = YAML(typ="safe", pure=True).load(inner if inner.startswith("{") else f"{{{inner}}}")
-    except (YAMLError, ValueError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise UsageError(
             "--step is not a step with its parameters",
             expected="such as denoise='method: gaussian, strength: 0.7'",
-            found=text,
+            found=text[:200],
             fix="write a colon and a blank between a name and its value",
         ) from error
     faults: list[Fault] = []
@@ -238,11 +237,7 @@ def _problem(node: Node, fault: Fault) -> Problem:
 
 def _placed(task: Task, base: Path) -> Task:
     """A step whose files are found from anywhere."""
-    files = {
-        key: str((base / value).resolve())
-        for key, value in task.parameters.items()
-        if key in _FILES and isinstance(value, str)
-    }
+    files = {key: str((base / value).resolve()) for key, value in task.files.items()}
     return replace(task, parameters={**task.parameters, **files})
 
 

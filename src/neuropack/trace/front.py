@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import box_shape
-from neuropack.errors import InputError, OutputError, no_room
+from neuropack.axes import Box, box_shape
+from neuropack.errors import InputError, OutputError, UnreachableError, no_room
 from neuropack.progress import Progress
 from neuropack.trace import front_kernels as k
 from neuropack.volume import Volume
@@ -66,13 +66,9 @@ def smoothed(
     from scipy import ndimage
 
     halo = [math.ceil(3 * s) for s in sigma]
-    wide = [
-        slice(max(c - h, 0), min(c + n + h, whole))
-        for c, n, h, whole in zip(corner, shape, halo, volume.size_zyx, strict=True)
-    ]
-    front = [slice(0, 1)] * (volume.ndim - 3)
-    front[volume.axes.index("C")] = slice(min(channels), max(channels) + 1)
-    block = volume.read((*front, *wide)).reshape(-1, *box_shape(tuple(wide)))
+    box = _around(volume, channels, corner, shape, halo)
+    wide = box[-3:]
+    block = volume.read(box).reshape(-1, *box_shape(wide))
     inner = tuple(slice(c - w.start, c - w.start + n) for c, n, w in zip(corner, shape, wide, strict=True))
     out = np.empty((len(channels), *shape), np.float64)
     for c in range(len(channels)):
@@ -81,6 +77,19 @@ def smoothed(
             values = ndimage.gaussian_filter1d(values, s, axis=axis, mode="nearest", radius=h)
         out[c] = values[inner]
     return out
+
+
+def _around(
+    volume: Volume, channels: tuple[int, ...], corner: Sequence[int], shape: Sequence[int], halo: Sequence[int]
+) -> Box:
+    """The box of the first frame, all channels between the chosen ones, with what lies around it."""
+    front = [slice(0, 1)] * (volume.ndim - 3)
+    front[volume.axes.index("C")] = slice(min(channels), max(channels) + 1)
+    wide = (
+        slice(max(c - h, 0), min(c + n + h, whole))
+        for c, n, h, whole in zip(corner, shape, halo, volume.size_zyx, strict=True)
+    )
+    return (*front, *wide)
 
 
 def light_of(volume: Volume, channels: tuple[int, ...], sigma: tuple[float, float, float]) -> Light:
@@ -94,11 +103,15 @@ def light_of(volume: Volume, channels: tuple[int, ...], sigma: tuple[float, floa
     total = math.prod(counts)
     chosen = np.unique(np.linspace(0, total - 1, min(total, _SAMPLES)).round().astype(np.int64))
     parts: list[Floats] = []
-    for number in chosen.tolist():
-        corner = _corner(number, counts)
+    halo = [math.ceil(3 * s) for s in sigma]
+    corners = [_corner(number, counts) for number in chosen.tolist()]
+    volume.expect([_around(volume, channels, corner, k.BLOCK, halo) for corner in corners])
+    for corner in corners:
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, volume.size_zyx, corner, strict=True))
         try:
             block = smoothed(volume, channels, corner, shape, sigma)
+        except UnreachableError:
+            raise
         except InputError:
             continue  # the front tells of it where it comes there
         parts.append(block[:, ::2, ::3, ::3].reshape(len(channels), -1))
@@ -227,8 +240,13 @@ class Front:
             return
         corner = _corner(block, self.counts.tolist())
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, self.volume.size_zyx, corner, strict=True))
+        if self.volume.distant:  # the front will come to the blocks around it, or end
+            ahead = _around(self.volume, self.light.channels, corner, shape, [b // 2 for b in k.BLOCK])
+            self.volume.expect([ahead])
         try:
             found = smoothed(self.volume, self.light.channels, corner, shape, self.light.sigma)
+        except UnreachableError:
+            raise
         except InputError as error:
             self.unreadable[corner] = f"{error.what}" + (f": {error.found}" if error.found else "")
             self.table[block] = k.WALL

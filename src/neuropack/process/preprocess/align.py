@@ -31,6 +31,8 @@ _CANDIDATES, _USED = 1200, 300  # blocks looked at, and those of them that are c
 _STEPS = 12
 _SMOOTH = 1.0  # voxels: what both channels are smoothed by, so that places between voxels are well defined
 _STRETCH = 0.01  # what is known of a stretch before any look: 1, give or take so much
+_READ = (16, 256, 256)  # voxels z, y, x of a block that is made at a time
+_AROUND = 1 << 25  # voxels of a channel that may be read for it: with what it is displaced by on all sides
 _LEAST = 4.0  # noise widths that structure must rise above the background in both channels
 
 
@@ -135,6 +137,9 @@ def aligned(volume: Volume, found: dict[str, Any], *, order: int = 1) -> Volume:
         volume: the image.
         found: ``shift`` and ``scale`` of each channel, as `estimate_alignment` gives them.
         order: 1 linear, 3 cubic, which keeps fine structure sharper.
+
+    Raises:
+        UsageError: the alignment is for other channels, or moves them so far that no block of the memory would do.
     """
     shape, shifts, scales = volume.size_zyx, found["shift"], found["scale"]
     if len(shifts) != volume.n_channels or len(scales) != volume.n_channels:
@@ -150,6 +155,15 @@ def aligned(volume: Volume, found: dict[str, Any], *, order: int = 1) -> Volume:
             far = abs(d) + abs(s - 1) * (n - 1) / 2
             if far > 0 and n > 1:
                 reach[axis] = max(reach[axis], math.ceil(far) + order)
+    around = math.prod(min(n, b) + 2 * r for n, b, r in zip(shape, _READ, reach, strict=True))
+    if around > _AROUND:
+        raise UsageError(
+            "the channels lie too far apart to be moved onto each other",
+            file=volume.path,
+            expected=f"a block with what stands around it of at most {_AROUND} voxels",
+            found=f"{around} voxels: displacements of up to {', '.join(map(str, reach))} along z, y, x",
+            fix="see that shift is in voxels and scale near 1, or crop the channels onto each other first",
+        )
     halo = (reach[0], reach[1], reach[2])
 
     def compute(wide: Array, box: Box) -> Array:

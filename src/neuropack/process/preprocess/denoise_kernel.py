@@ -28,7 +28,7 @@ def guided_mean(
         strength: widths of the guide's noise over which voxels cease to be alike.
 
     Returns:
-        (z, y, x) without what was to spare.
+        (z, y, x) without what was to spare; no numbers stay what they are.
     """
     rz, ry, rx = reach[0], reach[1], reach[2]
     nz, ny, nx = image.shape[0] - 2 * rz, image.shape[1] - 2 * ry, image.shape[2] - 2 * rx
@@ -52,5 +52,5 @@ def guided_mean(
                                 w *= w
                                 total += w * image[k, j, i]
                                 weights += w
-                out[z, y, x] = total / weights
+                out[z, y, x] = total / weights if weights > 0.0 else centre  # a centre that is no number
     return out

@@ -1,10 +1,10 @@
-"""Light that is lost with depth, and planes or tiles that are brighter than their neighbours."""
+"""Light that is lost with depth."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ import numpy.typing as npt
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UsageError
 from neuropack.process.computed import computed
-from neuropack.process.preprocess.samples import Block, block_at, levels_of, noise_of, sampled
-from neuropack.process.preprocess.shading import dark_of, quiet
+from neuropack.process.preprocess.samples import Block, levels_of, noise_of, require_planes, sampled
+from neuropack.process.preprocess.stripes import estimate_seams, estimate_stripes, seams_evened, stripes_evened
 from neuropack.volume import Volume
+
+__all__ = ["depth_evened", "estimate_attenuation", "known_attenuation"]
+__all__ += ["estimate_seams", "estimate_stripes", "seams_evened", "stripes_evened"]  # they have this name too
 
 Floats = npt.NDArray[np.float64]
 _SIZE = (24, 64, 64)
@@ -25,9 +28,10 @@ _RISE = 3.0  # noise widths that structure must rise above the background at the
 _TOP = 10.0  # the same where the light is brightest; planes that lie deeper than that allows do not count
 _GROUPS = 8  # of blocks, one left out at a time: what the answer hangs on a few neurons
 _LEAST = 6  # voxels of a piece of structure in a plane
-_SURE = 1.5  # errors that a slope must differ from 0, else nothing is corrected
+_KNOWN = 0.5  # part of the error that the jackknife sees: a neuron lies in blocks of several groups
+_SURE = 1.0  # errors that a slope must differ from 0, else nothing is corrected
 _MOST = 10.0  # times that light is made brighter at most
-_STRIP = 12  # voxels on either side of a seam
+_DEEPEST = 600.0  # of the logarithm of the light that is lost: what is left must be a number above 0
 
 
 def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 0) -> dict[str, Any]:
@@ -37,11 +41,13 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     planes of a block: the brightness of each falls along it, whatever it is. Pieces at different depths are
     compared too, as far as their own differences allow it (random effects). What counts as structure must not hang
     on the depth, else only the brightest would be left below: the threshold falls with the light, as it is known
-    so far.
+    so far. Channels of one stack lose their light in much the same way, so the slope of each is drawn towards that
+    of all, as far as their errors can account for the difference (random effects, DerSimonian and Laird 1986).
 
     Args:
         volume: planes go deeper with z, or with -z where the light grows along z.
-        monotone: any curve that only falls or only grows (by pooling neighbours that do not), else exponential.
+        monotone: any curve that only falls or only grows (by pooling neighbours that do not), each channel by
+            itself; else exponential.
         seed: of the sampled blocks.
 
     Returns:
@@ -53,23 +59,15 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     Raises:
         InputError: fewer than four planes, or no channel has structure.
     """
-    depth = volume.size_zyx[0]
-    if depth < 4:
-        raise InputError(
-            "the stack is too thin to see how light falls with depth",
-            file=volume.path,
-            expected="four planes or more",
-            found=str(depth),
-            fix="leave the step depth out",
-        )
+    depth = require_planes(volume, 4, "depth", "to see how light falls with depth")
     blocks = sampled(volume, _SIZE, _BLOCKS, seed, every_plane=True)
     levels = levels_of(blocks)
     bins = min(_BINS, depth) if monotone else 2  # a straight line of the logarithm needs its ends only
     planes = [(k + 0.5) * depth / bins - 0.5 for k in range(bins)] if monotone else [0.0, depth - 1.0]
-    curves = [
-        _curve(blocks, c, float(levels[c]), depth, np.array(planes), monotone) for c in range(volume.n_channels)
-    ]
-    if all(curve.slope is None for curve in curves):
+    falls = [_fall(blocks, c, float(levels[c]), depth) for c in range(volume.n_channels)]
+    if not monotone:
+        falls = _drawn_together(falls)
+    if all(fall is None for fall in falls):
         raise InputError(
             "no channel has structure at several depths, so nothing tells how light falls",
             file=volume.path,
@@ -80,9 +78,9 @@ def estimate_attenuation(volume: Volume, *, monotone: bool = False, seed: int = 
     return {
         "background": levels.tolist(),
         "planes": planes,
-        "left": [curve.left.tolist() for curve in curves],
-        "slope": [curve.slope for curve in curves],
-        "error": [curve.error for curve in curves],
+        "left": [_left(fall, depth, np.array(planes), monotone).tolist() for fall in falls],
+        "slope": [None if fall is None else fall.slope for fall in falls],
+        "error": [None if fall is None else fall.error for fall in falls],
     }
 
 
@@ -90,7 +88,8 @@ def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int =
     """The same of lengths that are known: the light of each channel falls to 1/e over so many micrometre of z.
 
     Raises:
-        UsageError: there is not one number for each channel, or the size of the voxels along z is not known.
+        UsageError: there is not one number for each channel, the size of the voxels along z is not known, or no
+            light would be left at the last plane.
     """
     step = volume.voxel_size_um[0]
     if len(length_um) != volume.n_channels or step is None:
@@ -101,6 +100,14 @@ def known_attenuation(volume: Volume, length_um: Sequence[float], *, seed: int =
             found=f"{len(length_um)} numbers, z = {step}",
         )
     last = volume.size_zyx[0] - 1.0
+    if last * step > _DEEPEST * min(length_um):
+        raise UsageError(
+            "no light would be left at the last plane",
+            file=volume.path,
+            expected=f"length_um of {last * step / _DEEPEST:.3g} or more",
+            found=f"{min(length_um):g}, and a stack of {last * step:g} um",
+            fix="give length_um in micrometre",
+        )
     return {
         "background": levels_of(sampled(volume, _SIZE, _BLOCKS, seed)).tolist(),
         "planes": [0.0, last],
@@ -136,188 +143,23 @@ def depth_evened(volume: Volume, found: dict[str, Any], *, most: float = _MOST) 
     return computed(volume, compute, {"depth": {**found, "most": most}}, dtype=np.dtype(np.float32))
 
 
-def estimate_stripes(
-    volume: Volume, *, dark: float | None = None, window: int = 31, seed: int = 0
-) -> dict[str, Any]:
-    """How much brighter a plane is than those around it, for each channel.
-
-    Args:
-        volume: the image.
-        dark: counts without light; None: the darkest that the image shows, which corrects a little too little.
-        window: planes around that a plane is compared with; what changes more slowly stays.
-        seed: of the sampled places.
-
-    Returns:
-        ``dark`` of each channel, and ``gain`` of each channel and plane; 1 is as bright as its neighbours.
-
-    Raises:
-        InputError: fewer than three planes, or no light above the dark counts.
-    """
-    depth = volume.size_zyx[0]
-    if depth < 3:
-        raise InputError(
-            "the stack is too thin for stripes along z",
-            file=volume.path,
-            expected="three planes or more",
-            found=str(depth),
-            fix="leave the step stripes out",
-        )
-    spots = sampled(volume, (1, 64, 64), 64, seed)
-    counts = dark_of(spots, dark)
-    places = sorted({(b.corner[1], b.corner[2]) for b in _columns(volume, seed)})
-    sides = [min(n, 64) for n in volume.size_zyx[1:]]
-    light = np.empty((volume.n_channels, depth))
-    for z in range(depth):
-        planes = [block_at(volume, (z, y, x), (1, *sides)).voxels for y, x in places]
-        values = np.concatenate([p.reshape(volume.n_channels, -1) for p in planes], axis=1)
-        light[:, z] = [quiet(row) for row in values]
-    light -= counts[:, None]
-    if not (light > 0).all():
-        worst = int(light.min(axis=1).argmin())
-        raise InputError(
-            "there is no light above the dark counts to see stripes by",
-            file=volume.path,
-            where=f"channel {worst}",
-            expected="background brighter than dark",
-            found=f"{light.min():g} counts above it",
-            fix="give a lower dark, or leave the step stripes out",
-        )
-    gain = [np.exp(_without_trend(np.log(row), window)).tolist() for row in light]
-    return {"dark": counts.tolist(), "gain": gain}
-
-
-def stripes_evened(volume: Volume, found: dict[str, Any]) -> Volume:
-    """The image with every plane as bright as those around it."""
-
-    def compute(wide: Array, box: Box) -> Array:
-        out = wide.astype(np.float32)
-        for c in range(len(out)):
-            image = out[c]
-            dark = np.float32(found["dark"][c])
-            gain = np.array(found["gain"][c][box[0].start : box[0].stop], np.float32)
-            image -= dark
-            image /= gain[:, None, None]
-            image += dark
-        return out
-
-    return computed(volume, compute, {"stripes": found}, dtype=np.dtype(np.float32))
-
-
-def estimate_seams(
-    volume: Volume, *, tile: Sequence[int], dark: float | None = None, seed: int = 0
-) -> dict[str, Any]:
-    """How much brighter each tile of a stitched image is than the others: the light on both sides of every seam.
-
-    Args:
-        volume: the image.
-        tile: lengths y, x of the tiles in voxels, the first one at the corner of the image.
-        dark: counts without light; None: the darkest that the image shows.
-        seed: of the sampled places.
-
-    Returns:
-        ``dark`` of each channel, ``tile``, and ``gain`` of each channel (rows, columns); their logarithms have the
-        mean 0. ``residual``: the root mean square of the logarithms of the ratios that are left at the seams.
-
-    Raises:
-        UsageError: the tiles are as large as the image, or too small.
-        InputError: no light above the dark counts.
-    """
-    rows, columns = (-(-n // t) for n, t in zip(volume.size_zyx[1:], tile, strict=True))
-    if rows * columns < 2 or min(tile) < 2 * _STRIP:
-        raise UsageError(
-            "the image has no seams of such tiles",
-            file=volume.path,
-            expected=f"tiles of {2 * _STRIP} voxels or more, and smaller than the image",
-            found=" x ".join(map(str, tile)),
-            fix="give tile as y, x in voxels, or leave the step seams out",
-        )
-    counts = dark_of(sampled(volume, (1, 64, 64), 64, seed), dark)
-    rng = np.random.default_rng([seed, rows, columns])
-    seams, ratios = [], []
-    for i, j in np.ndindex(rows, columns):
-        for other, axis in (((i + 1, j), 0), ((i, j + 1), 1)):
-            if other[0] < rows and other[1] < columns:
-                near, far = (
-                    _strip(volume, at, tile, axis, last=last, rng=rng)
-                    for at, last in (((i, j), True), (other, False))
-                )
-                seams.append((i * columns + j, other[0] * columns + other[1]))
-                ratios.append(_log_light(volume, far, counts) - _log_light(volume, near, counts))
-    design = np.zeros((len(seams) + 1, rows * columns))
-    for row, (a, b) in enumerate(seams):
-        design[row, a], design[row, b] = -1, 1
-    design[-1] = 1  # the mean of all is 0
-    steps = np.vstack([np.array(ratios), np.zeros(volume.n_channels)])
-    found = np.linalg.lstsq(design, steps, rcond=None)[0]
-    left = (steps - design @ found)[:-1]
-    return {
-        "dark": counts.tolist(),
-        "tile": [int(t) for t in tile],
-        "gain": np.exp(found.T).reshape(volume.n_channels, rows, columns).tolist(),
-        "residual": np.sqrt((left**2).mean(axis=0)).tolist(),
-    }
-
-
-def seams_evened(volume: Volume, found: dict[str, Any]) -> Volume:
-    """The image with all tiles as bright as each other."""
-    gains = np.array(found["gain"], np.float32)
-
-    def compute(wide: Array, box: Box) -> Array:
-        out = wide.astype(np.float32)
-        y, x = (np.arange(s.start, s.stop) // t for s, t in zip(box[1:], found["tile"], strict=True))
-        for c in range(len(out)):
-            image = out[c]
-            dark = np.float32(found["dark"][c])
-            image -= dark
-            image /= gains[c][np.ix_(y, x)]
-            image += dark
-        return out
-
-    return computed(volume, compute, {"seams": found}, dtype=np.dtype(np.float32))
-
-
-def _columns(volume: Volume, seed: int) -> list[Block]:
-    """Places (y, x) that every plane is looked at, spread over it."""
-    flat = (1, *(min(n, 64) for n in volume.size_zyx[1:]))
-    return sampled(volume, (1, flat[1], flat[2]), 16, seed)
-
-
-def _without_trend(values: Floats, window: int) -> Floats:
-    """How far each value lies above a straight line through those around it."""
-    out = np.empty_like(values)
-    half = max(1, window // 2)
-    for k in range(len(values)):
-        near = np.arange(max(0, k - half), min(len(values), k + half + 1))
-        weight = np.ones(len(near))
-        line = np.zeros(2)
-        for _ in range(4):
-            line = np.polyfit(near - k, values[near], 1 if len(near) > 2 else 0, w=np.sqrt(weight))
-            left = values[near] - np.polyval(line, near - k)
-            spread = 1.4826 * float(np.median(np.abs(left))) + 1e-12
-            weight = np.minimum(1, 1.5 * spread / np.maximum(np.abs(left), 1e-12))
-        out[k] = values[k] - line[-1]
-    return out
-
-
 @dataclass(frozen=True)
-class _Curve:
-    """What is left of the light at some planes; its logarithm's slope a plane and the error of that, where seen."""
+class _Fall:
+    """How the light of a channel falls: the slope of its logarithm for each plane, its error, and what tells it."""
 
-    left: Floats
-    slope: float | None
-    error: float | None
+    slope: float
+    error: float
+    rows: Floats  # as `_followed` gives them
 
 
-def _curve(
-    blocks: Sequence[Block], channel: int, level: float, depth: int, planes: Floats, monotone: bool
-) -> _Curve:
-    """How the light of a channel falls."""
+def _fall(blocks: Sequence[Block], channel: int, level: float, depth: int) -> _Fall | None:
+    """How the light of a channel falls; None where it has too little structure to tell."""
     width = max(float(np.median([noise_of(b.voxels[channel]) for b in blocks])), 1e-9)
     slope, rows = 0.0, np.empty((0, 4))
     for _ in range(6):
         rows = _followed(blocks, channel, level, width, slope, depth)
         if len(rows) < 20 or np.ptp(rows[:, 1]) < 3:
-            return _Curve(np.ones(len(planes)), None, None)
+            return None
         new = _slope(rows)
         if abs(new - slope) * depth < 1e-3:
             break
@@ -325,19 +167,49 @@ def _curve(
     without = [rows[rows[:, 3] != g] for g in range(_GROUPS)]
     others = np.array([_slope(some) if len(some) >= 20 else 0.0 for some in without])
     error = float(np.sqrt((_GROUPS - 1) / _GROUPS * ((others - others.mean()) ** 2).sum()))  # the jackknife
-    if abs(slope) < _SURE * error:
-        return _Curve(np.ones(len(planes)), slope, error)
+    return _Fall(slope, error / _KNOWN, rows)
+
+
+def _drawn_together(falls: Sequence[_Fall | None]) -> list[_Fall | None]:
+    """The slopes of channels drawn towards their mean, by what of their difference may be error."""
+    known = [fall for fall in falls if fall is not None]
+    if len(known) < 2:
+        return list(falls)
+    slopes, variance = np.array([f.slope for f in known]), np.maximum([f.error**2 for f in known], 1e-18)
+    weight = 1 / variance
+    apart = float((weight * (slopes - np.average(slopes, weights=weight)) ** 2).sum())
+    scale = float(weight.sum() - (weight**2).sum() / weight.sum())
+    between = max(0.0, (apart - len(known) + 1) / scale)
+    weight = 1 / (variance + between)
+    mean, own = float(np.average(slopes, weights=weight)), between / (variance + between)
+    errors = np.sqrt(own * variance + (1 - own) ** 2 / weight.sum())
+    together = iter(zip(mean + own * (slopes - mean), errors, strict=True))
+    drawn: list[_Fall | None] = []
+    for fall in falls:
+        if fall is None:
+            drawn.append(None)
+            continue
+        slope, error = next(together)
+        drawn.append(replace(fall, slope=float(slope), error=float(error)))
+    return drawn
+
+
+def _left(fall: _Fall | None, depth: int, planes: Floats, monotone: bool) -> Floats:
+    """What is left of the light of a channel at some planes; all of it where that is not sure."""
+    if fall is None or abs(fall.slope) < _SURE * fall.error:
+        return np.ones(len(planes))
+    slope, rows = fall.slope, fall.rows
     curve = slope * planes
     if monotone:
         edges = np.linspace(0, depth, len(planes) + 1) - 0.5
         which = np.clip(np.searchsorted(edges, rows[:, 1], side="right") - 1, 0, len(planes) - 1)
         left = rows[:, 2] - slope * rows[:, 1]
         number = np.bincount(which, minlength=len(planes))
-        known = number > 0
-        bent = np.array([np.median(left[which == k]) if known[k] else 0.0 for k in range(len(planes))])
-        values = _pooled(bent[known] + slope * planes[known], number[known], slope < 0)
-        curve = np.interp(planes, planes[known], values)
-    return _Curve(np.exp(curve - curve.max()), slope, error)
+        seen = number > 0
+        bent = np.array([np.median(left[which == k]) if seen[k] else 0.0 for k in range(len(planes))])
+        values = _pooled(bent[seen] + slope * planes[seen], number[seen], slope < 0)
+        curve = np.interp(planes, planes[seen], values)
+    return np.asarray(np.exp(np.maximum(curve - curve.max(), -_DEEPEST)), np.float64)
 
 
 def _followed(
@@ -348,7 +220,8 @@ def _followed(
 
     rows = []
     pieces = 0
-    top = min(_RISE / math.exp(-abs(slope) * (depth - 1)), _TOP)  # noise widths, where the light is brightest
+    lost = min(abs(slope) * (depth - 1), _DEEPEST)
+    top = min(_RISE / math.exp(-lost), _TOP)  # noise widths, where the light is brightest
     for block in blocks:
         image = gaussian_filter(block.voxels[channel], (0, 0.7, 0.7)).astype(np.float64) - level
         z = block.corner[0] + np.arange(len(image))
@@ -411,44 +284,3 @@ def _pooled(values: Floats, weight: npt.NDArray[Any], falling: bool) -> Floats:
             total = a[1] + b[1]
             groups.append([(a[0] * a[1] + b[0] * b[1]) / total, total, a[2] + b[2]])
     return sign * np.concatenate([np.full(int(n), v) for v, _, n in groups])
-
-
-def _strip(
-    volume: Volume,
-    at: tuple[int, int],
-    tile: Sequence[int],
-    axis: int,
-    *,
-    last: bool,
-    rng: np.random.Generator,
-) -> list[Block]:
-    """Pieces of the strip of a tile along its seam with the next one (last) or the one before."""
-    shape = volume.size_zyx
-    spans = [(i * t, min((i + 1) * t, n)) for i, t, n in zip(at, tile, shape[1:], strict=True)]
-    low, high = spans[axis]
-    deep = min(_STRIP, high - low)
-    across = (high - deep, deep) if last else (low, deep)
-    first, end = spans[1 - axis]
-    found = []
-    for z in np.unique(np.linspace(0, shape[0] - 1, 6).astype(int)):
-        length = min(end - first, 512)
-        start = int(rng.integers(first, end - length + 1)) if end - length > first else first
-        corner = (int(z), across[0], start) if axis == 0 else (int(z), start, across[0])
-        size = (1, across[1], length) if axis == 0 else (1, length, across[1])
-        found.append(block_at(volume, corner, size))
-    return found
-
-
-def _log_light(volume: Volume, strips: Sequence[Block], dark: Floats) -> Floats:
-    """Logarithm of the background light of strips, a number for each channel."""
-    values = np.concatenate([s.voxels.reshape(len(s.voxels), -1) for s in strips], axis=1)
-    light = np.array([quiet(row) for row in values]) - dark
-    if not (light > 0).all():
-        raise InputError(
-            "there is no light above the dark counts to see seams by",
-            file=volume.path,
-            expected="background brighter than dark",
-            found=f"{light.min():g} counts above it",
-            fix="give a lower dark, or leave the step seams out",
-        )
-    return np.log(light)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from neuropack.axes import Array
 
 Floats = npt.NDArray[np.float32]
-TAPS = {1: 2, 3: 4}  # voxels that a place is made of, by the order
 
 
 def weights(part: npt.NDArray[np.float64], order: int) -> list[npt.NDArray[np.float64]]:

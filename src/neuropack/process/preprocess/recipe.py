@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from neuropack.process.preprocess.steps import STEPS, Parameter
+from neuropack.process.preprocess.steps import STEPS, Parameter, digest_of
 
-Path = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
+_LARGEST = sys.float_info.max
 KEYS = {"name": "what it is called", "description": "what it is for", "steps": "what is done, in this order"}
 
 
@@ -20,6 +22,16 @@ class Task:
 
     step: str
     parameters: Mapping[str, Any]
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Its parameters that name a file."""
+        known = STEPS[self.step].parameters
+        return {
+            key: value
+            for key, value in self.parameters.items()
+            if isinstance(value, str) and known[key].kind in ("file", "rows or file")
+        }
 
 
 @dataclass(frozen=True)
@@ -37,15 +49,23 @@ class Recipe:
         return Recipe(self.name, tuple(task if one.step == task.step else one for one in self.tasks))
 
     def record(self) -> list[dict[str, Any]]:
-        """As plain data."""
-        return [{"step": task.step, "parameters": dict(task.parameters)} for task in self.tasks]
+        """As plain data. Files are in it by name and content, not by their place on this machine.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        made = []
+        for task in self.tasks:
+            files = {k: {"name": Path(v).name, "sha256": digest_of(Path(v))} for k, v in task.files.items()}
+            made.append({"step": task.step, "parameters": {**task.parameters, **files}})
+        return made
 
 
 @dataclass(frozen=True)
 class Fault:
     """Something wrong in a recipe: the path of keys and positions to it; `key` where the key is what is wrong."""
 
-    path: Path
+    path: Keys
     what: str
     expected: str | None = None
     found: str | None = None
@@ -73,17 +93,14 @@ def checked_steps(name: str, data: Any, faults: list[Fault]) -> Recipe:
             continue
         if task.step in [one.step for one in tasks]:
             faults.append(Fault((at,), f"the step {task.step} comes twice", found=task.step, fix="keep one"))
+        elif task.step == "noise_units" and at != len(data) - 1:
+            fix = "write it at the end: others work on counts"
+            faults.append(Fault((at,), "noise_units is not the last step", fix=fix))
         tasks.append(task)
-    units = [at for at, task in enumerate(tasks) if task.step == "noise_units"]
-    if units and units[0] != len(tasks) - 1:
-        fault = Fault(
-            (units[0],), "noise_units is not the last step", fix="write it at the end: others work on counts"
-        )
-        faults.append(fault)
     return Recipe(name, tuple(tasks))
 
 
-def checked_task(name: str, given: Mapping[str, Any], at: Path, faults: list[Fault]) -> Task | None:
+def checked_task(name: str, given: Mapping[str, Any], at: Keys, faults: list[Fault]) -> Task | None:
     """A step with its parameters; None where there is no such step."""
     step = STEPS.get(name)
     if step is None:
@@ -103,9 +120,14 @@ def checked_task(name: str, given: Mapping[str, Any], at: Path, faults: list[Fau
                 what = f"{key} of {name} does not fit"
                 faults.append(Fault((*at, key), what, expected, _shown(value), f"{key}: {parameter.about}"))
             else:
-                values[key] = value
-    if name == "seams" and not values["tile"] and "tile" not in given:
+                values[key] = int(value) if parameter.kind == "integer" else value
+    if name == "seams" and given.get("tile") is None:
         faults.append(Fault(at, "the step seams needs to know the tiles", "tile: [y, x] in voxels", "none"))
+    if name == "flat_field" and given.get("dark_image") is not None and given.get("flat") is None:
+        what = "dark_image is used with a measured flat field only"
+        faults.append(
+            Fault((*at, "dark_image"), what, "flat beside it", "none", "give flat too, or dark", key=True)
+        )
     return Task(name, values)
 
 
@@ -158,7 +180,7 @@ def _misfit(parameter: Parameter, value: Any) -> str | None:
 
 
 def _in_range(parameter: Parameter, value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
         return False
     low, high = parameter.minimum, parameter.maximum
     return (low is None or value >= low) and (high is None or value <= high)

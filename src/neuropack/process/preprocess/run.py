@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box, relative
-from neuropack.errors import InputError
+from neuropack.engine.planning import cut
+from neuropack.process.computed import computed
 from neuropack.process.preprocess.recipe import Recipe
-from neuropack.process.preprocess.samples import sampled
+from neuropack.process.preprocess.samples import require_numbers, sampled
 from neuropack.process.preprocess.steps import STEPS, Found
 from neuropack.progress import Progress
 from neuropack.volume import Volume
@@ -30,12 +32,13 @@ class Preprocessed:
         volume: the image, computed as it is read; closing it closes the source.
         found: what each step estimated, in the recipe's order.
         saturated: of each channel of the source, the part of the sampled voxels that holds its highest value, where
-            that is more than chance: light beyond it was not recorded, and no step brings it back.
+            that is more than chance: light beyond it was not recorded, and no step brings it back. None where the
+            estimates of an earlier run are used, and nothing of the source is looked at.
     """
 
     volume: Volume
     found: tuple[Found, ...]
-    saturated: tuple[float, ...]
+    saturated: tuple[float, ...] | None
 
 
 def preprocess(
@@ -61,7 +64,8 @@ def preprocess(
     Raises:
         UsageError, InputError: a step cannot be done with this image; says which and why.
     """
-    image, each = volume, []
+    image = computed(volume, partial(_numbers, volume.path), {}) if volume.dtype.kind == "f" else volume
+    each = []
     for at, task in enumerate(recipe.tasks):
         if progress:
             progress(f"estimating {task.step}", 0, 0)
@@ -80,7 +84,13 @@ def preprocess(
         "preprocess": {"steps": recipe.record(), "found": hashlib.sha256(said).hexdigest(), "seed": seed},
     }
     made = replace(image, dtype=dtype, pixels=_Blocks(image, dtype), made_by=made_by)
-    return Preprocessed(made, tuple(each), _saturated(volume, seed))
+    return Preprocessed(made, tuple(each), _saturated(volume, seed) if found is None else None)
+
+
+def _numbers(file: Path, voxels: Array, box: Box) -> Array:
+    """The voxels of a box, seen to be numbers: a median would hide that some are none."""
+    require_numbers(voxels, file, [s.start for s in box])
+    return voxels
 
 
 class _Blocks:
@@ -105,19 +115,9 @@ class _Blocks:
         out = np.empty(box_shape(box), self._dtype) if out is None else out
         for block in self._cut(box):
             values = self._image.read(block)
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                corner = ", ".join(str(s.start) for s in block[-3:])
-                raise InputError(
-                    "the image holds values that are no numbers",
-                    file=self._image.path,
-                    where=f"in the block at voxel z, y, x = {corner}",
-                    expected="finite numbers",
-                    found="NaN or infinity",
-                    fix="mend the image where it was computed",
-                )
+            require_numbers(values, self._image.path, [s.start for s in block[-3:]])
             if self._dtype.kind in "iu":
-                limits = np.iinfo(self._dtype)
-                values = np.clip(np.rint(values), limits.min, limits.max)
+                values = _rounded(values, self._dtype)
             out[relative(block, box)] = values.astype(self._dtype)
         return out
 
@@ -125,17 +125,21 @@ class _Blocks:
         """Blocks of all channels."""
         yield from self._cut(full_box(self._image.shape))
 
-    def _cut(self, box: Box) -> Iterator[Box]:
-        lead, inner = box[:-3], box[-3:]
-        times = [(slice(t, t + 1),) for t in range(lead[0].start, lead[0].stop)] if len(lead) == 2 else [()]
-        for time in times:
-            for corner in product(*(range(s.start, s.stop, b) for s, b in zip(inner, _BLOCK, strict=True))):
-                part = (slice(c, min(c + b, s.stop)) for c, b, s in zip(corner, _BLOCK, inner, strict=True))
-                yield (*time, lead[-1], *part)
+    def _cut(self, box: Box) -> list[Box]:
+        return cut(box, (*(1,) * (len(box) - 4), self._image.n_channels, *_BLOCK))
 
     def close(self) -> None:
         """Close the source."""
         self._image.close()
+
+
+def _rounded(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Values as whole numbers that a type holds."""
+    limits = np.iinfo(dtype)
+    top = values.dtype.type(limits.max)
+    if values.dtype.kind == "f" and int(top) > limits.max:  # the nearest float lies beyond
+        top = np.nextafter(top, values.dtype.type(0))
+    return np.clip(np.rint(values), limits.min, top)
 
 
 def _saturated(volume: Volume, seed: int) -> tuple[float, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.axes import Array
 from neuropack.errors import InputError
 from neuropack.volume import Volume
 
@@ -42,18 +44,25 @@ def sampled(
     Raises:
         InputError: the image holds NaN or infinite values there.
     """
-    shape = volume.size_zyx
-    size = tuple(min(n, s) for n, s in zip(shape, size, strict=True))  # type: ignore[assignment]
+    size = tuple(min(n, s) for n, s in zip(volume.size_zyx, size, strict=True))  # type: ignore[assignment]
+    corners = corners_of(volume.size_zyx, size, limit, seed, every_plane=every_plane)
+    return [block_at(volume, corner, size) for corner in corners]
+
+
+def corners_of(
+    shape: tuple[int, int, int], size: tuple[int, int, int], limit: int, seed: int, *, every_plane: bool = False
+) -> list[tuple[int, int, int]]:
+    """Where the blocks of `sampled` begin in an image of a shape; none of them is read."""
     counts = _counts(shape, size, limit, every_plane)
     rng = np.random.default_rng([seed, *shape])
-    blocks = []
+    corners = []
     for cell in np.ndindex(*counts):
         corner = []
         for at, count, length, side in zip(cell, counts, shape, size, strict=True):
             first, last = at * length // count, (at + 1) * length // count - side
             corner.append(int(rng.integers(first, last + 1)) if last > first else min(first, length - side))
-        blocks.append(block_at(volume, (corner[0], corner[1], corner[2]), size))
-    return blocks
+        corners.append((corner[0], corner[1], corner[2]))
+    return corners
 
 
 def block_at(volume: Volume, corner: tuple[int, int, int], size: Sequence[int]) -> Block:
@@ -65,17 +74,43 @@ def block_at(volume: Volume, corner: tuple[int, int, int], size: Sequence[int]) 
     lead = (slice(0, 1),) if volume.axes[0] == "T" else ()
     box = (slice(0, volume.n_channels), *(slice(c, c + s) for c, s in zip(corner, size, strict=True)))
     voxels = volume.read((*lead, *box)).reshape(volume.n_channels, *size).astype(np.float32)
-    if not np.isfinite(voxels).all():
-        z, y, x = corner
+    require_numbers(voxels, volume.path, corner)
+    return Block(corner, voxels)
+
+
+def require_numbers(voxels: Array, file: Path, corner: Sequence[int]) -> None:
+    """Refuse NaN and infinite values.
+
+    Raises:
+        InputError: there is one in the voxels that begin at this corner (z, y, x) of the image.
+    """
+    if voxels.dtype.kind == "f" and not np.isfinite(voxels).all():
         raise InputError(
             "the image holds values that are no numbers",
-            file=volume.path,
-            where=f"near voxel z, y, x = {z}, {y}, {x}",
+            file=file,
+            where=f"in the block at voxel z, y, x = {', '.join(map(str, corner))}",
             expected="finite numbers",
             found="NaN or infinity",
             fix="mend the image where it was computed",
         )
-    return Block(corner, voxels)
+
+
+def require_planes(volume: Volume, least: int, step: str, purpose: str) -> int:
+    """The planes of a stack.
+
+    Raises:
+        InputError: there are too few for a step.
+    """
+    depth = volume.size_zyx[0]
+    if depth < least:
+        raise InputError(
+            f"the stack is too thin {purpose}",
+            file=volume.path,
+            expected=f"{least} planes or more",
+            found=str(depth),
+            fix=f"leave the step {step} out",
+        )
+    return depth
 
 
 def _counts(shape: tuple[int, ...], size: tuple[int, ...], limit: int, every_plane: bool) -> tuple[int, int, int]:

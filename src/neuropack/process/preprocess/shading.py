@@ -7,7 +7,7 @@ even. What looks like a flat field in one stack may then be the tissue: over man
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +121,35 @@ def flat_fielded(volume: Volume, found: dict[str, Any]) -> Volume:
     """The image as even light would show it: what is above the dark counts is divided by the flat field."""
     shape = (volume.size_zyx[1], volume.size_zyx[2])
 
+    def even(channel: int, box: Box) -> Array:
+        return field(found, channel, shape, box[1:]).astype(np.float32)
+
+    return divided(volume, found["dark"], even, {"flat_field": found})
+
+
+def divided(
+    volume: Volume, dark: Sequence[float], light: Callable[[int, Box], Array], made_by: Mapping[str, Any]
+) -> Volume:
+    """The image with what each channel has above its dark counts divided by the light that a place gets.
+
+    Args:
+        volume: the image.
+        dark: counts of each channel without light.
+        light: channel and box (z, y, x) to float32 that broadcasts against the box; 1 stays as it is.
+        made_by: as `computed` takes it.
+    """
+
     def compute(wide: Array, box: Box) -> Array:
         out = wide.astype(np.float32)
         for c in range(len(out)):
             image = out[c]
-            image -= np.float32(found["dark"][c])
-            image /= field(found, c, shape, box[1:]).astype(np.float32)
-            image += np.float32(found["dark"][c])
+            below = np.float32(dark[c])
+            image -= below
+            image /= light(c, box)
+            image += below
         return out
 
-    return computed(volume, compute, {"flat_field": found}, dtype=np.dtype(np.float32))
+    return computed(volume, compute, made_by, dtype=np.dtype(np.float32))
 
 
 def read_reference(path: Path, volume: Volume) -> npt.NDArray[np.float32]:
@@ -169,13 +188,13 @@ def reference_divided(
     Args:
         volume: the image.
         flat: (c, y, x) as measured, with its own dark counts in it.
-        dark: (c, y, x), or one number for all: counts without light.
+        dark: (c, y, x), or one number for all: counts without light. Either may have one channel for all.
         made_by: by which the two are known: their digests.
 
     Raises:
         InputError: the flat field is nowhere brighter than the dark image.
     """
-    zeros = np.broadcast_to(np.asarray(dark, np.float32), flat.shape)
+    flat, zeros = np.broadcast_arrays(flat, np.asarray(dark, np.float32))
     light = flat - zeros
     mean = light.mean(axis=(1, 2), keepdims=True)
     if not (mean > 0).all():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from neuropack.errors import InputError
 from neuropack.volume import Volume
 
 Kind = Literal["number", "integer", "boolean", "word", "numbers", "rows", "file", "rows or file"]
@@ -56,39 +58,34 @@ class Step:
 
 
 def _stripes(volume: Volume, given: Parameters, seed: int) -> Found:
-    from neuropack.process.preprocess.depth import estimate_stripes
+    from neuropack.process.preprocess.stripes import estimate_stripes
 
     return estimate_stripes(volume, dark=given["dark"], window=given["window"], seed=seed)
 
 
 def _no_stripes(volume: Volume, _: Parameters, found: Found) -> Volume:
-    from neuropack.process.preprocess.depth import stripes_evened
+    from neuropack.process.preprocess.stripes import stripes_evened
 
     return stripes_evened(volume, found)
 
 
 def _seams(volume: Volume, given: Parameters, seed: int) -> Found:
-    from neuropack.process.preprocess.depth import estimate_seams
+    from neuropack.process.preprocess.stripes import estimate_seams
 
-    return estimate_seams(volume, tile=_tile(given, volume), dark=given["dark"], seed=seed)
+    return estimate_seams(volume, tile=[int(n) for n in given["tile"]], dark=given["dark"], seed=seed)
 
 
 def _no_seams(volume: Volume, _: Parameters, found: Found) -> Volume:
-    from neuropack.process.preprocess.depth import seams_evened
+    from neuropack.process.preprocess.stripes import seams_evened
 
     return seams_evened(volume, found)
-
-
-def _tile(given: Parameters, volume: Volume) -> Sequence[int]:
-    """The lengths of a tile; without them, those of the image, which has no seams then."""
-    return [int(n) for n in given["tile"] or volume.size_zyx[1:]]
 
 
 def _flat_field(volume: Volume, given: Parameters, seed: int) -> Found:
     from neuropack.process.preprocess.shading import estimate_flat_field
 
     if given["flat"]:
-        return {"files": {name: _digest(given[name]) for name in ("flat", "dark_image") if given[name]}}
+        return {"files": {name: digest_of(Path(given[name])) for name in ("flat", "dark_image") if given[name]}}
     tile = [int(n) for n in given["tile"]] if given["tile"] else None
     return estimate_flat_field(volume, dark=given["dark"], degree=given["degree"], tile=tile, seed=seed)
 
@@ -103,15 +100,24 @@ def _even(volume: Volume, given: Parameters, found: Found) -> Volume:
     return reference_divided(volume, flat, dark, {**found, "dark": given["dark"]})
 
 
-def _digest(path: str) -> str:
-    import hashlib
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file that a parameter names; of a folder, that of the names and contents of all its files.
 
-    from neuropack.errors import InputError
-
+    Raises:
+        InputError: it cannot be read.
+    """
+    digest = hashlib.sha256()
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if path.is_dir():
+                digest.update(f"{file.relative_to(path).as_posix()}\n".encode())
+            if file == path or file.is_file():
+                with file.open("rb") as content:
+                    hashlib.file_digest(content, lambda: digest)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path, expected="a reference image") from error
+        what = f"cannot be read: {error.strerror}"
+        raise InputError(what, file=path, fix="see that the file named in the step is there") from error
+    return digest.hexdigest()
 
 
 def _background(volume: Volume, _: Parameters, __: int) -> Found:
