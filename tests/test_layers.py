@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The ground first. Within a line a name may import those to its left; between names that a "|" separates
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
-errors resources model schema locks whole progress compiled bounded hdf5_bounds words
+errors resources model schema locks whole progress compiled bounded hdf5_bounds words address cloud_failures cloud
 issue axes volume skeleton swc capsules labels table marks npy_header
 space
 readers | annotations | writers

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from neuropack import cloud
 from neuropack.errors import NeuropackError, OutputError, UsageError
-from neuropack.writers import cloud
 from neuropack.writers.object_store import ObjectStore
 from neuropack.writers.remote import open_remote
 

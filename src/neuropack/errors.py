@@ -63,6 +63,10 @@ class UnreadableError(InputError):
     """The system cannot read the input at this moment (a lost mount, a bad sector); its content may be good."""
 
 
+class UnreachableError(UnreadableError):
+    """The server that has the input fails or denies it: all of the input is lost with it, not a part."""
+
+
 class UsageError(NeuropackError):
     """The command was asked for something it needs more, or other, words for: exit status 2."""
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuropack.address import Address
 from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume
 
@@ -25,8 +26,13 @@ def fingerprint(path: Path) -> dict[str, Any]:
     """Name, size and a digest of samples: enough to notice another source without reading 400 GB twice.
 
     Sixteen blocks of 64 KiB, spread evenly from the first byte to the last, so files up to 1 MiB are covered
-    whole. Of a folder, the names and sizes of all files and the samples of the first and the last.
+    whole. Of a folder, the names and sizes of all files and the samples of the first and the last. Of an address
+    see `neuropack.readers.remote.fingerprint`.
     """
+    if isinstance(path, Address):
+        from neuropack.readers.remote import fingerprint as of_address
+
+        return of_address(path)
     try:
         digest = hashlib.sha256()
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
@@ -108,7 +114,8 @@ def opener(volume: Volume, source: dict[str, Any]) -> Callable[[], Volume]:
     Raises:
         UsageError: it cannot, for the image is no file.
     """
-    if volume.format == "array" or not volume.path.exists():
+    elsewhere = isinstance(volume.path, Address)
+    if volume.format == "array" or not (elsewhere or volume.path.exists()):
         raise UsageError(
             "is an image in memory, which other processes cannot read",
             file=volume.path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -62,6 +62,15 @@ class StreamedPixels(Pixels, Protocol):
 
     def piece_bytes(self) -> int:
         """Memory that the smallest piece needs, with what its decoder takes."""
+        ...
+
+
+@runtime_checkable
+class DistantPixels(Pixels, Protocol):
+    """What a reader implements besides whose every read is a request to a server far away."""
+
+    def expect(self, boxes: Sequence[Box]) -> None:
+        """Begin to fetch what boxes of the native axes will need, the first ones first; returns at once."""
         ...
 
 
@@ -254,6 +263,20 @@ class Volume:
                 file=error.filename or self.path,
                 fix="see that the disk or the network share is there and whole, then run the same command again",
             ) from error
+
+    @property
+    def distant(self) -> bool:
+        """True where each read waits for a server: what will be wanted is then better said before, by `expect`."""
+        return isinstance(self.pixels, DistantPixels)
+
+    def expect(self, boxes: Sequence[Box]) -> None:
+        """Say what will be read soon, so that a server is asked for it together. Never fails, and does not wait.
+
+        Args:
+            boxes: in the canonical axes, the most urgent ones first; a reader fetches as many as it keeps.
+        """
+        if isinstance(self.pixels, DistantPixels):
+            self.pixels.expect([self.axis_map.to_native(box) for box in boxes])
 
     def _canonical(self, block: Array, native: Box, box: Box) -> Array:
         """The pixels of a canonical box among those read from a native box."""

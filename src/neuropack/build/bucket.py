@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.build.place import MARKER, Folder, Place, refuse
+from neuropack.cloud import destination
 from neuropack.errors import UsageError
 from neuropack.locks import only_one
 from neuropack.release import MANIFEST, NOT_DATA, Entry, hash_each, manifest
 from neuropack.writers import lock, ome_zarr
-from neuropack.writers.cloud import destination
 from neuropack.writers.object_store import ROOT, ObjectStore
 from neuropack.writers.remote import reach
 from neuropack.writers.store import Store, Stored
@@ -40,7 +40,7 @@ class Bucket:
 
     Attributes:
         root: the URL.
-        options: how it is reached, see `neuropack.writers.cloud.settings`.
+        options: how it is reached, see `neuropack.cloud.settings`.
         state_folder: of this release on this machine.
         published: why nothing may change there; empty where it may.
     """

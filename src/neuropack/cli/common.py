@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.address import Address
 from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def destinations(texts: Sequence[str], source: Path) -> list[Path | str]:
     found: list[Path | str] = []
     for text in texts:
         one = destination(text)
-        if isinstance(one, Path) and source.exists() and source.resolve() == one.resolve():
+        same = str(source) == str(one).rstrip("/") if isinstance(source, Address) else False
+        if same or (isinstance(one, Path) and source.exists() and source.resolve() == one.resolve()):
             raise UsageError("the destination is the source itself", file=one, fix="name another destination")
         if (one.resolve() if isinstance(one, Path) else one) in [
             f.resolve() if isinstance(f, Path) else f for f in found

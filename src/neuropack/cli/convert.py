@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(metavar="SRC", readable=False, help="A microscope file, or a folder of slices.")
+        Path,
+        typer.Argument(metavar="SRC", parser=place, help="A microscope file, a folder of slices, or a URL."),
     ],
     destinations: Annotated[
         list[str],

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.address import place
+
 if TYPE_CHECKING:
     from neuropack.volume import Volume
 
@@ -15,7 +17,9 @@ def inspect(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE", readable=False, help="Microscope files, OME-Zarr folders, folders of slices."
+            metavar="FILE",
+            parser=place,
+            help="Microscope files, OME-Zarr folders, folders of slices, URLs.",
         ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print a JSON array with an object per image.")] = False,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
@@ -23,7 +24,8 @@ _SUFFIX = ".ome.zarr"
 
 def preprocess(
     stack: Annotated[
-        Path, typer.Argument(metavar="STACK", readable=False, help="A microscope file, or a folder of slices.")
+        Path,
+        typer.Argument(metavar="STACK", parser=place, help="A microscope file, a folder of slices, or a URL."),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="A name that ends in .ome.zarr.", readable=False)],
     recipe: Annotated[

@@ -8,13 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
 
 def segment(
-    stack: Annotated[Path, typer.Argument(metavar="STACK", readable=False, help="An image.")],
+    stack: Annotated[Path, typer.Argument(metavar="STACK", parser=place, help="An image, or the URL of one.")],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", readable=False, help="A folder for the result; it is made.")
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
@@ -22,7 +23,10 @@ _DOUBTFUL = 0.5  # of confidence: below it, somebody should look
 
 
 def trace(
-    source: Annotated[Path, typer.Argument(metavar="STACK", readable=False, help="An image of any known format.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="STACK", parser=place, help="An image of any known format, or the URL of one."),
+    ],
     start: Annotated[
         str | None,
         typer.Option(

@@ -271,7 +271,7 @@ def output_of(destination: Path | str) -> LocalOutput | RemoteOutput:
     """
     kind = kind_of(destination)
     if isinstance(destination, str) and "://" in destination:
-        from neuropack.writers.cloud import destination as reached
+        from neuropack.cloud import destination as reached
 
         place = reached(destination)
         return LocalOutput(place) if isinstance(place, Path) else RemoteOutput(open_remote(destination), kind)

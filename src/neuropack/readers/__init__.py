@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
+from neuropack.address import Address, place
 from neuropack.errors import InputError, UsageError
 from neuropack.volume import Volume, VoxelSize
 
@@ -42,14 +43,19 @@ def open_volumes(path: Path | str, *, complete: bool = True) -> tuple[Volume, ..
     """Open every image (scene, position, series) of a microscope file.
 
     Args:
-        path: a microscope file, an OME-Zarr folder, an NWB file of ours, or a folder of TIFF slices.
+        path: a microscope file, an OME-Zarr folder, an NWB file of ours, or a folder of TIFF slices; or the URL of
+            an OME-Zarr, see `neuropack.address.place`.
         complete: refuse a file whose last pixels are missing. False opens it as long as its metadata are there;
             reading what is missing then raises an InputError.
 
     Raises:
         InputError: the file is missing, unreadable, damaged or of no known format.
     """
-    path = Path(path)
+    path = place(path)
+    if isinstance(path, Address):
+        from neuropack.readers.remote import open_address
+
+        return open_address(path)
     head = _head(path)
     for name in READERS:
         reader = cast(Reader, import_module(f"neuropack.readers.{name}"))
@@ -82,7 +88,8 @@ def open_volume(
     """Open one image.
 
     Args:
-        path: a microscope file, an OME-Zarr folder, an NWB file of ours, or a folder of TIFF slices.
+        path: a microscope file, an OME-Zarr folder, an NWB file of ours, or a folder of TIFF slices; or the URL of
+            an OME-Zarr (``https://``, ``http://``, ``s3://``, ``gs://``, ``az://``; extra ``cloud``).
         scene: name of the scene, needed where the file holds several.
         axes: what the file's dimensions mean, one letter of TCZYXS for each, where the file does not say it.
         voxel_size_um: (z, y, x) in micrometre where the file does not state it or states it wrongly.

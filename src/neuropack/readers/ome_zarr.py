@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from neuropack.readers.problems import Original, from_system, unreadable
 from neuropack.volume import MICROMETRE, Channel, Instrument, Volume, VoxelSize, stated
 
 _SECOND = {"nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3, "second": 1.0, "minute": 60.0}
-_MAX_JSON = 64 << 20
+MAX_JSON = 64 << 20  # bytes
 T = TypeVar("T", Channel, Instrument)
 
 
@@ -27,13 +27,81 @@ def sniff(head: bytes, path: Path) -> bool:
     return path.is_dir() and ((path / "zarr.json").is_file() or (path / ".zattrs").is_file())
 
 
+class Folder(Protocol):
+    """Where an OME-Zarr lies: a folder of this machine, or elsewhere."""
+
+    @property
+    def path(self) -> Path:
+        """What messages call it."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """A metadata file; None where there is none.
+
+        Raises:
+            InputError: it is too large, or cannot be read.
+        """
+        ...
+
+    def expect(self, names: Sequence[str]) -> None:
+        """Told which arrays will be opened."""
+        ...
+
+    def array(self, name: str) -> Any:
+        """An array in it, as zarr opens it. Raises what zarr likes."""
+        ...
+
+    def pixels(self, array: Any, name: str, *, complete: bool) -> ZarrPixels:
+        """The pixels of an array; of a `complete` one every shard must be there."""
+        ...
+
+
+class _Local:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, name: str) -> bytes | None:
+        file = self.path / name
+        if not file.is_file():
+            return None
+        try:
+            if file.stat().st_size > MAX_JSON:
+                raise too_large(file)
+            return file.read_bytes()
+        except OSError as error:
+            raise InputError(f"is not readable JSON: {error}", file=file) from error
+
+    def expect(self, names: Sequence[str]) -> None:
+        pass
+
+    def array(self, name: str) -> Any:
+        import zarr
+
+        return zarr.open_array(self.path / name, mode="r")
+
+    def pixels(self, array: Any, name: str, *, complete: bool) -> ZarrPixels:
+        return LocalPixels(array, self.path / name, complete=complete)
+
+
+def too_large(file: Path) -> InputError:
+    """The error of a metadata file that no program wrote as such."""
+    return InputError("is too large for a metadata file", file=file, expected="at most 64 MiB")
+
+
 def open_file(path: Path) -> tuple[Volume, ...]:
     """Open the image of an OME-Zarr; its levels are in `Volume.levels`.
 
     Raises:
         InputError: the metadata is damaged or describes no image.
     """
-    attributes = _attributes(path)
+    return open_folder(_Local(path))
+
+
+def open_folder(folder: Folder) -> tuple[Volume, ...]:
+    """The same, wherever it lies."""
+    attributes = _attributes(folder)
     ome = attributes.get("ome", attributes)
     record = attributes.get("neuropack")
     described = record.get("image") if isinstance(record, dict) else None
@@ -42,14 +110,15 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in multiscale["axes"]]
         native = "".join(str(axis["name"]).upper() for axis in axes)
         datasets = [(str(d["path"]), _scale(d, multiscale)) for d in multiscale["datasets"]]
+        folder.expect([name for name, _ in datasets])
         levels = [
-            _level(path, name, scale, axes, native, ome, complete=bool(described)) for name, scale in datasets
+            _level(folder, name, scale, axes, native, ome, complete=bool(described)) for name, scale in datasets
         ]
         fields = levels[0] | (_ours(described) if isinstance(described, dict) else {})
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             "the OME-Zarr metadata does not describe an image",
-            file=path,
+            file=folder.path,
             where="zarr.json",
             expected="attributes.ome.multiscales with axes and datasets (OME-Zarr 0.4 or 0.5)",
             found=f"{type(error).__name__}: {error}",
@@ -57,21 +126,19 @@ def open_file(path: Path) -> tuple[Volume, ...]:
     return (Volume(**fields, levels=tuple(Volume(**level) for level in levels[1:])),)
 
 
-def _attributes(path: Path) -> dict[str, Any]:
+def _attributes(folder: Folder) -> dict[str, Any]:
     for name in ("zarr.json", ".zattrs"):
-        file = path / name
-        if not file.is_file():
+        data = folder.read(name)
+        if data is None:
             continue
         try:
-            if file.stat().st_size > _MAX_JSON:
-                raise InputError("is too large for a metadata file", file=file, expected="at most 64 MiB")
-            node = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"is not readable JSON: {error}", file=file) from error
+            node = json.loads(data.decode("utf-8"))
+        except ValueError as error:
+            raise InputError(f"is not readable JSON: {error}", file=folder.path / name) from error
         attributes = node.get("attributes", {}) if name == "zarr.json" and isinstance(node, dict) else node
         if isinstance(attributes, dict):
             return attributes
-    raise InputError("holds no attributes of an image", file=path, expected="an OME-Zarr 0.4 or 0.5 image")
+    raise InputError("holds no attributes of an image", file=folder.path, expected="an OME-Zarr 0.4 or 0.5 image")
 
 
 def _scale(dataset: Mapping[str, Any], multiscale: Mapping[str, Any]) -> list[float]:
@@ -86,7 +153,7 @@ def _scale(dataset: Mapping[str, Any], multiscale: Mapping[str, Any]) -> list[fl
 
 
 def _level(
-    path: Path,
+    folder: Folder,
     name: str,
     scale: list[float],
     axes: list[dict[str, Any]],
@@ -96,10 +163,11 @@ def _level(
     complete: bool,
 ) -> dict[str, Any]:
     """The fields of one level's Volume."""
-    import zarr
-
+    path = folder.path
     try:
-        array = zarr.open_array(path / name, mode="r")
+        array = folder.array(name)
+    except InputError:
+        raise
     except Exception as error:  # zarr raises many kinds; each means that this level cannot be opened
         raise InputError(
             f"level {name} cannot be opened", file=path, where=name, found=f"{type(error).__name__}: {error}"
@@ -125,7 +193,7 @@ def _level(
         "native_axes": native,
         "native_shape": tuple(array.shape),
         "dtype": np.dtype(array.dtype).newbyteorder("="),
-        "pixels": ZarrPixels(array, path / name, complete=complete),
+        "pixels": folder.pixels(array, name, complete=complete),
         "voxel_size_um": voxel,
         "channels": _channels(ome),
         "times_s": times,
@@ -169,30 +237,28 @@ class ZarrPixels:
     Args:
         array: the array.
         path: its folder.
-        complete: True where the writer stores every shard (neuropack does), so that one that is not there is a
-            defect. Zarr itself would fill it with zeros and say nothing.
     """
 
-    def __init__(self, array: Any, path: Path, *, complete: bool) -> None:
-        self._array, self._path, self._complete = array, path, complete
-        self._metadata = Original(path / ("zarr.json" if array.metadata.zarr_format == 3 else ".zarray"))
+    def __init__(self, array: Any, path: Path) -> None:
+        self._array, self._path = array, path
 
     def read(self, box: Box, out: Array | None = None) -> Array:
         """Decode a box."""
         if out is None:
             out = np.empty(box_shape(box), self._array.dtype.newbyteorder("="))
-        where = " ".join(f"{s.start}:{s.stop}" for s in box)
-        with self._metadata.unchanged(where):  # of a lost share, Zarr would make an image of zeros
-            if self._complete:
-                self._require_shards(box)
-            self._fill(box, out, where)
+        self._read(box, out, " ".join(f"{s.start}:{s.stop}" for s in box))
         return out
+
+    def _read(self, box: Box, out: Array, where: str) -> None:
+        self._fill(box, out, where)
 
     def _fill(self, box: Box, out: Array, where: str) -> None:
         from zarr.core.buffer import default_buffer_prototype
 
         try:
             self._array.get_basic_selection(box, out=default_buffer_prototype().nd_buffer.from_numpy_array(out))
+        except InputError:
+            raise
         except Exception as error:  # the codecs' own errors, one per codec
             if system := from_system(error):
                 raise unreadable(Path(system.filename or self._path), system, where=where) from error
@@ -204,20 +270,6 @@ class ZarrPixels:
                 found=f"{type(error).__name__}: {error}",
                 fix="run neuropack validate to find every damaged chunk, then copy or convert the image again",
             ) from error
-
-    def _require_shards(self, box: Box) -> None:
-        step = self._array.shards or self._array.chunks
-        touched = (range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True))
-        for index in product(*touched):
-            key = self._array.metadata.encode_chunk_key(index)
-            if not (self._path / key).is_file():
-                raise InputError(
-                    "a shard is missing",
-                    file=self._path / key,
-                    expected="a file for every shard, as neuropack writes them",
-                    found="none",
-                    fix="copy the image again from its source, or convert it again",
-                )
 
     def native_blocks(self) -> Iterator[Box]:
         """Shards, or chunks where there are no shards."""
@@ -252,3 +304,39 @@ class ZarrPixels:
 
     def close(self) -> None:
         """Zarr keeps no file open."""
+
+
+class LocalPixels(ZarrPixels):
+    """Those of an array on this machine.
+
+    Args:
+        array: the array.
+        path: its folder.
+        complete: True where the writer stores every shard (neuropack does), so that one that is not there is a
+            defect. Zarr itself would fill it with zeros and say nothing.
+    """
+
+    def __init__(self, array: Any, path: Path, *, complete: bool) -> None:
+        super().__init__(array, path)
+        self._complete = complete
+        self._metadata = Original(path / ("zarr.json" if array.metadata.zarr_format == 3 else ".zarray"))
+
+    def _read(self, box: Box, out: Array, where: str) -> None:
+        with self._metadata.unchanged(where):  # of a lost share, Zarr would make an image of zeros
+            if self._complete:
+                self._require_shards(box)
+            self._fill(box, out, where)
+
+    def _require_shards(self, box: Box) -> None:
+        step = self._array.shards or self._array.chunks
+        touched = (range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True))
+        for index in product(*touched):
+            key = self._array.metadata.encode_chunk_key(index)
+            if not (self._path / key).is_file():
+                raise InputError(
+                    "a shard is missing",
+                    file=self._path / key,
+                    expected="a file for every shard, as neuropack writes them",
+                    found="none",
+                    fix="copy the image again from its source, or convert it again",
+                )

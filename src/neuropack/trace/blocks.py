@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape, overlap, relative
-from neuropack.errors import InputError
+from neuropack.errors import InputError, UnreachableError
 from neuropack.volume import Volume
 
 Floats = npt.NDArray[np.float32]
 
 _UNIT = 64  # voxels along each edge of a raw unit
 _WHOLE_UNIT = 32 << 20  # bytes up to which native blocks that cannot be read in part are units of their own
+_CALM, _AHEAD = 4, 32  # after so many requests to a server, those go ahead of the search by so many voxels
 _SMALLEST = (32, 32, 32)  # the parts that are tried where a unit cannot be read
 _EDGE_BITS, _BLOCK_BITS = 5, 15  # a block has 32 x 32 x 32 voxels, or as many in fewer planes
 
@@ -77,6 +78,7 @@ class RawUnits:
         self._kept: OrderedDict[tuple[int, int, int], Array] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self._rounds = 0  # of a server
         self.unreadable: list[Unreadable] = []
 
     @property
@@ -104,21 +106,47 @@ class RawUnits:
         indices = list(self._indices(box))
         with self._lock:
             missing = np.array([i for i in indices if i not in self._kept])
+        if len(missing) and self._volume.distant:
+            self._ask(box)
         if len(missing) < 2:
             return
         first, last = missing.min(axis=0), missing.max(axis=0)
-        whole = tuple(
-            slice(a.start, b.stop) for a, b in zip(self._box(tuple(first)), self._box(tuple(last)), strict=True)
-        )
+        whole = _between(self._box(tuple(first)), self._box(tuple(last)))
         size = self._volume.dtype.itemsize * len(self._channels) * int(np.prod(box_shape(whole)))
         if len(missing) < np.prod(last - first + 1) or size > self._memory // 2:
             return
         try:
             found = self._decoded(whole)
+        except UnreachableError:
+            raise
         except InputError:
             return
         for index in self._indices(whole):
             self._keep(index, found[(slice(None), *relative(self._box(index), whole))].copy())
+
+    def _ask(self, box: Box) -> None:
+        """Have a server send the units of a box together; in a long search, in good time, those near it too."""
+        self._rounds += 1
+        ahead = _AHEAD if self._rounds > _CALM else 0
+        near = tuple(
+            slice(max(s.start - ahead, 0), min(s.stop + ahead, n))
+            for s, n in zip(box, self._volume.size_zyx, strict=True)
+        )
+        self.expect([box, near])
+
+    def expect(self, boxes: Iterable[Box]) -> None:
+        """Say what will be looked at soon: boxes (z, y, x). A server is asked for it, without waiting."""
+        if not self._volume.distant:
+            return
+        wanted = dict.fromkeys(index for box in boxes for index in self._indices(box))
+        with self._lock:
+            wanted = {index: None for index in wanted if index not in self._kept}
+        self._volume.expect([self._raw(self._box(index)) for index in wanted])
+
+    def _raw(self, box: Box) -> Box:
+        """A box of the image, of the time and from the first to the last of the channels."""
+        lead = (slice(self._time, self._time + 1),) if self._volume.axes[0] == "T" else ()
+        return (*lead, slice(min(self._channels), max(self._channels) + 1), *box)
 
     def _keep(self, index: tuple[int, int, int], unit: Array) -> None:
         with self._lock:
@@ -160,6 +188,8 @@ class RawUnits:
         """All chosen channels of a box; as float with NaN where parts of it cannot be read."""
         try:
             return self._decoded(box)
+        except UnreachableError:  # parts of it would fare no better
+            raise
         except InputError as error:
             halves = [
                 [slice(s.start, m), slice(m, s.stop)] if (m := (s.start // e + 1) * e) < s.stop else [s]
@@ -167,7 +197,7 @@ class RawUnits:
             ]
             if all(len(half) == 1 for half in halves):
                 z, y, x = ((s.start, s.stop) for s in box)
-                file = Path(error.file) if error.file is not None else self._volume.path
+                file = Path(error.file) if isinstance(error.file, str) else error.file or self._volume.path
                 reason = f"{error.what}" + (f" ({error.found})" if error.found else "")
                 with self._lock:
                     self.unreadable.append(Unreadable((z, y, x), file, " ".join(reason.split())))
@@ -213,6 +243,10 @@ def _units(volume: Volume) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     several = z if z > 1 else min(8, volume.size_zyx[0])
     unit = (several, y, x) if several * y * x * volume.dtype.itemsize <= _WHOLE_UNIT else cube
     return unit, (z, y, x)
+
+
+def _between(first: Box, last: Box) -> Box:
+    return tuple(slice(a.start, b.stop) for a, b in zip(first, last, strict=True))
 
 
 class Grid:

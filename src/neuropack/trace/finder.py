@@ -44,6 +44,7 @@ _SHUT = 4.0  # voxels of the finest axis: the radius of it
 _TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
 _DOUBT = 0.4  # what is left of the confidence at each of them
 _CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
+_STEP, _LINE = 32, 128  # voxels between two points of the line that a server is asked for, and how many at most
 _NOTHING = np.empty((0, 3))
 
 
@@ -198,6 +199,9 @@ class PathFinder:
         far = float(np.linalg.norm((start - end) * np.array(self.voxel_size_um) / min(self.voxel_size_um)))
         if far < FAR:  # the image between the points will be wanted, and one call reads it fastest
             self._fine.load(start, end, watch)
+        elif self.volume.distant:  # it is most likely that the way keeps near the line
+            count = min(_LINE, math.ceil(far / _STEP))
+            self._fine.expect(np.linspace(start, end, count + 1))
         model = self._fine.model(start, end, self.options, watch)
         best = self._candidate(model, start, end, _NOTHING, far, watch)
         for _ in range(_DETOURS):
@@ -325,6 +329,8 @@ class PathFinder:
             if error.reason != "no way":
                 raise
             return None
+        if self.volume.distant:
+            self._fine.expect(points)
         for wider in (1.0, 3.0):
             radius = wider * (2.5 * level.factor + 2)
             blocks = corridor_blocks(self._fine.grid, points, radius)

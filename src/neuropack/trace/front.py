@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import box_shape
-from neuropack.errors import InputError, OutputError, no_room
+from neuropack.errors import InputError, OutputError, UnreachableError, no_room
 from neuropack.progress import Progress
 from neuropack.trace import front_kernels as k
 from neuropack.volume import Volume
@@ -229,6 +229,8 @@ class Front:
         shape = tuple(min(b, n - c) for b, n, c in zip(k.BLOCK, self.volume.size_zyx, corner, strict=True))
         try:
             found = smoothed(self.volume, self.light.channels, corner, shape, self.light.sigma)
+        except UnreachableError:
+            raise
         except InputError as error:
             self.unreadable[corner] = f"{error.what}" + (f": {error.found}" if error.found else "")
             self.table[block] = k.WALL

@@ -60,6 +60,17 @@ class Level:
         )
         watch.during(lambda: self.raw.load(box))
 
+    def expect(self, points: Floats, around: int = _AROUND) -> None:
+        """Say that the search will come near points (n, 3), voxels of this level, so that a server begins."""
+        reach = np.array([around] * 3)
+        low, high = points - reach, points + reach
+        for one in (low, high):
+            np.clip(np.rint(one), 0, np.array(self.grid.shape) - 1, out=one)
+        self.raw.expect(
+            tuple(slice(int(a), int(b) + 1) for a, b in zip(*ends, strict=True))
+            for ends in zip(low, high, strict=True)
+        )
+
     def model(self, start: Floats, end: Floats, options: Options, watch: Watch) -> signal.Model:
         """Signal and noise near two points of the full resolution."""
         ends = [self.down(start), self.down(end)]

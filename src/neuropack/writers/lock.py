@@ -36,7 +36,7 @@ class Lock:
 
     Attributes:
         url: of the destination.
-        options: how the place is reached, see `neuropack.writers.cloud.settings`.
+        options: how the place is reached, see `neuropack.cloud.settings`.
         state_folder: of this destination on this machine; made by `claim`.
         same: what two runs have in common whose job is the same.
         remedy: how a person gets past a run that died elsewhere.

@@ -15,15 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuropack.cloud import connect
+from neuropack.cloud_failures import NO_BUCKET, code_of, told
 from neuropack.errors import OutputError
-from neuropack.writers.cloud import NO_BUCKET, code_of, connect, told
 from neuropack.writers.store import Stored
 
 if TYPE_CHECKING:
     import zarr.abc.store
     from obstore import ObjectMeta
 
-    from neuropack.writers.cloud import Client
+    from neuropack.cloud import Client
 
 ROOT = "zarr.json"  # the metadata of a whole OME-Zarr, without which it does not exist
 _PART = 8 << 20  # bytes of a part of a large object; S3 wants 5 MiB at least
@@ -44,7 +45,7 @@ class ObjectStore:
 
     Attributes:
         url: such as ``s3://bucket/mouse-1.ome.zarr``; keys are below it.
-        options: how the place is reached, see `neuropack.writers.cloud.settings`.
+        options: how the place is reached, see `neuropack.cloud.settings`.
     """
 
     url: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from zarr.abc.store import ByteRequest
 from zarr.storage import ObjectStore as ObstoreStore
 
-from neuropack.writers.cloud import told
+from neuropack.cloud_failures import told
 from neuropack.writers.object_store import ROOT
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from neuropack import cloud
+from neuropack.cloud_failures import told
 from neuropack.errors import OutputError, UsageError
-from neuropack.writers import cloud
 from neuropack.writers.lock import Lock, read_file, write_file
 from neuropack.writers.object_store import ROOT, ObjectStore
 
@@ -73,7 +74,7 @@ class Remote:
 
     Attributes:
         url: of the output; its name ends in ``.nwb`` or ``.zarr``.
-        options: how the place is reached, see `neuropack.writers.cloud.settings`.
+        options: how the place is reached, see `neuropack.cloud.settings`.
         state_folder: of this destination on this machine; made by `claim`.
     """
 
@@ -237,7 +238,7 @@ def reach(url: str) -> tuple[str, dict[str, str], Path]:
     """Reach a place in a bucket.
 
     Returns:
-        Its URL, how it is reached (see `neuropack.writers.cloud.settings`), and its state folder on this machine.
+        Its URL, how it is reached (see `neuropack.cloud.settings`), and its state folder on this machine.
 
     Raises:
         UsageError: the URL names no such place, the library is missing, or there are no credentials.
@@ -248,7 +249,7 @@ def reach(url: str) -> tuple[str, dict[str, str], Path]:
         raise UsageError("is a path, not the URL of an object store", file=url)
     options = cloud.settings(place)
     client = cloud.connect(place, options, patient=False)
-    with cloud.told(place):
+    with told(place):
         next(iter(client.list(chunk_size=1)), None)
     return place, options, _state_folder(place, options)
 

@@ -2,43 +2,33 @@
 
 Amazon S3 and all that speaks its protocol (``s3://bucket/name``), Google Cloud Storage (``gs://``) and Azure Blob
 Storage (``az://container/name``). Credentials come from where the tools of each cloud look for them: environment,
-profile, instance. They are looked up in every process anew and never travel with a job.
+profile, instance. They are looked up in every process anew and never travel with a job. From a web server
+(``https://``) one can only read.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from neuropack.errors import OutputError, UsageError
+from neuropack.address import SCHEME
+from neuropack.cloud_failures import CREDENTIALS, is_web, told
+from neuropack.errors import UsageError
 
 if TYPE_CHECKING:
-    from obstore.store import AzureStore, GCSStore, S3Credential, S3Store
+    from obstore.store import AzureStore, GCSStore, HTTPStore, S3Credential, S3Store
 
     Client = S3Store | GCSStore | AzureStore
 
-# What to set where the credentials are missing, or are not the right ones.
-_CREDENTIALS = {
-    "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "
-    "AWS_SKIP_SIGNATURE=true for anonymous access",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS, or run 'gcloud auth application-default login'; "
-    "GOOGLE_SKIP_SIGNATURE=true for anonymous access",
-    "az": "set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN, or AZURE_USE_AZURE_CLI=true after 'az login'; "
-    "AZURE_SKIP_SIGNATURE=true for anonymous access",
-}
-_ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "GOOGLE_BASE_URL", "az": "AZURE_STORAGE_ENDPOINT"}
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.S)  # two letters at least: C:\ is a path
-NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
-_OTHER_REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_NO_CREDENTIALS = ("token request", "169.254.169.254", "metadata.google")  # the instance's own, asked last
-_DENIED = {"AccessDenied", "ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+# Of a server that is read from: how long it may say nothing, and how often it is asked again.
+READING = {"connect_timeout": "10s", "read_timeout": "30s", "timeout": "10min"}
+RETRIES = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ def destination(text: str) -> Path | str:
     Raises:
         UsageError: a URL that no writer knows.
     """
-    match = _SCHEME.match(text)
+    match = SCHEME.match(text)
     if not match:
         return Path(text)
     if match[1].lower() == "file":
@@ -74,12 +64,12 @@ def parse(url: str) -> Place:
     Raises:
         UsageError: it is not a URL of an object store.
     """
-    match = _SCHEME.match(url)
+    match = SCHEME.match(url)
     scheme, rest = (match[1].lower(), match[2]) if match else ("", "")
     if scheme in ("http", "https"):
         fix = "for a server that speaks S3 write s3://BUCKET/NAME and set AWS_ENDPOINT_URL=https://HOST"
         raise UsageError("is a web address, not a place in a bucket", file=url, fix=fix)
-    if scheme not in _CREDENTIALS:
+    if scheme not in CREDENTIALS:
         raise UsageError("is not the URL of an object store", file=url, expected="s3://, gs:// or az://")
     bucket, _, key = rest.partition("/")
     key = key.rstrip("/")
@@ -99,7 +89,7 @@ def settings(url: str) -> dict[str, str]:
     Raises:
         UsageError: a library is missing, or the profile does not exist.
     """
-    if parse(url).scheme != "s3":
+    if is_web(url) or parse(url).scheme != "s3":
         require("obstore")
         return {}
     session = _session()
@@ -124,19 +114,50 @@ def connect(url: str, options: Mapping[str, str], *, patient: bool = True) -> Cl
         UsageError: a library is missing, or there are no credentials.
         OutputError: the settings contradict each other.
     """
+    http = {"connect_timeout": "10s", "timeout": "5min"} if patient else {"connect_timeout": "5s", "timeout": "15s"}
+    tries, minutes = (30, 3.0) if patient else (3, 0.2)
+    retries = {"max_retries": tries, "retry_timeout": timedelta(minutes=minutes)}
+    return _connect(url, options, http, retries)
+
+
+def connect_to_read(url: str, options: Mapping[str, str]) -> Client | HTTPStore:
+    """A client whose root is the place, to read from it; of a web server too.
+
+    A server that says nothing for half a minute, or cannot be reached, is asked three times.
+
+    Args:
+        url: of the place.
+        options: settings of the library's store, which win over the environment.
+
+    Raises:
+        UsageError: a library is missing, or there are no credentials.
+    """
+    require("obstore")
+    http = dict(READING)
+    retries = {"max_retries": RETRIES, "retry_timeout": timedelta(minutes=2)}
+    if is_web(url):
+        from obstore.store import HTTPStore
+
+        with told(url, reading=True):
+            config: Any = {**http, "allow_http": url.startswith("http://")}
+            return HTTPStore(url, client_options=config, retry_config=cast(Any, retries))
+    return _connect(url, options, http, retries, reading=True)
+
+
+def _connect(
+    url: str, options: Mapping[str, str], http: dict[str, Any], retries: dict[str, Any], *, reading: bool = False
+) -> Client:
     require("obstore")
     from obstore.store import AzureStore, GCSStore, S3Store
 
     place, config = parse(url), dict(options)
-    http = {"connect_timeout": "10s", "timeout": "5min"} if patient else {"connect_timeout": "5s", "timeout": "15s"}
-    tries, minutes = (30, 3.0) if patient else (3, 0.2)
     common: dict[str, Any] = {
         "prefix": place.key or None,
         "config": config,
         "client_options": http,
-        "retry_config": {"max_retries": tries, "retry_timeout": timedelta(minutes=minutes)},
+        "retry_config": retries,
     }
-    with told(url):
+    with told(url, reading=reading):
         if place.scheme == "gs":
             return GCSStore(place.bucket, **common)
         if place.scheme == "az":
@@ -159,7 +180,7 @@ def require(library: str) -> None:
         import_module(library)
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"destinations that are URLs need the library {error.name}",
+            f"images and destinations that are URLs need the library {error.name}",
             fix="pip install 'neuropack[cloud]'",
         ) from error
 
@@ -202,14 +223,14 @@ class _Credentials:
         try:
             found = _session().get_credentials()
             if found is None:
-                raise UsageError("there are no credentials for this place", file=url, fix=_CREDENTIALS["s3"])
+                raise UsageError("there are no credentials for this place", file=url, fix=CREDENTIALS["s3"])
             found.get_frozen_credentials()  # an expired login is told here, not in the middle of the work
         except (BotoCoreError, ClientError) as error:
             raise UsageError(
                 "the credentials for this place cannot be used",
                 file=url,
                 found=str(error),
-                fix="log in again, or " + _CREDENTIALS["s3"],
+                fix="log in again, or " + CREDENTIALS["s3"],
             ) from error
         self._found = found
 
@@ -222,70 +243,3 @@ class _Credentials:
             # botocore renews what has less than 15 minutes left; asked this often, it is never too late
             "expires_at": datetime.now(UTC) + timedelta(minutes=10),
         }
-
-
-@contextmanager
-def told(url: str) -> Iterator[None]:
-    """Turn what the library says of a failure into one message of ours."""
-    from obstore.exceptions import BaseError
-
-    try:
-        yield
-    except (BaseError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # this machine's own: a file that cannot be read
-        _explain(url, error)
-
-
-def code_of(error: Exception) -> str:
-    """The server's word for an error, such as NoSuchBucket; empty where it said none."""
-    match = re.search(r"<Code>(\w+)</Code>|\(code: (\w+)\)", str(error))
-    return (match[1] or match[2]) if match else ""
-
-
-def _explain(url: str, error: Exception) -> NoReturn:
-    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-    scheme, bucket = parse(url).scheme, parse(url).bucket
-    text = str(error).partition("\n\nDebug source")[0]
-    code = code_of(error)
-    status = re.search(r"status code: (\d{3}[^:]*)", text)
-    said = code or (status[1] if status else "")
-    if code in NO_BUCKET:
-        raise OutputError(
-            "there is no such bucket",
-            file=url,
-            found=f"{code}: {bucket}",
-            fix=f"make the bucket, or correct its name; for another server set {_ENDPOINT[scheme]}",
-        ) from error
-    if any(sign in text for sign in _NO_CREDENTIALS):
-        raise UsageError("there are no credentials for this place", file=url, fix=_CREDENTIALS[scheme]) from error
-    if "Account must be specified" in text:
-        raise UsageError("no storage account is named", file=url, fix="set AZURE_STORAGE_ACCOUNT_NAME") from error
-    if code in _OTHER_REGION or "without LOCATION" in text:
-        raise UsageError("the bucket is in another region", file=url, found=said, fix="set AWS_REGION") from error
-    denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or said[:3] in ("401", "403")
-    if denied or code in _DENIED:
-        raise OutputError(
-            "the server denies access",
-            file=url,
-            expected="permission to list the bucket, and to read, write and delete objects",
-            found=said or _first(text),
-            fix="ask the owner of the bucket, or use other credentials: " + _CREDENTIALS[scheme],
-        ) from error
-    if "HTTP error" in text:
-        address = re.search(r"https?://[^/\s]+", text)
-        raise OutputError(
-            "the server cannot be reached",
-            file=url,
-            found=f"no answer from {address[0]}" if address else _first(text),
-            fix=f"check the network and {_ENDPOINT[scheme]}, then run the same command again",
-        ) from error
-    found = f"{said}: {_first(text)}" if said else _first(text)
-    raise OutputError("the object store failed", file=url, found=found) from error
-
-
-def _first(text: str) -> str:
-    """The server's sentence, or the library's."""
-    message = re.search(r"<Message>([^<]*)</Message>", text)
-    return message[1] if message else text.splitlines()[0]
