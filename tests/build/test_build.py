@@ -14,8 +14,8 @@ from tiny_study import FIRST, SECOND, STUDY, THIRD, pixels, write_study
 from neuropack import schema
 from neuropack.build import MARKER, build, stacks
 from neuropack.errors import UsageError
+from neuropack.manifest import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.readers import open_volume
-from neuropack.release import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.table import read_tsv
 
 Built = tuple[Path, Path]

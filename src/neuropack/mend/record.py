@@ -12,8 +12,8 @@ import neuropack
 from neuropack import schema
 from neuropack.build.bids import json_text
 from neuropack.errors import UsageError
+from neuropack.manifest import Entry, digest_of_lines, entry_of
 from neuropack.mend.standing import too_deep
-from neuropack.release import Entry, digest_of_lines, entry_of
 from neuropack.study.records import Record, ordered
 
 CROISSANT = "croissant.json"
