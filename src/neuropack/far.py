@@ -74,7 +74,7 @@ class Far:
         """
         found = parse_manifest(self.manifest, self.address / MANIFEST)
         for line, name in enumerate(found, 2):
-            if not _plain(name):
+            if not plain(name):
                 raise InputError(
                     "the manifest names a file that cannot lie in a release",
                     file=self.address / MANIFEST,
@@ -262,7 +262,7 @@ def chosen(entries: Mapping[str, Entry], patterns: Sequence[str]) -> list[str]:
     return sorted(found)
 
 
-def _plain(name: str) -> bool:
+def plain(name: str) -> bool:
     """Whether a name stays below a folder on every system, and hides no file of ours."""
     parts = name.split("/")
     return not (

@@ -180,9 +180,13 @@ def test_a_newer_version_replaces_what_changed(address: Address, release: Path, 
     copy = tmp_path / "copy"
     pull(address, copy)
     (release / "derivatives/morphology/neurons.tsv").write_text("neuron_id\tn_nodes\nn1\t3\n")
+    (release / "empty.txt").unlink()
+    (release / "large.bin").unlink()
+    (copy / "large.bin").write_text("mine now")
     write_manifest(release)
     done = pull(address, copy)
     assert (done.fetched_files, done.complete) == (1, True)
+    assert not (copy / "empty.txt").exists() and (copy / "large.bin").read_text() == "mine now"
     assert (copy / MANIFEST).read_bytes() == (release / MANIFEST).read_bytes()
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from neuropack.address import Address
 from neuropack.errors import OutputError
-from neuropack.far import Far, chosen, remove_partials
+from neuropack.far import Far, chosen, plain, remove_partials
 from neuropack.locks import only_one
-from neuropack.manifest import MANIFEST
+from neuropack.manifest import MANIFEST, read_manifest, sha256_of
 from neuropack.progress import Progress
 from neuropack.whole import published
 
@@ -59,17 +59,26 @@ def pull(address: Address, folder: Path, only: Sequence[str] = (), *, progress: 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with only_one(folder):
         manifest = folder / MANIFEST
-        if manifest.is_file() and manifest.read_bytes() != far.manifest:
-            manifest.unlink()  # from here on it is no complete copy of that version
         fetched, size = far.bring(names, folder, progress)
         whole = len(names) == len(far.entries)
-        if not manifest.is_file():
-            with published(manifest) as path:
+        if not manifest.is_file() or manifest.read_bytes() != far.manifest:
+            _remove_former(folder, far)
+            with published(manifest, overwrite=True) as path:
                 path.write_bytes(far.manifest)
         if whole:
             remove_partials(folder)
     total = sum(far.entries[name].bytes for name in names)
     return Pulled(address.url, folder, len(names), total, fetched, size, whole)
+
+
+def _remove_former(folder: Path, far: Far) -> None:
+    """Remove files of the version that was here before which the new one has no longer; unchanged ones only."""
+    if not (folder / MANIFEST).is_file():
+        return
+    for name, entry in read_manifest(folder).items():
+        path = folder / name
+        if name not in far.entries and plain(name) and path.is_file() and sha256_of(path) == entry:
+            path.unlink()
 
 
 def _see_free(folder: Path, far: Far) -> None:
@@ -79,6 +88,8 @@ def _see_free(folder: Path, far: Far) -> None:
     if not folder.exists():
         return
     first = {name.split("/")[0] for name in far.entries} | {MANIFEST}
+    if (folder / MANIFEST).is_file():
+        first |= {name.split("/")[0] for name in read_manifest(folder)}
     others = sorted(p.name for p in folder.iterdir() if p.name.removesuffix(".partial") not in first)
     if others:
         raise OutputError(
