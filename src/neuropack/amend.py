@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, Entry, manifest
+from neuropack.manifest import MANIFEST, Entry, manifest
 from neuropack.writers.store import sync
 
 PENDING = ".neuropack-mending"

@@ -32,7 +32,8 @@ from typing import Any
 
 import httpx
 
-from neuropack.release import Entry, open_release, read_manifest, write_manifest
+from neuropack.manifest import Entry, read_manifest, write_manifest
+from neuropack.release import open_release
 from neuropack.skeleton import parent_rows
 from neuropack.web import tokens
 

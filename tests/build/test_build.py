@@ -15,8 +15,8 @@ from neuropack import schema
 from neuropack.build import MARKER, build, stacks
 from neuropack.catalogue.files import FILES as CATALOGUE
 from neuropack.errors import UsageError
+from neuropack.manifest import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.readers import open_volume
-from neuropack.release import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.table import read_tsv
 
 Built = tuple[Path, Path]

@@ -26,8 +26,8 @@ from neuropack.cli.build import build as command
 from neuropack.describe import DESCRIPTIONS
 from neuropack.errors import InputError, OutputError
 from neuropack.locks import only_one
+from neuropack.manifest import files_below, read_manifest, sha256_of
 from neuropack.readers import open_volume
-from neuropack.release import files_below, read_manifest, sha256_of
 from neuropack.rules import check
 from neuropack.table import read_tsv
 

@@ -15,8 +15,9 @@ from tiny_study import FIRST, STUDY, write_study
 from zarr import create_array
 
 from neuropack.build import build, registration
+from neuropack.manifest import files_below
 from neuropack.readers import open_volume
-from neuropack.release import files_below, open_release
+from neuropack.release import open_release
 from neuropack.rules import check
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.space.annotation import Annotation

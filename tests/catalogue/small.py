@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from neuropack.release import files_below, hash_files, write_manifest
+from neuropack.manifest import files_below, hash_files, write_manifest
 
 STACK = "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF"
 STEM = STACK.removesuffix("_CONF")

@@ -23,7 +23,8 @@ from neuropack.catalogue.kept import tables_of_release
 from neuropack.catalogue.parquet import read_parquet, stamp_of
 from neuropack.catalogue.tables import schema_of
 from neuropack.errors import InputError, NeuropackError, OutputError
-from neuropack.release import files_below, open_release
+from neuropack.manifest import files_below
+from neuropack.release import open_release
 from neuropack.swc import read_swc
 
 
@@ -117,7 +118,7 @@ def test_what_a_commit_is_to_write_counts_before_it_is_there(release: Path, meas
     measured.clear()
     name = small.swc(f"{small.STEM}_desc-n002")
     text = small.skeleton(9).encode()
-    from neuropack.release import entry_of, read_manifest
+    from neuropack.manifest import entry_of, read_manifest
 
     entries = {**read_manifest(release), name: entry_of(text)}
     document = json.loads((release / "metadata/neuropack.json").read_text())

@@ -11,9 +11,10 @@ import pytest
 from neuropack.build.place import MARKER
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.locks import only_one
+from neuropack.manifest import write_manifest
 from neuropack.marks import Credit
 from neuropack.mend.traced import RefusedError, TracedNeuron, put_neurons
-from neuropack.release import METADATA, open_release, write_manifest
+from neuropack.release import METADATA, open_release
 from neuropack.skeleton import Skeleton
 
 SECOND = "sub-M01_ses-01_sample-LH_acq-25x_chunk-02_CONF"

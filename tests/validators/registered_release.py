@@ -13,7 +13,7 @@ import numpy as np
 import tifffile
 
 from neuropack.build import build
-from neuropack.release import read_manifest, write_manifest
+from neuropack.manifest import read_manifest, write_manifest
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.skeleton import Skeleton
 from neuropack.space.atlas_files import annotation_bytes, structures_text

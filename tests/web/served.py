@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
-from neuropack.release import write_manifest
+from neuropack.manifest import write_manifest
 from neuropack.web.app import application
 from neuropack.web.once import answer_to
 from neuropack.web.running import address_of, listen

@@ -25,19 +25,8 @@ from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
-from neuropack.release import (
-    ATLAS,
-    CLASSES,
-    MANIFEST,
-    METADATA,
-    NEURONS,
-    NEURONS_PARQUET,
-    PARTIAL,
-    QUALITY,
-    REGIONS,
-    Entry,
-    entry_of,
-)
+from neuropack.manifest import MANIFEST, PARTIAL, Entry, entry_of
+from neuropack.release import ATLAS, CLASSES, METADATA, NEURONS, NEURONS_PARQUET, QUALITY, REGIONS
 from neuropack.study import Study, load_study
 from neuropack.study.records import Record
 

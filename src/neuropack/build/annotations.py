@@ -19,9 +19,9 @@ from neuropack.build.plan import Planned
 from neuropack.errors import InputError
 from neuropack.evaluate.compared import COLUMNS, as_row, compare_labels
 from neuropack.labels import LabelVolume
+from neuropack.manifest import digest_of
 from neuropack.marks import MarkKind
 from neuropack.progress import Progress
-from neuropack.release import digest_of
 from neuropack.study.annotations import Sources
 from neuropack.study.names import label_of
 from neuropack.swc import swc_text

@@ -21,7 +21,7 @@ from neuropack.build.plan import Planned, opened
 from neuropack.convert import Result, convert
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
-from neuropack.release import Entry, digest_of, entry_of
+from neuropack.manifest import Entry, digest_of, entry_of
 from neuropack.source import fingerprint
 from neuropack.study import Study
 from neuropack.study.records import Record

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, METADATA, Entry, digest_of_lines, read_manifest
+from neuropack.manifest import MANIFEST, Entry, digest_of_lines, read_manifest
+from neuropack.release import METADATA
 from neuropack.table import MISSING, parse_tsv
 
 Record = dict[str, Any]

@@ -18,7 +18,8 @@ from neuropack.catalogue.content import Content
 from neuropack.catalogue.files import FILES, catalogue_files, read_catalogue
 from neuropack.catalogue.parquet import Source, Stamp, stamp_of
 from neuropack.errors import InputError, OutputError
-from neuropack.release import METADATA, sha256_of
+from neuropack.manifest import sha256_of
+from neuropack.release import METADATA
 from neuropack.space.cache import cache_folder
 
 if TYPE_CHECKING:

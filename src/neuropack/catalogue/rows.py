@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from neuropack.catalogue.content import Content, Record, joined, key_of, listed, record, records
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 
 _FORMATS = {
     ".ome.zarr": "OME-Zarr",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neuropack.address import Address, place
 from neuropack.catalogue.columns import REAL, REALS, TABLES, TEXT, WHOLES
 from neuropack.catalogue.conditions import Where, column_of, conditions
 from neuropack.catalogue.held import HeldTable, hold
@@ -81,9 +82,10 @@ class Catalogue:
         from neuropack.catalogue.kept import tables_of_release
         from neuropack.catalogue.remote import tables_at
 
+        places = {name: place(one) if isinstance(one, str) else one.path for name, one in releases.items()}
         made = {
-            name: tables_at(one, cache) if isinstance(one, str) else tables_of_release(one.path, cache)
-            for name, one in releases.items()
+            name: tables_at(one, cache) if isinstance(one, Address) else tables_of_release(one, cache)
+            for name, one in places.items()
         }
         self._open(made, time_limit_s)
 

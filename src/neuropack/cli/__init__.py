@@ -26,6 +26,7 @@ from neuropack.cli.map import map_
 from neuropack.cli.migrate import migrate
 from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
+from neuropack.cli.pull import pull
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
@@ -59,6 +60,7 @@ for command in (
     diff,
     migrate,
     publish,
+    pull,
     register,
     preprocess,
     segment,

@@ -14,7 +14,7 @@ from neuropack.describe.described import Described, Record
 from neuropack.describe.rai import CONFORMS_TO as RAI
 from neuropack.describe.rai import rai
 from neuropack.describe.tables import MARKS, STACKS, Table, tables
-from neuropack.release import Entry
+from neuropack.manifest import Entry
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 _FORMATS = {

@@ -12,13 +12,14 @@ from neuropack import schema
 from neuropack.amend import commit, finish
 from neuropack.build.bids import json_text
 from neuropack.errors import InputError, UsageError
+from neuropack.manifest import MANIFEST, entry_of, sha256_of
 from neuropack.mend import record
 from neuropack.mend.diff_text import difference_line
 from neuropack.mend.metadata_diff import differences
 from neuropack.mend.show import unified
 from neuropack.mend.standing import alone, document_of, hashed, listed, open_files, settled
 from neuropack.mend.steps import VERSIONS, steps
-from neuropack.release import MANIFEST, METADATA, entry_of, sha256_of
+from neuropack.release import METADATA
 from neuropack.study import FILE
 from neuropack.study.edit import StudyText
 from neuropack.study.records import Record

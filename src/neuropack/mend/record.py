@@ -14,8 +14,8 @@ from neuropack.build.bids import json_text
 from neuropack.catalogue.content import Content, in_catalogue
 from neuropack.catalogue.files import catalogue_files
 from neuropack.errors import InputError, UsageError
+from neuropack.manifest import Entry, digest_of_lines, entry_of
 from neuropack.mend.standing import too_deep
-from neuropack.release import Entry, digest_of_lines, entry_of
 from neuropack.study.records import Record, ordered
 
 CROISSANT = "croissant.json"

@@ -11,15 +11,8 @@ from pathlib import Path
 from neuropack.build.registration import UsedAtlas
 from neuropack.build.version import published_as
 from neuropack.errors import InputError, UsageError
-from neuropack.release import (
-    ATLAS_ANNOTATION,
-    ATLAS_STRUCTURES,
-    METADATA,
-    Entry,
-    entry_of,
-    read_manifest,
-    sha256_of,
-)
+from neuropack.manifest import Entry, entry_of, read_manifest, sha256_of
+from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES, METADATA
 from neuropack.space.transforms import Transform
 from neuropack.study.names import Names
 from neuropack.study.records import Record, ordered

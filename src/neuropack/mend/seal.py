@@ -14,6 +14,7 @@ from neuropack.build.bids import json_text
 from neuropack.build.version import published_as
 from neuropack.errors import UsageError
 from neuropack.issue import Issue
+from neuropack.manifest import MANIFEST, entry_of, sha256_of
 from neuropack.mend import record
 from neuropack.mend.standing import (
     Changes,
@@ -26,7 +27,7 @@ from neuropack.mend.standing import (
     open_files,
 )
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, entry_of, sha256_of
+from neuropack.release import METADATA
 from neuropack.rules import ReleaseFiles
 
 # What must not be sealed: nobody leaves it there on purpose, or no manifest can list it.

@@ -28,12 +28,13 @@ from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
 from neuropack.errors import UsageError
 from neuropack.issue import Issue
+from neuropack.manifest import MANIFEST, PARTIAL, manifest, sha256_of
 from neuropack.marks import Credit
 from neuropack.mend.record import with_digests
 from neuropack.mend.rehearse import new_findings
 from neuropack.mend.released import Released
 from neuropack.mend.standing import alone
-from neuropack.release import MANIFEST, METADATA, MORPHOLOGY, NEURONS, PARTIAL, REGIONS, manifest, sha256_of
+from neuropack.release import METADATA, MORPHOLOGY, NEURONS, REGIONS
 from neuropack.skeleton import Skeleton
 from neuropack.space.neurons import COLUMNS, PlacedNeuron, Row, ccf_columns, place_neuron, region_rows
 from neuropack.study.names import label_of

@@ -13,8 +13,8 @@ from neuropack.catalogue.files import FILES
 from neuropack.catalogue.parquet import read_parquet, stamp_in
 from neuropack.catalogue.tables import tables_without_features
 from neuropack.errors import InputError, NeuropackError
+from neuropack.manifest import MANIFEST, Entry
 from neuropack.morphology.features import features
-from neuropack.release import MANIFEST, Entry
 from neuropack.rules.release_files import ReleaseFiles
 from neuropack.rules.rule import Finding
 from neuropack.skeleton import Skeleton

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
 from neuropack.issue import Checked, Where
+from neuropack.manifest import MANIFEST, NOT_DATA
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, NOT_DATA
+from neuropack.release import METADATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.kept import Kept

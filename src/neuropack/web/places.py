@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 
 _DOTTED = {".bidsignore", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 """The names with a dot in front that are data: of BIDS and of Zarr 2."""

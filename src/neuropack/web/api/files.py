@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 from neuropack.web.guard import Person, needs
 from neuropack.web.places import media_type, opened
 from neuropack.web.problems import ProblemError, responses
