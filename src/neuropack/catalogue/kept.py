@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PLACE = "catalogue"
+_LONG_S = 24 * 3600
 
 
 def tables_of_release(root: Path, cache: Path | None = None, *, workers: int = 1) -> dict[str, pa.Table]:
@@ -76,7 +78,9 @@ def _within(folder: Path) -> dict[str, Source]:
 
 def _onto_shelf(shelf: Path, stamp: Stamp, content: Content, workers: int) -> dict[str, pa.Table]:
     """Make tables, and keep them whole or not at all; older ones of the release go."""
-    old = [book for book in sorted(shelf.glob("*")) if book.is_dir()] if shelf.is_dir() else []
+    old = (
+        [book for book in sorted(shelf.glob("*")) if book.is_dir() and not _at_work(book)] if shelf.is_dir() else []
+    )
     files = catalogue_files(_knowing(content, old), workers=workers)
     book = _book(shelf, stamp)
     try:
@@ -99,6 +103,13 @@ def _onto_shelf(shelf: Path, stamp: Stamp, content: Content, workers: int) -> di
     if found is None:  # pragma: no cover - they were written a moment ago
         raise InputError("the catalogue that was made cannot be read", file=shelf)
     return found
+
+
+def _at_work(book: Path) -> bool:
+    """Whether a folder is one that another process may be filling at this moment."""
+    with suppress(OSError):
+        return book.name.startswith(".") and time.time() - book.stat().st_mtime < _LONG_S
+    return True
 
 
 def _knowing(content: Content, books: list[Path]) -> Content:
