@@ -62,7 +62,7 @@ class Catalogue:
     """The tables of releases, ready to be searched by any thread.
 
     Args:
-        releases: by the name that rows carry in their column ``release``.
+        releases: by the name that rows carry in their column ``release``; of one somewhere else its URL.
         cache: where tables are kept that a release does not have; the user's cache folder if it is left out.
         time_limit_s: how long a search may take.
 
@@ -72,11 +72,20 @@ class Catalogue:
     """
 
     def __init__(
-        self, releases: Mapping[str, Release], *, cache: Path | None = None, time_limit_s: float = TIME_LIMIT_S
+        self,
+        releases: Mapping[str, Release | str],
+        *,
+        cache: Path | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> None:
         from neuropack.catalogue.kept import tables_of_release
+        from neuropack.catalogue.remote import tables_at
 
-        self._open({name: tables_of_release(one.path, cache) for name, one in releases.items()}, time_limit_s)
+        made = {
+            name: tables_at(one, cache) if isinstance(one, str) else tables_of_release(one.path, cache)
+            for name, one in releases.items()
+        }
+        self._open(made, time_limit_s)
 
     @classmethod
     def of_tables(
@@ -157,20 +166,20 @@ class Catalogue:
         Raises:
             UsageError, StoppedError: as `search`.
         """
-        held, found = self._table(table), {}
+        held = self._table(table)
+        for name in columns:
+            if column_of(held, name).kind == REAL or name == "id":
+                raise UsageError("values of this column are not counted", found=name, fix="give a range of it")
+        shared = [name for name in dict.fromkeys(columns) if name not in query.equal]
+        groups = [shared, *([name] for name in dict.fromkeys(columns) if name in query.equal)]
+        found: dict[str, list[tuple[str | int | None, int]]] = {name: [] for name in columns}
         with self._cursor(stop) as db:
-            for name in columns:
-                column = column_of(held, name)
-                if column.kind == REAL or name == "id":
-                    raise UsageError("values of this column are not counted", found=name, fix="give a range of it")
-                where = conditions(held, self._forest, query, without=name)
-                counted = (
-                    f"SELECT {name}, count(*) AS n FROM {held.table.name}{where.sql} "  # noqa: S608
-                    f"GROUP BY {name} ORDER BY n DESC, {name} LIMIT ?"
-                )
-                rows = db.execute(counted, [*where.values, most]).fetchall()
-                texts = held.texts.get(name)
-                found[name] = [(v if v is None or texts is None else texts[v], n) for v, n in rows]
+            for names in filter(None, groups):
+                where = conditions(held, self._forest, query, without=names[0])
+                for at, value, count in _counted(db, held, where, names, most):
+                    texts = held.texts.get(names[at])
+                    shown = value if value is None or texts is None else texts[value]
+                    found[names[at]].append((shown, count))
         return found
 
     def spans(
@@ -249,6 +258,22 @@ def _places(db: duckdb.DuckDBPyConnection, held: HeldTable, where: Where, query:
         [*here.values, query.limit + 1],
     )
     return [row[0] for row in db.fetchall()]
+
+
+def _counted(
+    db: duckdb.DuckDBPyConnection, held: HeldTable, where: Where, names: Sequence[str], most: int
+) -> list[tuple[int, int | None, int]]:
+    """Which of some columns, a value of it (the code of a text), and how many rows have it: one pass for all."""
+    parts = [
+        f"(SELECT {at} AS which, {name}::BIGINT AS value, count(*) AS n FROM hit GROUP BY {name} "  # noqa: S608
+        "ORDER BY n DESC, value LIMIT ?)"
+        for at, name in enumerate(names)
+    ]
+    hit = f"SELECT {', '.join(names)} FROM {held.table.name}{where.sql}"  # noqa: S608
+    all_parts = " UNION ALL ".join(parts)
+    query = f"SELECT * FROM (WITH hit AS MATERIALIZED ({hit}) {all_parts}) ORDER BY which, n DESC, value"  # noqa: S608
+    db.execute(query, [*where.values, *([most] * len(names))])
+    return db.fetchall()
 
 
 def _after(where: Where, held: HeldTable, query: Query, mark: Mark) -> None:
