@@ -221,6 +221,14 @@ def test_what_changes_something_is_written_down(door: Callable[..., Asked], tmp_
     assert len(file.read_text().splitlines()) == 4  # lines are only added
 
 
+def test_what_is_to_be_saved_is_saved_at_the_end(door: Callable[..., Asked]) -> None:
+    site, saved = door().site, []
+    site.at_end += [lambda: saved.append("first"), lambda: saved.append("second")]
+    site.close()
+    site.close()
+    assert saved == ["second", "first"]
+
+
 def test_an_audit_log_that_cannot_be_written_stops_the_start(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="audit log"):
