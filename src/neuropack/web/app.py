@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from neuropack import __version__
 from neuropack.web import problems
-from neuropack.web.api import pictures, records
+from neuropack.web.api import files, pictures, records
 from neuropack.web.site import Site
 
 
@@ -21,6 +21,6 @@ def application(site: Site) -> FastAPI:
     )
     app.state.site = site
     problems.install(app)
-    for router in (records.router, pictures.router):
+    for router in (records.router, files.router, pictures.router):
         app.include_router(router)
     return app

@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from neuropack.errors import InputError, NeuropackError, UsageError
+from neuropack.errors import NeuropackError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """What is wrong, as RFC 9457 has it."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "there is no such neuron",
+                "status": 404,
+                "detail": "sub-M01_desc-n999",
+            }
+        },
+    )
+    type: str = Field(description="Kind of the problem; about:blank where the status says it all.")
+    title: str = Field(description="What is wrong, the same for all of a kind.")
+    status: int = Field(description="Status of HTTP.")
+    detail: str | None = Field(None, description="What is wrong this time, and what to do.")
+    id: str | None = Field(None, description="The request, as the log of the server names it.")
 
 
 class ProblemError(Exception):
@@ -21,19 +45,35 @@ class ProblemError(Exception):
         status: of HTTP.
         title: what is wrong, the same for all answers of a kind.
         detail: what is wrong this time, and what to do.
+        headers: of the answer.
         more: further members of the answer.
     """
 
-    def __init__(self, status: int, title: str, detail: str = "", **more: Any) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str = "", *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
         super().__init__(title, detail)
         self.status, self.title, self.detail, self.more = status, title, detail, more
+        self.headers = dict(headers or {})
 
 
 def answer(problem: ProblemError) -> JSONResponse:
     """A problem as an answer."""
     body = {"type": "about:blank", "title": problem.title, "status": problem.status}
     body |= ({"detail": problem.detail} if problem.detail else {}) | problem.more
-    return JSONResponse(body, problem.status, media_type=MEDIA_TYPE)
+    return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA_TYPE)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problems that an endpoint may answer with, for its description in OpenAPI."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "model": Problem,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
 
 
 def install(app: FastAPI) -> None:
@@ -44,15 +84,26 @@ def install(app: FastAPI) -> None:
         return answer(error)
 
     @app.exception_handler(HTTPException)
-    def of_starlette(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(ProblemError(error.status_code, str(error.detail)))
+    def of_starlette(request: Request, error: HTTPException) -> JSONResponse:
+        phrase = HTTPStatus(error.status_code).phrase
+        title = {404: "there is nothing at this address", 405: "this address does not take this method"}.get(
+            error.status_code, phrase
+        )
+        detail = str(error.detail) if error.detail and error.detail != phrase else ""
+        return answer(ProblemError(error.status_code, title, detail, headers=error.headers))
 
     @app.exception_handler(RequestValidationError)
     def of_parameters(_: Request, error: RequestValidationError) -> JSONResponse:
         errors = [{"pointer": "/".join(map(str, one["loc"])), "detail": one["msg"]} for one in error.errors()]
-        return answer(ProblemError(422, "a parameter does not fit", errors=errors))
+        said = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:5])
+        return answer(ProblemError(422, "a parameter does not fit", said, errors=errors[:100]))
 
     @app.exception_handler(NeuropackError)
     def of_the_library(_: Request, error: NeuropackError) -> JSONResponse:
-        status = 422 if isinstance(error, UsageError | InputError) else 500
-        return answer(ProblemError(status, error.what, str(error)))
+        # The path on this machine is nobody's business, and the rest is what a person needs.
+        told = [f"{label}: {text}" for label, text in _parts(error) if text]
+        return answer(ProblemError(422 if isinstance(error, UsageError) else 500, error.what, "; ".join(told)))
+
+
+def _parts(error: NeuropackError) -> list[tuple[str, str | None]]:
+    return [("at", error.where), ("expected", error.expected), ("found", error.found), ("to do", error.fix)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +13,8 @@ from fastapi import Request
 from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
 from neuropack.release import Release, open_release
+from neuropack.web.places import Digests
+from neuropack.web.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,27 @@ class Settings:
         edit: people may trace; without it nothing on the disk is changed.
         host: the address it listens on.
         port: and the port.
+        tokens: the file of the tokens that requests need; None: nobody needs one.
+        workspace: the folder for what people trace; None: `workspace_of` says which.
+        audit: the log of what changed; None: ``audit.jsonl`` in the workspace of the first release.
+        cors: origins whose pages may read the answers, such as ``https://example.org``; ``*`` is each.
+        names: names of this server beside localhost, its addresses and its host's own name.
+        rate: requests a second that one person may make for long; 0: as many as they like.
+        body_limit: the most bytes of the body of a request.
+        log_json: what happens goes to standard error as JSON, a line each.
     """
 
     edit: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
+    tokens: Path | None = None
+    workspace: Path | None = None
+    audit: Path | None = None
+    cors: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    rate: float = 200.0
+    body_limit: int = 1 << 20
+    log_json: bool = False
 
 
 @dataclass
@@ -37,20 +56,35 @@ class Site:
         releases: by the name that stands in addresses: that of the folder.
         catalogue: their tables.
         settings: how it behaves.
+        tokens: who may do what; None: whoever reaches the server.
+        at_end: called when the server ends, the last one first; sessions add what saves them.
     """
 
     releases: dict[str, Release]
     catalogue: Catalogue
     settings: Settings = field(default_factory=Settings)
+    tokens: Tokens | None = None
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+
+    @cached_property
+    def digests(self) -> dict[str, Digests]:
+        """The digests of the files of each release."""
+        return {name: Digests(one.path) for name, one in self.releases.items()}
+
+    @cached_property
+    def hidden(self) -> list[Path]:
+        """Folders that may lie in a release and that nobody downloads."""
+        return [self.workspace_of(name) for name in self.releases]
 
     @classmethod
     def open(cls, paths: Sequence[Path], settings: Settings) -> Self:
         """Open releases.
 
         Raises:
-            InputError: one of them is none.
+            InputError: one of them is none, or the file of tokens is not one.
             UsageError: two have one name.
         """
+        tokens = Tokens(settings.tokens) if settings.tokens is not None else None
         releases: dict[str, Release] = {}
         for path in paths:
             name = path.resolve().name
@@ -59,10 +93,30 @@ class Site:
                     "two releases have this name", file=path, found=name, fix="rename one of the folders"
                 )
             releases[name] = open_release(path)
-        return cls(releases, Catalogue(releases), settings)
+        made = cls(releases, Catalogue(releases), settings, tokens)
+        for name, release in releases.items():
+            folder = made.workspace_of(name).resolve()
+            if folder.is_relative_to(release.path.resolve()) or release.path.resolve().is_relative_to(folder):
+                raise UsageError(
+                    "the workspace would lie in the release, or the release in it",
+                    file=folder,
+                    fix="name a folder beside the release with --workspace",
+                )
+        return made
+
+    def workspace_of(self, release: str) -> Path:
+        """The folder for what people trace in a release: beside it, or in the folder that the settings name."""
+        if self.settings.workspace is not None:
+            return self.settings.workspace / release
+        root = self.releases[release].path.resolve()
+        return root.with_name(root.name + ".workspace")
 
     def close(self) -> None:
         """Close what was opened."""
+        while self.at_end:
+            self.at_end.pop()()
+        for one in self.__dict__.pop("digests", {}).values():
+            one.close()
         for release in self.releases.values():
             release.close()
 
