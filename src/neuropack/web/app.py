@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from neuropack import __version__
-from neuropack.web import problems
+from neuropack.web import neuroglancer, pages, problems, view
 from neuropack.web.api import files, pictures, records
 from neuropack.web.site import Site
 
@@ -21,6 +21,6 @@ def application(site: Site) -> FastAPI:
     )
     app.state.site = site
     problems.install(app)
-    for router in (records.router, files.router, pictures.router):
+    for router in (records.router, files.router, pictures.router, pages.router, view.router, neuroglancer.router):
         app.include_router(router)
     return app

@@ -114,7 +114,7 @@ class Image:
         }
 
     def projected(self, axis: int, channels: Sequence[int], side_px: int) -> Colours:
-        """All of the stack along an axis (0 z, 1 y, 2 x), in its true proportions, no side longer than `side_px`."""
+        """All of the stack along an axis (0 z, 1 y, 2 x) in its true proportions, no side above `side_px`."""
         seen = (self.projection.along_z, self.projection.along_y, self.projection.along_x)[axis]
         small = shrunk(seen[list(channels)], side_px)
         lengths = [n * um for n, um in zip(self.volume.size_zyx, self.voxel_um, strict=True)]

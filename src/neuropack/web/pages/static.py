@@ -1,4 +1,4 @@
-"""Style sheet and scripts of the pages: a few small files, kept by browsers as long as their content is the same."""
+"""Style sheet and scripts of the pages: a few small files."""
 
 from __future__ import annotations
 

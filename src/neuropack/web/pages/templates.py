@@ -61,7 +61,7 @@ def link(path: str, **query: object) -> str:
 def number(value: object, digits: int = 0) -> str:
     """A number for a person: thin groups of thousands; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "–"
+        return "\u2013"
     text = f"{value:,.{0 if isinstance(value, int) else digits}f}"
     return text.replace(",", "\u202f")
 
