@@ -1,4 +1,4 @@
-"""Neuroglancer's own client from its wheel, and what it asks for and no file holds: the atlas, and neurons in it."""
+"""Neuroglancer's own client from its wheel, and what it asks for and no file holds: atlas and neurons in it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _GUARDED = [Depends(needs("view"))]
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".wasm": "application/wasm", ".json": "application/json"}
 _CHUNK = 64  # voxels along each edge
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:;"
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; worker-src 'self' blob:;"
     " connect-src 'self' data: blob:;"
     " img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; base-uri 'none';"
     " form-action 'none'; frame-ancestors 'self'"
 )
-"""What its page may do: it compiles WebAssembly, decodes in workers, and styles its panels by itself."""
+"""What its page may do: it compiles its decoders, also from text, in workers, and styles its panels by itself."""
 
 _CHUNK_NAME = re.compile(r"(\d{1,6})-(\d{1,6})_(\d{1,6})-(\d{1,6})_(\d{1,6})-(\d{1,6})")
 

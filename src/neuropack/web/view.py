@@ -152,7 +152,7 @@ def _state(
 
 
 def _zarr(origin: str, name: str, path: object) -> str:
-    return f"zarr://{origin}/files/{quote(name, safe='')}/{quote(str(path))}"
+    return f"zarr3://{origin}/files/{quote(name, safe='')}/{quote(str(path))}"
 
 
 def _channels(image: Image, url: str) -> list[dict[str, Any]]:

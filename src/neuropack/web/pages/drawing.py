@@ -55,7 +55,7 @@ class Drawing:
     @property
     def text_size(self) -> float:
         """Height of letters, micrometre."""
-        return 0.045 * min(self.box[2:])
+        return 0.042 * self.box[2]
 
 
 def drawings(skeleton: Skeleton) -> list[Drawing]:
@@ -65,6 +65,7 @@ def drawings(skeleton: Skeleton) -> list[Drawing]:
     low, high = skeleton.xyz.min(axis=0), skeleton.xyz.max(axis=0)
     widest = max(float((high - low).max()), 1.0)
     room, finest = widest * _ROOM, widest / _CELLS
+    wide = widest + 2 * room  # of all views, so that one length is as long in each of them
     edges = in_chains(skeleton)
     kinds = kinds_of(skeleton.type[edges[:, 0]])
     soma = skeleton.soma()
@@ -73,9 +74,9 @@ def drawings(skeleton: Skeleton) -> list[Drawing]:
     for title, axes, across, down in _VIEWS:
         a, b = axes
         box = (
-            float(low[a] - room),
+            float((low[a] + high[a] - wide) / 2),
             float(low[b] - room),
-            float(high[a] - low[a] + 2 * room),
+            wide,
             float(max(high[b] - low[b] + 2 * room, widest * 0.25)),
         )
         parts = tuple(

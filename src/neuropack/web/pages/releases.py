@@ -15,7 +15,7 @@ from neuropack.release import MANIFEST, METADATA, Release, Stack
 from neuropack.web.guard import needs
 from neuropack.web.pages.found import check_of, download, neurons_of, release_of, rows_of
 from neuropack.web.pages.jsonld import dataset
-from neuropack.web.pages.templates import address, json_in_html, render
+from neuropack.web.pages.templates import address, json_in_html, number, render
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
 from neuropack.words import size_text
@@ -129,14 +129,14 @@ def _said(how: Any, said: Mapping[str, Any]) -> str:
         return ""
 
 
-def _counts(site: Site, name: str, release: Release) -> list[tuple[str, str]]:
+def _counts(site: Site, name: str, release: Release) -> list[tuple[Any, str]]:
     document = release.metadata
     known = (
         (len(facts.records(document, "subjects")), "subject", "subjects"),
         (len(release.stacks), "stack", "stacks"),
         (neurons_of(site, name, limit=1)[1], "neuron", "neurons"),
     )
-    found = [(f"{n:,}".replace(",", "\u202f"), one if n == 1 else many) for n, one, many in known]
+    found = [(number(n), one if n == 1 else many) for n, one, many in known]
     row = next(iter(rows_of(site, "releases", release=name)), {})
     size = facts.number(row.get("bytes"))
     return [*found, (size_text(int(size)), "in files")] if size else found

@@ -12,7 +12,9 @@ from starlette.datastructures import QueryParams
 
 from neuropack.catalogue import Query
 from neuropack.errors import UsageError
+from neuropack.page.place import short_name
 from neuropack.web.guard import needs
+from neuropack.web.pages.found import short
 from neuropack.web.pages.templates import render
 from neuropack.web.site import Site, site_of
 
@@ -161,6 +163,8 @@ def search(request: Request, site: On) -> Response:
         status,
         form=form,
         rows=rows,
+        short_of=short,
+        stack_name=short_name,
         total=total,
         problems=problems,
         facets=_facets(site, form) if status == 200 else [],

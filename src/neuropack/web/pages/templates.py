@@ -58,12 +58,14 @@ def link(path: str, **query: object) -> str:
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def number(value: object, digits: int = 0) -> str:
+def number(value: object, digits: int = 0) -> Any:
     """A number for a person: thin groups of thousands; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "\u2013"
+    from markupsafe import Markup
+
     text = f"{value:,.{0 if isinstance(value, int) else digits}f}"
-    return text.replace(",", "\u202f")
+    return Markup(text.replace(",", "\u202f"))  # noqa: S704  # digits; a narrow space is no printable character
 
 
 def json_in_html(data: Any) -> Any:
