@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from neuropack.catalogue.query import Catalogue, Page, Query
+from neuropack.catalogue.columns import TABLES
+from neuropack.catalogue.query import Page, Query
+from neuropack.catalogue.search import Catalogue, Stop, StoppedError
 
-__all__ = ["Catalogue", "Page", "Query"]
+__all__ = ["TABLES", "Catalogue", "Page", "Query", "Stop", "StoppedError"]

@@ -1,96 +1,109 @@
-"""The tables of a release, each a row per thing: what search needs of them, and no pixels."""
+"""The tables of a release, of Arrow: rows put into the columns that `neuropack.catalogue.columns` lists."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neuropack.release import Release
+from neuropack.catalogue import neurons as traced
+from neuropack.catalogue import rows
+from neuropack.catalogue.columns import REAL, REALS, TABLES, TEXT, WHOLE, Column, Table
+from neuropack.catalogue.content import Content, Record
+from neuropack.errors import InputError
+from neuropack.morphology.features import Values
+from neuropack.release import METADATA
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Row = dict[str, Any]
-TEXT, REAL, WHOLE = "text", "real", "whole"
-COLUMNS: dict[str, dict[str, str]] = {
-    "neurons": {
-        "id": TEXT,
-        "stack": TEXT,
-        "subject": TEXT,
-        "region_id": WHOLE,
-        "region": TEXT,
-        "hemisphere": TEXT,
-        "soma_ap_um": REAL,
-        "soma_dv_um": REAL,
-        "soma_lr_um": REAL,
-        "cell_type": TEXT,
-        "completeness": TEXT,
-        "provenance": TEXT,
-        "annotator": TEXT,
-        "n_nodes": WHOLE,
-        "length_um": REAL,
-        "axon_length_um": REAL,
-        "dendrite_length_um": REAL,
-        "swc": TEXT,
-        "swc_ccf": TEXT,
-    },
-    "stacks": {
-        "id": TEXT,
-        "subject": TEXT,
-        "specimen": TEXT,
-        "path": TEXT,
-        "nwb": TEXT,
-        "dtype": TEXT,
-        "axes": TEXT,
-    },
-}
+_INT64 = 1 << 63
 
 
-def tables_of(release: Release) -> dict[str, pa.Table]:
-    """Every table of a release, by name; empty ones are there too, with their columns."""
-    return {name: _table(COLUMNS[name], make(release)) for name, make in _MAKERS.items()}
+def tables_of(content: Content, shapes: Mapping[str, Values]) -> dict[str, pa.Table]:
+    """Every table of a release, by name; empty ones are there too, with their columns.
+
+    Args:
+        content: of the release.
+        shapes: the features of skeletons, by the digest of their files.
+
+    Raises:
+        InputError: the metadata hold something of another type than their place has.
+    """
+    links, run = rows.Links(content), traced.run_rows(content)
+    tree = traced.Tree(content, run)
+    neurons = list(traced.neuron_rows(content, links, tree, run, shapes))
+    lengths = [one["length_um"] for one in neurons if one["length_um"] is not None]
+    made: dict[str, Iterable[Record]] = {
+        "neurons": neurons,
+        "neuron_regions": run,
+        "stacks": rows.stacks_rows(content, links),
+        "specimens": rows.specimens_rows(content, links),
+        "subjects": rows.subjects_rows(content, links),
+        "regions": traced.region_rows(tree, content, run),
+        "annotations": rows.annotations_rows(content, links),
+        "files": rows.files_rows(content, links),
+        "releases": rows.releases_rows(content, round(math.fsum(lengths), 3) if lengths else None),
+    }
+    return {name: arrow(TABLES[name], made[name]) for name in TABLES}
 
 
-def _neurons(release: Release) -> Iterable[Row]:
-    rows = {row["neuron_id"]: row for row in release.tables.get("neurons", [])}
-    stacks = {one.id: one.metadata for one in release.stacks.values()}
-    for record in release.metadata.get("neurons", ()):
-        row = rows.get(record["id"], {})
-        yield {
-            **{key: _number(row.get(key)) for key in COLUMNS["neurons"] if key.endswith("_um")},
-            "id": record["id"],
-            "stack": record.get("image_stack"),
-            "subject": stacks.get(record.get("image_stack", ""), {}).get("subject"),
-            "region_id": record.get("region_id"),
-            "region": record.get("region_acronym"),
-            "hemisphere": record.get("hemisphere"),
-            "cell_type": record.get("cell_type"),
-            "completeness": record.get("completeness"),
-            "provenance": row.get("provenance"),
-            "annotator": row.get("annotator"),
-            "n_nodes": int(_number(row.get("n_nodes")) or 0),
-            "swc": record.get("morphology"),
-            "swc_ccf": None,
-        }
-
-
-def _stacks(release: Release) -> Iterable[Row]:
-    for stack in release.stacks.values():
-        record = stack.metadata
-        yield {**{key: record.get(key) for key in COLUMNS["stacks"]}, "nwb": record.get("nwb_path")}
-
-
-_MAKERS: Mapping[str, Callable[[Release], Iterable[Row]]] = {"neurons": _neurons, "stacks": _stacks}
-
-
-def _number(text: str | None) -> float | None:
-    return None if text in (None, "", "n/a") else float(text)
-
-
-def _table(columns: Mapping[str, str], rows: Iterable[Row]) -> pa.Table:
+def schema_of(table: Table) -> pa.Schema:
+    """The columns of a table as Arrow has them, each with its unit and what it holds."""
     import pyarrow as pa
 
-    types = {TEXT: pa.string(), REAL: pa.float64(), WHOLE: pa.int64()}
-    given = list(rows)
-    schema = pa.schema([pa.field(name, types[kind]) for name, kind in columns.items()])
-    return pa.table({name: [row.get(name) for row in given] for name in columns}, schema)
+    types = {REAL: pa.float64(), WHOLE: pa.int64()}
+    return pa.schema(
+        [
+            pa.field(
+                one.name, types.get(one.kind, pa.string()), metadata={"unit": one.unit, "description": one.text}
+            )
+            for one in table.columns
+        ]
+    )
+
+
+def arrow(table: Table, made: Iterable[Record]) -> pa.Table:
+    """Rows as a table.
+
+    Raises:
+        InputError: a value is of another type than its column.
+    """
+    import pyarrow as pa
+
+    given, schema = list(made), schema_of(table)
+    columns = [
+        pa.array(
+            [_checked(one, row.get(one.name), table, at) for at, row in enumerate(given)], schema.field(i).type
+        )
+        for i, one in enumerate(table.columns)
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _checked(column: Column, value: Any, table: Table, row: int) -> Any:
+    """A value as its column has it: numbers of lists as JSON."""
+    if value is None:
+        return None
+    if column.kind == TEXT:
+        if isinstance(value, str):
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    elif column.kind == WHOLE:
+        if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
+            return value
+    elif column.kind == REAL:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
+            return float(value)
+    elif not value:
+        return None
+    else:
+        return json.dumps([float(v) for v in value] if column.kind == REALS else value)
+    raise InputError(
+        "a value is not of the type that the schema says",
+        file=METADATA,
+        where=f"row {row + 1} of {table.name}, {column.name}",
+        expected={TEXT: "a text", WHOLE: "a whole number"}.get(column.kind, "a number"),
+        found=f"{type(value).__name__} {str(value)[:60]!r}",
+        fix="neuropack validate RELEASE tells all that is wrong with it",
+    )

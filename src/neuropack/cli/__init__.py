@@ -32,6 +32,7 @@ from neuropack.cli.segment import segment
 from neuropack.cli.serve import serve
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
+from neuropack.cli.token import group as token_commands
 from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
 
@@ -69,6 +70,7 @@ app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
 app.add_typer(export, name="export")
 app.add_typer(annotation_commands, name="annotations")
+app.add_typer(token_commands, name="token")
 
 
 def _version(show: bool) -> None:

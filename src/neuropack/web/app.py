@@ -5,8 +5,10 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from neuropack import __version__
-from neuropack.web import neuroglancer, pages, problems, view
-from neuropack.web.api import files, pictures, records
+from neuropack.web import login, neuroglancer, pages, problems, view
+from neuropack.web.api import files, health, pictures, records
+from neuropack.web.front import Front
+from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
 
 
@@ -21,6 +23,18 @@ def application(site: Site) -> FastAPI:
     )
     app.state.site = site
     problems.install(app)
-    for router in (records.router, files.router, pictures.router, pages.router, view.router, neuroglancer.router):
+    metrics = Metrics()
+    app.state.metrics = metrics
+    app.add_middleware(Front, site=site, metrics=metrics)
+    for router in (
+        records.router,
+        files.router,
+        health.router,
+        login.router,
+        pictures.router,
+        pages.router,
+        view.router,
+        neuroglancer.router,
+    ):
         app.include_router(router)
     return app

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import os
+import re
 import stat
-import threading
 from collections.abc import Collection, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +15,8 @@ from neuropack.release import MANIFEST
 _DOTTED = {".bidsignore", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 """The names with a dot in front that are data: of BIDS and of Zarr 2."""
 
+_LONGEST = 1 << 14  # bytes of a line of a manifest; paths have 4096 at most
+_SHA256 = re.compile(rb"[0-9a-f]{64}")
 _FORBIDDEN = frozenset("\0\\" + (":" if os.name == "nt" else ""))
 
 MEDIA_TYPES = {
@@ -93,61 +95,47 @@ def _plain(file: BinaryIO) -> BinaryIO | None:
 class Digests:
     """The SHA-256 of files as the manifest of a release states it, found in place: it may list millions.
 
-    The manifest is sorted by path, so that a search by halves finds a line in the mapped file. Where a foreign one
-    is not, a line may be missed, and no wrong one is found.
+    The manifest is sorted by path, so that a search by halves in the file finds a line in a few reads. Where a
+    foreign one is not, a line may be missed, and no wrong one is found.
     """
 
     def __init__(self, root: Path) -> None:
         self._path = root / MANIFEST
-        self._lock = threading.Lock()
-        self._state: tuple[int, int, int] | None = None
-        self._map: mmap.mmap | None = None
 
     def find(self, path: str, size: int, modified_ns: int) -> str | None:
         """The digest of a file; None where it is not listed, or was changed since: its size or its time differ."""
-        with self._lock:
-            try:
-                self._renew()
-            except (OSError, ValueError):
-                return None
-            if self._map is None or self._state is None or modified_ns > self._state[0]:
-                return None
-            line = _line(self._map, path.encode("utf-8", "surrogateescape") + b"\t")
-        fields = line.rstrip(b"\r\n").split(b"\t") if line is not None else []
-        if len(fields) != 3 or fields[1] != str(size).encode() or len(fields[2]) != 64:
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                about = os.fstat(file.fileno())
+                if modified_ns > about.st_mtime_ns:
+                    return None
+                line = _line(file, about.st_size, path.encode("utf-8", "surrogateescape"))
+        except OSError:
             return None
-        return fields[2].decode("ascii", "replace") if fields[2].isalnum() else None
-
-    def close(self) -> None:
-        """Let the manifest go."""
-        if self._map is not None:
-            self._map.close()
-            self._map = self._state = None
-
-    def _renew(self) -> None:
-        found = self._path.stat()
-        state = (found.st_mtime_ns, found.st_size, found.st_ino)
-        if state == self._state:
-            return
-        self.close()
-        with self._path.open("rb") as file:
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._state = state
+        fields = line.rstrip(b"\r\n").split(b"\t") if line is not None else []
+        if len(fields) != 3 or fields[1] != str(size).encode() or not _SHA256.fullmatch(fields[2]):
+            return None
+        return fields[2].decode("ascii")
 
 
-def _line(data: mmap.mmap, start: bytes) -> bytes | None:
-    """The line that begins so, of sorted lines below a head."""
-    low, high = data.find(b"\n") + 1, len(data)  # the line is one that begins at low or later, and before high
+def _line(file: FileIO, size: int, path: bytes) -> bytes | None:
+    """The line about a path, of lines that are sorted by it."""
+    low, high = 0, size  # the line begins at low or later, and before high
     while low < high:
         middle = (low + high) // 2
-        begin = max(data.rfind(b"\n", low, middle) + 1, low)
-        end = data.find(b"\n", begin)
-        end = len(data) if end < 0 else end + 1
-        line = data[begin:end]
-        if line.startswith(start):
+        first = max(low, middle - _LONGEST)
+        file.seek(first)
+        block = file.read(2 * _LONGEST)
+        begin = block.rfind(b"\n", 0, middle - first) + 1  # of the line in which the middle lies
+        end = block.find(b"\n", middle - first)
+        end = end + 1 if end >= 0 else len(block)
+        line = block[begin:end]
+        found = line.partition(b"\t")[0]
+        if found == path:
             return line
-        if line.partition(b"\t")[0] < start[:-1]:
-            low = end
+        # The head of the table is before all lines, whatever its words.
+        if found < path or first + begin == 0:
+            low = first + end
         else:
-            high = begin
+            high = first + begin
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -34,8 +34,8 @@ class Problem(BaseModel):
     type: str = Field(description="Kind of the problem; about:blank where the status says it all.")
     title: str = Field(description="What is wrong, the same for all of a kind.")
     status: int = Field(description="Status of HTTP.")
-    detail: str | None = Field(None, description="What is wrong this time, and what to do.")
-    id: str | None = Field(None, description="The request, as the log of the server names it.")
+    detail: Annotated[str | None, Field(description="What is wrong this time, and what to do.")] = None
+    id: Annotated[str | None, Field(description="The request, as the log of the server names it.")] = None
 
 
 class ProblemError(Exception):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from email.utils import formatdate
 from typing import BinaryIO
 
+import anyio
 import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -54,18 +55,43 @@ class Sent(Response):
             pieces = self._pieces(ranges)
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if not bare and scope["method"] != "HEAD":
-                for piece in pieces:
-                    if isinstance(piece, bytes):
-                        await send({"type": "http.response.body", "body": piece, "more_body": True})
-                        continue
-                    at, end = piece
-                    while at < end:
-                        data = await anyio.to_thread.run_sync(self._read, at, min(BLOCK, end - at))
-                        await send({"type": "http.response.body", "body": data, "more_body": True})
-                        at += len(data)
+                await self._send_watching(pieces, receive, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self.file.close()
+
+    async def _send_watching(self, pieces: list[bytes | Range], receive: Receive, send: Send) -> None:
+        """Send until all is sent, or who asked has gone: the server would take and drop all the rest of a file."""
+        if int(self.headers["content-length"]) <= BLOCK:
+            await self._send(pieces, send)
+            return
+        failed: EOFError | OSError | None = None
+        async with anyio.create_task_group() as group:
+
+            async def watch() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                group.cancel_scope.cancel()
+
+            group.start_soon(watch)
+            try:
+                await self._send(pieces, send)
+            except (EOFError, OSError) as error:
+                failed = error
+            group.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _send(self, pieces: list[bytes | Range], send: Send) -> None:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                continue
+            at, end = piece
+            while at < end:
+                data = await anyio.to_thread.run_sync(self._read, at, min(BLOCK, end - at))
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+                at += len(data)
 
     def _begin(self, asked: Headers) -> list[Range]:
         """Set the status and the headers of the answer, and tell which parts of the file it has."""

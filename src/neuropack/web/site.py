@@ -13,6 +13,7 @@ from fastapi import Request
 from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
 from neuropack.release import Release, open_release
+from neuropack.web.audit import Audit
 from neuropack.web.places import Digests
 from neuropack.web.tokens import Tokens
 
@@ -57,6 +58,7 @@ class Site:
         catalogue: their tables.
         settings: how it behaves.
         tokens: who may do what; None: whoever reaches the server.
+        audit: where what is changed is written down; None where nothing can be.
         at_end: called when the server ends, the last one first; sessions add what saves them.
     """
 
@@ -64,6 +66,7 @@ class Site:
     catalogue: Catalogue
     settings: Settings = field(default_factory=Settings)
     tokens: Tokens | None = None
+    audit: Audit | None = None
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
     @cached_property
@@ -102,7 +105,15 @@ class Site:
                     file=folder,
                     fix="name a folder beside the release with --workspace",
                 )
+        made.audit = made._audit()
         return made
+
+    def _audit(self) -> Audit | None:
+        if self.settings.audit is not None:
+            return Audit(self.settings.audit)
+        if not self.settings.edit or not self.releases:
+            return None
+        return Audit(self.workspace_of(next(iter(self.releases))) / "audit.jsonl")
 
     def workspace_of(self, release: str) -> Path:
         """The folder for what people trace in a release: beside it, or in the folder that the settings name."""
@@ -115,8 +126,9 @@ class Site:
         """Close what was opened."""
         while self.at_end:
             self.at_end.pop()()
-        for one in self.__dict__.pop("digests", {}).values():
-            one.close()
+        if self.audit is not None:
+            self.audit.close()
+            self.audit = None
         for release in self.releases.values():
             release.close()
 
