@@ -22,7 +22,7 @@ from neuropack.swc import read_swc
 from neuropack.web.guard import needs
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
-from neuropack.web.view import ccf_neurons, has_atlas
+from neuropack.web.view import Space, has_atlas, traced
 
 router = APIRouter(prefix="/neuroglancer", include_in_schema=False)
 On = Annotated[Site, Depends(site_of)]
@@ -170,13 +170,13 @@ def atlas_chunk(site: On, release: str, chunk: str) -> Response:
     )
 
 
-@router.get("/data/{release}/skeletons/{stack}/{file:path}", dependencies=_GUARDED)
-def skeleton(site: On, release: str, stack: str, file: str) -> Response:
-    """A neuron of a stack in the CCF, or the description of them all: x, y, z are LR, DV, AP."""
+@router.get("/data/{release}/skeletons/{space}/{stack}/{file:path}", dependencies=_GUARDED)
+def skeleton(site: On, release: str, space: Space, stack: str, file: str) -> Response:
+    """A neuron of a stack, or the description of them all; in the CCF x, y, z are LR, DV, AP."""
     found = _release(site, release)
     if stack not in found.stacks:
         raise ProblemError(404, "there is no such stack", stack)
-    neurons = ccf_neurons(found, found.stacks[stack])
+    neurons = traced(found, found.stacks[stack], space)
     if file in ("info", "segment_properties/info"):
         names = {number: short for number, (short, _, _) in neurons.items()}
         described = dict(islice(_described(names), 2))
@@ -187,7 +187,7 @@ def skeleton(site: On, release: str, stack: str, file: str) -> Response:
     path = Place(found.path, found.path).inside(chosen[2]) if chosen else None
     if path is None:
         raise ProblemError(404, "there is no such neuron", file)
-    return Response(_encoded(path, path.stat().st_mtime_ns), media_type="application/octet-stream")
+    return Response(_encoded(path, path.stat().st_mtime_ns, space), media_type="application/octet-stream")
 
 
 def _described(names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
@@ -196,12 +196,13 @@ def _described(names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
 
 
 @lru_cache(maxsize=64)
-def _encoded(path: Path, _changed: int) -> bytes:
+def _encoded(path: Path, _changed: int, space: Space) -> bytes:
     from dataclasses import replace
 
-    tree = read_swc(path, frame=CCF)
-    turned = replace(tree, xyz=np.ascontiguousarray(tree.xyz[:, ::-1]))
-    return dict(precomputed_skeletons({1: turned}))["1"]
+    tree = read_swc(path)
+    if space == "ccf":
+        tree = replace(read_swc(path, frame=CCF), xyz=np.ascontiguousarray(tree.xyz[:, ::-1]))
+    return dict(precomputed_skeletons({1: tree}))["1"]
 
 
 def _release(site: Site, name: str) -> Release:

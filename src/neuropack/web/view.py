@@ -30,6 +30,7 @@ CLIENT = "/neuroglancer/v/view/"
 _MOST_CHANNELS = 8
 _MOST_SHOWN = 200  # neurons that are drawn at first
 _MOST_INFO = 16 << 20  # bytes of the names of segments
+Space = Literal["stack", "ccf"]
 _UM = [1e-6, "m"]
 
 
@@ -39,7 +40,7 @@ def view(
     site: On,
     release: str,
     stack: str,
-    space: Literal["stack", "ccf"] = "stack",
+    space: Space = "stack",
     neuron: Annotated[str | None, Query(max_length=500, description="Only this one.")] = None,
 ) -> Response:
     """Lead to the 3-D view of a stack, in its own space or in the atlas."""
@@ -68,11 +69,16 @@ def in_stack(origin: str, name: str, release: Release, stack: Stack, neuron: str
             layers.append(_labels(_zarr(origin, name, one["path"]), seen=False))
             break
     folder = skeleton_folder(release, stack)
-    if folder is not None:
+    if folder is not None and drawable(release.path / folder):
         names = _names(release.path / folder)
+        place = f"files/{quote(name, safe='')}/{quote(folder)}"
+    else:
+        names = {short: number for number, (short, _, _) in traced(release, stack, "stack").items()}
+        place = f"neuroglancer/data/{quote(name, safe='')}/skeletons/stack/{quote(stack.id, safe='')}"
+    if names:
         # Voxel 0 of an OME-Zarr has its middle at 0 here, and a skeleton counts from the corner of voxel 0.
         source = {
-            "url": f"precomputed://{origin}/files/{quote(name)}/{quote(folder)}",
+            "url": f"precomputed://{origin}/{place}",
             "transform": {
                 "outputDimensions": {axis: [1e-9, "m"] for axis in "xyz"},
                 "matrix": [
@@ -94,7 +100,7 @@ def in_atlas(origin: str, name: str, release: Release, stack: Stack, neuron: str
     Raises:
         ProblemError: it is not registered.
     """
-    names = ccf_neurons(release, stack)
+    names = traced(release, stack, "ccf")
     path = registered_image(release, stack)
     layers: list[dict[str, Any]] = []
     if path is not None:
@@ -114,7 +120,7 @@ def in_atlas(origin: str, name: str, release: Release, stack: Stack, neuron: str
             }
         )
     if names:
-        source = {"url": f"precomputed://{origin}/neuroglancer/data/{at}/skeletons/{stack_at}"}
+        source = {"url": f"precomputed://{origin}/neuroglancer/data/{at}/skeletons/ccf/{stack_at}"}
         layers.append(_neurons(source, {short: number for number, (short, _, _) in names.items()}, neuron))
     middle, wide = _seen(release, stack, neuron)
     return _state(f"{short_name(stack.id)} in the atlas · {name}", dict.fromkeys("xyz", _UM), middle, wide, layers)
@@ -255,15 +261,25 @@ def has_atlas(release: Release) -> bool:
     return Place(release.path, release.path).inside(ATLAS_ANNOTATION) is not None
 
 
-def ccf_neurons(release: Release, stack: Stack) -> dict[int, tuple[str, str, str]]:
-    """The neurons of a stack that have a skeleton in the CCF: short name, identifier, path; numbered from 1."""
+def drawable(folder: Path) -> bool:
+    """Whether the viewer draws the skeletons of a folder: it does where their attributes are float32 alone."""
+    try:
+        info = json.loads((folder / "info").read_text(encoding="utf-8"))
+        return all(one["data_type"] == "float32" for one in info.get("vertex_attributes", ()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
+
+
+def traced(release: Release, stack: Stack, space: Space) -> dict[int, tuple[str, str, str]]:
+    """The neurons of a stack that have a skeleton in a space: short name, identifier, path; numbered from 1."""
+    column = "swc" if space == "stack" else "swc_ccf"
     try:
         rows = release.tables["neurons"]
     except (KeyError, InputError):
         return {}
     found: dict[int, tuple[str, str, str]] = {}
     for row in rows:
-        path = row.get("swc_ccf", "n/a")
+        path = row.get(column, "n/a")
         if row.get("image_stack") == stack.id and path != "n/a":
             id_ = row.get("neuron_id", "")
             found[len(found) + 1] = (id_.rsplit("_desc-", 1)[-1], id_, f"{MORPHOLOGY}/{path}")
