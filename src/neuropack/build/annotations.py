@@ -23,7 +23,7 @@ from neuropack.marks import MarkKind
 from neuropack.progress import Progress
 from neuropack.release import digest_of
 from neuropack.study.annotations import Sources
-from neuropack.study.stack import label_of
+from neuropack.study.names import label_of
 from neuropack.swc import swc_text
 from neuropack.table import parse_tsv
 from neuropack.volume import Volume

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from neuropack import __version__
 from neuropack.web import login, neuroglancer, pages, problems, view
-from neuropack.web.api import files, health, pictures, records
+from neuropack.web.api import files, health, pictures, records, tracing
 from neuropack.web.front import Front
 from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
@@ -31,6 +31,7 @@ def application(site: Site) -> FastAPI:
         files.router,
         health.router,
         login.router,
+        tracing.router,
         pictures.router,
         pages.router,
         view.router,
