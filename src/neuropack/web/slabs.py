@@ -146,6 +146,27 @@ class Image:
             seen = np.stack([self._maximum(slab, level, c) for c in slab.channels])
             return tinted(seen, slab.windows, [self.colours[c] for c in slab.channels])
 
+    def brightest(self, slab: Slab) -> tuple[int, int, int]:
+        """The brightest voxel of a small slab at full resolution, all channels together, in voxels z, y, x.
+
+        Raises:
+            ProblemError: it is not small.
+            InputError: the pixels cannot be read.
+        """
+        sizes = [high - low for low, high in slab.box]
+        if int(np.prod(sizes, dtype=np.int64)) * len(slab.channels) > _READ:
+            raise ProblemError(422, "too much of the stack at once", f"at most {_READ} voxels")
+        box = tuple(slice(low, high) for low, high in slab.box)
+        bright = np.zeros(sizes)
+        for channel, (low, high) in zip(slab.channels, slab.windows, strict=True):
+            at = (slice(channel, channel + 1), *box)
+            values = self.volume.read((slice(0, 1), *at) if self.volume.axes[0] == "T" else at)
+            seen = np.nan_to_num(values.reshape(sizes).astype(np.float64), posinf=0, neginf=0)
+            bright += np.clip((seen - low) / (high - low), 0, 1)
+        found = np.unravel_index(int(np.argmax(bright)), bright.shape)
+        z, y, x = (int(at) + low for at, (low, _) in zip(found, slab.box, strict=True))
+        return z, y, x
+
     def _box(self, slab: Slab, level: int) -> list[slice]:
         sizes = self.volume.level(level).size_zyx
         return [

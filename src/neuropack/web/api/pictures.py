@@ -22,6 +22,7 @@ _PICTURE: dict[int | str, dict[str, Any]] = {
 }
 _CHANNELS = Query(pattern=r"^\d{1,4}(,\d{1,4})*$", description="Which, from 0, such as `0,2`.", examples=["0,2"])
 _MAX = 1 << 40
+_AT = Query(ge=0, le=_MAX, description="Voxel.")
 
 
 def image(site: Site, release: str, stack: str) -> Image:
@@ -134,6 +135,31 @@ def slab(
     if chosen >= len(shown.factors):
         raise ProblemError(422, "there is no such level", f"0 to {len(shown.factors) - 1}")
     return _png(request, f"{shown.digest} {what} {chosen}", lambda: shown.draw(what, chosen), 1)
+
+
+@router.get("/{release}/{stack}/brightest.json")
+def brightest(
+    site: On,
+    release: str,
+    stack: str,
+    z: Annotated[int, _AT],
+    y: Annotated[int, _AT],
+    x: Annotated[int, _AT],
+    axis: Annotated[str, Query(pattern="^[zyx]$", description="What is looked along.")] = "z",
+    thickness: Annotated[int, Query(ge=1, le=4096, description="Of the slab, voxels, its middle there.")] = 1,
+    reach: Annotated[int, Query(ge=0, le=16, description="How far beside the place, voxels.")] = 1,
+    channels: Annotated[str | None, _CHANNELS] = None,
+) -> dict[str, list[int]]:
+    """The brightest voxel in a slab at a place: what a person sees who clicks on it. Voxels z, y, x."""
+    shown = image(site, release, stack)
+    which = _channels(shown, channels)
+    spans = []
+    for i, (at, length) in enumerate(zip((z, y, x), shown.volume.size_zyx, strict=True)):
+        here = min(at, length - 1)
+        low = max(0, here - ((thickness - 1) // 2 if AXES[i] == axis else reach))
+        spans.append((low, min(length, low + thickness if AXES[i] == axis else here + reach + 1)))
+    what = Slab(AXES.index(axis), (spans[0], spans[1], spans[2]), which, _windows(shown, which, None))
+    return {"zyx": list(shown.brightest(what))}
 
 
 def _channels(shown: Image, text: str | None) -> tuple[int, ...]:
