@@ -22,11 +22,12 @@ readers | annotations | writers
 engine
 simulate | process | evaluate | morphology
 trace
-study release amend source convert describe build
+study release amend source convert describe catalogue build
 learn
 rules report page
 publish mend
-catalogue web
+web
+client
 cli
 """
 

@@ -164,10 +164,10 @@ class Annotations:
         """The path and content of every small file."""
         one = self._one
         for traced in one.annotated.neurons:
-            yield one.stack.morphology(traced.id), _swc(traced)
+            yield one.stack.morphology(traced.id), swc_bytes(traced)
         for other in one.others:
             for traced in other.neurons:
-                yield one.stack.morphology_by(traced.id, str(other.credit.annotator)), _swc(traced)
+                yield one.stack.morphology_by(traced.id, str(other.credit.annotator)), swc_bytes(traced)
         for kind, table in self.marks.items():
             yield one.stack.marks(kind), table_bytes(table)
         yield from self._texts.items()
@@ -212,7 +212,7 @@ def annotation_outputs(one: Planned) -> Iterator[str]:
         yield stack.label_image.removesuffix(".ome.zarr") + ".json"
 
 
-def _swc(traced: Traced) -> bytes:
+def swc_bytes(traced: Traced) -> bytes:
     """The SWC file of a neuron: that of the study byte for byte, where it is one as a release has it."""
     if not traced.as_it_is:
         return swc_text(traced.skeleton, [f"from {traced.source.name}"]).encode()

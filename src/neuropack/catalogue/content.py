@@ -6,15 +6,25 @@ place, and nothing is guessed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from neuropack.errors import InputError
-from neuropack.release import METADATA, Entry
+from neuropack.release import MANIFEST, METADATA, Entry, digest_of_lines, read_manifest
 from neuropack.table import MISSING, parse_tsv
 
 Record = dict[str, Any]
+
+FOLDER = "metadata/catalogue"
+"""Where the catalogue lies in a release."""
+
+
+def in_catalogue(path: str) -> bool:
+    """Whether a file of a release belongs to the catalogue."""
+    return path.startswith(f"{FOLDER}/")
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,41 @@ class Content:
     document: Record
     entries: Mapping[str, Entry]
     read: Callable[[str], bytes | None]
+
+    @classmethod
+    def of(
+        cls,
+        root: Path,
+        *,
+        document: Record | None = None,
+        entries: Mapping[str, Entry] | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> Content:
+        """A release on the disk, or what it becomes.
+
+        Args:
+            root: its folder.
+            document: its metadata; without them what lies there is read.
+            entries: what its manifest lists; without them what lies there is read.
+            files: the content of files that are to be written, by path; they are taken in place of what lies there.
+
+        Raises:
+            InputError: metadata or manifest cannot be read.
+        """
+        given = files or {}
+
+        def read(path: str) -> bytes | None:
+            return given[path] if path in given else _read(root, path)
+
+        if document is None:
+            document = _object(read(METADATA), root / METADATA)
+        listed_ = read_manifest(root) if entries is None else entries
+        return cls(document, {p: e for p, e in listed_.items() if p != MANIFEST and not in_catalogue(p)}, read)
+
+    def digests(self) -> tuple[str, str]:
+        """The digest of the metadata, and of the lines of the manifest without those of the catalogue."""
+        metadata = self.entries.get(METADATA)
+        return metadata.sha256 if metadata else "", digest_of_lines(self.entries)
 
     def records(self, name: str) -> list[Record]:
         """The records of one of the document's lists.
@@ -55,6 +100,27 @@ class Content:
         """
         data = self.read(path)
         return [] if data is None else parse_tsv(data, path)
+
+
+def _read(root: Path, path: str) -> bytes | None:
+    """A file of a release; None where it is not there, or where the way to it leads out of the release."""
+    file = root / path
+    try:
+        if not file.resolve().is_relative_to(root.resolve()) or not file.is_file():
+            return None
+        return file.read_bytes()
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read: {getattr(error, 'strerror', error)}", file=file) from error
+
+
+def _object(data: bytes | None, file: Path) -> Record:
+    try:
+        found = json.loads(data or b"")
+    except (ValueError, RecursionError) as error:
+        raise InputError("is not JSON", file=file, found=str(error)[:200]) from error
+    if not isinstance(found, dict):
+        raise InputError("is not a JSON object", file=file, found=type(found).__name__)
+    return found
 
 
 def records(holder: Mapping[str, Any], name: str, where: str) -> list[Record]:

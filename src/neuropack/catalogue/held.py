@@ -150,9 +150,11 @@ def _encoded(part: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     for at, name in enumerate(part.column_names):
-        if name != "id" and pa.types.is_string(part.schema.field(at).type):
+        if name == "id":
+            part = part.set_column(at, name, part[name].cast(pa.string()))
+        elif pa.types.is_string(part.schema.field(at).type):
             part = part.set_column(at, name, part[name].dictionary_encode())
-    return part
+    return part.replace_schema_metadata()
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Texts, pa.Array]:

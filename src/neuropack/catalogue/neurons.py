@@ -6,10 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from neuropack.catalogue.columns import FEATURES
 from neuropack.catalogue.content import Content, Record, joined, key_of, listed, number
 from neuropack.catalogue.rows import Links
-from neuropack.morphology.features import Values
 from neuropack.release import ATLAS_STRUCTURES, MORPHOLOGY, NEURONS, REGIONS
 from neuropack.space.frames import CCF
 from neuropack.space.structure_files import parse_structures
@@ -81,17 +79,14 @@ def run_rows(content: Content) -> list[Record]:
     return found
 
 
-def neuron_rows(
-    content: Content, links: Links, tree: Tree, run: list[Record], shapes: Mapping[str, Values]
-) -> Iterator[Record]:
-    """The neurons.
+def neuron_rows(content: Content, links: Links, tree: Tree, run: list[Record]) -> Iterator[Record]:
+    """The neurons, without the features of their skeletons.
 
     Args:
         content: of the release.
         links: between its things.
         tree: its regions.
         run: where neurites run.
-        shapes: the features of skeletons, by the digest of their files.
     """
     rows = {row.get("neuron_id"): row for row in content.table(NEURONS)}
     marked = {key_of(a, "path", "/annotations"): a for a in content.records("annotations")}
@@ -106,8 +101,6 @@ def neuron_rows(
         yield {
             **{key: one.get(key) for key in same},
             **links.of_stack(stack),
-            **dict.fromkeys(FEATURES),
-            **shapes.get(digest or "", {}),
             "id": id_,
             "stack": stack,
             "region": one.get("region_acronym"),

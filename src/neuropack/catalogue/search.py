@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue.columns import REAL, REALS, TABLES, TEXT, WHOLES
@@ -62,13 +63,20 @@ class Catalogue:
 
     Args:
         releases: by the name that rows carry in their column ``release``.
+        cache: where tables are kept that a release does not have; the user's cache folder if it is left out.
         time_limit_s: how long a search may take.
+
+    Raises:
+        InputError: a release, or its catalogue, cannot be read.
+        OutputError: the cache cannot be written.
     """
 
-    def __init__(self, releases: Mapping[str, Release], *, time_limit_s: float = TIME_LIMIT_S) -> None:
-        from neuropack.catalogue.files import tables_of_release
+    def __init__(
+        self, releases: Mapping[str, Release], *, cache: Path | None = None, time_limit_s: float = TIME_LIMIT_S
+    ) -> None:
+        from neuropack.catalogue.kept import tables_of_release
 
-        self._open({name: tables_of_release(one) for name, one in releases.items()}, time_limit_s)
+        self._open({name: tables_of_release(one.path, cache) for name, one in releases.items()}, time_limit_s)
 
     @classmethod
     def of_tables(

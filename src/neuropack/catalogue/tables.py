@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue import neurons as traced
 from neuropack.catalogue import rows
-from neuropack.catalogue.columns import REAL, REALS, TABLES, TEXT, WHOLE, Column, Table
+from neuropack.catalogue.columns import NEURONS, REAL, REALS, TABLES, TEXT, WHOLE, Column, Table
 from neuropack.catalogue.content import Content, Record
+from neuropack.catalogue.shapes import with_features
 from neuropack.errors import InputError
-from neuropack.morphology.features import Values
 from neuropack.release import METADATA
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LONGEST_TEXT = 1 << 16
+"""Bytes of a text; what is longer is cut."""
 _INT64 = 1 << 63
+_AT_ONCE = 1 << 13
 
 
-def tables_of(content: Content, shapes: Mapping[str, Values]) -> dict[str, pa.Table]:
+def tables_of(content: Content, earlier: pa.Table | None = None, *, workers: int = 1) -> dict[str, pa.Table]:
     """Every table of a release, by name; empty ones are there too, with their columns.
 
     Args:
         content: of the release.
-        shapes: the features of skeletons, by the digest of their files.
+        earlier: its table of neurons as it was before: a skeleton that is in it is not measured again.
+        workers: processes that measure skeletons.
 
     Raises:
         InputError: the metadata hold something of another type than their place has.
     """
     links, run = rows.Links(content), traced.run_rows(content)
     tree = traced.Tree(content, run)
-    neurons = list(traced.neuron_rows(content, links, tree, run, shapes))
-    lengths = [one["length_um"] for one in neurons if one["length_um"] is not None]
+    neurons = _sorted(arrow(NEURONS, traced.neuron_rows(content, links, tree, run)))
+    lengths = neurons["length_um"].drop_null().to_pylist()
     made: dict[str, Iterable[Record]] = {
-        "neurons": neurons,
         "neuron_regions": run,
         "stacks": rows.stacks_rows(content, links),
         "specimens": rows.specimens_rows(content, links),
@@ -46,7 +50,16 @@ def tables_of(content: Content, shapes: Mapping[str, Values]) -> dict[str, pa.Ta
         "files": rows.files_rows(content, links),
         "releases": rows.releases_rows(content, round(math.fsum(lengths), 3) if lengths else None),
     }
-    return {name: arrow(TABLES[name], made[name]) for name in TABLES}
+    found = {name: arrow(TABLES[name], rows) for name, rows in made.items()}
+    found = {name: rows if name == "regions" else _sorted(rows) for name, rows in found.items()}
+    return {"neurons": with_features(neurons, content, earlier, workers=workers), **found}
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    """By identifier; what has the same one stays in its order."""
+    import pyarrow.compute as pc
+
+    return rows.take(pc.sort_indices(rows["id"])) if len(rows) else rows
 
 
 def schema_of(table: Table) -> pa.Schema:
@@ -72,14 +85,25 @@ def arrow(table: Table, made: Iterable[Record]) -> pa.Table:
     """
     import pyarrow as pa
 
-    given, schema = list(made), schema_of(table)
-    columns = [
-        pa.array(
-            [_checked(one, row.get(one.name), table, at) for at, row in enumerate(given)], schema.field(i).type
-        )
-        for i, one in enumerate(table.columns)
-    ]
-    return pa.table(columns, schema=schema)
+    schema, rows = schema_of(table), iter(made)
+    parts, done = [], 0
+    while some := list(islice(rows, _AT_ONCE)):
+        columns = [
+            pa.array(
+                [_checked(one, row.get(one.name), table, done + at) for at, row in enumerate(some)], field.type
+            )
+            for one, field in zip(table.columns, schema, strict=True)
+        ]
+        parts.append(pa.record_batch(columns, schema=schema))
+        done += len(some)
+    return pa.Table.from_batches(parts, schema)
+
+
+def _short(text: str) -> str:
+    """A text that a file can hold: without halves of letters, and cut where it is endless."""
+    if text.isascii() and len(text) <= LONGEST_TEXT:
+        return text
+    return text.encode("utf-8", "replace")[:LONGEST_TEXT].decode("utf-8", "ignore")
 
 
 def _checked(column: Column, value: Any, table: Table, row: int) -> Any:
@@ -88,7 +112,7 @@ def _checked(column: Column, value: Any, table: Table, row: int) -> Any:
         return None
     if column.kind == TEXT:
         if isinstance(value, str):
-            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+            return _short(value)
     elif column.kind == WHOLE:
         if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
             return value

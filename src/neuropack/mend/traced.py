@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from neuropack.build.annotation_records import skeleton_record
 from neuropack.build.document import neuron_record
 from neuropack.build.nwb import OUTSIDE
 from neuropack.build.place import MARKER
+from neuropack.catalogue.content import Content, in_catalogue
+from neuropack.catalogue.files import catalogue_files
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
 from neuropack.errors import UsageError
@@ -39,7 +41,6 @@ from neuropack.study.records import Record
 from neuropack.swc import swc_text
 from neuropack.table import MISSING, parse_tsv, tsv_text
 
-Catalogue = Callable[[Described], Mapping[str, bytes]]
 _OF_SOMA = ("soma_x", "soma_y", "soma_z", "soma_space", "soma_absent_reason", "hemisphere")
 _OF_REGION = ("region_id", "region_acronym", "ontology_version", "region_absent_reason")
 
@@ -106,7 +107,6 @@ def put_neurons(
     scratch: Path,
     *,
     accept: Collection[str] = (),
-    catalogue: Catalogue | None = None,
 ) -> Put:
     """Put neurons into a release, all or none of them, whenever the process dies.
 
@@ -116,7 +116,6 @@ def put_neurons(
         neurons: at least one.
         scratch: a folder for what is being made, best on the disk of the release; emptied before and after.
         accept: rules whose warnings stand.
-        catalogue: makes further files that are worked out of the whole release.
 
     Raises:
         RefusedError: the rules have something to say of them.
@@ -134,7 +133,7 @@ def put_neurons(
                     "a build was interrupted here", file=root, fix="complete it: build the study again"
                 )
             work = _Work(Released(root, stack), list(neurons), scratch)
-            moved = work.make(catalogue)
+            moved = work.make()
             listed = {MANIFEST: manifest(root, work.released.entries)}
             issues = new_findings(root, work.released.files | listed, moved, work.swc, scratch / "rehearsal")
             stop = [one for one in issues if one.level == "error" or one.rule not in accept]
@@ -156,7 +155,7 @@ class _Work:
         self.swc = {id_: released.names.morphology(id_) for id_ in self.ids.values()}
         self.placed: dict[str, PlacedNeuron | None] = {}
 
-    def make(self, catalogue: Catalogue | None) -> dict[str, Path]:
+    def make(self) -> dict[str, Path]:
         """Make all files; those that are large are on the disk already, by path in the release."""
         released = self.released
         self._derivative()
@@ -169,7 +168,7 @@ class _Work:
             released.entries[name] = sha256_of(path)
         released.document = with_digests(released.ordered(), released.entries)
         released.put(METADATA, bids.json_text(released.document).encode())
-        self._descriptions(catalogue)
+        self._descriptions()
         released.entries.pop(MANIFEST, None)
         return moved
 
@@ -326,17 +325,20 @@ class _Work:
         for path, text in bids.derivative_texts_of(released.document["dataset"], "morphology", people).items():
             released.put(path, text.encode())
 
-    def _descriptions(self, catalogue: Catalogue | None) -> None:
+    def _descriptions(self) -> None:
+        """What tells of the release, and then the tables that are searched, where it has such tables."""
         released = self.released
         aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
         texts = {path: released.read(path).decode() for path in known_tables() if released.has(path)}
-        if catalogue is not None:
-            entries = {name: entry for name, entry in released.entries.items() if name not in aside}
-            for path, data in catalogue(Described(released.document, entries, texts)).items():
-                released.put(path, data)
-        entries = {name: entry for name, entry in released.entries.items() if name not in aside}
+        entries = {n: e for n, e in released.entries.items() if n not in aside and not in_catalogue(n)}
         for path, data in descriptions(Described(released.document, entries, texts)).items():
             released.put(path, data)
+        if any(map(in_catalogue, released.entries)):
+            content = Content.of(
+                released.root, document=released.document, entries=released.entries, files=released.files
+            )
+            for path, data in catalogue_files(content).items():
+                released.put(path, data)
 
 
 def _identifiers(released: Released, neurons: Sequence[TracedNeuron]) -> dict[str, str]:

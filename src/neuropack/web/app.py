@@ -6,10 +6,12 @@ from fastapi import FastAPI
 
 from neuropack import __version__
 from neuropack.web import login, neuroglancer, pages, problems, view
-from neuropack.web.api import files, health, pictures, records, tracing
+from neuropack.web.api import files, health, jsonld, pictures, records, tracing
+from neuropack.web.described import PATH, describe
 from neuropack.web.front import Front
 from neuropack.web.metrics import Metrics
 from neuropack.web.site import Site
+from neuropack.web.tracing import tracing_of
 
 
 def application(site: Site) -> FastAPI:
@@ -19,7 +21,7 @@ def application(site: Site) -> FastAPI:
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=PATH,
     )
     app.state.site = site
     problems.install(app)
@@ -27,15 +29,19 @@ def application(site: Site) -> FastAPI:
     app.state.metrics = metrics
     app.add_middleware(Front, site=site, metrics=metrics)
     for router in (
+        pictures.router,
         records.router,
         files.router,
         health.router,
+        jsonld.router,
         login.router,
         tracing.router,
-        pictures.router,
         pages.router,
         view.router,
         neuroglancer.router,
     ):
         app.include_router(router)
+    describe(app)
+    if site.settings.edit:
+        tracing_of(app)  # what an earlier run was killed in is finished before anybody asks
     return app

@@ -77,7 +77,8 @@ class Front:
 
     def __init__(self, app: ASGIApp, site: Site, metrics: Metrics) -> None:
         self._app, self._site, self._metrics = app, site, metrics
-        self._rate, self._failures = Rate(site.settings.rate), Rate(_FAILURES)
+        self._rate = Rate(site.settings.rate)
+        self._failures = Rate(_FAILURES if site.settings.rate else 0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

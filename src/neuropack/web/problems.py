@@ -12,8 +12,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from neuropack.catalogue import StoppedError
 from neuropack.errors import NeuropackError, UsageError
 
+_WORDS = {"extra_forbidden": "there is no such parameter here"}
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -69,7 +71,6 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "model": Problem,
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
         for status in statuses
@@ -94,9 +95,16 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def of_parameters(_: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [{"pointer": "/".join(map(str, one["loc"])), "detail": one["msg"]} for one in error.errors()]
+        errors = [
+            {"pointer": "/".join(map(str, one["loc"])), "detail": _WORDS.get(one["type"], one["msg"])}
+            for one in error.errors()
+        ]
         said = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:5])
         return answer(ProblemError(422, "a parameter does not fit", said, errors=errors[:100]))
+
+    @app.exception_handler(StoppedError)
+    def of_the_catalogue(_: Request, error: StoppedError) -> JSONResponse:
+        return answer(ProblemError(503, error.what, error.fix or "", headers={"Retry-After": "1"}))
 
     @app.exception_handler(NeuropackError)
     def of_the_library(_: Request, error: NeuropackError) -> JSONResponse:

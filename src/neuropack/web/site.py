@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from fastapi import Request
 
@@ -68,6 +68,7 @@ class Site:
     tokens: Tokens | None = None
     audit: Audit | None = None
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    _records: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def digests(self) -> dict[str, Digests]:
@@ -78,6 +79,15 @@ class Site:
     def hidden(self) -> list[Path]:
         """Folders that may lie in a release and that nobody downloads."""
         return [self.workspace_of(name) for name in self.releases]
+
+    def records(self, release: str, section: str) -> Mapping[str, Mapping[str, Any]]:
+        """The records of a list of a release's metadata, by identifier."""
+        key = (release, section)
+        if key not in self._records:
+            listed = self.releases[release].metadata.get(section)
+            given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+            self._records[key] = {str(one.get("id")): one for one in given}
+        return self._records[key]
 
     @classmethod
     def open(cls, paths: Sequence[Path], settings: Settings) -> Self:
@@ -122,6 +132,14 @@ class Site:
         root = self.releases[release].path.resolve()
         return root.with_name(root.name + ".workspace")
 
+    def reload(self, release: str) -> None:
+        """Open a release anew that was changed; requests that are being answered go on with the old one."""
+        path = self.releases[release].path
+        releases = {**self.releases, release: open_release(path)}
+        self.catalogue, self.releases = Catalogue(releases), releases
+        self._records = {key: rows for key, rows in self._records.items() if key[0] != release}
+        self.__dict__.pop("digests", None)
+
     def close(self) -> None:
         """Close what was opened."""
         while self.at_end:
@@ -129,6 +147,7 @@ class Site:
         if self.audit is not None:
             self.audit.close()
             self.audit = None
+        self.catalogue.close()
         for release in self.releases.values():
             release.close()
 

@@ -55,14 +55,28 @@ def file(
     found = _found(site, path, request.scope.get("raw_path", b""))
     if found is None:
         raise ProblemError(404, "there is no such file", path[:200])
-    name, inside = found
-    file = opened(site.releases[name].path, inside, site.hidden)
-    if file is None:
+    sent = sent_file(site, *found)
+    if sent is None:
         raise ProblemError(404, "there is no such file", path[:200])
+    return sent
+
+
+def sent_file(site: Site, release: str, path: str, kind: str | None = None) -> Sent | None:
+    """A file of a release as an answer; None where there is none to give out.
+
+    Args:
+        site: what is served.
+        release: name of the release.
+        path: in the release.
+        kind: its media type; None: what its name says.
+    """
+    file = opened(site.releases[release].path, path, site.hidden)
+    if file is None:
+        return None
     stat = os.fstat(file.fileno())
-    digest = site.digests[name].find(inside, stat.st_size, stat.st_mtime_ns) if inside != MANIFEST else None
+    digest = site.digests[release].find(path, stat.st_size, stat.st_mtime_ns) if path != MANIFEST else None
     etag = f'"{digest}"' if digest else f'W/"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-    kind = media_type(inside)
+    kind = kind or media_type(path)
     active = {"content-disposition": "attachment"} if kind.startswith(_ACTIVE) else {}
     return Sent(file, kind, etag, {**_HEADERS, **active})
 

@@ -12,12 +12,13 @@ from neuropack.web.problems import ProblemError, responses
 from neuropack.web.tracing import forms, shown, steps
 from neuropack.web.tracing.actions import act
 from neuropack.web.tracing.paths import Asked
-from neuropack.web.tracing.sessions import Tracing, tracing_of
+from neuropack.web.tracing.sessions import Tracing, tracing_of_request
 
 router = APIRouter(prefix="/api/v1/tracing", tags=["tracing"])
-On = Annotated[Tracing, Depends(tracing_of)]
+On = Annotated[Tracing, Depends(tracing_of_request)]
 Viewer = Annotated[Person, Depends(needs("view"))]
 Annotator = Annotated[Person, Depends(needs("annotate"))]
+Curator = Annotated[Person, Depends(needs("curate"))]
 _REFUSED = responses(401, 403, 404)
 _FAILS = responses(401, 403, 404, 409, 422, 503)
 
@@ -30,7 +31,11 @@ def _can_be_seen(tracing: Tracing) -> None:
 @router.get("/sessions", responses=_REFUSED)
 def sessions(tracing: On, person: Viewer) -> forms.Sessions:
     """The tracing sessions, those of an earlier run too."""
-    items = [shown.session_record(one) for one in tracing.all()] if tracing.site.settings.edit else []
+    items = (
+        [shown.session_record(one, tracing.origins(one)) for one in tracing.all()]
+        if tracing.site.settings.edit
+        else []
+    )
     return forms.Sessions(items=items, total=len(items), next=None)
 
 
@@ -42,14 +47,15 @@ def open_session(
     one, fresh = tracing.open(form.release, form.stack)
     response.status_code = 201 if fresh else 200
     response.headers["Location"] = f"{router.prefix}/sessions/{one.id}"
-    return shown.session_record(one)
+    return shown.session_record(one, tracing.origins(one))
 
 
 @router.get("/sessions/{session}", responses=_REFUSED)
 def session(session: str, tracing: On, person: Viewer) -> forms.SessionRecord:
     """A session: its neurons, without their nodes."""
     _can_be_seen(tracing)
-    return shown.session_record(tracing.get(session))
+    one = tracing.get(session)
+    return shown.session_record(one, tracing.origins(one))
 
 
 @router.get("/sessions/{session}/neurons/{neuron}.swc", response_class=PlainTextResponse, responses=_REFUSED)
@@ -72,7 +78,8 @@ def neuron(session: str, neuron: int, tracing: On, person: Viewer) -> forms.Neur
     """A neuron of a session with its nodes."""
     _can_be_seen(tracing)
     _known(tracing, session, neuron)
-    return shown.neuron_record(tracing.get(session), neuron)
+    one = tracing.get(session)
+    return shown.neuron_record(one, neuron, tracing.origins(one).get(neuron))
 
 
 def _known(tracing: Tracing, session: str, neuron: int) -> None:
@@ -130,3 +137,33 @@ async def action(
     """
     one = tracing.get(session)
     return await act(tracing, one, form, person.name, idempotency_key, request.is_disconnected)
+
+
+@router.post("/sessions/{session}/commits", status_code=201, responses=_FAILS)
+def commit(
+    session: str,
+    form: forms.CommitForm,
+    tracing: On,
+    person: Curator,
+    idempotency_key: Annotated[forms.Key | None, Header()] = None,
+) -> forms.CommitRecord:
+    """Make neurons of a session part of the release.
+
+    First the rules about skeletons are asked: what they find is in `findings` of the answer 422, and nothing was
+    changed; warnings can be accepted by the name of their rule. Then skeletons, tables, metadata, the NWB file of
+    the stack and the manifest are changed together, or not at all.
+    """
+    one = tracing.get(session)
+    commits = tracing.commits(one.release)
+    key = idempotency_key or form.action_id
+    done = commits.commit(one, form.neurons, person.name, form.message, form.accept, key)
+    return forms.CommitRecord(release=one.release, **done)
+
+
+@router.get("/commits", responses=_REFUSED)
+def commits(tracing: On, person: Viewer) -> forms.CommitList:
+    """The commits into the releases, the newest first."""
+    names = tracing.site.releases if tracing.site.settings.edit else ()
+    items = [forms.CommitRecord(release=name, **one) for name in names for one in tracing.commits(name).all()]
+    items.sort(key=lambda one: one.at, reverse=True)
+    return forms.CommitList(items=items, total=len(items), next=None)

@@ -23,7 +23,7 @@ def trace(
     request: Request, site: On, person: Annotated[Person, Depends(needs("view"))], release: str, id_: str
 ) -> Response:
     """The tracing page of a stack; without ``--edit``, or without the role, one looks at it."""
-    found, stack = stack_of(site, release, id_)
+    found, _ = stack_of(site, release, id_)
     neurons, _ = neurons_of(site, release, limit=_MOST_NEURONS, stack=id_)
     edit = site.settings.edit and person.may("annotate")
     about: dict[str, Any] = {

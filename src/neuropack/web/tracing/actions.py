@@ -16,7 +16,7 @@ from neuropack.web.problems import ProblemError
 from neuropack.web.tracing import forms, steps
 from neuropack.web.tracing.paths import Asked, Zyx
 from neuropack.web.tracing.sessions import Open, Tracing
-from neuropack.web.tracing.shown import change_record, done, origins_of
+from neuropack.web.tracing.shown import change_record, done
 
 if TYPE_CHECKING:
     from neuropack.trace import TracedPath
@@ -119,7 +119,7 @@ def _import(tracing: Tracing, one: Open, action: steps.Import, said: dict[str, A
     record = next((r for r in release.metadata.get("neurons", ()) if r.get("id") == action.neuron), None)
     if record is None or record.get("image_stack") != one.stack or action.neuron not in release.neurons:
         raise ProblemError(404, "the stack has no such traced neuron", action.neuron)
-    if action.neuron in origins_of(one).values():
+    if action.neuron in tracing.origins(one).values():
         raise UsageError("the neuron is in the session already", found=action.neuron)
     short = action.neuron.rpartition("_desc-")[2][:90]
     automatic = any(

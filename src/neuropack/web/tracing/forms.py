@@ -142,3 +142,46 @@ class Changes(BaseModel):
     revision: int
     reload: bool = Field(description="that is too long ago: get the neurons anew")
     items: list[ChangeRecord]
+
+
+class CommitForm(Form):
+    """Neurons that are to become part of the release."""
+
+    neurons: list[Number] = Field(min_length=1, max_length=10_000, description="of the session")
+    message: str = Field("", max_length=2000, description="what is committed, and why")
+    accept: list[str] = Field([], max_length=100, description="rules whose warnings stand, such as morphology.jump")
+    action_id: Key | None = Field(None, description="a name for this commit: sent again, it is not done twice")
+
+
+class Finding(BaseModel):
+    """What a rule found."""
+
+    rule: str
+    level: str
+    where: str
+    expected: str | None
+    found: str | None
+    fix: str | None
+
+
+class CommitRecord(BaseModel):
+    """A commit."""
+
+    id: str
+    release: str
+    stack: str
+    session: str
+    revision: int = Field(description="of the session")
+    at: str
+    person: str
+    message: str
+    neurons: dict[int, str] = Field(description="identifiers in the release, by those in the session")
+    accepted: list[Finding] = Field([], description="warnings that were accepted")
+
+
+class CommitList(BaseModel):
+    """Commits."""
+
+    items: list[CommitRecord]
+    total: int
+    next: str | None

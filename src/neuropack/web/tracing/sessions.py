@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 
 from neuropack.errors import OutputError
 from neuropack.web.problems import ProblemError
 from neuropack.web.tracing.budget import Budget
+from neuropack.web.tracing.commits import Commits
 from neuropack.web.tracing.paths import Paths, Zyx
+from neuropack.web.tracing.shown import origins_of
 from neuropack.web.tracing.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,6 +73,28 @@ class Tracing:
         self._lock = threading.RLock()
         self._open: dict[str, Open] = {}
         self._closed = False
+        self._commits: dict[str, Commits] = {}
+        if site.settings.edit:
+            for name in site.releases:
+                self.commits(name).recover()
+
+    def commits(self, release: str) -> Commits:
+        """The commits into a release.
+
+        Raises:
+            ProblemError: there is no such release.
+        """
+        workspace = self.workspace(release)
+        with self._lock:
+            if release not in self._commits:
+                self._commits[release] = Commits(self.site, workspace)
+            return self._commits[release]
+
+    def origins(self, one: Open) -> dict[int, str]:
+        """The neurons of the release that those of a session were taken from, or became."""
+        mine = {**origins_of(one), **self.commits(one.release).origins(one.id)}
+        here = one.session.neurons
+        return {k: origin for k, origin in mine.items() if k in here}
 
     def workspace(self, release: str) -> Workspace:
         """The workspace of a release.
@@ -161,11 +185,16 @@ class Tracing:
             raise problems[0]
 
 
-def tracing_of(request: Request) -> Tracing:
-    """The tracing of the server that a request is for."""
-    state: Any = request.app.state
+def tracing_of(app: FastAPI) -> Tracing:
+    """The tracing of a server."""
+    state: Any = app.state
     if (found := getattr(state, "tracing", None)) is None:
         found = state.tracing = Tracing(state.site)
         state.site.at_end.append(found.close)
     result: Tracing = found
     return result
+
+
+def tracing_of_request(request: Request) -> Tracing:
+    """The tracing of the server that a request is for: what endpoints depend on."""
+    return tracing_of(request.app)

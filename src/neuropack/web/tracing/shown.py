@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from neuropack.trace.tree import Node
@@ -30,11 +31,10 @@ def color_of(neuron: int) -> str:
     return "#" + "".join(f"{round(255 * v):02x}" for v in (red, green, blue))
 
 
-def session_record(one: Open) -> SessionRecord:
-    """A session."""
+def session_record(one: Open, origins: Mapping[int, str]) -> SessionRecord:
+    """A session; the neurons of the release that its neurons were taken from, or became."""
     with one.session.alone():
         state, stack = one.session.state(), one.session.stack or {}
-        origins = origins_of(one)
     counts: dict[int, int] = {}
     for node in state["nodes"].values():
         counts[node["neuron"]] = counts.get(node["neuron"], 0) + 1
@@ -61,7 +61,7 @@ def session_record(one: Open) -> SessionRecord:
     )
 
 
-def neuron_record(one: Open, neuron: int) -> NeuronRecord:
+def neuron_record(one: Open, neuron: int, origin: str | None) -> NeuronRecord:
     """A neuron with its nodes.
 
     Raises:
@@ -71,7 +71,6 @@ def neuron_record(one: Open, neuron: int) -> NeuronRecord:
         revision, skeleton = one.session.revision, one.session.skeleton(neuron)
         name = one.session.neurons[neuron]
         nodes = [node_record(one, k, one.session.node(k)) for k in skeleton.id.tolist()]
-        origin = origins_of(one).get(neuron)
     return NeuronRecord(id=neuron, name=name, revision=revision, color=color_of(neuron), origin=origin, nodes=nodes)
 
 
