@@ -49,6 +49,8 @@ def neuron(request: Request, site: On, release: str, id_: str) -> Response:
         request,
         site,
         "neuron.html.j2",
+        about=release,
+        item=facts.text(row.get("swc")) or None,
         release=release,
         id=id_,
         short=short(id_),

@@ -100,6 +100,7 @@ def _page(request: Request, site: Site, name: str) -> Response:
         request,
         site,
         "release.html.j2",
+        about=name,
         release=name,
         dataset={k: facts.text(said.get(k)) for k in ("id", "title", "abstract", "version", "date", "doi")},
         people=facts.people(said),

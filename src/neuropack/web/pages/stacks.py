@@ -51,6 +51,8 @@ def stack(request: Request, site: On, release: str, id_: str) -> Response:
         request,
         site,
         "stack.html.j2",
+        about=release,
+        item=facts.text(one.metadata.get("nwb_path")) or None,
         release=release,
         id=id_,
         short=short_name(id_),

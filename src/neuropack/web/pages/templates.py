@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -12,6 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from neuropack import __version__, resources
 from neuropack.page.facts import readable
+from neuropack.web.api.jsonld import script_content, signposts
 from neuropack.web.site import Site
 
 _MOST_TEXT = 20_000  # characters of one text on a page
@@ -41,10 +41,33 @@ def environment() -> Any:
     return found
 
 
-def render(request: Request, site: Site, name: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page."""
+def render(
+    request: Request,
+    site: Site,
+    name: str,
+    status: int = 200,
+    *,
+    about: str | None = None,
+    item: str | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """A page.
+
+    Args:
+        request: that it answers.
+        site: what is served.
+        name: of its template.
+        status: of the answer.
+        about: the release that it is about, for the links of FAIR signposting.
+        item: the file of the release that it is about.
+        **context: what the template takes.
+    """
     html = environment().get_template(name).render(site=site, path=request.url.path, **context)
-    return HTMLResponse(html, status, headers={"Cache-Control": "no-cache"})
+    headers = {"Cache-Control": "no-cache"}
+    if about is not None:
+        base = f"{request.url.scheme}://{request.url.netloc}"
+        headers["Link"] = signposts(site, about, base, item=item)
+    return HTMLResponse(html, status, headers=headers)
 
 
 def address(*parts: object) -> str:
@@ -72,7 +95,4 @@ def json_in_html(data: Any) -> Any:
     """JSON that may stand in a script element: nothing in it ends the element."""
     from markupsafe import Markup
 
-    text = json.dumps(data, ensure_ascii=False, indent=1)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)  # noqa: S704  # what could end the element is written as numbers
+    return Markup(script_content(data))  # noqa: S704  # what could end the element is written as numbers

@@ -26,7 +26,7 @@ def trace(
     found, _ = stack_of(site, release, id_)
     neurons, _ = neurons_of(site, release, limit=_MOST_NEURONS, stack=id_)
     edit = site.settings.edit and person.may("annotate")
-    about: dict[str, Any] = {
+    told: dict[str, Any] = {
         "release": release,
         "stack": id_,
         "images": address("api", "v1", "stacks", release, id_),
@@ -46,7 +46,7 @@ def trace(
         id=id_,
         short=short_name(id_),
         edit=edit,
-        curate=about["curate"],
+        curate=told["curate"],
         person=person.name,
-        about=json_in_html(about),
+        told=json_in_html(told),
     )
