@@ -196,7 +196,8 @@ def _chip(key: str, value: str) -> str:
     column, _, end = key.rpartition(".")
     if end in ("min", "max"):
         return f"{RANGES[column]} {'at least' if end == 'min' else 'at most'} {value}"
-    return f"{FACETS.get(key, key.capitalize())}: {value}"
+    words = {"text": "Words", **FACETS}.get(key, key.capitalize())
+    return f"{words}: {value}"
 
 
 def _url(pairs: list[tuple[str, str]]) -> str:
