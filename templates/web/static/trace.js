@@ -10,6 +10,8 @@ const $ = (id) => document.getElementById(id);
 const canvas = $("canvas");
 const EVERY = 1500; // ms between looks at what others did
 
+$("needs").hidden = true;
+
 let slabs;
 let neurons;
 let session = null;

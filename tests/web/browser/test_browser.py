@@ -110,12 +110,29 @@ def _nodes(page: Any) -> int:
     return int(page.get_attribute("#canvas", "data-nodes"))
 
 
+def _until(page: Any, fits: Callable[[], bool]) -> None:
+    """Wait; the policy of the pages keeps the browser from doing so by itself."""
+    for _ in range(300):
+        if fits():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{page.locator('#status').inner_text()}; {_nodes(page)} nodes")
+
+
 def _traced(page: Any, at_least: int) -> None:
-    page.wait_for_function(f"Number(document.getElementById('canvas').dataset.nodes) >= {at_least}")
+    _until(page, lambda: _nodes(page) >= at_least)
+
+
+def _has(page: Any, nodes: int) -> None:
+    _until(page, lambda: _nodes(page) == nodes)
+
+
+def _says(page: Any, text: str) -> None:
+    _until(page, lambda: text in page.locator("#status").inner_text())
 
 
 def _kept(page: Any) -> None:
-    page.wait_for_function("document.getElementById('status').textContent.endsWith('kept.')")
+    _says(page, "kept.")
 
 
 def test_a_path_is_traced_kept_and_there_after_a_reload(open_page: Open, base: str) -> None:
@@ -130,7 +147,7 @@ def test_a_path_is_traced_kept_and_there_after_a_reload(open_page: Open, base: s
     _kept(page)
     with_path = _nodes(page)
     page.get_by_role("button", name="Undo").click()
-    page.wait_for_function(f"Number(document.getElementById('canvas').dataset.nodes) === {before + 1}")
+    _has(page, before + 1)
     _kept(page)
     page.keyboard.press("Control+Shift+Z")
     _traced(page, with_path)
@@ -164,7 +181,7 @@ def test_tracing_by_keys_alone(open_page: Open, base: str) -> None:
     page.keyboard.press("Escape")
     page.locator("#canvas").focus()
     page.keyboard.press("Control+z")
-    page.wait_for_function(f"Number(document.getElementById('canvas').dataset.nodes) === {before + 1}")
+    _has(page, before + 1)
 
 
 def test_two_browsers_on_one_neuron(open_page: Open, base: str) -> None:
@@ -177,7 +194,7 @@ def test_two_browsers_on_one_neuron(open_page: Open, base: str) -> None:
     one.locator("#canvas").click(position=place_on(one, (20.0, 90.0, 90.0), middle))
     _traced(one, before + 1)
     _kept(one)
-    two.wait_for_function(f"Number(document.getElementById('canvas').dataset.nodes) === {before + 1}")
+    _has(two, before + 1)
     # The second goes on from the node, while the first deletes it and the second has not heard of it.
     two.locator("#canvas").click(position=place_on(two, _place(one), middle))
     assert two.get_attribute("#canvas", "data-active") == one.get_attribute("#canvas", "data-active")
@@ -185,9 +202,9 @@ def test_two_browsers_on_one_neuron(open_page: Open, base: str) -> None:
     one.get_by_role("button", name="Delete node").click()
     _kept(one)
     two.locator("#canvas").click(position=place_on(two, (20.0, 110.0, 115.0), middle))
-    two.wait_for_function("document.getElementById('status').textContent.includes('Somebody else')")
+    _says(two, "Somebody else")
     two.unroute("**/changes?*")
-    two.wait_for_function(f"Number(document.getElementById('canvas').dataset.nodes) === {before}")
+    _has(two, before)
 
 
 def _place(page: Any) -> tuple[float, float, float]:
