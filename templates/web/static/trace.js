@@ -134,7 +134,7 @@ async function setPoint(px, py, join = false) {
   const at = await seen(clicked).catch(() => clicked);
   const done = active
     ? await does({ action: "extend", node: active.id, to: at, color: $("color").checked,
-      straight: $("straight").checked, ...chosenType() }, "Path")
+      straight: $("straight").checked, timeout_s: 60, ...chosenType() }, "Path")
     : await does({ action: "start", at, ...chosenType() }, "Start");
   if (done && done.node !== null) choose(done.node);
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shown import ARGUMENTS, CHROMIUM, build_demo, serving
+from shown import ARGUMENTS, CHROMIUM, build_demo, serving, warm
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +33,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(browser: Any, release: Path) -> Iterator[str]:
     """The address of a server where people may trace."""
     with serving(release, "--edit") as address:
+        warm(address)
         yield address
 
 

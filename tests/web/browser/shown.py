@@ -54,6 +54,16 @@ def serving(release: Path, *options: str) -> Iterator[str]:
             server.wait(30)
 
 
+def warm(address: str) -> None:
+    """Search for a path once: on a fresh machine its kernels are compiled first, which takes a minute."""
+    import httpx
+
+    with httpx.Client(base_url=f"{address}/api/v1/tracing", timeout=400) as client:
+        session = client.post("/sessions", json={"release": "demo", "stack": STACK}).json()["id"]
+        form = {"from": [9, 197, 129], "to": [14, 181.5, 151.5], "timeout_s": 300}
+        client.post(f"/sessions/{session}/paths", json=form).raise_for_status()
+
+
 def place_on(page: Any, zyx: tuple[float, float, float], middle: tuple[float, float, float]) -> dict[str, float]:
     """Where a voxel lies on the canvas of the tracing page, whose middle and zoom its address says."""
     box = page.locator("#canvas").bounding_box()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from neuropack.errors import InputError
 from neuropack.page.projections import coloured_labels, project_labels
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
@@ -34,13 +37,25 @@ def image(site: Site, release: str, stack: str) -> Image:
     found = site.releases.get(release)
     if found is None or stack not in found.stacks:
         raise ProblemError(404, "there is no such stack", f"{release}/{stack}")
-    return image_of(found, found.stacks[stack])
+    with _told():
+        return image_of(found, found.stacks[stack])
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What is wrong with the pixels of a release, as the answer."""
+    try:
+        yield
+    except InputError as error:
+        raise ProblemError(422, "the pixels cannot be shown", error.what) from error
 
 
 @router.get("/{release}/{stack}/view.json")
 def view(site: On, release: str, stack: str) -> dict[str, Any]:
     """Shape, levels and channels of a stack, for a viewer: voxels z, y, x; `window`: black and full colour."""
-    return image(site, release, stack).about()
+    shown = image(site, release, stack)
+    with _told():
+        return shown.about()
 
 
 @router.get("/{release}/{stack}/projection.png", responses=_PICTURE, response_class=Response)
@@ -159,7 +174,8 @@ def brightest(
         low = max(0, here - ((thickness - 1) // 2 if AXES[i] == axis else reach))
         spans.append((low, min(length, low + thickness if AXES[i] == axis else here + reach + 1)))
     what = Slab(AXES.index(axis), (spans[0], spans[1], spans[2]), which, _windows(shown, which, None))
-    return {"zyx": list(shown.brightest(what))}
+    with _told():
+        return {"zyx": list(shown.brightest(what))}
 
 
 def _channels(shown: Image, text: str | None) -> tuple[int, ...]:
@@ -173,7 +189,8 @@ def _channels(shown: Image, text: str | None) -> tuple[int, ...]:
 
 def _windows(shown: Image, which: tuple[int, ...], text: str | None) -> tuple[Window, ...]:
     if text is None:
-        return tuple(shown.windows[c] for c in which)
+        with _told():
+            return tuple(shown.windows[c] for c in which)
     try:
         pairs = [one.split(":") for one in text.split(",")]
         found = tuple((float(low), float(high)) for low, high in pairs)
@@ -203,4 +220,5 @@ def _png(request: Request, key: str, make: Any, level: int) -> Response:
     known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     if tag in known or "*" in known:
         return Response(status_code=304, headers=headers)
-    return Response(_PNGS.get(key, make, level), media_type="image/png", headers=headers)
+    with _told():
+        return Response(_PNGS.get(key, make, level), media_type="image/png", headers=headers)
