@@ -72,7 +72,7 @@ class Image:
         with self._lock, _AT_ONCE:
             if (found := self.__dict__.get("projection")) is None:
                 found = project(self.volume, MOST_VOXELS)
-        return found  # type: ignore[no-any-return]
+        return found
 
     @cached_property
     def windows(self) -> list[Window]:

@@ -73,7 +73,7 @@ def place_on(page: Any, zyx: tuple[float, float, float], middle: tuple[float, fl
     }
 
 
-def tracing(base: str, middle: tuple[float, float, float]) -> str:
-    """The address of the tracing page with its middle and zoom."""
+def tracing(base: str, middle: tuple[float, float, float], thick: int = 31) -> str:
+    """The address of the tracing page with its middle, zoom and slab."""
     at = ",".join(map(str, middle))
-    return f"{base}/r/demo/trace/{STACK}#at={at}&zoom={ZOOM}&thick=31&along=z"
+    return f"{base}/r/demo/trace/{STACK}#at={at}&zoom={ZOOM}&thick={thick}&along=z"

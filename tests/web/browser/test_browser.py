@@ -237,7 +237,7 @@ def test_pages_fit_can_be_read_and_named(open_page: Open, base: str, scheme: str
 def test_pages_work_without_scripts(open_page: Open, base: str) -> None:
     page = open_page(java_script_enabled=False)
     page.goto(base + "/search")
-    page.get_by_label("Region of the soma").fill("simCTX4")
+    page.get_by_label("Soma in region").fill("simCTX4")
     page.locator("form.filters").get_by_role("button", name="Search").click()
     page.locator("table").get_by_role("link", name="n00").first.click()
     page.get_by_role("heading", name="Neuron n00").wait_for()

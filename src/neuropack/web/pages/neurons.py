@@ -39,9 +39,7 @@ def neuron(request: Request, site: On, release: str, id_: str) -> Response:
     if row is None:
         raise ProblemError(404, "there is no such neuron", id_)
     path = inside(found, row.get("swc"))
-    views, shape, problem = [], [], "It has no skeleton."
-    if path is not None:
-        views, shape, problem = _shape_of(path)
+    views, shape, problem = _shape_of(path)
     regions = regions_of(site, release, id_)
     stack = str(row.get("stack") or "")
     ccf = download(release, found, row.get("swc_ccf") or _swc_ccf(found, id_))
@@ -85,8 +83,10 @@ def _swc_ccf(release: Release, id_: str) -> str | None:
     return None if cell == MISSING else f"{NEURONS.rpartition('/')[0]}/{cell}"
 
 
-def _shape_of(path: Path) -> tuple[list[Drawing], list[dict[str, Any]], str]:
+def _shape_of(path: Path | None) -> tuple[list[Drawing], list[dict[str, Any]], str]:
     """The views and the features of a skeleton, and what is wrong with it in words."""
+    if path is None:
+        return [], [], "It has no skeleton."
     try:
         known = path.stat()
         if known.st_size > MOST_BYTES:
