@@ -16,6 +16,7 @@ import pixel_defects  # noqa: F401 -- adds to SMALL
 import registered_release
 import skeleton_defects  # noqa: F401 -- adds to SMALL
 import small_release
+from catalogue_defects import CATALOGUE
 from credit_defects import CREDIT
 from identity_defects import IDENTITY
 from more_defects import MORE
@@ -40,6 +41,9 @@ BASES = {
     "small": Base(small_release.write, small_release.seal),
     "records": Base(small_release.write, partial(small_release.seal, digests=False, describe=False)),
     "annotated": Base(annotated_release.write, partial(small_release.seal, digests=False)),
+    "catalogued": Base(
+        registered_release.write_with_catalogue, partial(small_release.seal, digests=False, describe=False)
+    ),
     "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
 }
 
@@ -48,6 +52,7 @@ AS_IS = {
     **dict.fromkeys(("text_of_another_licence", "text_of_no_licence", "readme_with_a_title_alone"), "files.size"),
     "changes_that_nobody_wrote_down": "files.size",
     "changes_of_another_day": "files.digest",
+    "a_readme_that_was_changed_after_the_catalogue": "files.size",
     "an_image_that_was_imported_under_two_names": "files.unlisted",
 }
 """What the manifest tells, and nothing else need: a text that is not the one that was listed is not read."""
@@ -94,5 +99,6 @@ PLANTED: list[tuple[str, Plants]] = [
     ("registered", SPACES),
     ("annotated", NWB_ANNOTATIONS),
     ("small", MORE),
+    ("catalogued", CATALOGUE),
 ]
 MUTATIONS = [Mutation(d.rule, base, d.plant, d.word, d.sealed) for base, plants in PLANTED for d in plants.defects]

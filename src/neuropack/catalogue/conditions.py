@@ -185,5 +185,5 @@ def _word(where: Where, held: HeldTable, word: str) -> None:
             parts.append(f"({' AND '.join(some)})")
             where.values += both.values
     for name in (FRONT, BACK, RELEASE.name, *(c.name for c in held.table.columns if c.words and c.name != "id")):
-        _in(where, parts, name, held.texts[name].having(word))
+        _in(where, parts, name, held.having(name, word))
     where.parts.append(_any(parts))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue.columns import TABLES, TEXT, Column, Table
+from neuropack.catalogue.tables import schema_of
 from neuropack.catalogue.trees import Forest
 
 if TYPE_CHECKING:
@@ -63,12 +64,21 @@ class HeldTable:
         table: what its columns are.
         rows: all columns, in the order of places.
         texts: the texts of each column of texts.
-        ids: identifiers, in the order of places.
+        titles: of the releases, by their names: words are looked for in them too.
     """
 
     table: Table
     rows: pa.Table
     texts: dict[str, Texts] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def having(self, column: str, word: str) -> list[int]:
+        """The codes of texts of a column with a word in them; of releases also those with such a title."""
+        texts = self.texts[column]
+        found = texts.having(word)
+        if column == RELEASE.name:
+            found += [at for at, one in enumerate(texts) if at not in found and word in self.titles.get(one, "")]
+        return found
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -93,9 +103,15 @@ def hold(
     """
     forest = Forest.grow({name: one["regions"].to_pylist() for name, one in made.items()})
     held = {}
+    titles = {
+        name: " ".join(title.lower() for title in one["releases"]["title"].to_pylist() if title)
+        for name, one in made.items()
+    }
     for name, table in TABLES.items():
         parts = [_with_release(one[name], release, forest, table) for release, one in made.items()]
+        parts = parts or [_with_release(schema_of(table).empty_table(), "", forest, table)]
         held[name] = _hold(db, table, parts)
+        held[name].titles = titles
     return held, forest
 
 
@@ -108,7 +124,7 @@ def _with_release(rows: pa.Table, release: str, forest: Forest, table: Table) ->
     rows = rows.add_column(0, "release", names)
     if "region_id" not in table.by_name:
         return rows
-    tree = forest.of[release]
+    tree = forest.of.get(release, ())
     known = {id_: number for (key, id_), number in forest.order.items() if key == tree}
     at = pc.index_in(rows["region_id"].combine_chunks(), pa.array(list(known), pa.int64()))
     return rows.append_column(REGION, pa.array(list(known.values()), pa.int32()).take(at))

@@ -27,6 +27,7 @@ MOST_ROWS = 50_000_000
 _LARGEST_CHUNK = 256 << 20  # bytes of a column of a row group before compression, as its file says
 _LARGEST_FOOTER = 64 << 20
 _LIST = r"^\[(-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?(, -?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?)*)?\]$"
+_BROKEN = (OSError, OverflowError, MemoryError, ValueError)  # what else a broken file comes to: names of no letters
 _KEY = "neuropack.{}"
 
 Stamp = dict[str, str]
@@ -87,20 +88,25 @@ def read_parquet(source: Source, table: Table, name: str) -> pa.Table:
     """
     import pyarrow as pa
 
-    texts = [one.name for one in table.columns if one.kind not in (REAL, WHOLE)]
-    file = _opened(source, name, texts)
-    wanted = schema_of(table)
+    try:
+        return _read(source, table, name)
+    except (pa.ArrowException, *_BROKEN) as error:
+        raise _unfit(name, "cannot be read", "Parquet", _first_line(error)) from error
+
+
+def _read(source: Source, table: Table, name: str) -> pa.Table:
+    import pyarrow as pa
+
+    wanted, file = schema_of(table), _opened(source, name, ())
     found = [(one.name, _plain_type(one.type)) for one in file.schema_arrow]
     if found != [(one.name, one.type) for one in wanted]:
         more = _differing(found, [(one.name, one.type) for one in wanted])
         raise _unfit(name, "has other columns than the table", f"the columns of {table.name}", more)
     _see_that_it_fits(file.metadata, name)
+    file = _opened(source, name, [one.name for one in table.columns if one.kind not in (REAL, WHOLE)])
     schema = pa.schema([(one.name, _coded(one.type)) for one in wanted])
-    try:
-        parts = [_checked(file.read_row_group(at), table, name).cast(schema) for at in range(file.num_row_groups)]
-        return pa.concat_tables(parts or [schema.empty_table()])
-    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
-        raise _unfit(name, "cannot be read", "Parquet", _first_line(error)) from error
+    parts = [_checked(file.read_row_group(at), table, name).cast(schema) for at in range(file.num_row_groups)]
+    return pa.concat_tables(parts or [schema.empty_table()])
 
 
 def _opened(source: Source, name: str, texts: Sequence[str]) -> Any:
@@ -115,7 +121,7 @@ def _opened(source: Source, name: str, texts: Sequence[str]) -> Any:
             thrift_container_size_limit=_LARGEST_FOOTER,
             pre_buffer=False,
         )
-    except (pa.ArrowException, OSError, OverflowError, MemoryError) as error:
+    except (pa.ArrowException, *_BROKEN) as error:
         raise _unfit(name, "cannot be read", "Parquet", _first_line(error)) from error
 
 

@@ -100,7 +100,7 @@ class Links:
         }
 
 
-def stacks_rows(content: Content, links: Links) -> Iterator[Record]:
+def stack_rows(content: Content, links: Links) -> Iterator[Record]:
     """The image stacks."""
     registered = {key_of(r, "image_stack", "/registrations"): r for r in content.records("registrations")}
     marked = Counter(key_of(a, "image_stack", "/annotations") for a in content.records("annotations"))
@@ -136,7 +136,7 @@ def stacks_rows(content: Content, links: Links) -> Iterator[Record]:
         }
 
 
-def specimens_rows(content: Content, links: Links) -> Iterator[Record]:
+def specimen_rows(content: Content, links: Links) -> Iterator[Record]:
     """The pieces of tissue."""
     of = {id_: links.of_stack(id_)["specimen"] for id_ in links.stacks}
     held, neurons = Counter(of.values()), _summed(links, of)
@@ -172,7 +172,7 @@ def _summed(links: Links, of: dict[str, str | None]) -> Counter[str | None]:
     return found
 
 
-def subjects_rows(content: Content, links: Links) -> Iterator[Record]:
+def subject_rows(content: Content, links: Links) -> Iterator[Record]:
     """The animals."""
     of = {id_: links.of_stack(id_)["subject"] for id_ in links.stacks}
     held, neurons = Counter(of.values()), _summed(links, of)
@@ -190,7 +190,7 @@ def subjects_rows(content: Content, links: Links) -> Iterator[Record]:
         }
 
 
-def annotations_rows(content: Content, links: Links) -> Iterator[Record]:
+def annotation_rows(content: Content, links: Links) -> Iterator[Record]:
     """The files with marks."""
     for at, one in enumerate(content.records("annotations")):
         where = f"/annotations/{at}"
@@ -206,7 +206,7 @@ def annotations_rows(content: Content, links: Links) -> Iterator[Record]:
         }
 
 
-def files_rows(content: Content, links: Links) -> Iterator[Record]:
+def file_rows(content: Content, links: Links) -> Iterator[Record]:
     """The files, each with what its path says."""
     stems = {id_.rpartition("_")[0]: id_ for id_ in links.stacks} | {id_: id_ for id_ in links.stacks}
     for path, entry in sorted(content.entries.items()):
@@ -248,7 +248,7 @@ def _stack_of(parts: tuple[str, ...], stems: dict[str, str]) -> str | None:
     return None
 
 
-def releases_rows(content: Content, length_um: float | None) -> Iterator[Record]:
+def release_rows(content: Content, length_um: float | None) -> Iterator[Record]:
     """The release, one row."""
     dataset, release = content.record("dataset"), content.record("release")
     counts = {

@@ -62,7 +62,7 @@ class Catalogue:
     """The tables of releases, ready to be searched by any thread.
 
     Args:
-        releases: by the name that rows carry in their column ``release``.
+        releases: by the name that rows carry in their column ``release``; of one somewhere else its URL.
         cache: where tables are kept that a release does not have; the user's cache folder if it is left out.
         time_limit_s: how long a search may take.
 
@@ -72,11 +72,20 @@ class Catalogue:
     """
 
     def __init__(
-        self, releases: Mapping[str, Release], *, cache: Path | None = None, time_limit_s: float = TIME_LIMIT_S
+        self,
+        releases: Mapping[str, Release | str],
+        *,
+        cache: Path | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> None:
         from neuropack.catalogue.kept import tables_of_release
+        from neuropack.catalogue.remote import tables_at
 
-        self._open({name: tables_of_release(one.path, cache) for name, one in releases.items()}, time_limit_s)
+        made = {
+            name: tables_at(one, cache) if isinstance(one, str) else tables_of_release(one.path, cache)
+            for name, one in releases.items()
+        }
+        self._open(made, time_limit_s)
 
     @classmethod
     def of_tables(
@@ -97,6 +106,11 @@ class Catalogue:
         self._held, self._forest = hold(self._db, tables)
         for setting in ("enable_external_access = false", "lock_configuration = true"):
             self._db.execute(f"SET {setting}")
+
+    def forget(self) -> None:
+        """Forget how many rows earlier searches have found: for measurements."""
+        with self._lock:
+            self._counts.clear()
 
     def close(self) -> None:
         """Give the memory back."""

@@ -36,23 +36,28 @@ def tables_of(content: Content, earlier: pa.Table | None = None, *, workers: int
     Raises:
         InputError: the metadata hold something of another type than their place has.
     """
+    found = tables_without_features(content)
+    return {**found, "neurons": with_features(found["neurons"], content, earlier, workers=workers)}
+
+
+def tables_without_features(content: Content) -> dict[str, pa.Table]:
+    """The same tables, in which the features of skeletons are null."""
     links, run = rows.Links(content), traced.run_rows(content)
     tree = traced.Tree(content, run)
     neurons = _sorted(arrow(NEURONS, traced.neuron_rows(content, links, tree, run)))
     lengths = neurons["length_um"].drop_null().to_pylist()
     made: dict[str, Iterable[Record]] = {
         "neuron_regions": run,
-        "stacks": rows.stacks_rows(content, links),
-        "specimens": rows.specimens_rows(content, links),
-        "subjects": rows.subjects_rows(content, links),
+        "stacks": rows.stack_rows(content, links),
+        "specimens": rows.specimen_rows(content, links),
+        "subjects": rows.subject_rows(content, links),
         "regions": traced.region_rows(tree, content, run),
-        "annotations": rows.annotations_rows(content, links),
-        "files": rows.files_rows(content, links),
-        "releases": rows.releases_rows(content, round(math.fsum(lengths), 3) if lengths else None),
+        "annotations": rows.annotation_rows(content, links),
+        "files": rows.file_rows(content, links),
+        "releases": rows.release_rows(content, round(math.fsum(lengths), 3) if lengths else None),
     }
-    found = {name: arrow(TABLES[name], rows) for name, rows in made.items()}
-    found = {name: rows if name == "regions" else _sorted(rows) for name, rows in found.items()}
-    return {"neurons": with_features(neurons, content, earlier, workers=workers), **found}
+    others = {name: arrow(TABLES[name], of) for name, of in made.items()}
+    return {"neurons": neurons, **{n: one if n == "regions" else _sorted(one) for n, one in others.items()}}
 
 
 def _sorted(rows: pa.Table) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,4 +149,5 @@ def _write(work: Work, files: Sequence[FixedFile]) -> None:
     after[METADATA] = entry_of(texts[METADATA])
     if record.CROISSANT in release.files and _trusted(work, record.CROISSANT):
         record.described(work.json(record.CROISSANT), texts, after)
+    record.catalogued(release.root, json.loads(texts[METADATA]), texts, after)
     commit(release.root, texts, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,7 @@ def _of_release(root: Path, to: str | None, by: str) -> Migration:
             description = release.json(record.CROISSANT)
             if description is not None and before.get(record.CROISSANT) == entry_of(description.text.encode()):
                 record.described(description.data, files, after)
+            record.catalogued(root, json.loads(data), files, after)
             commit(root, files, after)
 
     return Migration(file, old, new, told, lines, len(schema.validate(full)), write)

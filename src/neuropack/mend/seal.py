@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -145,6 +146,7 @@ def _sealed(
     description = release.json(record.CROISSANT)
     if after.get(record.CROISSANT) == now.get(record.CROISSANT) and description is not None:
         record.described(description.data, files, after)
+    record.catalogued(release.root, json.loads(files[METADATA]), files, after)
     commit(release.root, files, after)
     return Sealed(changes, left, written=True, finished=finished, published=doi)
 

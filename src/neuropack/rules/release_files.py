@@ -32,6 +32,7 @@ from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 if TYPE_CHECKING:
+    from neuropack.rules.catalogue import Kept as Catalogue
     from neuropack.rules.nwb_file import NwbFile
     from neuropack.rules.ome_zarr import OmeZarr
     from neuropack.rules.pixels import PixelScan
@@ -301,6 +302,13 @@ class ReleaseFiles:
         except InputError as error:
             self._no_table(MANIFEST, error)
             return None
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The tables that are searched, as they lie in the release."""
+        from neuropack.rules.catalogue import kept
+
+        return kept(self)
 
     @cached_property
     def images(self) -> list[OmeZarr]:
