@@ -14,7 +14,7 @@ DEMO ?= demo
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help setup demo test slow lint format types schema rules docs bench gates defects fuzz tools wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema rules api docs bench gates defects fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,9 @@ types: $(STAMP) ## mypy, strict
 
 schema: $(STAMP) ## the JSON Schema and the model, made from schema/
 	"$(PY)" schema/generate.py
+
+api: $(STAMP) ## the list of addresses in docs/reference/api.md, made from the OpenAPI
+	PYTHONPATH=tests/web "$(PY)" tests/web/api_page.py
 
 rules: $(STAMP) ## the pages about rules in docs/reference, made from validators/
 	"$(BIN)/neuropack" explain --pages docs/reference

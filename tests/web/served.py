@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
+import uvicorn
 
 from neuropack.release import write_manifest
 from neuropack.web.app import application
 from neuropack.web.once import answer_to
+from neuropack.web.running import address_of, listen
 from neuropack.web.site import Settings, Site
 
 NEURONS = 7
@@ -53,7 +57,7 @@ class Asked:
     """An application that is asked without a port."""
 
     def __init__(self, *releases: Path, **settings: Any) -> None:
-        self.site = Site.open(releases, Settings(**settings))
+        self.site = Site.open(releases, Settings(**{"cache": releases[0].with_name("cache"), **settings}))
         self.app = application(self.site)
 
     def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -72,3 +76,27 @@ class Asked:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(method, path, **more)
+
+
+class Running:
+    """A site behind a real port, in a thread."""
+
+    def __init__(self, *releases: Path, **settings: Any) -> None:
+        self.site = Site.open(releases, Settings(**{"cache": releases[0].with_name("cache"), **settings}))
+        self.app = application(self.site)
+        self._socket = listen("127.0.0.1", 0)
+        self.url = address_of(self._socket, "127.0.0.1").rstrip("/")
+        self._server = uvicorn.Server(uvicorn.Config(self.app, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+        self.site.close()

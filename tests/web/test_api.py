@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import api_page
 import pytest
 from served import NEURONS, Asked, make_release
 
@@ -211,6 +212,11 @@ def test_json_in_a_page_does_not_end_its_element() -> None:
     text = script_content({"name": "</script><script>alert(1)</script>"})
     assert "<" not in text
     assert json.loads(text) == {"name": "</script><script>alert(1)</script>"}
+
+
+def test_the_manual_lists_these_addresses(ask: Asked) -> None:
+    text = api_page.PAGE.read_text(encoding="utf-8")
+    assert text == api_page.page(text, ask.get("/api/v1/openapi.json").json()), "make api brings it up to date"
 
 
 def test_the_description_says_all(ask: Asked) -> None:

@@ -1,4 +1,4 @@
-"""What is refused at the door: foreign names and pages, long bodies, too many requests; and what is written down."""
+"""What is refused at the door: foreign names and pages, long bodies, too many requests; and the audit log."""
 
 from __future__ import annotations
 

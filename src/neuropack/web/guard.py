@@ -93,7 +93,7 @@ def needs(role: str) -> Callable[..., Person]:
     if role not in ROLES:
         raise ValueError(f"there is no role {role}")
 
-    def depend(request: Request, _: _Shown) -> Person:
+    async def depend(request: Request, _: _Shown) -> Person:
         site: Site = request.app.state.site
         person: Person | None = request.scope.get("neuropack.person") or person_of(site, request.headers)
         if person is None:

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from neuropack.errors import OutputError, UsageError
 
 _LAST_SECONDS = 20  # that requests in work have to finish
+_IDLE_SECONDS = 75  # of a connection: longer than clients and proxies keep one, so that none asks as it is closed
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -69,7 +70,12 @@ def run(app: FastAPI, listening: socket.socket, ready: Callable[[], None]) -> No
                 ready()
 
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_LAST_SECONDS
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_LAST_SECONDS,
     )
     server = Server(config)
     if threading.current_thread() is threading.main_thread():

@@ -33,6 +33,7 @@ class Settings:
         names: names of this server beside localhost, its addresses and its host's own name.
         rate: requests a second that one person may make for long; 0: as many as they like.
         body_limit: the most bytes of the body of a request.
+        cache: where tables of releases without a catalogue are kept; None: the user's cache folder.
         log_json: what happens goes to standard error as JSON, a line each.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     rate: float = 200.0
     body_limit: int = 1 << 20
     log_json: bool = False
+    cache: Path | None = None
 
 
 @dataclass
@@ -106,7 +108,7 @@ class Site:
                     "two releases have this name", file=path, found=name, fix="rename one of the folders"
                 )
             releases[name] = open_release(path)
-        made = cls(releases, Catalogue(releases), settings, tokens)
+        made = cls(releases, Catalogue(releases, cache=settings.cache), settings, tokens)
         for name, release in releases.items():
             folder = made.workspace_of(name).resolve()
             if folder.is_relative_to(release.path.resolve()) or release.path.resolve().is_relative_to(folder):
@@ -152,7 +154,7 @@ class Site:
             release.close()
 
 
-def site_of(request: Request) -> Site:
+async def site_of(request: Request) -> Site:  # async: a plain one would be called in a thread of its own
     """The site that a request is for: what endpoints depend on."""
     found: Site = request.app.state.site
     return found

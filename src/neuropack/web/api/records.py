@@ -13,6 +13,7 @@ from neuropack.catalogue import Query as Search
 from neuropack.web.api.asked import Asked, facets_of, query_of, search_of
 from neuropack.web.api.rows import (
     SECTIONS,
+    SINGULAR,
     ColumnSaid,
     Count,
     Facets,
@@ -100,7 +101,7 @@ def _the_row(site: Site, name: str, id_: str, release: str | None) -> dict[str, 
         wanted = {"id": id_} | ({"release": release} if release is not None else {})
     page = site.catalogue.search(name, Search(equal={k: (v,) for k, v in wanted.items()}, limit=100))
     if not page.items:
-        raise ProblemError(404, f"there is no such {TABLES[name].text.rstrip('.').lower()}", id_[:200])
+        raise ProblemError(404, f"there is no such {SINGULAR[name].lower()}", id_[:200])
     releases = sorted({str(row["release"]) for row in page.items})
     if len(releases) > 1:
         raise ProblemError(
@@ -119,14 +120,14 @@ def _address(request: Request, cursor: str | None = None) -> str:
 def _add(name: str) -> None:
     """The addresses of a table."""
     table = TABLES[name]
-    what = table.text.rstrip(".")
+    what, said = table.text.rstrip("."), name.replace("_", " ")
     router.add_api_route(
         f"/{name}",
         _list(name),
         response_model=page_model(name),
         responses=responses(401, 422, 503),
-        summary=f"Search: {name.replace('_', ' ')}",
-        description=f"Rows: {what[0].lower()}{what[1:]}. All filters must hold; unknown ones are refused.",
+        summary=f"Search: {said}",
+        description=f"A page of {said}, each row {what[0].lower()}{what[1:]}. Unknown filters are refused.",
         operation_id=f"list_{name}",
     )
     router.add_api_route(
@@ -134,8 +135,8 @@ def _add(name: str) -> None:
         _facets(name),
         response_model=Facets,
         responses=responses(401, 422, 503),
-        summary=f"Count values: {name.replace('_', ' ')}",
-        description="How many rows there are of each value of columns, among those that the filters leave.",
+        summary=f"Count values: {said}",
+        description=f"How many {said} there are of each value of columns, among those that the filters leave.",
         operation_id=f"facets_{name}",
     )
     if name == "neuron_regions":  # rows of a neuron, which shows them itself
@@ -145,8 +146,8 @@ def _add(name: str) -> None:
         _record(name),
         response_model=record_model(name),
         responses=responses(401, 404, 409, 422, 503),
-        summary=f"One of: {name.replace('_', ' ')}",
-        description=f"{what}, with all that is said of it and addresses that lead on.",
+        summary=f"One of: {said}",
+        description=f"One of the {said}: its row, what the metadata say of it, and addresses that lead on.",
         operation_id=f"get_{name}",
     )
 

@@ -15,7 +15,7 @@ from neuropack.web.site import Site
 
 _LIST: Any = list
 _TYPES: dict[str, Any] = {TEXT: str, REAL: float, WHOLE: int, REALS: list[float], WHOLES: list[int]}
-_SINGULAR = {
+SINGULAR = {
     "neurons": "Neuron",
     "neuron_regions": "NeuronRegion",
     "stacks": "Stack",
@@ -90,7 +90,7 @@ def row_model(table: str) -> type[BaseModel]:
         Annotated[dict[str, str], Field(description="Addresses that lead on, by what they are.")],
         ...,
     )
-    return create_model(_SINGULAR[table], __config__=ConfigDict(extra="forbid"), **fields)
+    return create_model(SINGULAR[table], __config__=ConfigDict(extra="forbid"), **fields)
 
 
 @cache
@@ -104,7 +104,7 @@ def record_model(table: str) -> type[BaseModel]:
         regions = _LIST[row_model("neuron_regions")]
         fields["regions"] = (Annotated[regions, Field(description="Length of its neurites by region.")], ...)
     return (
-        create_model(f"{_SINGULAR[table]}Record", __base__=row_model(table), **fields)
+        create_model(f"{SINGULAR[table]}Record", __base__=row_model(table), **fields)
         if fields
         else row_model(table)
     )
@@ -122,7 +122,7 @@ def page_model(table: str) -> type[BaseModel]:
         ),
         "links": (Annotated[dict[str, str], Field(description="Addresses of this page and the next one.")], ...),
     }
-    return create_model(f"{_SINGULAR[table]}Page", **fields)
+    return create_model(f"{SINGULAR[table]}Page", **fields)
 
 
 def file_address(release: str, path: str) -> str:
