@@ -149,6 +149,13 @@ def test_what_is_not_there_is_told(ask: Asked, path: str) -> None:
     assert answer.headers["content-type"].startswith("application/problem+json")
 
 
+def test_a_person_is_told_in_a_page(ask: Asked) -> None:
+    answer = ask.get("/r/small/neurons/none", accept="text/html,*/*")
+    assert answer.status_code == 404
+    assert "There is no such neuron" in answer.text
+    assert ask.get("/view/small/S?space=moon", accept="text/html").status_code == 422
+
+
 def test_nothing_of_a_release_acts_in_a_page(tmp_path: Path) -> None:
     def everywhere(value: Any) -> Any:
         if isinstance(value, dict):

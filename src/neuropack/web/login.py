@@ -23,13 +23,13 @@ On = Annotated[Site, Depends(site_of)]
 _MONTH = 30 * 24 * 3600
 _FORM = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Log in - neuropack</title></head>
-<body><main><h1>Log in</h1>{said}
+<title>Log in - neuropack</title><link rel="stylesheet" href="/static/web.css"></head>
+<body><main class="wrap"><section><h1>Log in</h1>{said}
 <form method="post" action="/login"><input type="hidden" name="next" value="{next}">
 <p><label for="token">Your token</label><br>
 <input id="token" name="token" type="password" size="50" autocomplete="current-password" required autofocus></p>
 <p><button>Log in</button></p></form>
-<p>Who runs this server gives tokens out, with <code>neuropack token add</code>.</p></main></body></html>
+<p>Who runs this server gives tokens out, with <code>neuropack token add</code>.</p></section></main></body></html>
 """
 
 

@@ -18,11 +18,12 @@ from neuropack.page.projections import label_colour
 from neuropack.release import MORPHOLOGY, Release, Stack
 from neuropack.space.frames import EXTENT_UM
 from neuropack.web.guard import needs
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
 from neuropack.web.slabs import Image, image_of
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 CLIENT = "/neuroglancer/v/view/"
 """Where the client answers: it wants a path with ``/v/`` and a word behind it."""

@@ -88,6 +88,7 @@ export class Neurons {
       ctx.stroke();
     };
     let left = MOST_LINES;
+    const pieces = [];
     for (const one of this.given.values()) {
       if (!one.on) continue;
       for (const [a, b] of one.lines) if ((left -= 1) > 0) line(a, b, one.color, 1.2);
@@ -99,10 +100,11 @@ export class Neurons {
       const parent = this.nodes.get(node.parent);
       if (!parent) continue;
       children.set(parent.id, (children.get(parent.id) || 0) + 1);
-      const color = this.neurons.get(node.neuron)?.color || "#ffffff";
-      line(place(parent), place(node), "#000000", own && own.neuron === node.neuron ? 5 : 4);
-      line(place(parent), place(node), color, own && own.neuron === node.neuron ? 3 : 2);
+      pieces.push([place(parent), place(node), node.neuron]);
     }
+    const wide = (neuron) => (own && own.neuron === neuron ? 3 : 2);
+    for (const [a, b, neuron] of pieces) line(a, b, "#000000", wide(neuron) + 2);
+    for (const [a, b, neuron] of pieces) line(a, b, this.neurons.get(neuron)?.color || "#ffffff", wide(neuron));
     for (const node of this.nodes.values()) {
       if (slabs.beyond(place(node)) > 0) continue;
       const n = children.get(node.id) || 0;

@@ -442,6 +442,7 @@ function commits() {
   if (!$("commit")) return;
   $("commit").onclick = () => {
     $("told").textContent = "";
+    $("accept").replaceChildren();
     const rows = [...neurons.neurons.values()].map((one) =>
       element("label", {}, element("input", { type: "checkbox", value: String(one.id), checked: true }), `${one.name} (${one.n_nodes} nodes)`));
     $("chosen").replaceChildren(element("legend", { textContent: "Neurons" }), ...rows);
@@ -457,14 +458,19 @@ function commits() {
     }
     $("told").textContent = "Checking and writing; this takes a while …";
     try {
-      await post(`${base()}/commits`, { neurons: ids, message: $("message").value });
+      const accept = [...$("accept").querySelectorAll("input:checked")].map((one) => one.value);
+      await post(`${base()}/commits`, { neurons: ids, message: $("message").value, accept });
       $("committing").close();
       say(`${ids.length} neuron(s) are part of the release now.`);
       await reload();
     } catch (error) {
-      const found = (error.body?.findings || error.body?.errors || []).map((one) =>
-        [one.rule, one.where, one.found || one.detail].filter(Boolean).join(": "));
+      const findings = error.body?.findings || [];
+      const found = [...findings, ...(error.body?.errors || [])].map((one) =>
+        [one.level, one.rule, one.where, one.found || one.detail].filter(Boolean).join(": "));
       $("told").textContent = [error.message, ...found].join("\n");
+      const warnings = [...new Set(findings.filter((one) => one.level === "warning").map((one) => one.rule))];
+      $("accept").replaceChildren(...warnings.map((rule) => element("label", {},
+        element("input", { type: "checkbox", value: rule }), `The warnings of ${rule} stand: I have looked`)));
     }
   };
 }

@@ -17,11 +17,12 @@ from neuropack.table import MISSING
 from neuropack.web.guard import needs
 from neuropack.web.pages.drawing import MOST_BYTES, Drawing, drawings
 from neuropack.web.pages.found import download, inside, regions_of, release_of, short
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import address, link, render
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 _MOST_REGIONS = 40
 _SHOWN = (

@@ -15,12 +15,13 @@ from neuropack.release import MANIFEST, METADATA, Release, Stack
 from neuropack.web.guard import needs
 from neuropack.web.pages.found import check_of, download, neurons_of, release_of, rows_of
 from neuropack.web.pages.jsonld import dataset
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import address, json_in_html, number, render
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
 from neuropack.words import size_text
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 _MOST_STACKS = 120
 _FILES = ("README.md", METADATA, "metadata/datasheet.md", "croissant.json", MANIFEST, "LICENSE", "CHANGES")

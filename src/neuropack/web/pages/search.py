@@ -15,10 +15,11 @@ from neuropack.errors import UsageError
 from neuropack.page.place import short_name
 from neuropack.web.guard import needs
 from neuropack.web.pages.found import short
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import render
 from neuropack.web.site import Site, site_of
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 
 FACETS = {

@@ -16,12 +16,12 @@ from neuropack.release import Release, Stack
 from neuropack.web.guard import needs
 from neuropack.web.pages.drawing import MOST_BYTES, over_stack
 from neuropack.web.pages.found import check_of, download, inside, neurons_of, short, stack_of
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import address, link, render
 from neuropack.web.site import Site, site_of
 from neuropack.web.slabs import Image, image_of
-from neuropack.web.view import skeleton_folder
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))])
+router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 _MOST_NEURONS = 100
 _MOST_DRAWN = 60
@@ -72,7 +72,6 @@ def stack(request: Request, site: On, release: str, id_: str) -> Response:
         edit=site.settings.edit,
         in_3d=address("view", release, id_),
         in_ccf=link(address("view", release, id_), space="ccf") if _registered(found, one) else "",
-        skeletons=skeleton_folder(found, one) is not None,
     )
 
 

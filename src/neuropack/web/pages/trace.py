@@ -10,10 +10,11 @@ from neuropack.page.place import short_name
 from neuropack.page.projections import label_colour
 from neuropack.web.guard import Person, needs
 from neuropack.web.pages.found import download, neurons_of, short, stack_of
+from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import address, json_in_html, render
 from neuropack.web.site import Site, site_of
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 _MOST_NEURONS = 100
 
