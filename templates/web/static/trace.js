@@ -459,10 +459,14 @@ function commits() {
     $("told").textContent = "Checking and writing; this takes a while …";
     try {
       const accept = [...$("accept").querySelectorAll("input:checked")].map((one) => one.value);
-      await post(`${base()}/commits`, { neurons: ids, message: $("message").value, accept });
+      const done = await post(`${base()}/commits`, { neurons: ids, message: $("message").value, accept });
       $("committing").close();
-      say(`${ids.length} neuron(s) are part of the release now.`);
       await reload();
+      say("Part of the release now: ");
+      Object.values(done.neurons).forEach((id) => $("status").append(element("a", {
+        href: `/r/${encodeURIComponent(about.release)}/neurons/${encodeURIComponent(id)}`,
+        textContent: id.split("_desc-").pop(),
+      }), " "));
     } catch (error) {
       const findings = error.body?.findings || [];
       const found = [...findings, ...(error.body?.errors || [])].map((one) =>

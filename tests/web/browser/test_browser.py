@@ -160,6 +160,25 @@ def test_a_path_is_traced_kept_and_there_after_a_reload(open_page: Open, base: s
     assert _nodes(page) == with_path
     assert page.locator("#neurons .call").last.inner_text() == "by-hand"
     assert page.evaluate("location.hash").startswith("#at=")
+    page.get_by_role("button", name="Commit to the release").click()
+    page.get_by_label("What was done").fill("a dendrite")
+    for _ in range(2):  # it runs where another neuron of the release does: a warning, which may stand
+        page.get_by_role("dialog").get_by_role("button", name="Commit").click()
+        _until(page, lambda: "a while" not in page.locator("#told").inner_text() or _committed(page))
+        if _committed(page):
+            break
+        for one in page.locator("#accept input").all():
+            one.check()
+    assert _committed(page), page.locator("#told").inner_text()
+    page.get_by_role("link", name="byhand").click()
+    page.get_by_role("heading", name="Neuron byhand").wait_for()
+    assert page.locator("svg.drawing").count() == 3
+    page.goto(f"{base}/search?text=byhand")
+    page.get_by_text("1 neuron fits").wait_for()
+
+
+def _committed(page: Any) -> bool:
+    return bool(page.locator("#status a").count())
 
 
 def test_tracing_by_keys_alone(open_page: Open, base: str) -> None:
