@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any
 
 import httpx
@@ -36,6 +36,16 @@ from neuropack.release import Entry, open_release, read_manifest, write_manifest
 from neuropack.skeleton import parent_rows
 from neuropack.web import tokens
 
+SEARCHES = [
+    "/api/v1/neurons?min_length_um=500&sort=-length_um",
+    "/api/v1/neurons?q=simulated&limit=20",
+    "/api/v1/stacks",
+    "/api/v1/files?sort=-bytes&limit=100",
+    "/api/v1/regions?limit=100",
+    "/api/v1/facets/neurons?columns=region&columns=subject&columns=completeness",
+]
+PAGE = {"Accept": "text/html"}
+TIMES = 40  # that each is asked alone
 PAUSE = 1.0  # seconds between two looks of a person, on average
 CHUNKS = 6  # of a look at an image
 
@@ -100,27 +110,20 @@ class Sights:
     neurons: list[str]
     chunks: list[tuple[str, int]]
     release: str
+    stack: str | None  # to trace in, where the server traces
 
 
 async def view(who: Asker, sights: Sights, until: float) -> None:
     """Look around until the time is over."""
-    searches = [
-        "/api/v1/neurons?min_length_um=500&sort=-length_um",
-        "/api/v1/neurons?q=simulated&limit=20",
-        "/api/v1/stacks",
-        "/api/v1/files?sort=-bytes&limit=100",
-        "/api/v1/regions?limit=100",
-        "/api/v1/facets/neurons?columns=region&columns=subject&columns=completeness",
-    ]
     while time.monotonic() < until:
         kind = who.random.choice(["search", "record", "chunks", "chunks", "page"])
         if kind == "search":
-            await who.ask("search", "GET", who.random.choice(searches))
+            await who.ask("search", "GET", who.random.choice(SEARCHES))
         elif kind == "record":
             neuron = who.random.choice(sights.neurons)
             await who.ask("record", "GET", f"/api/v1/neurons/{neuron}?release={sights.release}")
         elif kind == "page" and sights.pages:
-            await who.ask("page", "GET", who.random.choice(sights.pages), headers={"Accept": "text/html"})
+            await who.ask("page", "GET", who.random.choice(sights.pages), headers=PAGE)
         else:
             looks = []
             for path, size in who.random.choices(sights.chunks, k=CHUNKS):
@@ -241,41 +244,56 @@ def larger(release: Path, folder: Path, times: int) -> Path:
     return made
 
 
-async def load(address: str, keys: dict[str, str], release: Path, options: argparse.Namespace) -> Seen:
+def sights_of(client: httpx.Client, release: str) -> Sights:
+    """What a server has to look at."""
+    rows = {table: client.get(f"/api/v1/{table}?limit=1000").json()["items"] for table in ("neurons", "stacks")}
+    neurons = [one["id"] for one in rows["neurons"]]
+    wanted = ["/", "/search", f"/r/{release}/", *(f"/r/{release}/stacks/{one['id']}" for one in rows["stacks"])]
+    wanted += [f"/r/{release}/neurons/{one}" for one in neurons[:5]]
+    pages = [one for one in wanted if client.get(one, headers=PAGE, follow_redirects=True).status_code == 200]
+    listed = client.get("/api/v1/files?sort=-bytes&limit=1000").json()["items"]
+    chunks = [(one["links"]["file"], one["bytes"]) for one in listed if "/c/" in one["id"]]
+    described = client.get("/api/v1/openapi.json").json()
+    stack = rows["stacks"][0]["id"] if "/api/v1/tracing/sessions" in described["paths"] else None
+    return Sights(pages, neurons, chunks, release, stack)
+
+
+def alone(client: httpx.Client, sights: Sights, process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What one request after the other takes, of each kind: milliseconds, and those of the server's processor."""
+    found = {}
+    kinds = {
+        "chunk (128 KiB)": (sights.chunks[0][0], {"Range": "bytes=0-131071"}),
+        "search, 10 neurons": (SEARCHES[0] + "&limit=10", {}),
+        "facets": (SEARCHES[-1], {}),
+        "record": (f"/api/v1/neurons/{sights.neurons[0]}?release={sights.release}", {}),
+        **{f"page {path.removeprefix('/r/')[:30]}": (path, PAGE) for path in sights.pages[:6]},
+    }
+    for kind, (path, headers) in kinds.items():
+        client.get(path, headers=headers)
+        worked, seconds = processor_s(process), []
+        for _ in range(TIMES):
+            begun = time.perf_counter()
+            client.get(path, headers=headers).raise_for_status()
+            seconds.append(time.perf_counter() - begun)
+        found[kind] = {
+            "p50_ms": round(1000 * median(seconds), 1),
+            "server_processor_ms": round(1000 * (processor_s(process) - worked) / TIMES, 1),
+        }
+    return found
+
+
+async def load(address: str, keys: dict[str, str], sights: Sights, release: Path, seconds: float) -> Seen:
     """Everybody at once."""
     seen = Seen()
     limits = httpx.Limits(max_connections=200)
     async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
-        first = Asker(client, bearer(keys["viewer 0"]), Seen(), random.Random(0))  # noqa: S311 - chance, not secrets
-        name = release.name
-        page = {"Accept": "text/html"}
-        neurons = [
-            one["id"]
-            for one in (await first.client.get("/api/v1/neurons?limit=1000", headers=first.headers)).json()["items"]
-        ]
-        stacks = [
-            one["id"] for one in (await first.client.get("/api/v1/stacks", headers=first.headers)).json()["items"]
-        ]
-        wanted = ["/", "/search", f"/r/{name}/", *(f"/r/{name}/stacks/{one}" for one in stacks)]
-        wanted += [f"/r/{name}/neurons/{one}" for one in neurons[:5]]
-        pages = [
-            one
-            for one in wanted
-            if (await client.get(one, headers={**first.headers, **page}, follow_redirects=True)).status_code == 200
-        ]
-        listed = (await client.get("/api/v1/files?sort=-bytes&limit=1000", headers=first.headers)).json()["items"]
-        chunks = [(one["links"]["file"], one["bytes"]) for one in listed if "/c/" in one["id"]]
-        described = (await client.get("/api/v1/openapi.json", headers=first.headers)).json()
-        sights = Sights(pages, neurons, chunks, name)
         people = {who: Asker(client, bearer(key), seen, random.Random(who)) for who, key in keys.items()}  # noqa: S311
         viewers = [one for who, one in people.items() if who.startswith("viewer")]
-        tracers = [one for who, one in people.items() if who.startswith("tracer")]
-        if "/api/v1/tracing/sessions" not in described["paths"]:
-            tracers = []
-        ends = ends_of(release, stacks[0])
-        places = await asyncio.gather(*(begin(one, name, stacks[0], ends) for one in tracers))
-        print(f"{len(viewers)} viewers, {len(tracers)} tracers, {len(pages)} pages", file=sys.stderr)
-        until = time.monotonic() + options.seconds
+        tracers = [one for who, one in people.items() if who.startswith("tracer") and sights.stack]
+        ends = ends_of(release, sights.stack) if sights.stack else []
+        places = await asyncio.gather(*(begin(one, sights.release, sights.stack or "", ends) for one in tracers))
+        print(f"{len(viewers)} viewers, {len(tracers)} tracers, {len(sights.pages)} pages", file=sys.stderr)
+        until = time.monotonic() + seconds
         await asyncio.gather(
             *(view(one, sights, until) for one in viewers),
             *(trace(one, place, ends, until) for one, place in zip(tracers, places, strict=True) if place),
@@ -297,7 +315,11 @@ def measure(release: Path, folder: Path, options: argparse.Namespace) -> dict[st
         pass
     with serving(release, file, folder) as (process, address, start):
         idle, worked = peak_mb(process), processor_s(process)
-        seen = asyncio.run(load(address, keys, release, options))
+        with httpx.Client(base_url=address, headers=bearer(keys["viewer 0"]), timeout=60) as client:
+            sights = sights_of(client, release.name)
+            single = alone(client, sights, process)
+        before = processor_s(process)
+        seen = asyncio.run(load(address, keys, sights, release, options.seconds))
         size = sum(one.bytes for one in read_manifest(release).values())
         return {
             "release_MB": round(size / 1e6),
@@ -305,7 +327,8 @@ def measure(release: Path, folder: Path, options: argparse.Namespace) -> dict[st
             "start_processor_s": round(worked, 2),
             "peak_idle_MB": idle,
             "peak_MB": peak_mb(process),
-            "server_processor_s": round(processor_s(process) - worked, 1),
+            "server_processor_s": round(processor_s(process) - before, 1),
+            "alone": single,
             **seen.report(),
         }
 

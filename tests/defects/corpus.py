@@ -52,7 +52,6 @@ AS_IS = {
     **dict.fromkeys(("text_of_another_licence", "text_of_no_licence", "readme_with_a_title_alone"), "files.size"),
     "changes_that_nobody_wrote_down": "files.size",
     "changes_of_another_day": "files.digest",
-    "a_readme_that_was_changed_after_the_catalogue": "files.size",
     "an_image_that_was_imported_under_two_names": "files.unlisted",
 }
 """What the manifest tells, and nothing else need: a text that is not the one that was listed is not read."""

@@ -67,6 +67,11 @@ class Asked:
         """The answer to a GET with headers, whose names have _ for -."""
         return self("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
+    def sent(self) -> float | None:
+        """Bytes of the bodies of all answers so far."""
+        found: float | None = self.app.state.metrics.registry.get_sample_value("neuropack_sent_bytes_total")
+        return found
+
     def raw(self, path: str) -> tuple[int, bytes]:
         """Status and content of the answer to a GET of a path as it stands; other clients tidy it up first."""
         out = io.BytesIO()

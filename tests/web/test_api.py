@@ -169,7 +169,10 @@ def test_a_crash_tells_its_number_and_nothing_else(tmp_path: Path, caplog: pytes
 
 def test_everything_that_can_be_had_can_be_asked_for_its_head(ask: Asked) -> None:
     for path in ("/api/v1/neurons", "/api/v1/neurons/n1", "/healthz", "/robots.txt", "/r/small/croissant.json"):
-        whole, head = ask.get(path), ask("HEAD", path)
+        whole = ask.get(path)
+        before = ask.sent()
+        head = ask("HEAD", path)
+        assert ask.sent() == before
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-length"] == str(len(whole.content))
 

@@ -140,6 +140,7 @@ def test_a_body_that_is_too_long_is_not_read(door: Callable[..., Asked], said: b
         (b'{"text": 3}', "application/json", 422),
         (b"[" * 100_000, "application/json", 400),
         (b"\xff\xfe", "application/json", 422),
+        (b'{"\\ud800": 1}', "application/json", 422),
         (b"", "application/json", 422),
     ],
 )
@@ -218,6 +219,14 @@ def test_what_changes_something_is_written_down(door: Callable[..., Asked], tmp_
     ask.site.close()
     post(door(tokens=tmp_path / "t.json"), authorization=f"Bearer {token}")
     assert len(file.read_text().splitlines()) == 4  # lines are only added
+
+
+def test_what_is_to_be_saved_is_saved_at_the_end(door: Callable[..., Asked]) -> None:
+    site, saved = door().site, []
+    site.at_end += [lambda: saved.append("first"), lambda: saved.append("second")]
+    site.close()
+    site.close()
+    assert saved == ["second", "first"]
 
 
 def test_an_audit_log_that_cannot_be_written_stops_the_start(root: Path, tmp_path: Path) -> None:

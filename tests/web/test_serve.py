@@ -49,6 +49,19 @@ def serving(*arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], str
         process.stderr.close()
 
 
+def test_the_title_of_a_release_does_not_steer_a_terminal(root: Path) -> None:
+    document = json.loads((root / "metadata" / "neuropack.json").read_text())
+    document["dataset"]["title"] = "\x1b]0;owned\x07\x1b[2J title"
+    (root / "metadata" / "neuropack.json").write_text(json.dumps(document))
+    line = [sys.executable, "-m", "neuropack", "serve", str(root), "--port", "0"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+    assert first == "small:  ]0;owned  [2J title (1 stacks, 7 neurons)\n"
+
+
 def test_one_request_without_a_port(root: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert main(["serve", str(root), "--get", "/files/letters.txt"]) == 0
     assert capfdbinary.readouterr() == (b"abcdefghijklmnopqrstuvwxyz", b"200 OK\n")

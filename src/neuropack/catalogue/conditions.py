@@ -16,6 +16,7 @@ from neuropack.errors import UsageError
 
 _SOMA = ("soma_ap_um", "soma_dv_um", "soma_lr_um")
 _MOST_WORDS = 16
+_FEW = 12
 _NAMES = {TEXT: "a text", WHOLE: "a whole number", REAL: "a number"}
 
 
@@ -92,16 +93,26 @@ def _any(parts: list[str]) -> str:
 
 
 def _in(where: Where, parts: list[str], name: str, numbers: list[Any], kind: str = "INT") -> None:
-    """The condition that a column has one of some numbers; a span of them as such."""
-    if not numbers:
-        return
-    first, last = min(numbers), max(numbers)
-    if kind == "INT" and last - first + 1 == len(set(numbers)):
-        parts.append(f"{name} BETWEEN ? AND ?")
-        where.values += [first, last]
-    else:
+    """The condition that a column has one of some numbers: spans where these are few, else a list."""
+    spans = _spans(numbers) if kind == "INT" else []
+    if len(numbers) > _FEW and not 0 < len(spans) <= _FEW:  # in a chain of OR a list costs more than it saves
         parts.append(f"{name} IN (SELECT unnest(?::{kind}[]))")
         where.values.append(numbers)
+        return
+    for first, last in spans or [(number, number) for number in numbers]:
+        parts.append(f"{name} BETWEEN ? AND ?")
+        where.values += [first, last]
+
+
+def _spans(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Whole numbers as the spans that have no gap."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
 
 
 def _equal(where: Where, held: HeldTable, column: Column, values: Iterable[str | float | None]) -> None:
@@ -179,10 +190,12 @@ def _word(where: Where, held: HeldTable, word: str) -> None:
         backs = held.texts[BACK].having(word[split + 1 :], "starts")
         if fronts and backs:
             both = Where()
-            some: list[str] = []
-            _in(both, some, FRONT, fronts)
-            _in(both, some, BACK, backs)
-            parts.append(f"({' AND '.join(some)})")
+            sides: list[str] = []
+            for name, codes in ((FRONT, fronts), (BACK, backs)):
+                some: list[str] = []
+                _in(both, some, name, codes)
+                sides.append(_any(some))
+            parts.append(f"({' AND '.join(sides)})")
             where.values += both.values
     for name in (FRONT, BACK, RELEASE.name, *(c.name for c in held.table.columns if c.words and c.name != "id")):
         _in(where, parts, name, held.having(name, word))

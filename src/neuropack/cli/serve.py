@@ -133,13 +133,25 @@ def _many(releases: Sequence[Path], settings: Settings) -> int:
 
 
 def _say(site: Site, address: str) -> None:
+    import sys
+
+    from neuropack.web.logs import LOG
+
     for name, release in site.releases.items():
-        neurons = len(release.metadata.get("neurons", ()))
-        title = release.metadata.get("dataset", {}).get("title", "")
-        typer.echo(f"{name}: {title} ({len(release.stacks)} stacks, {neurons} neurons)")
+        said, neurons = release.metadata.get("dataset"), release.metadata.get("neurons")
+        title = _plain(said.get("title")) if isinstance(said, dict) else ""
+        count = len(neurons) if isinstance(neurons, list) else 0
+        typer.echo(f"{_plain(name)}: {title} ({len(release.stacks)} stacks, {count} neurons)")
     how = "people may trace" if site.settings.edit else "read-only"
     who = "" if site.tokens is None else f", {len(site.tokens)} tokens"
     typer.echo(f"at {address} ({how}{who}); Ctrl-C ends it")
-    import sys
-
     sys.stdout.flush()
+    LOG.info(
+        "serving",
+        extra={"fields": {"address": address, "releases": list(site.releases), "edit": site.settings.edit}},
+    )
+
+
+def _plain(text: object) -> str:
+    """Text of a release as a terminal may show it: nothing that moves its cursor or changes its colours."""
+    return "".join(c if c.isprintable() else " " for c in str(text or ""))[:200]

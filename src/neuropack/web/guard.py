@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
@@ -82,7 +82,7 @@ def login() -> str:
 
 
 @lru_cache
-def needs(role: str) -> Callable[..., Person]:
+def needs(role: str) -> Callable[..., Awaitable[Person]]:
     """A dependency that gives the person who asks, where they have this role.
 
     Roles above view are for what changes something: without ``--edit`` nobody has them.

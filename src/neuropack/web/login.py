@@ -22,14 +22,30 @@ On = Annotated[Site, Depends(site_of)]
 
 _MONTH = 30 * 24 * 3600
 _FORM = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Log in - neuropack</title><link rel="stylesheet" href="/static/web.css"></head>
-<body><main class="wrap"><section><h1>Log in</h1>{said}
-<form method="post" action="/login"><input type="hidden" name="next" value="{next}">
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Log in - neuropack</title>
+<link rel="stylesheet" href="/static/web.css">
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+</head>
+<body>
+<header class="top"><div class="wrap"><a class="brand" href="/">neuropack</a></div></header>
+<div class="head"><div class="wrap"><h1>Log in</h1></div></div>
+<main id="main" class="wrap">
+{said}
+<form method="post" action="/login">
+<input type="hidden" name="next" value="{next}">
 <p><label for="token">Your token</label><br>
-<input id="token" name="token" type="password" size="50" autocomplete="current-password" required autofocus></p>
-<p><button>Log in</button></p></form>
-<p>Who runs this server gives tokens out, with <code>neuropack token add</code>.</p></section></main></body></html>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus></p>
+<p><button>Log in</button></p>
+</form>
+<p>Who runs this server gives tokens out, with <code>neuropack token add</code>.</p>
+</main>
+</body>
+</html>
 """
 
 
@@ -59,7 +75,7 @@ async def login(request: Request, site: On) -> Response:
             raise ProblemError(404, "this server needs no token")
         if as_json:
             raise ProblemError(401, "your token is not known here")
-        said = "<p role=alert><strong>This token is not known here, or its time is over.</strong></p>"
+        said = '<p role="alert"><strong>This token is not known here, or its time is over.</strong></p>'
         return HTMLResponse(_FORM.format(said=said, next=html.escape(wanted)), 401)
     answer: Response = JSONResponse({"name": found.name, "role": found.role})
     if not as_json:

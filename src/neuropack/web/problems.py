@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from neuropack.catalogue import StoppedError
 from neuropack.errors import NeuropackError, UsageError
+from neuropack.web.logs import LOG
 
 _WORDS = {"extra_forbidden": "there is no such parameter here"}
 MEDIA_TYPE = "application/problem+json"
@@ -59,11 +61,20 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
+class _Told(JSONResponse):
+    """What is wrong; text that was sent with half a character of UTF-16 in it is told with a mark in its place."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def answer(problem: ProblemError) -> JSONResponse:
     """A problem as an answer."""
     body = {"type": "about:blank", "title": problem.title, "status": problem.status}
     body |= ({"detail": problem.detail} if problem.detail else {}) | problem.more
-    return JSONResponse(body, problem.status, problem.headers, media_type=MEDIA_TYPE)
+    return _Told(body, problem.status, problem.headers)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -108,7 +119,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(NeuropackError)
     def of_the_library(_: Request, error: NeuropackError) -> JSONResponse:
-        # The path on this machine is nobody's business, and the rest is what a person needs.
+        # The path on this machine is for the log alone; the rest is what a person needs.
+        if not isinstance(error, UsageError):
+            LOG.error("%s", error)
         told = [f"{label}: {text}" for label, text in _parts(error) if text]
         return answer(ProblemError(422 if isinstance(error, UsageError) else 500, error.what, "; ".join(told)))
 

@@ -35,6 +35,13 @@ SECTIONS = {
 }
 """The list of metadata/neuropack.json that holds the record of a row."""
 
+_EXAMPLES = {
+    "neurons": "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_desc-n001",
+    "neuron_regions": "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_desc-n001",
+    "stacks": "sub-M01_ses-01_sample-LH_acq-25x_chunk-01_CONF",
+    "regions": "385",
+    "files": "derivatives/morphology/neurons.tsv",
+}
 _PAGES = {"neurons", "stacks", "subjects"}
 _PATHS = {"swc": "swc", "swc_ccf": "swc_ccf", "nwb": "nwb", "path": "file"}
 
@@ -90,7 +97,9 @@ def row_model(table: str) -> type[BaseModel]:
         Annotated[dict[str, str], Field(description="Addresses that lead on, by what they are.")],
         ...,
     )
-    return create_model(SINGULAR[table], __config__=ConfigDict(extra="forbid"), **fields)
+    example = with_links(table, {"release": "brainbow-2026", "id": _EXAMPLES.get(table, "M01")})
+    config = ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+    return create_model(SINGULAR[table], __config__=config, **fields)
 
 
 @cache
