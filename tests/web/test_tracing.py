@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+import uvicorn
 from served import Asked
 from traced_study import FIRST, N1, SIZE, line, make
 
@@ -349,6 +352,23 @@ def test_a_search_ends_when_the_client_goes_away(slow: Slow) -> None:
     assert asyncio.run(leave()) < 5  # a fifth of a second where nobody else needs the machine
     assert paths.asked == 0
     paths.close()
+
+
+def test_a_broken_connection_ends_the_search(tracer: Tracer, slow: Slow) -> None:
+    config = uvicorn.Config(tracer.ask.app, log_level="critical", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}{tracer.at}/paths"
+        thread = threading.Thread(target=lambda: server.run([listening]))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(url, json={"from": START, "to": END, "timeout_s": 60}, timeout=0.5)
+        assert slow.running.is_set()
+        assert slow.ended.wait(5)  # a fifth of a second where nobody else needs the machine
+        server.should_exit = True
+        thread.join(30)
 
 
 def test_more_searches_than_there_is_room_for_are_sent_back(slow: Slow) -> None:

@@ -362,6 +362,19 @@ def test_a_build_stops_rather_than_lose_what_was_committed(server: Server, relea
     assert all(np.array_equal(again[name].xyz, kept[name].xyz) for name in kept)
 
 
+@pytest.mark.slow
+def test_a_neuron_that_a_build_took_away_can_be_committed_again(release: Path, tmp_path: Path) -> None:
+    with Server(release) as server, connect(server.url) as client:
+        session, k = traced(client)
+        session.commit([k])
+    build(tmp_path / "study" / "study.yaml", release, prune=True)
+    assert set(open_release(release).neurons) == {N1}
+    with Server(release) as server, connect(server.url) as client:
+        client.session("release", FIRST).commit([1], "again")
+    assert set(open_release(release).neurons) == {N1, neuron("n7")}
+    assert clean(release)
+
+
 def test_the_notebook_traces_through_a_server(server: Server) -> None:
     book = json.loads((ROOT / "templates" / "notebooks" / "trace-through-the-server.ipynb").read_text())
     names: dict[str, Any] = {"URL": server.url}

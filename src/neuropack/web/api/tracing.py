@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
-from neuropack.web.guard import Person, needs
+from neuropack.web.guard import Person, needs, note
 from neuropack.web.problems import ProblemError, responses
 from neuropack.web.tracing import forms, shown, steps
 from neuropack.web.tracing.actions import act
@@ -136,6 +136,7 @@ async def action(
     action is not done twice.
     """
     one = tracing.get(session)
+    note(request, action=form.action, revision=form.revision)
     return await act(tracing, one, form, person.name, idempotency_key, request.is_disconnected)
 
 
@@ -145,6 +146,7 @@ def commit(
     form: forms.CommitForm,
     tracing: On,
     person: Curator,
+    request: Request,
     idempotency_key: Annotated[forms.Key | None, Header()] = None,
 ) -> forms.CommitRecord:
     """Make neurons of a session part of the release.
@@ -156,6 +158,7 @@ def commit(
     one = tracing.get(session)
     commits = tracing.commits(one.release)
     key = idempotency_key or form.action_id
+    note(request, action="commit", neurons=form.neurons, message=form.message)
     done = commits.commit(one, form.neurons, person.name, form.message, form.accept, key)
     return forms.CommitRecord(release=one.release, **done)
 

@@ -22,7 +22,8 @@ class Budget:
         timeout_s: seconds that a search may take at most, whatever was asked for.
         most_expansions: voxels that a search may look around in.
         finders: path finders that stay in memory, each with the blocks of its image that it has read.
-        memory: bytes as `neuropack.trace.Options` has it: a finder takes five times as much at most.
+        memory: bytes as `neuropack.trace.Options` has it: a finder takes five times as much at most,
+            for what the search knows, and for raw and for filtered blocks of two resolutions: 2.5 GiB for all.
     """
 
     at_once: int = field(default_factory=_cores)

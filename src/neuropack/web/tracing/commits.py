@@ -113,8 +113,9 @@ class Commits:
                 self._append({**began, "state": "refused"})
                 found = [_told(issue) for issue in error.issues]
                 raise ProblemError(422, error.what, error.fix or "", findings=found) from None
-            except OutputError as error:
-                if "another neuropack" in error.what:
+            except NeuropackError as error:
+                self._append({**began, "state": "refused"})
+                if isinstance(error, OutputError) and "another neuropack" in error.what:
                     raise ProblemError(409, "the release is being written at this moment", str(error)) from None
                 raise
             done = self._done(
@@ -162,15 +163,17 @@ class Commits:
         from neuropack.marks import Credit
         from neuropack.mend.traced import TracedNeuron
 
-        found = []
+        found, told = [], " ".join(message.split())
         with one.session.alone():
             names, revision = one.session.neurons, one.session.revision
+            there = {str(r.get("id")) for r in self.site.releases[one.release].metadata.get("neurons", ())}
             origins = {**origins_of(one), **self.origins(one.id)}
             for k in neurons:
                 if k not in names:
                     raise ProblemError(404, "the session has no such neuron", str(k))
                 people = people_of(one, k)
                 origin = origins.get(k)
+                origin = origin if origin in there else None  # a build without it may have come in between
                 settings = {
                     "commit": commit,
                     "session": one.id,
@@ -188,7 +191,7 @@ class Commits:
                         one.session.skeleton(k),
                         Credit(", ".join(people) or person, "corrected" if imported else "manual"),
                         replaces=origin,
-                        comments=[*provenance(one, k), f"committed by {person}: {message or 'no message'}"],
+                        comments=[*provenance(one, k), f"committed by {person}: {told or 'no message'}"],
                         settings=settings,
                     )
                 )
@@ -227,8 +230,8 @@ class Commits:
         """Write a line down, on the disk before this returns."""
         path = self.workspace.root / COMMITS
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
                 file.write(b"\n")  # behind what a killed process left of a line
             file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
             file.flush()

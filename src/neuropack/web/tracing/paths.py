@@ -61,6 +61,7 @@ class Paths:
         self._finders: OrderedDict[Hashable, PathFinder] = OrderedDict()
         self._found: OrderedDict[Hashable, TracedPath] = OrderedDict()
         self._asked = 0
+        self._closing = threading.Event()
 
     @property
     def asked(self) -> int:
@@ -145,12 +146,14 @@ class Paths:
         from neuropack.trace import PathError
 
         def over() -> bool:
-            return stop.is_set() or time.monotonic() > ends
+            return stop.is_set() or self._closing.is_set() or time.monotonic() > ends
 
         try:
             return self._finder(asked).find(asked.start, asked.end or asked.start, cancel=over)
         except PathError as error:
             reason, what = error.reason, error.what
+            if self._closing.is_set():
+                raise ProblemError(503, "the server is closing") from None
             if reason == "cancelled" and not stop.is_set():
                 reason, what = "time-out", "the search took too long"
             raise _problem(reason, what, error.fix or "") from None
@@ -179,9 +182,17 @@ class Paths:
 
     def warm_up(self, key: Hashable, volume: Volume) -> None:
         """Have the finder of an image ready before it is asked for the first time; in the background."""
-        origin = (0.0, 0.0, 0.0)
+        z, y, x = (n // 2 for n in volume.size_zyx)
+        start, end = (float(z), float(y), float(x)), (float(z), float(y), float(max(x - 8, 0)))
         with suppress(RuntimeError):  # the server closes
-            self._pool.submit(self._finder, Asked(key, volume, origin, None, volume.n_channels > 1, 0))
+            self._pool.submit(self._warm, Asked(key, volume, start, end, volume.n_channels > 1, 0))
+
+    def _warm(self, asked: Asked) -> None:
+        """A short search in the middle of an image: what it needs is compiled, and its first blocks are read."""
+        from neuropack.errors import NeuropackError
+
+        with suppress(NeuropackError, RuntimeError, OSError):  # who searches next is told
+            self._finder(asked).find(asked.start, asked.end or asked.start, cancel=self._closing.is_set)
 
     def forget(self, key: Hashable) -> None:
         """Let go of an image."""
@@ -191,7 +202,8 @@ class Paths:
                     del kept[one]
 
     def close(self) -> None:
-        """End: what runs is left to its time-out, what waits is not begun."""
+        """End: what runs stops soon, what waits is not begun."""
+        self._closing.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _done(self) -> None:

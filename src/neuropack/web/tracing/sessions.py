@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request
 
-from neuropack.errors import OutputError
+from neuropack.errors import NeuropackError, OutputError
 from neuropack.web.problems import ProblemError
 from neuropack.web.tracing.budget import Budget
 from neuropack.web.tracing.commits import Commits
@@ -148,7 +149,8 @@ class Tracing:
         for release, one in self.site.releases.items():
             for _, stack in self.workspace(release).sessions():
                 if stack in one.stacks:
-                    self.open(release, stack)
+                    with suppress(ProblemError, NeuropackError):
+                        self.open(release, stack)
         with self._lock:
             return sorted(self._open.values(), key=lambda one: (one.release, one.stack))
 
