@@ -10,7 +10,7 @@ import pytest
 from shown import ARGUMENTS, CHROMIUM, build_demo, serving, warm
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: while it runs, its thread has a loop that other tests could not have
 def browser() -> Iterator[Any]:
     """One Chromium for all tests."""
     if not CHROMIUM.is_file():
@@ -29,7 +29,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_demo(tmp_path_factory.mktemp("demo"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(browser: Any, release: Path) -> Iterator[str]:
     """The address of a server where people may trace."""
     with serving(release, "--edit") as address:
