@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from neuropack import __version__
-from neuropack.web import login, problems
-from neuropack.web.api import files, health, jsonld, records, tracing
+from neuropack.web import login, neuroglancer, pages, problems, view
+from neuropack.web.api import files, health, jsonld, pictures, records, tracing
 from neuropack.web.described import PATH, describe
 from neuropack.web.front import Front
 from neuropack.web.metrics import Metrics
@@ -28,7 +28,18 @@ def application(site: Site) -> FastAPI:
     metrics = Metrics()
     app.state.metrics = metrics
     app.add_middleware(Front, site=site, metrics=metrics)
-    for router in (records.router, files.router, health.router, jsonld.router, login.router, tracing.router):
+    for router in (
+        pictures.router,
+        records.router,
+        files.router,
+        health.router,
+        jsonld.router,
+        login.router,
+        tracing.router,
+        pages.router,
+        view.router,
+        neuroglancer.router,
+    ):
         app.include_router(router)
     describe(app)
     if site.settings.edit:
