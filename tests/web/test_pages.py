@@ -14,7 +14,7 @@ import pytest
 from served import Asked
 
 from neuropack.convert import convert
-from neuropack.release import write_manifest
+from neuropack.manifest import write_manifest
 from neuropack.volume import from_array
 from neuropack.web.pages.drawing import drawings
 from neuropack.web.pages.search import asked

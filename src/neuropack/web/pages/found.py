@@ -11,9 +11,10 @@ from typing import Any
 from neuropack.catalogue import Query
 from neuropack.errors import InputError, UsageError
 from neuropack.issue import Report
+from neuropack.manifest import MANIFEST
 from neuropack.page import facts
 from neuropack.page.place import Place
-from neuropack.release import MANIFEST, REGIONS, Release, Stack
+from neuropack.release import REGIONS, Release, Stack
 from neuropack.table import read_tsv
 from neuropack.web.pages.templates import address
 from neuropack.web.problems import ProblemError

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
 from neuropack.describe.citation import bibtex, citation
+from neuropack.manifest import MANIFEST
 from neuropack.page import facts
 from neuropack.page.place import short_name, web_address
-from neuropack.release import MANIFEST, METADATA, Release, Stack
+from neuropack.release import METADATA, Release, Stack
 from neuropack.web.guard import needs
 from neuropack.web.pages.found import check_of, download, neurons_of, release_of, rows_of
 from neuropack.web.pages.jsonld import dataset
