@@ -102,6 +102,7 @@ class Stack:
         path: its OME-Zarr.
         metadata: its record in ``metadata/neuropack.json``.
         annotations: the records of its labels, skeletons, boxes, points and classes.
+        files: of the release that it is part of.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Stack:
         self.annotations = [dict(one) for one in annotations]
         self.path = files.root / record["path"]
         self.metadata = dict(record)
-        self._files = files
+        self.files = files
 
     @cached_property
     def volume(self) -> Volume:
@@ -126,7 +127,7 @@ class Stack:
         from neuropack.readers import open_volume
 
         name = self._annotation("labels")
-        return open_volume(self._files.root / name) if name is not None else None
+        return open_volume(self.files.root / name) if name is not None else None
 
     @property
     def boxes(self) -> pa.Table | None:
@@ -146,7 +147,7 @@ class Stack:
     def _marks(self, kind: MarkKind) -> pa.Table | None:
         if (name := self._annotation(kind)) is None:
             return None
-        path = self._files.file(name)
+        path = self.files.file(name)
         return marks_of_rows(kind, read_tsv(path), path)
 
     def _annotation(self, kind: str) -> str | None:
@@ -156,12 +157,12 @@ class Stack:
     def nwb(self) -> Path | None:
         """The NWB file with the same pixels, where there is one."""
         path = self.metadata.get("nwb_path")
-        return self._files.root / path if path else None
+        return self.files.root / path if path else None
 
     @cached_property
     def sidecar(self) -> dict[str, Any]:
         """The BIDS sidecar."""
-        return _read_json(self._files.file(str(self.metadata["path"]).removesuffix(".ome.zarr") + ".json"))
+        return _read_json(self.files.file(str(self.metadata["path"]).removesuffix(".ome.zarr") + ".json"))
 
     @property
     def axes(self) -> str:
@@ -248,11 +249,12 @@ class Release:
         path: the folder, or its `Address`.
         metadata: the document ``metadata/neuropack.json``.
         stacks: the images by identifier.
+        files: where its files are.
     """
 
     def __init__(self, files: Files, metadata: dict[str, Any]) -> None:
         self.path: Path = files.root
-        self.metadata, self._files = metadata, files
+        self.metadata, self.files = metadata, files
         marked: dict[str, list[dict[str, Any]]] = {}
         for record in metadata.get("annotations", ()):
             marked.setdefault(record.get("image_stack", ""), []).append(record)
@@ -266,8 +268,8 @@ class Release:
     @property
     def tables(self) -> Mapping[str, list[dict[str, str]]]:
         """The tables by name; each is read, as a list of rows, when it is asked for."""
-        paths = {name: file for name, file in _TABLES.items() if file == MANIFEST or self._files.has(file)}
-        return _Lazy("tables", paths, lambda name: read_tsv(self._files.file(name)))
+        paths = {name: file for name, file in _TABLES.items() if file == MANIFEST or self.files.has(file)}
+        return _Lazy("tables", paths, lambda name: read_tsv(self.files.file(name)))
 
     @property
     def neurons(self) -> Mapping[str, Skeleton]:
@@ -284,7 +286,7 @@ class Release:
         return _Lazy("neurons in the CCF", paths, partial(self._swc, frame=CCF))
 
     def _swc(self, name: str, frame: str | None = None) -> Skeleton:
-        return read_swc(self._files.file(name), frame)
+        return read_swc(self.files.file(name), frame)
 
     @property
     def transforms(self) -> Mapping[str, Transform]:
@@ -295,7 +297,7 @@ class Release:
         paths = {r["image_stack"]: r["transforms"][0]["path"] for r in records}
 
         def read(name: str) -> Transform:
-            return read_registration(self._files.with_others(name))
+            return read_registration(self.files.with_others(name))
 
         return _Lazy("transforms", paths, read)
 

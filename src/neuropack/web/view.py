@@ -299,5 +299,4 @@ class _Registered(Stack):
         return cls._made[key]
 
     def __init__(self, stack: Stack, path: str) -> None:
-        root = Path(str(stack.path)[: -len(str(stack.metadata["path"]))])
-        super().__init__(root, {**stack.metadata, "path": path, "digest": path})
+        super().__init__(stack.files, {**stack.metadata, "path": path, "digest": path})
