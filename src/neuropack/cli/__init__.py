@@ -27,11 +27,14 @@ from neuropack.cli.map import map_
 from neuropack.cli.migrate import migrate
 from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
+from neuropack.cli.pull import pull
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
+from neuropack.cli.serve import serve
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
+from neuropack.cli.token import group as token_commands
 from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
 
@@ -54,9 +57,11 @@ for command in (
     validate,
     explain,
     seal,
+    serve,
     diff,
     migrate,
     publish,
+    pull,
     register,
     preprocess,
     segment,
@@ -69,6 +74,7 @@ app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
 app.add_typer(export, name="export")
 app.add_typer(annotation_commands, name="annotations")
+app.add_typer(token_commands, name="token")
 
 
 def _version(show: bool) -> None:
