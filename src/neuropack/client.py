@@ -204,6 +204,7 @@ class Session:
         client: the connection.
         record: the session as the server showed it last; `refresh` gets it anew.
         revision: the newest one that this client has seen.
+        neurons: the names of the neurons as they are now, by identifier.
     """
 
     client: Client
