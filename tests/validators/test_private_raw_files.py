@@ -93,7 +93,7 @@ def test_folder_of_an_nd2_is_found_and_its_user_is_not_carried_along(
 
 
 def found_everywhere(root: Path, issues: list[Issue], word: str) -> None:
-    """Every file that holds the folder is told, but the catalogue: it repeats the metadata, as its own rules see to."""
+    """Every file that holds the folder is told, but the catalogue: it repeats the metadata, as a rule sees to."""
     assert {i.rule for i in issues} == {"privacy.local-paths"}
     assert all(word in i.found.replace("\\\\", "\\") for i in issues)
     texts = {name for name in tells(root) if not name.startswith("metadata/catalogue/")}
