@@ -7,6 +7,7 @@ place, and nothing is guessed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,14 +188,29 @@ def number(text: str | None, path: str, column: str) -> float | None:
     """A number of a table.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or not finite.
     """
     if text in (None, "", MISSING):
         return None
     try:
-        return float(text)
-    except ValueError as error:
-        raise InputError("holds no number", file=path, where=column, found=repr(text)[:60]) from error
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise InputError("holds no number", file=path, where=column, found=repr(text)[:60])
+    return found
+
+
+def whole(text: str | None, path: str, column: str) -> int | None:
+    """A whole number of a table.
+
+    Raises:
+        InputError: it is none, or is larger than 64 bits hold.
+    """
+    found = number(text, path, column)
+    if found is not None and not (found.is_integer() and abs(found) < 1 << 63):
+        raise InputError("holds no whole number", file=path, where=column, found=repr(text)[:60])
+    return None if found is None else int(found)
 
 
 def _wrong(where: str, expected: str, found: Any) -> InputError:

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from neuropack.catalogue.content import Content, Record, joined, key_of, listed, number
+from neuropack.catalogue.content import Content, Record, joined, key_of, listed, number, whole
 from neuropack.catalogue.rows import Links
 from neuropack.release import ATLAS_STRUCTURES, MORPHOLOGY, NEURONS, REGIONS
 from neuropack.space.frames import CCF
@@ -67,11 +67,10 @@ def run_rows(content: Content) -> list[Record]:
     """Where neurites run: the rows of regions.tsv, with numbers."""
     found = []
     for row in content.table(REGIONS):
-        region = number(row.get("region_id"), REGIONS, "region_id")
         found.append(
             {
                 "id": row.get("neuron_id"),
-                "region_id": None if region is None else int(region),
+                "region_id": whole(row.get("region_id"), REGIONS, "region_id"),
                 **{key: _said(row, key) for key in ("region", "hemisphere", "compartment")},
                 "length_um": number(row.get("length_um"), REGIONS, "length_um"),
             }
@@ -115,7 +114,7 @@ def neuron_rows(content: Content, links: Links, tree: Tree, run: list[Record]) -
             or one.get("tracer"),
             "confidence": _confidence(one, row, mark),
             "color_vector": listed(one, "color_vector", (int, float), where),
-            "label": _whole(number(row.get("label"), NEURONS, "label")),
+            "label": whole(row.get("label"), NEURONS, "label"),
             "length_um": number(row.get("length_um"), NEURONS, "length_um"),
             "n_regions": len(touched[id_]) if id_ in touched else None,
             "swc": path,
@@ -152,10 +151,6 @@ def _confidence(one: Record, row: Mapping[str, str], mark: Record) -> object:
 def _said(row: Mapping[str, str], key: str) -> str | None:
     found = row.get(key)
     return None if found in (None, "", MISSING) else found
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
 
 
 def _below(path: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import small
-from test_files import own
+from test_catalogue_files import own
 
 from neuropack.address import Address, place
 from neuropack.catalogue import Catalogue, Query
