@@ -39,7 +39,7 @@ test: $(STAMP) ## all tests but the slow ones
 	"$(PY)" -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 slow: $(STAMP) ## the slow tests
-	"$(PY)" -m pytest -m slow -n $(JOBS) $(PYTEST_ARGS) || test $$? -eq 5  # 5: there is none
+	"$(PY)" -m pytest -m slow -n $(JOBS) --dist loadfile $(PYTEST_ARGS) || test $$? -eq 5  # 5: there is none
 
 lint: $(STAMP) ## ruff, rules and layout
 	"$(BIN)/ruff" check .
