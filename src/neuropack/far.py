@@ -10,15 +10,15 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neuropack.address import Address
-from neuropack.errors import InputError, NeuropackError, OutputError
+from neuropack.errors import InputError, NeuropackError, OutputError, UnreachableError
 from neuropack.manifest import MANIFEST, Entry, parse_manifest, sha256_of
 from neuropack.progress import Progress
 
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 PARTIAL = ".partial"
 _MOST = 1 << 30  # bytes of a manifest: some five million files
 _PIECE = 8 << 20
-_AT_ONCE = 8
+_AT_ONCE, _WAITING = 8, 64  # files that are fetched, and those that are given to threads
 _TRIES = 3  # where a connection breaks off in the middle of a file
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,6 @@ class Far:
     """
 
     address: Address
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @cached_property
     def client(self) -> Client | Any:
@@ -103,23 +103,29 @@ class Far:
         wanted = sorted(set(names), key=lambda name: (-self.entries[name].bytes, name))
         tally = _Tally(sum(self.entries[name].bytes for name in wanted), progress)
         tally.tell(0)
+        running: set[Future[int | None]] = set()
+        came: list[int] = []
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch") as pool:
-            tasks = [pool.submit(self._bring, name, folder, tally) for name in wanted]
             try:
-                fetched = [task.result() for task in tasks]
+                for name in wanted:
+                    running.add(pool.submit(self._bring, name, folder, tally))
+                    if len(running) == _WAITING:  # a failure is told when it comes, however many files there are
+                        done, running = wait(running, return_when=FIRST_COMPLETED)
+                        came += [size for task in done if (size := task.result()) is not None]
+                while running:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    came += [size for task in done if (size := task.result()) is not None]
             except BaseException:
                 tally.stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        came = [size for size in fetched if size is not None]
         return len(came), sum(came)
 
-    def file(self, name: str, folder: Path) -> Path:
-        """A file of the release on this machine, fetched where the folder lacks it."""
-        with self._lock:
-            if name in self.entries:
-                self.bring([name], folder)
-        return folder / name
+    def keep(self, names: Iterable[str], folder: Path) -> None:
+        """Have files in a folder that other threads and processes have theirs in too: one at a time fetches."""
+        wanted = [name for name in names if name in self.entries]
+        with shared(folder):
+            self.bring(wanted, folder)
 
     def _bring(self, name: str, folder: Path, tally: _Tally) -> int | None:
         """Bytes that were fetched; None where the file was there."""
@@ -138,8 +144,8 @@ class Far:
                     begun = 0
                 try:
                     size, found = self._fetch(name, partial, begun, entry, tally)
-                except InputError:
-                    if again == _TRIES - 1 or tally.stopped.is_set():
+                except UnreachableError:
+                    if again == _TRIES - 1:
                         raise
                     continue
                 fetched += size
@@ -181,7 +187,7 @@ class Far:
                         break
                     tally.look()
             except NeuropackError:
-                tally.tell(-size)
+                tally.tell(-size)  # what is there is read again
                 raise
             file.flush()
             os.fsync(file.fileno())
@@ -219,6 +225,28 @@ class Far:
                     yield rest
 
 
+@contextmanager
+def shared(folder: Path) -> Iterator[None]:
+    """Wait until no other thread or process writes into a folder of the cache; the folder is made.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    from filelock import FileLock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", thread_local=False)
+        lock.acquire()
+    except OSError as error:
+        fix = "name another folder in NEUROPACK_CACHE"
+        raise OutputError(f"cannot be written: {error.strerror}", file=folder, fix=fix) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class _Tally:
     """What has come, by all threads."""
 
@@ -235,7 +263,7 @@ class _Tally:
 
     def look(self) -> None:
         if self.stopped.is_set():
-            raise InputError("was stopped")
+            raise CancelledError
 
 
 def chosen(entries: Mapping[str, Entry], patterns: Sequence[str]) -> list[str]:
@@ -268,7 +296,7 @@ def plain(name: str) -> bool:
     return not (
         {"", ".", ".."} & set(parts)
         or any(c in name for c in "\\:\0\n\r")
-        or PureWindowsPath(name).is_reserved()
+        or _DEVICES & {part.split(".")[0].rstrip().upper() for part in parts}  # Windows opens a device of this name
         or parts[-1].endswith(PARTIAL)
         or name == MANIFEST
     )

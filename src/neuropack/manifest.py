@@ -129,13 +129,13 @@ def manifest(root: Path | str, entries: Mapping[str, Entry]) -> bytes:
         raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
 
 
-def read_manifest(root: Path) -> dict[str, Entry]:
-    """The files that ``manifest.tsv`` lists, by path.
+def read_manifest(root: Path, name: str = MANIFEST) -> dict[str, Entry]:
+    """The files that ``manifest.tsv``, or a file of its form, lists, by path.
 
     Raises:
         InputError: it is missing, or a row is not path, bytes and sha256.
     """
-    return _listed(read_tsv(root / MANIFEST), root / MANIFEST)
+    return _listed(read_tsv(root / name), root / name)
 
 
 def parse_manifest(data: bytes, path: Path | str) -> dict[str, Entry]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from neuropack.address import Address, place
 from neuropack.axes import Array
 from neuropack.errors import InputError, UsageError
-from neuropack.far import Far
+from neuropack.far import Far, shared
 from neuropack.manifest import MANIFEST
 from neuropack.marks import MarkKind, marks_of_rows
 from neuropack.skeleton import Skeleton
@@ -80,12 +80,13 @@ class _FarFiles:
         return name in self.far.entries
 
     def file(self, name: str) -> Path:
-        return self.far.file(name, self.folder)
+        self.far.keep([name], self.folder)
+        return self.folder / name
 
     def with_others(self, name: str) -> Path:
         """The same of a file that names others, which lie beside it and share the beginning of its name."""
         beginning = name.rpartition(".")[0]
-        self.far.bring([one for one in self.far.entries if one.startswith(beginning)], self.folder)
+        self.far.keep([one for one in self.far.entries if one.startswith(beginning)], self.folder)
         return self.folder / name
 
 
@@ -371,7 +372,8 @@ def far_cache(far: Far, base: Path | None = None) -> Path:
     """
     version = hashlib.sha256(far.address.url.encode() + b"\n" + far.manifest).hexdigest()[:32]
     folder = (base or cache_folder()) / "releases" / version
-    if not (folder / MANIFEST).is_file():
-        with published(folder / MANIFEST, overwrite=True) as path:
-            path.write_bytes(far.manifest)
+    with shared(folder):
+        if not (folder / MANIFEST).is_file():
+            with published(folder / MANIFEST, overwrite=True) as path:
+                path.write_bytes(far.manifest)
     return folder

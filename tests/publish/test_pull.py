@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -190,8 +192,66 @@ def test_a_newer_version_replaces_what_changed(address: Address, release: Path, 
     assert (copy / MANIFEST).read_bytes() == (release / MANIFEST).read_bytes()
 
 
+def test_an_update_that_breaks_off_is_no_release_until_it_is_complete(
+    web: WebServer, address: Address, release: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    pull(address, copy)
+    (release / "large.bin").write_bytes(bytes(LARGE))
+    (release / "empty.txt").unlink()
+    write_manifest(release)
+    web.fails = cut
+    with pytest.raises(NeuropackError, match="breaks off"):
+        pull(address, copy)
+    assert not (copy / MANIFEST).exists()
+    web.fails = lambda path, before: None
+    assert pull(address, copy).complete
+    assert list(files_below(copy)) == list(files_below(release))
+
+
+def test_a_part_that_is_asked_for_of_a_whole_copy_leaves_it_whole(address: Address, tmp_path: Path) -> None:
+    pull(address, tmp_path / "copy")
+    again = pull(address, tmp_path / "copy", ["*.swc"])
+    assert (again.files, again.fetched_files, again.complete) == (1, 0, True)
+
+
+def test_a_file_that_is_not_there_is_told_while_large_ones_are_on_their_way(
+    web: WebServer, address: Address, release: Path, tmp_path: Path
+) -> None:
+    from webserver import Failure
+
+    (release / METADATA).unlink()
+    web.fails = lambda path, before: Failure(silent=5.0) if path.endswith("large.bin") else None
+    begun = web.times("large.bin")
+    with pytest.raises(InputError, match="is missing"):
+        Far(address).bring(["large.bin", METADATA], tmp_path / "copy")
+    assert web.times(METADATA) == 1 and begun == 0
+    assert not (tmp_path / "copy/large.bin").exists()
+
+
+def test_threads_and_processes_share_what_is_kept(web: WebServer, address: Address, tmp_path: Path) -> None:
+    web.delay = 0.1
+    line = [sys.executable, "-c", "import sys, neuropack; neuropack.open_release(sys.argv[1]).tables['neurons'][0]"]
+    running = [subprocess.Popen([*line, address.url]) for _ in range(3)]
+    assert [one.wait() for one in running] == [0, 0, 0]
+    assert web.times("neurons.tsv") == web.times("metadata/neuropack.json") == 1
+
+
 @pytest.mark.parametrize(
-    "name", ["../x", "/etc/x", "a/../../x", "a//x", "C:/x", "a\\..\\x", "x.partial", MANIFEST, "a/./x", "NUL"]
+    "name",
+    [
+        "../x",
+        "/etc/x",
+        "a/../../x",
+        "a//x",
+        "C:/x",
+        "a\\..\\x",
+        "x.partial",
+        MANIFEST,
+        "a/./x",
+        "NUL",
+        "a/com1.txt",
+    ],
 )
 def test_a_manifest_that_leads_out_of_the_folder_is_refused(
     web: WebServer, address: Address, release: Path, tmp_path: Path, name: str

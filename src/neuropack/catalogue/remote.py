@@ -50,7 +50,7 @@ def tables_at(address: Address, cache: Path | None = None) -> dict[str, pa.Table
             "lists a table that is too large", file=address / MANIFEST, where=large[0], expected=expected
         )
     folder = far_cache(far, cache)
-    far.bring(paths, folder)
+    far.keep(paths, folder)
     found = read_catalogue({name: folder / path for name, path in FILES.items()}, stamp)
     if found is None:
         fix = "build it again, or pull it and serve the copy"

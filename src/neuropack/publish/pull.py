@@ -15,6 +15,9 @@ from neuropack.manifest import MANIFEST, read_manifest, sha256_of
 from neuropack.progress import Progress
 from neuropack.whole import published
 
+_FORMER = "manifest.tsv.former"
+"""The manifest of the version that is being replaced."""
+
 
 @dataclass(frozen=True)
 class Pulled:
@@ -24,7 +27,7 @@ class Pulled:
         source, folder: from where, to where.
         files, bytes: that were wanted.
         fetched_files, fetched_bytes: that had to be fetched.
-        complete: whether the folder is the whole release now.
+        complete: whether all files of the release lie there now, those that were not asked for by their size.
     """
 
     source: str
@@ -58,24 +61,30 @@ def pull(address: Address, folder: Path, only: Sequence[str] = (), *, progress: 
     _see_free(folder, far)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with only_one(folder):
-        manifest = folder / MANIFEST
+        manifest, former = folder / MANIFEST, folder / _FORMER
+        if manifest.is_file() and manifest.read_bytes() != far.manifest:
+            manifest.replace(former)  # what lies there is no release until the new one is complete
         fetched, size = far.bring(names, folder, progress)
-        whole = len(names) == len(far.entries)
-        if not manifest.is_file() or manifest.read_bytes() != far.manifest:
+        if former.is_file():
             _remove_former(folder, far)
-            with published(manifest, overwrite=True) as path:
+        if not manifest.is_file():
+            with published(manifest) as path:
                 path.write_bytes(far.manifest)
+        former.unlink(missing_ok=True)
+        whole = all(_size(folder / name) == entry.bytes for name, entry in far.entries.items())
         if whole:
             remove_partials(folder)
     total = sum(far.entries[name].bytes for name in names)
     return Pulled(address.url, folder, len(names), total, fetched, size, whole)
 
 
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
+
+
 def _remove_former(folder: Path, far: Far) -> None:
     """Remove files of the version that was here before which the new one has no longer; unchanged ones only."""
-    if not (folder / MANIFEST).is_file():
-        return
-    for name, entry in read_manifest(folder).items():
+    for name, entry in read_manifest(folder, _FORMER).items():
         path = folder / name
         if name not in far.entries and plain(name) and path.is_file() and sha256_of(path) == entry:
             path.unlink()
@@ -87,9 +96,10 @@ def _see_free(folder: Path, far: Far) -> None:
         raise OutputError("is no folder", file=folder, fix="name a new folder")
     if not folder.exists():
         return
-    first = {name.split("/")[0] for name in far.entries} | {MANIFEST}
-    if (folder / MANIFEST).is_file():
-        first |= {name.split("/")[0] for name in read_manifest(folder)}
+    first = {name.split("/")[0] for name in far.entries} | {MANIFEST, _FORMER}
+    for earlier in (MANIFEST, _FORMER):
+        if (folder / earlier).is_file():
+            first |= {name.split("/")[0] for name in read_manifest(folder, earlier)}
     others = sorted(p.name for p in folder.iterdir() if p.name.removesuffix(".partial") not in first)
     if others:
         raise OutputError(

@@ -306,6 +306,11 @@ class ZarrPixels:
         """Zarr keeps no file open."""
 
 
+def touched(box: Box, step: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The index of each chunk, of a size, that a box touches."""
+    yield from product(*(range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True)))
+
+
 class LocalPixels(ZarrPixels):
     """Those of an array on this machine.
 
@@ -329,8 +334,7 @@ class LocalPixels(ZarrPixels):
 
     def _require_shards(self, box: Box) -> None:
         step = self._array.shards or self._array.chunks
-        touched = (range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True))
-        for index in product(*touched):
+        for index in touched(box, step):
             key = self._array.metadata.encode_chunk_key(index)
             if not (self._path / key).is_file():
                 raise InputError(

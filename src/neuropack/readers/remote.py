@@ -13,13 +13,12 @@ import math
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from neuropack.address import Address
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UnreachableError
-from neuropack.readers.ome_zarr import ZarrPixels, open_folder
+from neuropack.readers.ome_zarr import ZarrPixels, open_folder, touched
 from neuropack.volume import Volume
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ class RemotePixels(ZarrPixels):
         from neuropack.readers.remote_store import CACHE
 
         if self._array.shards is None:
-            stored = dict.fromkeys(index for box in boxes for index in _touched(box, self._array.chunks))
+            stored = dict.fromkeys(index for box in boxes for index in touched(box, self._array.chunks))
             most = CACHE // 2 // max(1, math.prod(self._array.chunks) * self._array.dtype.itemsize)
             keys = [self._key(index) for index in stored][: max(1, most)]
             await asyncio.gather(*(self._store.fetch(key) for key in keys))
@@ -205,14 +204,14 @@ class RemotePixels(ZarrPixels):
     def _inner(self, box: Box) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
         """Each shard that a box touches in part, and the chunks that it touches there."""
         shards, chunks = self._array.shards, self._array.chunks
-        for index in _touched(box, shards):
+        for index in touched(box, shards):
             inner = tuple(
                 slice(max(s.start - i * n, 0), min(s.stop - i * n, n))
                 for s, i, n in zip(box, index, shards, strict=True)
             )
-            touched = [*_touched(inner, chunks)]
-            if len(touched) < math.prod(n // c for n, c in zip(shards, chunks, strict=True)):
-                yield index, touched
+            needed = [*touched(inner, chunks)]
+            if len(needed) < math.prod(n // c for n, c in zip(shards, chunks, strict=True)):
+                yield index, needed
 
     async def _parts(self, shard: tuple[int, ...], chunks: list[tuple[int, ...]]) -> list[tuple[int, int]]:
         """First byte of chunks in a shard and the one after the last, as its index says. Empty chunks have none."""
@@ -242,10 +241,6 @@ def _index_bytes(array: Any) -> tuple[int, int] | None:
         return None
     count = math.prod(n // c for n, c in zip(array.shards, array.chunks, strict=True))
     return (0 if codecs[0].index_location.value == "start" else -1), 16 * count + 4 * len(sums)
-
-
-def _touched(box: Box, step: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    yield from product(*(range(s.start // n, -(-s.stop // n)) for s, n in zip(box, step, strict=True)))
 
 
 def _grouped(parts: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
