@@ -179,6 +179,8 @@ def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str
         (("short", "truth", "--tolerance", "0"), 2, "is no length"),
         (("short", "truth", "--tolerance", "nan"), 2, "is no length"),
         (("short", "truth", "--tolerance", "1e-6"), 2, "too much cable"),
+        (("short", "long", "--tolerance", "9e9"), 2, "short: holds too much cable"),
+        (("found.ome.tif", "long"), 2, "long: holds too much cable"),
         (("short", "truth", "--out", "scores.dat"), 2, "does not name a table"),
         (("channels.ome.tif", "truth.ome.tif"), 2, "is no single label image"),
         (("short", "truth", "--voxel-size", "1,1"), 2, "does not name a voxel size"),
@@ -209,6 +211,8 @@ def test_what_cannot_be_scored(
     tiff(folder / "below.ome.tif", labels.astype(np.int16) - 1)
     two = {"axes": "CZYX"}
     tifffile.imwrite(folder / "channels.ome.tif", np.stack([labels, labels]), metadata=two, ome=True)
+    (folder / "long").mkdir()
+    (folder / "long/n1.swc").write_text(TRACE.replace("15 4 0.5", "15 4 9e12"), encoding="utf-8")
     (folder / "atlas").mkdir()
     head = "# frame: AllenCCFv3; unit: micrometer\n"
     (folder / "atlas/n1.swc").write_text(head + TRACE, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ BLOCK = (128, 256, 256)
 """Voxels z, y, x of a block whose centrelines are found at a time."""
 HALO = 32
 """Voxels around a block that thinning looks at: centrelines of objects thicker than that may hang on the blocks."""
+_LOOK = (64, 128, 128)  # voxels z, y, x of a block that labels are looked up in
 _PIECE = 32 << 20  # bytes that are decoded at a time, where the file allows it
 
 
@@ -29,12 +31,12 @@ def see_alike(scored: Volume, truth: Volume) -> None:
     Raises:
         InputError: they have other shapes; or both state a voxel size or a frame, and not the same one.
     """
-    for what, mine, theirs in (
-        ("shape", scored.size_zyx, truth.size_zyx),
-        ("voxel size", scored.voxel_size_um, truth.voxel_size_um),
-        ("frame", scored.frame, truth.frame),
+    for what, mine, theirs, alike in (
+        ("shape", scored.size_zyx, truth.size_zyx, operator.eq),
+        ("voxel size", scored.voxel_size_um, truth.voxel_size_um, _same),
+        ("frame", scored.frame, truth.frame, _same),
     ):
-        if not _same(mine, theirs):
+        if not alike(mine, theirs):
             raise InputError(
                 f"the images have not the same {what}",
                 file=scored.path,
@@ -118,7 +120,7 @@ def labels_at(volume: Volume, voxels: npt.NDArray[np.int64], progress: Progress 
     """The labels of voxels (n, 3), z, y, x; 0 outside of the image. Blocks without such a voxel are not read."""
     found = np.zeros(len(voxels), np.int64)
     inside = np.flatnonzero(((voxels >= 0) & (voxels < volume.size_zyx)).all(axis=1))
-    step = (64, 128, 128)
+    step = _step(volume)
     blocks, order = _grouped(voxels[inside] // step)
     for done, (block, rows) in enumerate(zip(blocks, order, strict=True), 1):
         low = block * step
@@ -130,6 +132,13 @@ def labels_at(volume: Volume, voxels: npt.NDArray[np.int64], progress: Progress 
         if progress:
             progress("looking labels up", done, len(blocks))
     return found
+
+
+def _step(volume: Volume) -> tuple[int, ...]:
+    """Voxels z, y, x of the blocks that labels are looked up in: where all of a plane is decoded, planes."""
+    unit = box_shape(next(iter(volume.native_blocks())))[-3:]
+    whole = not volume.cheap_parts and not volume.format.startswith("OME-Zarr")
+    return unit if whole and max(unit[1:]) > max(_LOOK[1:]) else _LOOK
 
 
 def _grouped(keys: npt.NDArray[np.int64]) -> tuple[Array, Sequence[Array]]:
