@@ -10,6 +10,7 @@ import pytest
 import tifffile
 
 from neuropack.axes import Array, Box
+from neuropack.convert import convert
 from neuropack.errors import InputError
 from neuropack.evaluate import centrelines, images
 from neuropack.evaluate.agreement import Score
@@ -167,6 +168,24 @@ def test_a_shape_that_is_nearly_the_same_is_another_one() -> None:
     one, other = (from_array(np.zeros((1, 2, n), np.uint8), "ZYX") for n in (2000, 2001))
     with pytest.raises(InputError, match="not the same shape"):
         see_alike(one, other)
+
+
+@pytest.mark.parametrize(("memory", "reads"), [(9, 1), (5, 1), (2, 3), (1, 5)])  # of so many planes
+def test_planes_are_taken_as_blocks_of_the_other_image_are_deep(
+    memory: int, reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = np.random.default_rng(1).integers(0, 3, (2, 5, 30, 40)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", a, compression="zlib", metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "b.ome.tif", b, metadata={"axes": "ZYX", "PhysicalSizeX": 1, "PhysicalSizeY": 1})
+    with open_volume(tmp_path / "b.ome.tif") as volume:
+        convert(volume.with_voxel_size((1, None, None)), [tmp_path / "b.ome.zarr"], labels=True)
+    monkeypatch.setattr(images, "_PIECE", memory * 30 * 40)
+    whole, read = Volume.read, list[Path]()
+    monkeypatch.setattr(Volume, "read", lambda volume, box: (read.append(volume.path), whole(volume, box))[1])
+    with open_volume(tmp_path / "a.tif") as truth, open_volume(tmp_path / "b.ome.zarr") as found:
+        pairs = overlaps_of(found, truth).pairs
+    assert pairs == {(i, j): int(((a == i) & (b == j)).sum()) for i in range(3) for j in range(3)}
+    assert read.count(tmp_path / "b.ome.zarr") == reads
 
 
 def test_a_negative_label_is_named() -> None:

@@ -70,8 +70,8 @@ def overlaps_of(scored: Volume, truth: Volume, progress: Progress | None = None)
         InputError: a label is negative or above 2^63 - 1, or a file is damaged.
     """
     found, done = Overlaps(), 0
-    for box, block in _pieces(truth):
-        found.add(_checked(block, box, truth), _read(scored, box[-3:]))
+    for box, block in _pieces(truth, scored):
+        found.add(block, _read(scored, box[-3:]))
         done += block.nbytes
         if progress:
             progress("comparing labels", done, truth.nbytes)
@@ -136,7 +136,7 @@ def labels_at(volume: Volume, voxels: npt.NDArray[np.int64], progress: Progress 
 
 def _step(volume: Volume) -> tuple[int, ...]:
     """Voxels z, y, x of the blocks that labels are looked up in: where all of a plane is decoded, planes."""
-    unit = box_shape(next(iter(volume.native_blocks())))[-3:]
+    unit = _unit(volume)
     whole = not volume.cheap_parts and not volume.format.startswith("OME-Zarr")
     return unit if whole and max(unit[1:]) > max(_LOOK[1:]) else _LOOK
 
@@ -150,13 +150,25 @@ def _grouped(keys: npt.NDArray[np.int64]) -> tuple[Array, Sequence[Array]]:
     return blocks, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1])
 
 
-def _pieces(volume: Volume) -> Iterator[tuple[Box, Array]]:
-    """Boxes that tile an image, and their labels (z, y, x)."""
+def _unit(volume: Volume) -> tuple[int, ...]:
+    return box_shape(next(iter(volume.native_blocks())))[-3:]
+
+
+def _pieces(volume: Volume, other: Volume) -> Iterator[tuple[Box, Array]]:
+    """Boxes that tile an image, and their labels (z, y, x).
+
+    Planes are taken as many at a time as blocks of the other image are deep, which are decoded anew for each piece.
+    """
+    step = BLOCK  # where nothing needs decoding
     if not volume.cheap_parts:
-        for box, block in volume.stream(full_box(volume.shape), _PIECE):
-            yield box, block[(0,) * (block.ndim - 3)]
-        return
-    for inner in cut(full_box(volume.size_zyx), BLOCK):  # nothing needs decoding
+        deep, *plane = _unit(volume)
+        planes = min(_unit(other)[0], _PIECE // (plane[0] * plane[1] * volume.dtype.itemsize))
+        if other.cheap_parts or planes <= deep:
+            for box, block in volume.stream(full_box(volume.shape), _PIECE):
+                yield box, _checked(block[(0,) * (block.ndim - 3)], box, volume)
+            return
+        step = (planes - planes % deep, plane[0], plane[1])
+    for inner in cut(full_box(volume.size_zyx), step):
         yield inner, _read(volume, inner)
 
 
