@@ -156,6 +156,16 @@ def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert classes["values"]["accuracy"] == 0.75 and classes["objects"]["a"]["recall"]["value"] == 0.5
 
 
+def test_points_that_all_lie_within_the_tolerance_of_all_others_are_not_paired(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"p{i},1,1,1\n" for i in range(4000))
+    for name in ("one.csv", "other.csv"):
+        (folder / name).write_text(f"point_id,x_um,y_um,z_um\n{rows}", encoding="utf-8")
+    assert main(["evaluate", str(folder / "one.csv"), str(folder / "other.csv")]) == 2
+    assert "one.csv: has too many points" in capsys.readouterr().err
+
+
 def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder / "scores.tsv"
     command = ["evaluate", *(str(folder / name) for name in ("wrong.csv", "classes.csv")), "--out", str(out)]

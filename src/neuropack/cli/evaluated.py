@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
 _MOST = 200_000_000  # pieces that cable is looked at in, about 200 bytes each
+_PAIRS = 10_000_000  # of points that may be matched, about 200 bytes each
 _BESIDE = ("prevalence", "largest_class")  # what accuracy has to be read beside
 Kind = Literal["skeletons", "marks", "labels"]
 _POINT = ("x_um", "y_um", "z_um")
@@ -313,13 +314,30 @@ def _marks(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
         ]
         return Evaluated(kind, whole, by_class, n, notes)
     if kind == "points":
-        points = detections.point_scores(_columns(found, _POINT), _columns(right, _POINT), settings.tolerance_um)
+        places = _columns(found, _POINT), _columns(right, _POINT)
+        _see_pairs(prediction, *places, settings.tolerance_um)
+        points = detections.point_scores(*places, settings.tolerance_um)
         return Evaluated(kind, points, counts=n, tolerance_um=settings.tolerance_um)
     sure = found.table.column("confidence")
     confidence = None if sure.null_count else sure.to_numpy().astype(np.float64)
     notes = ["not every box states a confidence: the average precision is of one point"] if sure.null_count else []
     boxes = detections.box_scores(_columns(found, _BOX), _columns(right, _BOX), confidence)
     return Evaluated(kind, boxes, counts=n, notes=notes)
+
+
+def _see_pairs(path: Path, found: Floats, right: Floats, tolerance_um: float) -> None:
+    """See that memory holds the pairs of points that can be matched."""
+    from scipy.spatial import KDTree
+
+    pairs = int(KDTree(found).count_neighbors(KDTree(right), tolerance_um)) if len(found) and len(right) else 0
+    if pairs > _PAIRS:
+        raise UsageError(
+            "has too many points within the tolerance of true ones",
+            file=path,
+            expected=f"{_PAIRS} pairs or fewer",
+            found=f"{pairs} at a tolerance of {tolerance_um:g} um",
+            fix="give a smaller --tolerance, or see that no point is there many times",
+        )
 
 
 def _columns(marks: Marks, names: Sequence[str]) -> Floats:
