@@ -143,6 +143,8 @@ def test_run_length_of_labels(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert told["notes"] == []
     (folder / "truth/n1.swc").write_text(TRACE.replace("15 4 0.5", "15 4 9"), encoding="utf-8")
     assert "outside of the image" in scored(capsys, image, folder / "truth")["notes"][0]
+    (folder / "truth/n1.swc").write_text(TRACE + "5 1 1e300 0 0 1 -1\n", encoding="utf-8")
+    assert "1 of " in scored(capsys, image, folder / "truth")["notes"][0]
 
 
 def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -282,7 +282,7 @@ def _run_length(prediction: Path, truth: Path, settings: Settings, tell: Progres
         step = float(size.min())
         _see_cable(truth, list(right.values()), step, f"voxels of {step:g} um")
         places = places_of(list(right.values()), step)
-        voxels = np.floor(places.xyz[:, ::-1] / size).astype(np.int64)
+        voxels = np.floor(np.clip(places.xyz[:, ::-1] / size, -1, found.size_zyx)).astype(np.int64)
         outside = int(((voxels < 0) | (voxels >= found.size_zyx)).any(axis=1).sum())
         scores = run_length_scores(places, labels_at(found, voxels, tell), _MERGE_PART)
     notes = [f"{outside} of {len(voxels)} places of the truth lie outside of the image"] if outside else []
