@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neuropack import simulate
-from neuropack.process.preprocess import align, denoise, depth, shading, unmix
+from neuropack.process.preprocess import align, denoise, depth, shading, stripes, unmix
 from neuropack.process.preprocess.run import preprocess
 from neuropack.simulate import Optics
 from neuropack.study.recipes import recipe_named, task_of
@@ -71,10 +71,10 @@ def attenuation(seed: int) -> list[str]:
 def illumination(seed: int) -> list[str]:
     """Standard deviation of the stripes (0.08) and of the flat field (vignetting 0.4), before and after."""
     made, image = stack(seed, 10, vignetting=0.4, stripes=0.08)
-    gain = depth.estimate_stripes(image, dark=DARK)
+    gain = stripes.estimate_stripes(image, dark=DARK)
     truth = np.log(made.volume.pixels._stripes)  # type: ignore[attr-defined]
     left = np.std(np.log(gain["gain"]) - truth, axis=1).max()
-    field = shading.estimate_flat_field(depth.stripes_evened(image, gain), dark=DARK)
+    field = shading.estimate_flat_field(stripes.stripes_evened(image, gain), dark=DARK)
     box = tuple(slice(0, n) for n in SHAPE)
     flat = Optics(vignetting=0.4).illumination(SHAPE, box)
     ratios = [flat / shading.field(field, c, SHAPE[1:], box[1:]) for c in range(3)]

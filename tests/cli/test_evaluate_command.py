@@ -143,6 +143,8 @@ def test_run_length_of_labels(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert told["notes"] == []
     (folder / "truth/n1.swc").write_text(TRACE.replace("15 4 0.5", "15 4 9"), encoding="utf-8")
     assert "outside of the image" in scored(capsys, image, folder / "truth")["notes"][0]
+    (folder / "truth/n1.swc").write_text(TRACE + "5 1 1e300 0 0 1 -1\n", encoding="utf-8")
+    assert "1 of " in scored(capsys, image, folder / "truth")["notes"][0]
 
 
 def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,6 +156,16 @@ def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert scored(capsys, *points, "--tolerance", "3.1")["values"]["point_f1"] == 1
     classes = scored(capsys, folder / "wrong.csv", folder / "classes.csv")
     assert classes["values"]["accuracy"] == 0.75 and classes["objects"]["a"]["recall"]["value"] == 0.5
+
+
+def test_points_that_all_lie_within_the_tolerance_of_all_others_are_not_paired(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"p{i},1,1,1\n" for i in range(4000))
+    for name in ("one.csv", "other.csv"):
+        (folder / name).write_text(f"point_id,x_um,y_um,z_um\n{rows}", encoding="utf-8")
+    assert main(["evaluate", str(folder / "one.csv"), str(folder / "other.csv")]) == 2
+    assert "one.csv: has too many points" in capsys.readouterr().err
 
 
 def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,6 +191,8 @@ def test_a_table_is_written_once(folder: Path, capsys: pytest.CaptureFixture[str
         (("short", "truth", "--tolerance", "0"), 2, "is no length"),
         (("short", "truth", "--tolerance", "nan"), 2, "is no length"),
         (("short", "truth", "--tolerance", "1e-6"), 2, "too much cable"),
+        (("short", "long", "--tolerance", "9e9"), 2, "short: holds too much cable"),
+        (("found.ome.tif", "long"), 2, "long: holds too much cable"),
         (("short", "truth", "--out", "scores.dat"), 2, "does not name a table"),
         (("channels.ome.tif", "truth.ome.tif"), 2, "is no single label image"),
         (("short", "truth", "--voxel-size", "1,1"), 2, "does not name a voxel size"),
@@ -209,6 +223,8 @@ def test_what_cannot_be_scored(
     tiff(folder / "below.ome.tif", labels.astype(np.int16) - 1)
     two = {"axes": "CZYX"}
     tifffile.imwrite(folder / "channels.ome.tif", np.stack([labels, labels]), metadata=two, ome=True)
+    (folder / "long").mkdir()
+    (folder / "long/n1.swc").write_text(TRACE.replace("15 4 0.5", "15 4 9e12"), encoding="utf-8")
     (folder / "atlas").mkdir()
     head = "# frame: AllenCCFv3; unit: micrometer\n"
     (folder / "atlas/n1.swc").write_text(head + TRACE, encoding="utf-8")

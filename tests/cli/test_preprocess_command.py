@@ -85,6 +85,11 @@ def test_the_same_command_again_changes_nothing_and_another_one_is_refused(
     assert run(raw, out, "--step", "background", "--overwrite") == 0
     record = json.loads((tmp_path / "out.ome.zarr.json").read_text(encoding="utf-8"))
     assert [one["step"] for one in record["steps"]] == ["background"]
+    record["steps"].append({"step": "denoise", "parameters": {}})  # of which nobody knows what was found
+    (tmp_path / "out.ome.zarr.json").write_text(json.dumps(record), encoding="utf-8")
+    capsys.readouterr()
+    assert run(raw, out, "--step", "background") == 2
+    assert "record of other work" in capsys.readouterr().err
 
 
 def test_a_run_that_broke_off_continues_with_what_it_had_estimated(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tile_images import four_tiles
 
 from neuropack.cli import main
 from neuropack.page import seams
 from neuropack.process import mosaic_fit
 from neuropack.process.mosaic_layout import layout
 from neuropack.readers import open_volume
-from neuropack.simulate import Optics, stack
-from neuropack.simulate.tiles import Stage, cut_tiles, write_tiles
+from neuropack.simulate.tiles import write_tiles
 from neuropack.table import read_tsv
 from neuropack.volume import Volume, from_array
 
@@ -25,14 +25,7 @@ VOXEL = (2.0, 0.5, 0.5)
 
 @functools.cache
 def tiles() -> tuple[Volume, ...]:
-    optics = Optics(peak_photons=9000, background_photons=300, read_noise_photons=0, counts_per_photon=0.4)
-    made = stack(3, (16, 150, 150), VOXEL, neurons=7, optics=optics)
-    whole = from_array(np.asarray(made.volume)[:1], "CZYX", voxel_size_um=VOXEL)
-    cut = cut_tiles(0, whole, Stage((1, 2, 2), 0.25, (1, 4, 4), noise=30, whole_voxels=True))
-    return tuple(
-        from_array(np.asarray(v), "CZYX", path=v.path, voxel_size_um=VOXEL, origin_um=v.origin_um)
-        for v in cut.volumes
-    )
+    return four_tiles((16, 150, 150), VOXEL, neurons=7)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from czi_file import RawTile, channel_xml, write_czi
 from nd2_file import channel, position_loop, write_nd2, z_loop
+from tile_images import four_tiles
 
 from neuropack.axes import Array, Box
 from neuropack.cli import main
@@ -21,9 +22,8 @@ from neuropack.process.mosaic import mosaic
 from neuropack.process.mosaic_fit import register_tiles
 from neuropack.process.mosaic_layout import layout, nominal
 from neuropack.readers.nd2_pixels import Nd2Pixels
-from neuropack.simulate import Optics, stack
-from neuropack.simulate.tiles import Stage, cut_tiles, write_tiles
-from neuropack.volume import Volume, from_array
+from neuropack.simulate.tiles import write_tiles
+from neuropack.volume import Volume
 
 FDS = Path("/proc/self/fd")
 VOXEL = (2.0, 0.25, 0.25)  # what the writer of ND2 files states
@@ -31,15 +31,7 @@ VOXEL = (2.0, 0.25, 0.25)  # what the writer of ND2 files states
 
 @functools.cache
 def tiles() -> tuple[Volume, ...]:
-    """Four tiles, whose stage errs by up to four voxels."""
-    optics = Optics(peak_photons=9000, background_photons=300, read_noise_photons=0, counts_per_photon=0.4)
-    made = stack(3, (12, 150, 170), VOXEL, neurons=9, optics=optics)
-    whole = from_array(np.asarray(made.volume)[:1], "CZYX", voxel_size_um=VOXEL)
-    cut = cut_tiles(0, whole, Stage((1, 2, 2), 0.25, (1, 4, 4), noise=30, whole_voxels=True))
-    return tuple(
-        from_array(np.asarray(v), "CZYX", path=v.path, voxel_size_um=VOXEL, origin_um=v.origin_um)
-        for v in cut.volumes
-    )
+    return four_tiles((12, 150, 170), VOXEL, neurons=9)
 
 
 @functools.cache

@@ -116,7 +116,8 @@ def test_a_part_that_cannot_be_read_is_told_in_one_line(
 
 def test_a_damaged_record_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trace("--seeds", "seeds.csv", "--out", "made") == 0
-    for text in ("{}", "[" * 100_000):
+    inputs = json.loads((folder / "made" / "trace.json").read_text())["inputs"]
+    for text in ("{}", "[" * 100_000, json.dumps({"inputs": inputs, "neurons": [], "flags": 3})):
         (folder / "made" / "trace.json").write_text(text)
         assert trace("--seeds", "seeds.csv", "--out", "made") == 3
         assert "is no record of a trace" in capsys.readouterr().err

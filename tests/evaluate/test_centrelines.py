@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
+from neuropack.axes import Array, Box
+from neuropack.convert import convert
 from neuropack.errors import InputError
 from neuropack.evaluate import centrelines, images
 from neuropack.evaluate.agreement import Score
 from neuropack.evaluate.centrelines import Centrelines, fisbe
 from neuropack.evaluate.images import centrelines_of, labels_at, overlaps_of, see_alike
+from neuropack.readers import open_volume
 from neuropack.simulate.stack import stack
-from neuropack.volume import from_array
+from neuropack.volume import Volume, from_array
 
 pytest.importorskip("skimage")
 SHAPE = (5, 12, 60)
@@ -124,6 +129,24 @@ def test_labels_are_looked_up_where_places_are() -> None:
     assert labels_at(from_array(labels, "ZYX"), voxels[:0]).tolist() == []
 
 
+def test_planes_that_are_decoded_whole_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.arange(6 * 150 * 300, dtype=np.int32).reshape(6, 150, 300)
+    tifffile.imwrite(tmp_path / "labels.tif", labels, compression="zlib", metadata={"axes": "ZYX"})
+    rng, read = np.random.default_rng(0), list[Box]()
+    voxels = np.column_stack([rng.integers(0, 3, 40) * 2, rng.integers(0, 150, 40), rng.integers(0, 300, 40)])
+    whole = Volume.read
+
+    def seen(self: Volume, box: Box, out: Array | None = None) -> Array:
+        read.append(box[-3:])
+        return whole(self, box, out)
+
+    monkeypatch.setattr(Volume, "read", seen)
+    with open_volume(tmp_path / "labels.tif") as volume:
+        assert labels_at(volume, voxels).tolist() == labels[tuple(voxels.T)].tolist()
+    planes = [z for box in read for z in range(box[0].start, box[0].stop)]
+    assert sorted(planes) == [0, 2, 4]
+
+
 @pytest.mark.parametrize(
     ("more", "what"),
     [
@@ -139,6 +162,30 @@ def test_images_of_other_places_are_refused(more: dict[str, object], what: str) 
     see_alike(from_array(a, "ZYX"), truth)  # what nobody states is no other
     with pytest.raises(InputError, match="not the same shape"):
         see_alike(from_array(a[:1], "ZYX"), truth)
+
+
+def test_a_shape_that_is_nearly_the_same_is_another_one() -> None:
+    one, other = (from_array(np.zeros((1, 2, n), np.uint8), "ZYX") for n in (2000, 2001))
+    with pytest.raises(InputError, match="not the same shape"):
+        see_alike(one, other)
+
+
+@pytest.mark.parametrize(("memory", "reads"), [(9, 1), (5, 1), (2, 3), (1, 5)])  # of so many planes
+def test_planes_are_taken_as_blocks_of_the_other_image_are_deep(
+    memory: int, reads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = np.random.default_rng(1).integers(0, 3, (2, 5, 30, 40)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", a, compression="zlib", metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "b.ome.tif", b, metadata={"axes": "ZYX", "PhysicalSizeX": 1, "PhysicalSizeY": 1})
+    with open_volume(tmp_path / "b.ome.tif") as volume:
+        convert(volume.with_voxel_size((1, None, None)), [tmp_path / "b.ome.zarr"], labels=True)
+    monkeypatch.setattr(images, "_PIECE", memory * 30 * 40)
+    whole, read = Volume.read, list[Path]()
+    monkeypatch.setattr(Volume, "read", lambda volume, box: (read.append(volume.path), whole(volume, box))[1])
+    with open_volume(tmp_path / "a.tif") as truth, open_volume(tmp_path / "b.ome.zarr") as found:
+        pairs = overlaps_of(found, truth).pairs
+    assert pairs == {(i, j): int(((a == i) & (b == j)).sum()) for i in range(3) for j in range(3)}
+    assert read.count(tmp_path / "b.ome.zarr") == reads
 
 
 def test_a_negative_label_is_named() -> None:

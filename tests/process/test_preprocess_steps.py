@@ -11,7 +11,7 @@ import pytest
 
 from neuropack import simulate
 from neuropack.errors import InputError, NeuropackError, UsageError
-from neuropack.process.preprocess import align, denoise, depth, shading, unmix
+from neuropack.process.preprocess import align, denoise, depth, shading, stripes, unmix
 from neuropack.process.preprocess.recipe import Recipe, checked_steps
 from neuropack.process.preprocess.run import preprocess
 from neuropack.process.preprocess.samples import sampled
@@ -126,10 +126,10 @@ def test_a_matrix_that_cannot_be_is_refused(tmp_path: Path, text: str, complaint
 def test_stripes_are_found_and_evened() -> None:
     made = simulated(8, stripes=0.1)
     striped = volume_of(np.asarray(made.volume))
-    found = depth.estimate_stripes(striped, dark=100)
+    found = stripes.estimate_stripes(striped, dark=100)
     before, after = (
         np.log(np.median(np.asarray(v)[0].reshape(24, -1), axis=1) - 100)
-        for v in (striped, depth.stripes_evened(striped, found))
+        for v in (striped, stripes.stripes_evened(striped, found))
     )
     assert np.std(after) < 0.4 * np.std(before)
 
@@ -181,7 +181,7 @@ def test_a_thick_dendrite_is_no_background() -> None:
 def test_stripes_are_seen_where_counts_are_few() -> None:
     light = 3 * np.exp(np.random.default_rng(1).normal(0, 0.1, 30))
     counts = np.random.default_rng(0).poisson(light[:, None, None], (1, 30, 128, 128)).astype(np.uint8)
-    gain = np.array(depth.estimate_stripes(volume_of(counts), dark=0)["gain"][0])
+    gain = np.array(stripes.estimate_stripes(volume_of(counts), dark=0)["gain"][0])
     assert np.std(np.log(gain) - np.log(light)) < 0.06
     assert 0.75 < gain.min() < gain.max() < 1.33
 
@@ -190,16 +190,16 @@ def test_structure_and_noise_are_no_stripes() -> None:
     rng = np.random.default_rng(0)
     dim = rng.poisson(30, (1, 24, 128, 128)).astype(np.uint16)
     dim[0, 10:12, :, :48] += 60  # fills two planes in part
-    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    gain = np.log(stripes.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
     assert np.abs(gain).max() < 0.01
     dim[0, 18] = np.rint(1.2 * dim[0, 18])
-    gain = np.log(depth.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
+    gain = np.log(stripes.estimate_stripes(volume_of(dim), dark=0)["gain"][0])
     assert abs(gain[18] - np.log(1.2)) < 0.02 and np.abs(np.delete(gain, 18)).max() < 0.02
     skewed = rng.gamma(1, 40, (4, 1, 24, 128, 128)).astype(np.float32)
     skewed[0, :, 9] = skewed[:, :, 9].mean(axis=0)  # the mean of four: as bright, and less noisy
-    gain = np.log(depth.estimate_stripes(volume_of(skewed[0]), dark=0)["gain"][0])
+    gain = np.log(stripes.estimate_stripes(volume_of(skewed[0]), dark=0)["gain"][0])
     assert abs(gain[9]) < 0.13  # of which the median of the voxels is brighter by 0.28
-    small = depth.estimate_stripes(volume_of(dim[:, :, :8, :8]), dark=0)
+    small = stripes.estimate_stripes(volume_of(dim[:, :, :8, :8]), dark=0)
     assert small["error"] == [None] and set(small["gain"][0]) == {1.0}
 
 
@@ -234,13 +234,13 @@ def test_seams_of_tiles_are_evened() -> None:
     rng = np.random.default_rng(1)
     light = 50 + 200 * np.kron(gains, np.ones((48, 48))) + rng.normal(0, 4, (1, 6, 96, 144))
     mosaic = volume_of(light.astype(np.float32))
-    found = depth.estimate_seams(mosaic, tile=[48, 48], dark=50)
+    found = stripes.estimate_seams(mosaic, tile=[48, 48], dark=50)
     wanted = gains / np.exp(np.log(gains).mean())
     assert np.abs(np.array(found["gain"][0]) / wanted - 1).max() < 0.01
-    even = np.asarray(depth.seams_evened(mosaic, found))
+    even = np.asarray(stripes.seams_evened(mosaic, found))
     assert np.std(even.mean(axis=(0, 1))) < 4
     with pytest.raises(UsageError, match="no seams"):
-        depth.estimate_seams(mosaic, tile=[96, 144])
+        stripes.estimate_seams(mosaic, tile=[96, 144])
 
 
 @pytest.mark.parametrize(("method", "least"), [("guided", 3.5), ("gaussian", 1.5)])

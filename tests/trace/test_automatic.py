@@ -336,7 +336,7 @@ def test_what_cannot_be_traced(seeds: list[Seed], more: dict[str, Any], complain
         trace_neurons(volume(np.zeros((1, 4, 20, 20), np.uint8), **more), seeds)
 
 
-def test_a_full_disk_is_told_before_a_map_finds_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_told_before_a_map_finds_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int, start: int, size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -344,6 +344,9 @@ def test_a_full_disk_is_told_before_a_map_finds_no_room(monkeypatch: pytest.Monk
     with pytest.raises(OutputError, match="no room for what is known") as error:
         trace_neurons(volume(draw(FORK)), [Seed((5, 20, 10), "a")])
     assert "TMPDIR" in str(error.value)
+    with pytest.raises(OutputError) as error:
+        trace_neurons(volume(draw(FORK)), [Seed((5, 20, 10), "a")], folder=tmp_path)
+    assert error.value.file == tmp_path and "TMPDIR" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["threshold", "node_um", "widest_gap_um", "color_sigma"])

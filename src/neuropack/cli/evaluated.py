@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
-_MOST = 200_000_000  # tenths of the tolerance of cable, about 200 bytes each
+_MOST = 200_000_000  # pieces that cable is looked at in, about 200 bytes each
+_PAIRS = 10_000_000  # of points that may be matched, about 200 bytes each
 _BESIDE = ("prevalence", "largest_class")  # what accuracy has to be read beside
 Kind = Literal["skeletons", "marks", "labels"]
 _POINT = ("x_um", "y_um", "z_um")
@@ -213,25 +214,30 @@ def _see_frames(
             )
 
 
+def _see_cable(path: Path, neurons: Sequence[Skeleton], step_um: float, at: str) -> None:
+    """See that memory holds the cable, of which there is a place in each step."""
+    length, most = sum(one.length_um() for one in neurons), _MOST * step_um
+    if length > most:
+        raise UsageError(
+            "holds too much cable to be looked at so finely",
+            file=path,
+            expected=f"{most:.4g} um at {at}",
+            found=f"{length:.4g} um, all neurons together",
+            fix="see that coordinates are micrometre; else give fewer neurons, or a larger --tolerance",
+        )
+
+
 def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
     from neuropack.evaluate.diadem import diadem_like
     from neuropack.evaluate.lengths import length_scores, paired
     from neuropack.evaluate.run_length import places_of, run_length_scores
-    from neuropack.evaluate.topology import topology_errors, trees_at
+    from neuropack.evaluate.topology import PIECE_UM, topology_errors, trees_at
     from neuropack.evaluate.voxels import ratio
 
     found, right = _neurons(prediction), _neurons(truth)
     _see_frames(prediction, found, truth, right)
     mine, theirs, tolerance = list(found.values()), list(right.values()), settings.tolerance_um
-    length = sum(one.length_um() for one in (*mine, *theirs))
-    if length > _MOST * tolerance / 10:
-        raise UsageError(
-            "holds too much cable to be looked at so finely",
-            file=prediction,
-            expected=f"{_MOST * tolerance / 10:.4g} um at a tolerance of {tolerance:g} um",
-            found=f"{length:.4g} um with the truth",
-            fix="give a larger --tolerance, or fewer neurons",
-        )
+    _see_cable(prediction, (*mine, *theirs), min(tolerance / 10, PIECE_UM), f"a tolerance of {tolerance:g} um")
     scores = length_scores(mine, theirs, tolerance)
     places = places_of(theirs, tolerance / 4)
     trees = trees_at(places.xyz, places.owner, mine, tolerance)
@@ -273,8 +279,10 @@ def _run_length(prediction: Path, truth: Path, settings: Settings, tell: Progres
                     fix="map it into the stack first: neuropack map --inverse",
                 )
         size = np.array([1.0 if v is None else v for v in found.voxel_size_um])
-        places = places_of(list(right.values()), float(size.min()))
-        voxels = np.floor(places.xyz[:, ::-1] / size).astype(np.int64)
+        step = float(size.min())
+        _see_cable(truth, list(right.values()), step, f"voxels of {step:g} um")
+        places = places_of(list(right.values()), step)
+        voxels = np.floor(np.clip(places.xyz[:, ::-1] / size, -1, found.size_zyx)).astype(np.int64)
         outside = int(((voxels < 0) | (voxels >= found.size_zyx)).any(axis=1).sum())
         scores = run_length_scores(places, labels_at(found, voxels, tell), _MERGE_PART)
     notes = [f"{outside} of {len(voxels)} places of the truth lie outside of the image"] if outside else []
@@ -306,13 +314,30 @@ def _marks(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
         ]
         return Evaluated(kind, whole, by_class, n, notes)
     if kind == "points":
-        points = detections.point_scores(_columns(found, _POINT), _columns(right, _POINT), settings.tolerance_um)
+        places = _columns(found, _POINT), _columns(right, _POINT)
+        _see_pairs(prediction, *places, settings.tolerance_um)
+        points = detections.point_scores(*places, settings.tolerance_um)
         return Evaluated(kind, points, counts=n, tolerance_um=settings.tolerance_um)
     sure = found.table.column("confidence")
     confidence = None if sure.null_count else sure.to_numpy().astype(np.float64)
     notes = ["not every box states a confidence: the average precision is of one point"] if sure.null_count else []
     boxes = detections.box_scores(_columns(found, _BOX), _columns(right, _BOX), confidence)
     return Evaluated(kind, boxes, counts=n, notes=notes)
+
+
+def _see_pairs(path: Path, found: Floats, right: Floats, tolerance_um: float) -> None:
+    """See that memory holds the pairs of points that can be matched."""
+    from scipy.spatial import KDTree
+
+    pairs = int(KDTree(found).count_neighbors(KDTree(right), tolerance_um)) if len(found) and len(right) else 0
+    if pairs > _PAIRS:
+        raise UsageError(
+            "has too many points within the tolerance of true ones",
+            file=path,
+            expected=f"{_PAIRS} pairs or fewer",
+            found=f"{pairs} at a tolerance of {tolerance_um:g} um",
+            fix="give a smaller --tolerance, or see that no point is there many times",
+        )
 
 
 def _columns(marks: Marks, names: Sequence[str]) -> Floats:

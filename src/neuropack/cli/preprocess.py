@@ -173,12 +173,15 @@ def _earlier(place: Path, identity: Mapping[str, Any], *, overwrite: bool) -> di
         ours = record["software"] == "neuropack" and all(
             isinstance(record[k], list) for k in ("steps", "saturated")
         )
-        given = [
-            {"step": one["step"], "parameters": one["parameters"]} for one in record["steps"] if "found" in one
-        ]
-        same = ours and all(
-            json.loads(json.dumps(value)) == (given if key == "steps" else record.get(key))
-            for key, value in identity.items()
+        given = [{"step": one["step"], "parameters": one["parameters"]} for one in record["steps"]]
+        known = all("found" in one for one in record["steps"])
+        same = (
+            ours
+            and known
+            and all(
+                json.loads(json.dumps(value)) == (given if key == "steps" else record.get(key))
+                for key, value in identity.items()
+            )
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(

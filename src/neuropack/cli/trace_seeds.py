@@ -132,6 +132,8 @@ def _done(out: Path, inputs: dict[str, Any], *, overwrite: bool) -> dict[str, An
     try:
         record: dict[str, Any] = json.loads((out / RECORD).read_text(encoding="utf-8"))
         known = {key: record["inputs"][key] for key in inputs}
+        if not all(isinstance(record[key], list) for key in ("neurons", "flags")):
+            raise ValueError("neurons or flags that are no list")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if overwrite:
             return None

@@ -33,7 +33,8 @@ class Score:
 
     Attributes:
         measure: its name, such as ``length_f1``.
-        value: from 0 to 1 (kappa from -1); None where it cannot be formed.
+        value: from 0 to 1 (kappa from -1), but for lengths (``..._um``) and entropies (``voi_...``); None where it
+            cannot be formed.
         n: what it is over: micrometre of cable, voxels, or objects.
         note: why there is no value.
     """

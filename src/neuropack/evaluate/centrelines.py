@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box
 from neuropack.evaluate.agreement import Score, harmonic
-from neuropack.evaluate.instances import THRESHOLDS, counted
+from neuropack.evaluate.instances import THRESHOLDS, counted, matched
 from neuropack.evaluate.voxels import ratio
 
 Counts = dict[tuple[int, int], int]
@@ -117,18 +117,13 @@ def _sizes(lines: Counts) -> dict[int, int]:
 
 def _matched(image: Centrelines, truth: dict[int, int], scored: dict[int, int]) -> list[float]:
     """The clDice of the objects that are matched, one to one, the greatest first."""
-    ranked = []
-    for (a, b), n in image.truth.items():
-        if b and (back := image.scored.get((b, a), 0)):
-            ranked.append((-harmonic(back / scored[b], n / truth[a]), a, b))
-    taken: tuple[set[int], set[int]] = (set(), set())
-    found = []
-    for negative, a, b in sorted(ranked):
-        if a not in taken[0] and b not in taken[1]:
-            taken[0].add(a)
-            taken[1].add(b)
-            found.append(-negative)
-    return found
+    return matched(
+        {
+            (a, b): harmonic(back / scored[b], n / truth[a])
+            for (a, b), n in image.truth.items()
+            if b and (back := image.scored.get((b, a), 0))
+        }
+    )
 
 
 def _covered(image: Centrelines, truth: dict[int, int], scored: dict[int, int]) -> list[float]:

@@ -99,12 +99,14 @@ class _Forks:
                 up.append(before)
         weight = np.array([children[node] == 0 for node in rows], np.int64)
         last = np.arange(len(rows))
-        below: list[list[int]] = [[] for _ in rows]
         for row in range(len(rows) - 1, -1, -1):  # depth first, so that descendants follow
             if up[row] >= 0:
                 weight[up[row]] += weight[row]
                 last[up[row]] = max(last[up[row]], last[row])
-                below[up[row]].insert(0, row)
+        below: list[list[int]] = [[] for _ in rows]
+        for row, above_it in enumerate(up):
+            if above_it >= 0:
+                below[above_it].append(row)
         ups = np.array(up, np.int64)
         slack = np.where(ups < 0, _radius(skeleton, np.array(rows, np.int64)), 0.0)
         return cls(skeleton.xyz[rows], ups, below, far[rows], weight, slack, last)

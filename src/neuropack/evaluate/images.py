@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ BLOCK = (128, 256, 256)
 """Voxels z, y, x of a block whose centrelines are found at a time."""
 HALO = 32
 """Voxels around a block that thinning looks at: centrelines of objects thicker than that may hang on the blocks."""
+_LOOK = (64, 128, 128)  # voxels z, y, x of a block that labels are looked up in
 _PIECE = 32 << 20  # bytes that are decoded at a time, where the file allows it
 
 
@@ -29,12 +31,12 @@ def see_alike(scored: Volume, truth: Volume) -> None:
     Raises:
         InputError: they have other shapes; or both state a voxel size or a frame, and not the same one.
     """
-    for what, mine, theirs in (
-        ("shape", scored.size_zyx, truth.size_zyx),
-        ("voxel size", scored.voxel_size_um, truth.voxel_size_um),
-        ("frame", scored.frame, truth.frame),
+    for what, mine, theirs, alike in (
+        ("shape", scored.size_zyx, truth.size_zyx, operator.eq),
+        ("voxel size", scored.voxel_size_um, truth.voxel_size_um, _same),
+        ("frame", scored.frame, truth.frame, _same),
     ):
-        if not _same(mine, theirs):
+        if not alike(mine, theirs):
             raise InputError(
                 f"the images have not the same {what}",
                 file=scored.path,
@@ -68,8 +70,8 @@ def overlaps_of(scored: Volume, truth: Volume, progress: Progress | None = None)
         InputError: a label is negative or above 2^63 - 1, or a file is damaged.
     """
     found, done = Overlaps(), 0
-    for box, block in _pieces(truth):
-        found.add(_checked(block, box, truth), _read(scored, box[-3:]))
+    for box, block in _pieces(truth, scored):
+        found.add(block, _read(scored, box[-3:]))
         done += block.nbytes
         if progress:
             progress("comparing labels", done, truth.nbytes)
@@ -118,7 +120,7 @@ def labels_at(volume: Volume, voxels: npt.NDArray[np.int64], progress: Progress 
     """The labels of voxels (n, 3), z, y, x; 0 outside of the image. Blocks without such a voxel are not read."""
     found = np.zeros(len(voxels), np.int64)
     inside = np.flatnonzero(((voxels >= 0) & (voxels < volume.size_zyx)).all(axis=1))
-    step = (64, 128, 128)
+    step = _step(volume)
     blocks, order = _grouped(voxels[inside] // step)
     for done, (block, rows) in enumerate(zip(blocks, order, strict=True), 1):
         low = block * step
@@ -132,6 +134,13 @@ def labels_at(volume: Volume, voxels: npt.NDArray[np.int64], progress: Progress 
     return found
 
 
+def _step(volume: Volume) -> tuple[int, ...]:
+    """Voxels z, y, x of the blocks that labels are looked up in: where all of a plane is decoded, planes."""
+    unit = _unit(volume)
+    whole = not volume.cheap_parts and not volume.format.startswith("OME-Zarr")
+    return unit if whole and max(unit[1:]) > max(_LOOK[1:]) else _LOOK
+
+
 def _grouped(keys: npt.NDArray[np.int64]) -> tuple[Array, Sequence[Array]]:
     """The different rows (k, 3), and which rows are each of them."""
     if not len(keys):
@@ -141,13 +150,25 @@ def _grouped(keys: npt.NDArray[np.int64]) -> tuple[Array, Sequence[Array]]:
     return blocks, np.split(order, np.cumsum(np.bincount(which.ravel()))[:-1])
 
 
-def _pieces(volume: Volume) -> Iterator[tuple[Box, Array]]:
-    """Boxes that tile an image, and their labels (z, y, x)."""
+def _unit(volume: Volume) -> tuple[int, ...]:
+    return box_shape(next(iter(volume.native_blocks())))[-3:]
+
+
+def _pieces(volume: Volume, other: Volume) -> Iterator[tuple[Box, Array]]:
+    """Boxes that tile an image, and their labels (z, y, x).
+
+    Planes are taken as many at a time as blocks of the other image are deep, which are decoded anew for each piece.
+    """
+    step = BLOCK  # where nothing needs decoding
     if not volume.cheap_parts:
-        for box, block in volume.stream(full_box(volume.shape), _PIECE):
-            yield box, block[(0,) * (block.ndim - 3)]
-        return
-    for inner in cut(full_box(volume.size_zyx), BLOCK):  # nothing needs decoding
+        deep, *plane = _unit(volume)
+        planes = min(_unit(other)[0], _PIECE // (plane[0] * plane[1] * volume.dtype.itemsize))
+        if other.cheap_parts or planes <= deep:
+            for box, block in volume.stream(full_box(volume.shape), _PIECE):
+                yield box, _checked(block[(0,) * (block.ndim - 3)], box, volume)
+            return
+        step = (planes - planes % deep, plane[0], plane[1])
+    for inner in cut(full_box(volume.size_zyx), step):
         yield inner, _read(volume, inner)
 
 

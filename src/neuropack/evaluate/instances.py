@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,15 +81,7 @@ class Overlaps:
         for pair, n in self.pairs.items():
             for side in (0, 1):
                 sizes[side][pair[side]] = sizes[side].get(pair[side], 0) + n
-        ranked = sorted((-n / (sizes[0][a] + sizes[1][b] - n), a, b) for (a, b), n in self.pairs.items() if a and b)
-        taken: tuple[set[int], set[int]] = (set(), set())
-        found = []
-        for negative, a, b in ranked:
-            if a not in taken[0] and b not in taken[1]:
-                taken[0].add(a)
-                taken[1].add(b)
-                found.append(-negative)
-        return found
+        return matched({(a, b): n / (sizes[0][a] + sizes[1][b] - n) for (a, b), n in self.pairs.items() if a and b})
 
     def _entropies(self) -> list[Score]:
         inside = [(pair, n) for pair, n in self.pairs.items() if pair[0]]
@@ -105,6 +97,22 @@ class Overlaps:
         recall, precision = (squares / float((joint * part).sum()) for part in (truth, scored))
         error = 1 - 2 * precision * recall / (precision + recall)
         return [Score(name, value, total) for name, value in zip(names, (split, merge, error), strict=True)]
+
+
+def matched(alike: Mapping[tuple[int, int], float]) -> list[float]:
+    """How alike the objects are that are matched one to one, the greatest first; of equals the lowest labels.
+
+    Args:
+        alike: of a true object and one that is scored, by their labels.
+    """
+    taken: tuple[set[int], set[int]] = (set(), set())
+    found = []
+    for (a, b), value in sorted(alike.items(), key=lambda pair: (-pair[1], pair[0])):
+        if a not in taken[0] and b not in taken[1]:
+            taken[0].add(a)
+            taken[1].add(b)
+            found.append(value)
+    return found
 
 
 def counted(mine: Array, theirs: Array) -> dict[tuple[int, int], int]:

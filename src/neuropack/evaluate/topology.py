@@ -26,7 +26,8 @@ from neuropack.skeleton import Skeleton, parent_rows
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_PIECE_UM = 0.5
+PIECE_UM = 0.5
+"""Cable is cut into pieces of this length at most."""
 LEAST_UM = 5.0
 
 
@@ -131,7 +132,7 @@ def _cable(skeletons: Sequence[Skeleton], *, by_tree: bool) -> _Cable:
         child = np.flatnonzero(above >= 0)
         a, b = skeleton.xyz[above[child]], skeleton.xyz[child]
         length = np.linalg.norm(b - a, axis=1)
-        n = np.maximum(1, np.ceil(length / _PIECE_UM)).astype(np.int64)
+        n = np.maximum(1, np.ceil(length / PIECE_UM)).astype(np.int64)
         edge = np.repeat(np.arange(len(child)), n)
         at = (np.arange(len(edge)) - np.repeat(np.cumsum(n) - n, n) + 0.5) / n[edge]
         owner = owners + tree[child] if by_tree else np.full(len(child), owners)
@@ -208,7 +209,7 @@ def _nearest_to(points: Floats, others: _Cable, tolerance_um: float) -> Ints:
     if not len(others.middle) or not len(points):
         return np.full(len(points), -1, np.int64)
     # a point of the cable lies up to half a piece from a middle
-    reach = float(np.hypot(tolerance_um, _PIECE_UM / 2))
+    reach = float(np.hypot(tolerance_um, PIECE_UM / 2))
     _, row = KDTree(others.middle).query(points, distance_upper_bound=reach)
     return np.where(row < len(others.owner), others.owner[np.minimum(row, len(others.owner) - 1)], -1)
 

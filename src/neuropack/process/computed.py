@@ -64,6 +64,15 @@ def computed(
     )
 
 
+def clipped(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Values as an integer type, those beyond what it holds at its ends."""
+    limits = np.iinfo(dtype)
+    top = values.dtype.type(limits.max)
+    if values.dtype.kind == "f" and int(top) > limits.max:  # the nearest float lies beyond
+        top = np.nextafter(top, values.dtype.type(0))
+    return np.clip(values, limits.min, top).astype(dtype)
+
+
 class _Computed:
     """Pixels of `computed`, axes (t,) c, z, y, x. Holds no state that changes, so any thread may read."""
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
 from neuropack.errors import UsageError
+from neuropack.process.computed import clipped
 from neuropack.process.mosaic_cells import Index, cells
 from neuropack.process.mosaic_layout import Floats, Tile, offsets
 from neuropack.process.tile_files import unit_of
@@ -228,10 +229,7 @@ class MosaicPixels:
         """As the image's dtype."""
         if values.dtype == self._dtype or self._dtype.kind == "f":
             return values.astype(self._dtype, copy=False)
-        info: Any = np.iinfo(self._dtype)
-        top = self._float.type(info.max)
-        top = np.nextafter(top, self._float.type(0)) if int(top) > info.max else top  # of 64 bits
-        return np.clip(np.floor(values + self._float.type(0.5)), info.min, top).astype(self._dtype)
+        return clipped(np.floor(values + self._float.type(0.5)), self._dtype)
 
     def _compose(
         self,

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid
 from neuropack.trace.path import PathError
-from neuropack.trace.search import Search, Watch, Work, corridor_blocks
+from neuropack.trace.search import Search, Watch, Work, tube_around
 
 Voxels = npt.NDArray[np.int64]
 
@@ -66,11 +66,10 @@ def redrawn(
     if not bends:
         return way
     sharp, work = signal.squared(model), Work()
-    radius = np.maximum(_TUBE * min(size) / np.array(size), 1.0)
     parts, done = [], 0
     for first, last in bends:
-        tube = corridor_blocks(grid, way[first : last + 1].astype(np.float64), radius)
-        search = Search(grid, size, sharp, memory, corridor=tube, radius=radius, work=work)
+        tube = tube_around(grid, size, way[first : last + 1], _TUBE * min(size))
+        search = Search(grid, size, sharp, memory, work=work, **tube)
         try:
             bend, _ = search.run(way[first], way[last], watch)
         except PathError as error:

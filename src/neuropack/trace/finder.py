@@ -24,7 +24,7 @@ from neuropack.trace.measure import centre, measured
 from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Found, Search, Watch, corridor_blocks
+from neuropack.trace.search import Found, Search, Watch, corridor_blocks, tube_around
 from neuropack.trace.smooth import smooth
 from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
@@ -238,9 +238,8 @@ class PathFinder:
         except PathError as error:
             raise self._explained(error) from error
         if len(shut):  # what is shut pushes the way aside: the best one in a narrow tube around it is not
-            radius = np.maximum(self._shut / np.array(self.voxel_size_um), 1.0)
-            tube = corridor_blocks(self._fine.grid, found.voxels.astype(np.float64), radius)
-            found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, corridor=tube, radius=radius)
+            tube = tube_around(self._fine.grid, self.voxel_size_um, found.voxels, self._shut)
+            found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, **tube)
         way, price, search = found
         grid, size = self._fine.grid, self.voxel_size_um
         way = redrawn(grid, size, model, way, self.options.memory, watch)

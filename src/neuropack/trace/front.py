@@ -147,7 +147,7 @@ def _nameless(folder: Path | None) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)  # the stack of the front closes it
 
 
-def _lengthen(file: IO[bytes], size: int) -> None:
+def _lengthen(file: IO[bytes], size: int, folder: Path | None) -> None:
     """Make a file longer, and take the room on the disk now: a map that finds none ends the whole program.
 
     Raises:
@@ -162,10 +162,10 @@ def _lengthen(file: IO[bytes], size: int) -> None:
         if no_room(error):
             raise OutputError(
                 "the disk has no room for what is known of the voxels that the front came to",
-                file=tempfile.gettempdir(),
+                file=folder or tempfile.gettempdir(),
                 expected=f"{size / 1e6:.0f} MB for one of several temporary files",
                 found=error.strerror,
-                fix="make room, or name a folder on another disk in TMPDIR",
+                fix="make room, or " + ("choose" if folder else "name in TMPDIR") + " a folder on another disk",
             ) from error
         if error.errno not in _NO_TAKING:
             raise
@@ -218,7 +218,7 @@ class Front:
         }
         columns |= {"gap": ((), np.float32), "pred": ((), np.int8), "owner": ((), np.int32)}
         columns |= {"settled": ((), np.int8), "marks": ((), np.int8)}
-        self._room = 0
+        self._room, self._folder = 0, folder
         with ExitStack() as files:
             self._files: dict[str, tuple[IO[bytes], tuple[int, ...], Any]] = {
                 name: (files.enter_context(_nameless(folder)), shape, dtype)
@@ -230,7 +230,7 @@ class Front:
     def _make_room(self, slots: int) -> None:
         for name, (file, shape, dtype) in self._files.items():
             whole = (slots, _VOXELS, *shape)
-            _lengthen(file, math.prod(whole) * np.dtype(dtype).itemsize)
+            _lengthen(file, math.prod(whole) * np.dtype(dtype).itemsize, self._folder)
             setattr(self, name, np.memmap(file, dtype, "r+", shape=whole))
         self._room = slots
 

@@ -60,10 +60,9 @@ class Level:
         )
         watch.during(lambda: self.raw.load(box))
 
-    def expect(self, points: Floats, around: int = _AROUND) -> None:
+    def expect(self, points: Floats) -> None:
         """Say that the search will come near points (n, 3), voxels of this level, so that a server begins."""
-        reach = np.array([around] * 3)
-        low, high = points - reach, points + reach
+        low, high = points - _AROUND, points + _AROUND
         for one in (low, high):
             np.clip(np.rint(one), 0, np.array(self.grid.shape) - 1, out=one)
         self.raw.expect(

@@ -353,6 +353,12 @@ def _longer(rows: npt.NDArray[Any], count: int, *width: int) -> npt.NDArray[Any]
     return made
 
 
+def tube_around(grid: Grid, size: tuple[float, float, float], way: Voxels, radius_um: float) -> dict[str, Any]:
+    """The corridor and the radius that keep a `Search` in a narrow tube: a voxel wide at least along each axis."""
+    radius = np.maximum(radius_um / np.array(size), 1.0)
+    return {"corridor": corridor_blocks(grid, way.astype(np.float64), radius), "radius": radius}
+
+
 def corridor_blocks(grid: Grid, points: Floats, radius: Floats) -> dict[int, Floats]:
     """The blocks that a tube around some points touches, each with those points.
 

@@ -14,11 +14,7 @@ from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UsageError
 from neuropack.process.computed import computed
 from neuropack.process.preprocess.samples import Block, levels_of, noise_of, require_planes, sampled
-from neuropack.process.preprocess.stripes import estimate_seams, estimate_stripes, seams_evened, stripes_evened
 from neuropack.volume import Volume
-
-__all__ = ["depth_evened", "estimate_attenuation", "known_attenuation"]
-__all__ += ["estimate_seams", "estimate_stripes", "seams_evened", "stripes_evened"]  # they have this name too
 
 Floats = npt.NDArray[np.float64]
 _SIZE = (24, 64, 64)

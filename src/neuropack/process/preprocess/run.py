@@ -14,7 +14,7 @@ import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box, relative
 from neuropack.engine.planning import cut
-from neuropack.process.computed import computed
+from neuropack.process.computed import clipped, computed
 from neuropack.process.preprocess.recipe import Recipe
 from neuropack.process.preprocess.samples import require_numbers, sampled
 from neuropack.process.preprocess.steps import STEPS, Found
@@ -116,9 +116,8 @@ class _Blocks:
         for block in self._cut(box):
             values = self._image.read(block)
             require_numbers(values, self._image.path, [s.start for s in block[-3:]])
-            if self._dtype.kind in "iu":
-                values = _rounded(values, self._dtype)
-            out[relative(block, box)] = values.astype(self._dtype)
+            exact = self._dtype.kind == "f" or values.dtype == self._dtype
+            out[relative(block, box)] = values if exact else clipped(np.rint(values), self._dtype)
         return out
 
     def native_blocks(self) -> Iterator[Box]:
@@ -131,15 +130,6 @@ class _Blocks:
     def close(self) -> None:
         """Close the source."""
         self._image.close()
-
-
-def _rounded(values: Array, dtype: np.dtype[Any]) -> Array:
-    """Values as whole numbers that a type holds."""
-    limits = np.iinfo(dtype)
-    top = values.dtype.type(limits.max)
-    if values.dtype.kind == "f" and int(top) > limits.max:  # the nearest float lies beyond
-        top = np.nextafter(top, values.dtype.type(0))
-    return np.clip(np.rint(values), limits.min, top)
 
 
 def _saturated(volume: Volume, seed: int) -> tuple[float, ...]:
