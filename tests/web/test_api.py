@@ -12,6 +12,8 @@ import pytest
 from served import NEURONS, Asked, make_release
 
 from neuropack.catalogue import TABLES
+from neuropack.errors import InputError
+from neuropack.manifest import write_manifest
 from neuropack.web.api.jsonld import script_content, signposts
 
 
@@ -165,6 +167,38 @@ def test_a_crash_tells_its_number_and_nothing_else(tmp_path: Path, caplog: pytes
     assert answer.headers["x-request-id"] == number
     assert any(number in record.getMessage() and record.exc_info for record in caplog.records)
     assert ask.get("/healthz").status_code == 200
+
+
+def test_a_broken_file_of_the_server_tells_its_number_and_not_where_it_lies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = Asked(make_release(tmp_path / "small"))
+
+    def broken() -> None:
+        raise InputError("is broken", file=tmp_path / "a.json")
+
+    ask.app.add_api_route("/broken", broken)
+    answer = ask.get("/broken")
+    assert (answer.status_code, answer.json()["title"]) == (500, "is broken")
+    assert str(tmp_path) not in answer.text
+    number = answer.json()["id"]
+    assert answer.headers["x-request-id"] == number
+    assert any(number in one.getMessage() and "a.json" in one.getMessage() for one in caplog.records)
+
+
+def test_a_release_that_was_changed_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPACK_CACHE", str(tmp_path / "other"))
+    root = make_release(tmp_path / "small")
+    ask = Asked(root)
+    assert ask.get("/api/v1/neurons/n3").json()["metadata"]["completeness"] == "unknown"
+    document = json.loads((root / "metadata" / "neuropack.json").read_text())
+    document["neurons"][3]["completeness"] = "complete"
+    (root / "metadata" / "neuropack.json").write_text(json.dumps(document))
+    write_manifest(root)
+    ask.site.reload("small")
+    found = ask.get("/api/v1/neurons/n3").json()
+    assert (found["completeness"], found["metadata"]["completeness"]) == ("complete", "complete")
+    assert not (tmp_path / "other").exists()  # the settings name another cache
 
 
 def test_everything_that_can_be_had_can_be_asked_for_its_head(ask: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,6 @@ from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
 from neuropack.release import Release, open_release
 from neuropack.web.audit import Audit
-from neuropack.web.places import Digests
 from neuropack.web.tokens import Tokens
 
 
@@ -73,23 +73,18 @@ class Site:
     _records: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def digests(self) -> dict[str, Digests]:
-        """The digests of the files of each release."""
-        return {name: Digests(one.path) for name, one in self.releases.items()}
-
-    @cached_property
     def hidden(self) -> list[Path]:
         """Folders that may lie in a release and that nobody downloads."""
         return [self.workspace_of(name) for name in self.releases]
 
     def records(self, release: str, section: str) -> Mapping[str, Mapping[str, Any]]:
         """The records of a list of a release's metadata, by identifier."""
-        key = (release, section)
-        if key not in self._records:
+        key, known = (release, section), self._records  # before the release: `reload` changes that one first
+        if key not in known:
             listed = self.releases[release].metadata.get(section)
             given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-            self._records[key] = {str(one.get("id")): one for one in given}
-        return self._records[key]
+            known[key] = {str(one.get("id")): one for one in given}
+        return known[key]
 
     @classmethod
     def open(cls, paths: Sequence[Path], settings: Settings) -> Self:
@@ -135,23 +130,27 @@ class Site:
         return root.with_name(root.name + ".workspace")
 
     def reload(self, release: str) -> None:
-        """Open a release anew that was changed; requests that are being answered go on with the old one."""
+        """Open a release anew that was changed; requests that are being answered go on with the old one.
+
+        The old ones are not closed here: they go when the last request that has them is answered.
+        """
         path = self.releases[release].path
         releases = {**self.releases, release: open_release(path)}
-        self.catalogue, self.releases = Catalogue(releases), releases
-        self._records = {key: rows for key, rows in self._records.items() if key[0] != release}
-        self.__dict__.pop("digests", None)
+        self.catalogue, self.releases = Catalogue(releases, cache=self.settings.cache), releases
+        self._records = {key: rows for key, rows in list(self._records.items()) if key[0] != release}
 
     def close(self) -> None:
-        """Close what was opened."""
-        while self.at_end:
-            self.at_end.pop()()
-        if self.audit is not None:
-            self.audit.close()
-            self.audit = None
-        self.catalogue.close()
-        for release in self.releases.values():
-            release.close()
+        """Close what was opened: all of it, even where one does not end well, whose error is raised then."""
+        with ExitStack() as ending:  # which begins with the last one
+            for release in self.releases.values():
+                ending.callback(release.close)
+            ending.callback(self.catalogue.close)
+            if self.audit is not None:
+                ending.callback(self.audit.close)
+                self.audit = None
+            for one in self.at_end:
+                ending.callback(one)
+            self.at_end.clear()
 
 
 async def site_of(request: Request) -> Site:  # async: a plain one would be called in a thread of its own
