@@ -133,6 +133,20 @@ def test_a_body_that_is_too_long_is_not_read(door: Callable[..., Asked], said: b
     assert post(ask, "a" * 900).status_code == 200
 
 
+def test_a_body_that_nobody_reads_does_not_break_an_answer(door: Callable[..., Asked], root: Path) -> None:
+    ask = door(body_limit=1000)
+    (root / "large.bin").write_bytes(b"a" * (1 << 20))
+
+    async def pieces() -> Any:
+        for _ in range(100):
+            yield b" " * 100
+
+    answer = ask("GET", "/files/large.bin", content=pieces())
+    (root / "large.bin").unlink()
+    assert (answer.status_code, len(answer.content)) == (200, 1 << 20)
+    assert ask.app.state.metrics.registry.get_sample_value("neuropack_crashes_total") == 0
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [

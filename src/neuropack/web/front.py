@@ -111,7 +111,9 @@ class Front:
             try:
                 refusal = self._refusal(exchange)
                 respond = self._app if refusal is None else refusal
-                await respond(own, at_most(receive, self._site.settings.body_limit), out)
+                if exchange.method not in origin.SAFE:  # of the others nobody reads a body
+                    receive = at_most(receive, self._site.settings.body_limit)
+                await respond(own, receive, out)
             except ClientDisconnect:  # in the middle of its body: nobody waits for an answer
                 LOG.info("the other side went away", extra={"fields": self._fields(exchange)})
             except Exception:  # nothing of a crash leaves but its number
@@ -234,7 +236,7 @@ class Front:
         self._metrics.requests.labels(known, exchange.route, str(exchange.status)).inc()
         self._metrics.seconds.labels(exchange.route).observe(seconds)
         self._metrics.sent.inc(exchange.sent)
-        fields = {**self._fields(exchange), "seconds": round(seconds, 4), "bytes": exchange.sent}
+        fields = {**self._fields(exchange), "method": method, "seconds": round(seconds, 4), "bytes": exchange.sent}
         LOG.info("%s %s %s", method, exchange.status, exchange.route, extra={"fields": fields})
 
 
