@@ -222,6 +222,20 @@ def test_releases_describe_themselves_to_machines(ask: Asked) -> None:
     assert "Sitemap: http://127.0.0.1/sitemap.xml" in ask.get("/robots.txt").text
 
 
+def test_half_a_character_in_the_metadata_is_no_crash(tmp_path: Path) -> None:
+    root = make_release(tmp_path / "small")
+    document = json.loads((root / "metadata" / "neuropack.json").read_text())
+    document["dataset"] |= {"title": "half \ud83d", "doi": "10.5555/\ude00", "abstract": "whole \U0001f600"}
+    document["neurons"][0]["note"] = "\ud83d"
+    (root / "metadata" / "neuropack.json").write_text(json.dumps(document))
+    write_manifest(root)
+    ask = Asked(root)
+    for path in ("/", "/r/small/", "/api/v1/releases/small", "/sitemap.xml"):
+        assert ask.get(path).status_code == 200, path
+    assert ask.get("/api/v1/neurons/n0").json()["metadata"]["note"] == "?"
+    assert ask.site.releases["small"].metadata["dataset"]["abstract"] == "whole \U0001f600"
+
+
 def test_the_site_map_lists_the_pages(ask: Asked) -> None:
     tree = ET.fromstring(ask.get("/sitemap.xml").content)  # noqa: S314 - our own
     found = [one.text for one in tree.iter("{http://www.sitemaps.org/schemas/sitemap/0.9}loc")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,9 +15,12 @@ from fastapi import Request
 
 from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
-from neuropack.release import Release, open_release
+from neuropack.page.facts import records
+from neuropack.release import METADATA, Release, open_release
 from neuropack.web.audit import Audit
 from neuropack.web.tokens import Tokens
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # most are one of two that make a character
 
 
 @dataclass(frozen=True)
@@ -81,9 +86,7 @@ class Site:
         """The records of a list of a release's metadata, by identifier."""
         key, known = (release, section), self._records  # before the release: `reload` changes that one first
         if key not in known:
-            listed = self.releases[release].metadata.get(section)
-            given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-            known[key] = {str(one.get("id")): one for one in given}
+            known[key] = {str(one.get("id")): one for one in records(self.releases[release].metadata, section)}
         return known[key]
 
     @classmethod
@@ -102,7 +105,7 @@ class Site:
                 raise UsageError(
                     "two releases have this name", file=path, found=name, fix="rename one of the folders"
                 )
-            releases[name] = open_release(path)
+            releases[name] = _opened(path)
         made = cls(releases, Catalogue(releases, cache=settings.cache), settings, tokens)
         for name, release in releases.items():
             folder = made.workspace_of(name).resolve()
@@ -135,7 +138,7 @@ class Site:
         The old ones are not closed here: they go when the last request that has them is answered.
         """
         path = self.releases[release].path
-        releases = {**self.releases, release: open_release(path)}
+        releases = {**self.releases, release: _opened(path)}
         self.catalogue, self.releases = Catalogue(releases, cache=self.settings.cache), releases
         self._records = {key: rows for key, rows in list(self._records.items()) if key[0] != release}
 
@@ -151,6 +154,19 @@ class Site:
             for one in self.at_end:
                 ending.callback(one)
             self.at_end.clear()
+
+
+def _opened(path: Path) -> Release:
+    """A release whose texts can all be sent: JSON may hold half a character of UTF-16, which has no bytes in UTF-8.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = open_release(path)
+    if _HALF.search(found.files.file(METADATA).read_bytes()) is None:
+        return found
+    text = json.dumps(found.metadata, ensure_ascii=False).encode("utf-8", "replace")
+    return Release(found.files, json.loads(text))
 
 
 async def site_of(request: Request) -> Site:  # async: a plain one would be called in a thread of its own
