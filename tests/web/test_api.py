@@ -12,6 +12,8 @@ import pytest
 from served import NEURONS, Asked, make_release
 
 from neuropack.catalogue import TABLES
+from neuropack.errors import InputError
+from neuropack.manifest import write_manifest
 from neuropack.web.api.jsonld import script_content, signposts
 
 
@@ -167,6 +169,38 @@ def test_a_crash_tells_its_number_and_nothing_else(tmp_path: Path, caplog: pytes
     assert ask.get("/healthz").status_code == 200
 
 
+def test_a_broken_file_of_the_server_tells_its_number_and_not_where_it_lies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask = Asked(make_release(tmp_path / "small"))
+
+    def broken() -> None:
+        raise InputError("is broken", file=tmp_path / "a.json")
+
+    ask.app.add_api_route("/broken", broken)
+    answer = ask.get("/broken")
+    assert (answer.status_code, answer.json()["title"]) == (500, "is broken")
+    assert str(tmp_path) not in answer.text
+    number = answer.json()["id"]
+    assert answer.headers["x-request-id"] == number
+    assert any(number in one.getMessage() and "a.json" in one.getMessage() for one in caplog.records)
+
+
+def test_a_release_that_was_changed_is_opened_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROPACK_CACHE", str(tmp_path / "other"))
+    root = make_release(tmp_path / "small")
+    ask = Asked(root)
+    assert ask.get("/api/v1/neurons/n3").json()["metadata"]["completeness"] == "unknown"
+    document = json.loads((root / "metadata" / "neuropack.json").read_text())
+    document["neurons"][3]["completeness"] = "complete"
+    (root / "metadata" / "neuropack.json").write_text(json.dumps(document))
+    write_manifest(root)
+    ask.site.reload("small")
+    found = ask.get("/api/v1/neurons/n3").json()
+    assert (found["completeness"], found["metadata"]["completeness"]) == ("complete", "complete")
+    assert not (tmp_path / "other").exists()  # the settings name another cache
+
+
 def test_everything_that_can_be_had_can_be_asked_for_its_head(ask: Asked) -> None:
     for path in ("/api/v1/neurons", "/api/v1/neurons/n1", "/healthz", "/robots.txt", "/r/small/croissant.json"):
         whole = ask.get(path)
@@ -186,6 +220,20 @@ def test_releases_describe_themselves_to_machines(ask: Asked) -> None:
     assert ask.get("/r/small/datacite.json").headers["content-type"].startswith("application/vnd.datacite")
     assert ask.get("/r/other/croissant.json").status_code == 404
     assert "Sitemap: http://127.0.0.1/sitemap.xml" in ask.get("/robots.txt").text
+
+
+def test_half_a_character_in_the_metadata_is_no_crash(tmp_path: Path) -> None:
+    root = make_release(tmp_path / "small")
+    document = json.loads((root / "metadata" / "neuropack.json").read_text())
+    document["dataset"] |= {"title": "half \ud83d", "doi": "10.5555/\ude00", "abstract": "whole \U0001f600"}
+    document["neurons"][0]["note"] = "\ud83d"
+    (root / "metadata" / "neuropack.json").write_text(json.dumps(document))
+    write_manifest(root)
+    ask = Asked(root)
+    for path in ("/", "/r/small/", "/api/v1/releases/small", "/sitemap.xml"):
+        assert ask.get(path).status_code == 200, path
+    assert ask.get("/api/v1/neurons/n0").json()["metadata"]["note"] == "?"
+    assert ask.site.releases["small"].metadata["dataset"]["abstract"] == "whole \U0001f600"
 
 
 def test_the_site_map_lists_the_pages(ask: Asked) -> None:

@@ -106,7 +106,7 @@ def test_roles(tmp_path: Path, file: Path) -> None:
             answer = ask.get(f"/door/{door}", authorization=f"Bearer {token}")
             assert answer.status_code == (200 if m <= n else 403)
             assert answer.json().get("name", f"the {role}r") == f"the {role}r"
-            cookie = ask.get(f"/door/{door}", cookie=f"other=1; neuropack={token}")
+            cookie = ask.get(f"/door/{door}", cookie=f'other={{"of": [another port]}}; neuropack={token}')
             assert cookie.status_code == answer.status_code
         assert still.get("/door/annotate", authorization=f"Bearer {token}").status_code == 403
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from served import Asked, make_release
 
 from neuropack.errors import OutputError, UsageError
 from neuropack.web import tokens
+from neuropack.web.audit import Audit
 from neuropack.web.guard import Person, needs, note
 from neuropack.web.limits import Rate
 
@@ -74,10 +77,12 @@ def test_a_server_answers_to_its_own_names_alone(door: Callable[..., Asked]) -> 
         ({"origin": "http://127.0.0.1:81"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": ""}, 403),
+        ({"origin": "http://["}, 403),
         ({"sec_fetch_site": "cross-site"}, 403),
         ({"sec_fetch_site": "same-site"}, 403),
         ({"origin": "http://127.0.0.1", "sec_fetch_site": "cross-site"}, 403),
         ({"origin": "https://friend.example"}, 403),  # may read, and shows no token by itself
+        ({"origin": "https://friend.example", "authorization": "Bearer any"}, 403),  # no token counts here
     ],
 )
 def test_pages_of_other_servers_change_nothing(
@@ -126,6 +131,20 @@ def test_a_body_that_is_too_long_is_not_read(door: Callable[..., Asked], said: b
     assert answer.headers["content-type"] == "application/problem+json"
     assert sent < 2000
     assert post(ask, "a" * 900).status_code == 200
+
+
+def test_a_body_that_nobody_reads_does_not_break_an_answer(door: Callable[..., Asked], root: Path) -> None:
+    ask = door(body_limit=1000)
+    (root / "large.bin").write_bytes(b"a" * (1 << 20))
+
+    async def pieces() -> Any:
+        for _ in range(100):
+            yield b" " * 100
+
+    answer = ask("GET", "/files/large.bin", content=pieces())
+    (root / "large.bin").unlink()
+    assert (answer.status_code, len(answer.content)) == (200, 1 << 20)
+    assert ask.app.state.metrics.registry.get_sample_value("neuropack_crashes_total") == 0
 
 
 @pytest.mark.parametrize(
@@ -186,6 +205,53 @@ def test_who_guesses_tokens_has_to_wait(door: Callable[..., Asked], tmp_path: Pa
     assert ask.get("/api/v1/tables", authorization=f"Bearer {token}").status_code == 200
 
 
+def test_who_guesses_tokens_at_the_login_has_to_wait_and_does_not_fill_the_disk(
+    door: Callable[..., Asked], tmp_path: Path
+) -> None:
+    token = tokens.add(tmp_path / "t.json", "Ada", "annotate")
+    ask = door(tokens=tmp_path / "t.json")
+    found = [ask("POST", "/login", json={"token": f"np_{n}"}).status_code for n in range(15)]
+    assert found[:10] == [401] * 10
+    assert 429 in found
+    for _ in range(15):
+        post(ask)
+        post(ask, host="evil.example")
+    assert post(ask, authorization=f"Bearer {token}").status_code == 200
+    lines = (tmp_path / "work" / "small" / "audit.jsonl").read_text().splitlines()
+    assert {json.loads(line)["status"] for line in lines} == {200, 401}
+    assert len(lines) < 15
+
+
+def test_who_goes_away_before_all_is_said_is_no_crash(door: Callable[..., Asked], tmp_path: Path) -> None:
+    tokens.add(tmp_path / "t.json", "Ada", "view")
+    ask, sent = door(tokens=tmp_path / "t.json"), []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/login",
+        "raw_path": b"/login",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json"), (b"content-length", b"9")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+    asyncio.run(ask.app(scope, receive, send))
+    assert sent == []
+    assert ask.app.state.metrics.registry.get_sample_value("neuropack_crashes_total") == 0
+
+
 def test_headers_keep_pages_from_what_they_never_do(door: Callable[..., Asked]) -> None:
     ask = door()
     for path in ("/healthz", "/nothing", "/api/v1/neurons", "/login"):
@@ -227,6 +293,34 @@ def test_what_is_to_be_saved_is_saved_at_the_end(door: Callable[..., Asked]) -> 
     site.close()
     site.close()
     assert saved == ["second", "first"]
+
+
+def test_one_that_cannot_be_saved_does_not_keep_the_others_from_it(door: Callable[..., Asked]) -> None:
+    site, saved = door().site, []
+
+    def full() -> None:
+        raise OSError("the disk is full")
+
+    site.at_end += [lambda: saved.append("first"), full, lambda: saved.append("last")]
+    with pytest.raises(OSError, match="full"):
+        site.close()
+    assert saved == ["last", "first"]
+    assert site.audit is None
+
+
+def test_half_a_line_of_the_audit_log_is_told_and_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit, write = Audit(tmp_path / "audit.jsonl"), os.write
+    with monkeypatch.context() as patched:
+        patched.setattr("os.write", lambda file, data: write(file, data[:10]))
+        with pytest.raises(OSError, match="part"):
+            audit.write(action="lost")
+    audit.write(action="kept")
+    audit.close()
+    first, last = (tmp_path / "audit.jsonl").read_text().splitlines()
+    assert len(first) == 10
+    assert json.loads(last)["action"] == "kept"
 
 
 def test_an_audit_log_that_cannot_be_written_stops_the_start(root: Path, tmp_path: Path) -> None:

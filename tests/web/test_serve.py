@@ -71,6 +71,20 @@ def test_one_request_without_a_port(root: Path, capfdbinary: pytest.CaptureFixtu
     assert capfdbinary.readouterr().err == b"404 Not Found\n"
 
 
+def test_one_large_file_without_a_port(root: Path) -> None:
+    (root / "large.bin").write_bytes(b"abc" * 200_000)
+    line = [sys.executable, "-m", "neuropack", "serve", str(root), "--get", "/files/large.bin"]
+    done = subprocess.run(line, capture_output=True, timeout=60, check=True)
+    assert (len(done.stdout), done.stderr) == (600_000, b"200 OK\n")
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(3) == b"abc"
+        process.stdout.close()  # as `| head` does
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 141
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_server_ends_well(root: Path, how: signal.Signals) -> None:
     with serving(root) as (process, address):
@@ -126,6 +140,7 @@ def test_a_port_that_is_taken(root: Path, capsys: pytest.CaptureFixture[str]) ->
     [
         (["--host", "0.0.0.0", "--edit"], "tokens"),  # noqa: S104 - refused
         (["--host", "no.such.name.invalid"], "--host"),
+        (["--host", "no..name"], "--host"),
         (["--tokens", "nowhere.json"], "nowhere.json"),
     ],
 )
@@ -140,6 +155,14 @@ def test_what_is_refused(
 def test_a_folder_that_is_no_release(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", str(tmp_path), "--get", "/"]) == 3
     assert "is not a release" in capsys.readouterr().err
+
+
+def test_a_release_elsewhere_has_to_be_pulled_first(capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://example.org/release"
+    assert main(["serve", url, "--get", "/"]) == 2
+    said = capsys.readouterr().err
+    assert f"{url}: is not on this machine" in said
+    assert f"neuropack pull {url} DIR" in said
 
 
 def test_without_the_extra_it_says_what_to_install(

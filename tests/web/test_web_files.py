@@ -110,6 +110,12 @@ def test_several_ranges_come_in_parts(ask: Asked) -> None:
     assert parts[-1] == b"--\r\n"
 
 
+def test_the_head_of_a_file_has_no_ranges(ask: Asked) -> None:
+    answer = ask("HEAD", "/files/letters.txt", headers={"range": "bytes=0-3"})
+    assert (answer.status_code, answer.headers["content-length"]) == (200, "26")
+    assert "content-range" not in answer.headers
+
+
 def test_ranges_of_an_empty_file(root: Path, ask: Asked) -> None:
     (root / "empty.txt").touch()
     assert ask.get("/files/empty.txt").content == b""

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuropack.address import Address, place
+from neuropack.errors import UsageError
+
 if TYPE_CHECKING:
     from neuropack.web.site import Settings, Site
 
 
 def serve(
-    releases: Annotated[
-        list[Path], typer.Argument(metavar="RELEASE...", readable=False, help="Releases to serve.")
-    ],
+    releases: Annotated[list[Path], typer.Argument(metavar="RELEASE...", parser=place, help="Releases to serve.")],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: any that is free.")] = 8000,
     edit: Annotated[bool, typer.Option("--edit", help="Let people trace; without it nothing is changed.")] = False,
@@ -44,6 +45,14 @@ def serve(
     ] = None,
 ) -> int:
     """Serve releases: web pages, metadata search, downloads, and tracing."""
+    for one in releases:
+        if isinstance(one, Address):
+            raise UsageError(
+                "is not on this machine",
+                file=one,
+                expected="the folder of a release",
+                fix=f"neuropack pull {one} DIR brings it here",
+            )
     needs_the_extra()
     from neuropack.web.site import Settings
 
@@ -69,8 +78,6 @@ def needs_the_extra() -> None:
         UsageError: it is not.
     """
     from importlib.util import find_spec
-
-    from neuropack.errors import UsageError
 
     lacking = [one for one in ("fastapi", "uvicorn", "duckdb", "prometheus_client") if find_spec(one) is None]
     if lacking:
@@ -101,7 +108,6 @@ def _one(releases: Sequence[Path], settings: Settings, path: str) -> int:
 
 def _many(releases: Sequence[Path], settings: Settings) -> int:
     """Answer until somebody ends it."""
-    from neuropack.errors import UsageError
     from neuropack.web import logs
     from neuropack.web.origin import is_local
     from neuropack.web.running import address_of, listen, run

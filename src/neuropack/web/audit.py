@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -22,6 +23,7 @@ class Audit:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._torn = False  # the last line is not whole
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -38,8 +40,14 @@ class Audit:
         """
         when = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": when, **what}, ensure_ascii=False, default=str) + "\n"
+        data = line.encode("utf-8", "replace")
         with self._lock:
-            os.write(self._descriptor, line.encode("utf-8", "replace"))
+            if self._torn:
+                data = b"\n" + data
+            written = os.write(self._descriptor, data)
+            self._torn = written < len(data)
+            if self._torn:
+                raise OSError(errno.ENOSPC, "only a part of the line could be written")
             os.fsync(self._descriptor)
 
     def close(self) -> None:

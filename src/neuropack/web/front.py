@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from neuropack.errors import NeuropackError
 from neuropack.web import origin
-from neuropack.web.guard import Person, person_of, unknown_person
+from neuropack.web.guard import Person, person_of, token_of, unknown_person
 from neuropack.web.headers import security_headers
 from neuropack.web.limits import Rate, at_most
 from neuropack.web.logs import LOG
@@ -28,6 +29,8 @@ OPEN = ("/healthz", "/readyz", "/robots.txt", "/login", "/logout", "/favicon.ico
 
 _READ_BY_PAGES = "ETag, Content-Range, Accept-Ranges, Content-Length, Last-Modified, Link, Location, Retry-After"
 _FAILURES = 1.0  # wrong tokens a second from one address
+_UNTRIED = (421, 429)
+"""Refused before it could change a thing, however often: lines of it would let anybody fill the disk."""
 
 
 @dataclass
@@ -87,6 +90,7 @@ class Front:
             return
         own = dict(scope)
         exchange = Exchange(own, Headers(scope=scope))
+        own["neuropack.request"] = exchange.id
         bare = exchange.method == "HEAD" and not exchange.path.startswith("/files/")
         if bare:  # everything that can be had can be asked for its head; files answer that themselves
             own["method"] = "GET"
@@ -107,7 +111,11 @@ class Front:
             try:
                 refusal = self._refusal(exchange)
                 respond = self._app if refusal is None else refusal
-                await respond(own, at_most(receive, self._site.settings.body_limit), out)
+                if exchange.method not in origin.SAFE:  # of the others nobody reads a body
+                    receive = at_most(receive, self._site.settings.body_limit)
+                await respond(own, receive, out)
+            except ClientDisconnect:  # in the middle of its body: nobody waits for an answer
+                LOG.info("the other side went away", extra={"fields": self._fields(exchange)})
             except Exception:  # nothing of a crash leaves but its number
                 self._metrics.crashes.inc()
                 LOG.exception("crash %s", exchange.id, extra={"fields": self._fields(exchange)})
@@ -145,11 +153,12 @@ class Front:
         if exchange.person is not None:
             exchange.scope["neuropack.person"] = exchange.person
             return None
-        if exchange.path in OPEN or exchange.path.startswith("/static/"):
-            return None
-        problem = unknown_person(exchange.headers)
-        shown = "invalid_token" in problem.headers["WWW-Authenticate"]
-        return (self._slow(self._failures, exchange.client) if shown else None) or problem
+        is_open = exchange.path in OPEN or exchange.path.startswith("/static/")
+        problem = None if is_open else unknown_person(exchange.headers)
+        wrong = problem is not None and token_of(exchange.headers)[0] is not None
+        if wrong or exchange.method not in origin.SAFE:  # a guess: /login takes them too, and each is written down
+            return self._slow(self._failures, exchange.client) or problem
+        return problem
 
     def _too_fast(self, exchange: Exchange) -> ProblemError | None:
         person = exchange.person
@@ -201,7 +210,7 @@ class Front:
 
     async def _write_down(self, exchange: Exchange) -> None:
         """Add what a request changed, or tried to, to the audit log before it is answered."""
-        if (audit := self._site.audit) is None:
+        if (audit := self._site.audit) is None or exchange.status in _UNTRIED:
             return
         what = {**self._fields(exchange), **exchange.scope.get("neuropack.audit", {})}
         try:
@@ -227,7 +236,7 @@ class Front:
         self._metrics.requests.labels(known, exchange.route, str(exchange.status)).inc()
         self._metrics.seconds.labels(exchange.route).observe(seconds)
         self._metrics.sent.inc(exchange.sent)
-        fields = {**self._fields(exchange), "seconds": round(seconds, 4), "bytes": exchange.sent}
+        fields = {**self._fields(exchange), "method": method, "seconds": round(seconds, 4), "bytes": exchange.sent}
         LOG.info("%s %s %s", method, exchange.status, exchange.route, extra={"fields": fields})
 
 

@@ -6,12 +6,12 @@ import getpass
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site
@@ -52,11 +52,9 @@ def token_of(headers: Headers) -> tuple[str | None, bool]:
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value.strip():
         return value.strip(), False
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        morsel = None
-    return (morsel.value, True) if morsel is not None and morsel.value else (None, True)
+    # Not Python's SimpleCookie: that one gives up at a cookie that is not as it should be, of another server at
+    # another port of this machine, and forgets ours.
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE) or None, True
 
 
 def person_of(site: Site, headers: Headers) -> Person | None:

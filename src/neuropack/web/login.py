@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from neuropack.web.guard import COOKIE, note, person_of
+from neuropack.web.guard import COOKIE, Person, needs, note
 from neuropack.web.problems import ProblemError, responses
 from neuropack.web.site import Site, site_of
 from neuropack.web.tokens import Token
@@ -97,11 +97,8 @@ def logout(request: Request) -> Response:
 
 
 @router.get("/api/v1/me", responses=responses(401))
-def me(request: Request, site: On) -> Who:
+def me(site: On, person: Annotated[Person, Depends(needs("view"))]) -> Who:
     """Who you are to this server, and what you may do."""
-    person = person_of(site, request.headers)
-    if person is None:
-        raise ProblemError(401, "a token is needed")
     return Who(name=person.name, role=person.role, edit=site.settings.edit)
 
 

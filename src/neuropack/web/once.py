@@ -23,6 +23,9 @@ def answer_to(app: FastAPI, path: str, out: BinaryIO | None = None) -> int:
 
     Returns:
         The status of HTTP.
+
+    Raises:
+        OSError: the answer cannot be written.
     """
     return asyncio.run(_get(app, path, sys.stdout.buffer if out is None else out))
 
@@ -30,17 +33,28 @@ def answer_to(app: FastAPI, path: str, out: BinaryIO | None = None) -> int:
 async def _get(app: FastAPI, path: str, out: BinaryIO) -> int:
     raw, _, query = path.partition("?")
     raw = quote(raw if raw.startswith("/") else f"/{raw}", safe="/%:@!$&'()*+,;=~")
-    status = 0
+    status, asked = 0, False
+    failed: OSError | None = None
+    gone = asyncio.Event()
 
     async def receive() -> Message:
+        nonlocal asked
+        if asked:  # who listens for the other side to go away waits; an answer at once would keep it busy for good
+            await gone.wait()
+            return {"type": "http.disconnect"}
+        asked = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        nonlocal status
+        nonlocal status, failed
         if message["type"] == "http.response.start":
             status = message["status"]
-        elif message["type"] == "http.response.body":
-            out.write(message.get("body", b""))
+        elif failed is None:
+            try:
+                out.write(message.get("body", b""))
+            except OSError as error:  # of the reader, as `| head` ends; it is no crash of the application
+                failed = error
+                gone.set()
 
     scope = {
         "type": "http",
@@ -58,5 +72,7 @@ async def _get(app: FastAPI, path: str, out: BinaryIO) -> int:
         "state": {},
     }
     await app(scope, receive, send)
+    if failed is not None:
+        raise failed
     out.flush()
     return status

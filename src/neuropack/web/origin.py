@@ -59,13 +59,14 @@ def foreign(settings: Settings, headers: Headers) -> ProblemError | None:
     """The answer to a request that changes something and that the page of another server had a browser send.
 
     A browser says so with Sec-Fetch-Site or Origin; other programs send neither. Pages of the origins that
-    ``--cors`` names may, where they show a token by themselves.
+    ``--cors`` names may, where they show a token by themselves and tokens count: elsewhere any word would be one.
     """
     origin, site = headers.get("origin"), headers.get("sec-fetch-site")
-    if origin is not None and allowed_origin(settings, origin) and not token_of(headers)[1]:
+    shown = settings.tokens is not None and not token_of(headers)[1]
+    if shown and origin is not None and allowed_origin(settings, origin):
         return None
     if site in (None, "same-origin", "none") and (
-        origin is None or urlsplit(origin).netloc == headers.get("host", "")
+        origin is None or origin.partition("://")[2] == headers.get("host", "")
     ):
         return None
     return ProblemError(

@@ -118,12 +118,14 @@ def install(app: FastAPI) -> None:
         return answer(ProblemError(503, error.what, error.fix or "", headers={"Retry-After": "1"}))
 
     @app.exception_handler(NeuropackError)
-    def of_the_library(_: Request, error: NeuropackError) -> JSONResponse:
+    def of_the_library(request: Request, error: NeuropackError) -> JSONResponse:
         # The path on this machine is for the log alone; the rest is what a person needs.
-        if not isinstance(error, UsageError):
-            LOG.error("%s", error)
-        told = [f"{label}: {text}" for label, text in _parts(error) if text]
-        return answer(ProblemError(422 if isinstance(error, UsageError) else 500, error.what, "; ".join(told)))
+        told = "; ".join(f"{label}: {text}" for label, text in _parts(error) if text)
+        if isinstance(error, UsageError):
+            return answer(ProblemError(422, error.what, told))
+        id_ = request.scope.get("neuropack.request", "")
+        LOG.error("request %s: %s", id_, error, extra={"fields": {"request": id_}})
+        return answer(ProblemError(500, error.what, told, id=id_))
 
 
 def _parts(error: NeuropackError) -> list[tuple[str, str | None]]:

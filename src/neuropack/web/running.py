@@ -27,7 +27,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # of a name that IDNA has no form for
         raise UsageError("--host is no address", expected="such as 127.0.0.1", found=host) from error
     try:
         if sys.platform != "win32":  # there it would let two programs have one port

@@ -46,7 +46,7 @@ class Sent(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
         try:
-            ranges = self._begin(Headers(scope=scope))
+            ranges = self._begin(Headers(scope=scope), scope["method"])
             bare = self.status_code in (304, 412, 416)
             if bare:
                 self.headers["content-length"] = "0"
@@ -93,11 +93,13 @@ class Sent(Response):
                 await send({"type": "http.response.body", "body": data, "more_body": True})
                 at += len(data)
 
-    def _begin(self, asked: Headers) -> list[Range]:
+    def _begin(self, asked: Headers, method: str) -> list[Range]:
         """Set the status and the headers of the answer, and tell which parts of the file it has."""
         whole = [(0, self.size)]
         self.status_code = status_of(asked, self.etag, self.modified)
         if self.status_code != 200 or not range_holds(asked.get("if-range"), self.etag, self.modified):
+            return whole
+        if method == "HEAD":  # only a GET has ranges, section 14.2
             return whole
         try:
             ranges = wanted(asked.get("range"), self.size)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +15,12 @@ from fastapi import Request
 
 from neuropack.catalogue import Catalogue
 from neuropack.errors import UsageError
-from neuropack.release import Release, open_release
+from neuropack.page.facts import records
+from neuropack.release import METADATA, Release, open_release
 from neuropack.web.audit import Audit
-from neuropack.web.places import Digests
 from neuropack.web.tokens import Tokens
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # most are one of two that make a character
 
 
 @dataclass(frozen=True)
@@ -73,23 +78,16 @@ class Site:
     _records: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def digests(self) -> dict[str, Digests]:
-        """The digests of the files of each release."""
-        return {name: Digests(one.path) for name, one in self.releases.items()}
-
-    @cached_property
     def hidden(self) -> list[Path]:
         """Folders that may lie in a release and that nobody downloads."""
         return [self.workspace_of(name) for name in self.releases]
 
     def records(self, release: str, section: str) -> Mapping[str, Mapping[str, Any]]:
         """The records of a list of a release's metadata, by identifier."""
-        key = (release, section)
-        if key not in self._records:
-            listed = self.releases[release].metadata.get(section)
-            given = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-            self._records[key] = {str(one.get("id")): one for one in given}
-        return self._records[key]
+        key, known = (release, section), self._records  # before the release: `reload` changes that one first
+        if key not in known:
+            known[key] = {str(one.get("id")): one for one in records(self.releases[release].metadata, section)}
+        return known[key]
 
     @classmethod
     def open(cls, paths: Sequence[Path], settings: Settings) -> Self:
@@ -107,7 +105,7 @@ class Site:
                 raise UsageError(
                     "two releases have this name", file=path, found=name, fix="rename one of the folders"
                 )
-            releases[name] = open_release(path)
+            releases[name] = _opened(path)
         made = cls(releases, Catalogue(releases, cache=settings.cache), settings, tokens)
         for name, release in releases.items():
             folder = made.workspace_of(name).resolve()
@@ -135,23 +133,40 @@ class Site:
         return root.with_name(root.name + ".workspace")
 
     def reload(self, release: str) -> None:
-        """Open a release anew that was changed; requests that are being answered go on with the old one."""
+        """Open a release anew that was changed; requests that are being answered go on with the old one.
+
+        The old ones are not closed here: they go when the last request that has them is answered.
+        """
         path = self.releases[release].path
-        releases = {**self.releases, release: open_release(path)}
-        self.catalogue, self.releases = Catalogue(releases), releases
-        self._records = {key: rows for key, rows in self._records.items() if key[0] != release}
-        self.__dict__.pop("digests", None)
+        releases = {**self.releases, release: _opened(path)}
+        self.catalogue, self.releases = Catalogue(releases, cache=self.settings.cache), releases
+        self._records = {key: rows for key, rows in list(self._records.items()) if key[0] != release}
 
     def close(self) -> None:
-        """Close what was opened."""
-        while self.at_end:
-            self.at_end.pop()()
-        if self.audit is not None:
-            self.audit.close()
-            self.audit = None
-        self.catalogue.close()
-        for release in self.releases.values():
-            release.close()
+        """Close what was opened: all of it, even where one does not end well, whose error is raised then."""
+        with ExitStack() as ending:  # which begins with the last one
+            for release in self.releases.values():
+                ending.callback(release.close)
+            ending.callback(self.catalogue.close)
+            if self.audit is not None:
+                ending.callback(self.audit.close)
+                self.audit = None
+            for one in self.at_end:
+                ending.callback(one)
+            self.at_end.clear()
+
+
+def _opened(path: Path) -> Release:
+    """A release whose texts can all be sent: JSON may hold half a character of UTF-16, which has no bytes in UTF-8.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = open_release(path)
+    if _HALF.search(found.files.file(METADATA).read_bytes()) is None:
+        return found
+    text = json.dumps(found.metadata, ensure_ascii=False).encode("utf-8", "replace")
+    return Release(found.files, json.loads(text))
 
 
 async def site_of(request: Request) -> Site:  # async: a plain one would be called in a thread of its own

@@ -17,8 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.errors import InputError, UsageError
 from neuropack.locks import only_one
+from neuropack.whole import published
 
 ROLES = ("view", "annotate", "curate")
 """What a person may do; each role may do what those before it may."""
@@ -134,17 +135,12 @@ def digest(token: str) -> str:
 
 def _write(file: Path, tokens: Iterable[Token]) -> None:
     text = json.dumps({"tokens": [asdict(one) for one in tokens]}, indent=1) + "\n"
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.unlink(missing_ok=True)
+    with published(file, overwrite=True) as partial:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # never readable by others
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(text)
             opened.flush()
             os.fsync(opened.fileno())
-        partial.replace(file)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=file) from error
 
 
 class Tokens:

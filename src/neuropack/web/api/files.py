@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from neuropack.manifest import MANIFEST
 from neuropack.web.guard import Person, needs
-from neuropack.web.places import media_type, opened
+from neuropack.web.places import Digests, media_type, opened
 from neuropack.web.problems import ProblemError, responses
 from neuropack.web.sent import Sent
 from neuropack.web.site import Site, site_of
@@ -70,11 +70,12 @@ def sent_file(site: Site, release: str, path: str, kind: str | None = None) -> S
         path: in the release.
         kind: its media type; None: what its name says.
     """
-    file = opened(site.releases[release].path, path, site.hidden)
+    root = site.releases[release].path
+    file = opened(root, path, site.hidden)
     if file is None:
         return None
     stat = os.fstat(file.fileno())
-    digest = site.digests[release].find(path, stat.st_size, stat.st_mtime_ns) if path != MANIFEST else None
+    digest = Digests(root).find(path, stat.st_size, stat.st_mtime_ns) if path != MANIFEST else None
     etag = f'"{digest}"' if digest else f'W/"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
     kind = kind or media_type(path)
     active = {"content-disposition": "attachment"} if kind.startswith(_ACTIVE) else {}

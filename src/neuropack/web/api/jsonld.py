@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from neuropack.catalogue import Query
+from neuropack.page.facts import inner, records
 from neuropack.web.api.files import sent_file
 from neuropack.web.api.rows import file_address
 from neuropack.web.guard import Person, needs
@@ -51,15 +52,13 @@ def signposts(site: Site, release: str, base: str = "", *, item: str | None = No
         found.append(_link(f"{place}/", "collection", type="text/html"))
         return ", ".join(found)
     found.append(_link("https://schema.org/Dataset", "type"))
-    said = _inner(site.releases[release].metadata, "dataset")
+    said = inner(site.releases[release].metadata, "dataset")
     if doi := _text(said.get("doi")):
         found.append(_link(f"https://doi.org/{quote(doi.removeprefix('https://doi.org/'))}", "cite-as"))
-    if (licence := _text(_inner(said, "license").get("uri"))).startswith("https://"):
+    if (licence := _text(inner(said, "license").get("uri"))).startswith("https://"):
         found.append(_link(quote(licence, safe=":/?#=&%+,;@!~"), "license"))
-    creators = said.get("creators")
-    for one in creators if isinstance(creators, list) else []:
-        orcid = _text(one.get("orcid")) if isinstance(one, dict) else ""
-        if orcid:
+    for one in records(said, "creators"):
+        if orcid := _text(one.get("orcid")):
             found.append(_link(f"https://orcid.org/{quote(orcid.rpartition('/')[2])}", "author"))
     return ", ".join(found[:50])
 
@@ -151,11 +150,6 @@ def _base(request: Request) -> str:
 
 def _link(address: str, relation: str, **more: str) -> str:
     return f'<{address}>; rel="{relation}"' + "".join(f'; {key}="{value}"' for key, value in more.items())
-
-
-def _inner(metadata: Any, name: str) -> dict[str, Any]:
-    found = metadata.get(name) if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _text(value: Any) -> str:
