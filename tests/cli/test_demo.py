@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import tifffile
 
 import neuropack
 from neuropack.cli import main
+from neuropack.cli.demo import _program
 
 
 @pytest.mark.smoke
@@ -87,3 +89,16 @@ def test_demo_does_not_touch_another_study(
         assert main(["demo", str(tmp_path), *more]) == 2
         assert "study" in capsys.readouterr().err
     assert (tmp_path / "study.yaml").read_text(encoding="utf-8") == "years of work"
+
+
+def test_the_command_that_is_named_can_be_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin/neuropack"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _program() == str(program)  # the environment is not activated
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert _program() == "neuropack"
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "__main__.py"), "demo"])
+    assert _program() == "neuropack"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -71,8 +73,16 @@ def demo(
         found = list(find_neurons(release, folder / "found", tell)) if source is None else []
     write_page(release, page, report, found)
     typer.echo(f"page     {page}\n\n{to_text(report)}")
-    typer.echo(f"\nin the browser: neuropack serve {release}")
+    typer.echo(f"\nin the browser: {_program()} serve {release}")
     return 0 if report.clean else 1
+
+
+def _program() -> str:
+    """How neuropack was called: by its name where the shell finds it so, else by its path."""
+    called = Path(sys.argv[0])
+    found = shutil.which("neuropack")
+    elsewhere = called.name == "neuropack" and (found is None or Path(found).absolute() != called.absolute())
+    return str(called) if elsewhere else "neuropack"
 
 
 def _has_kernels() -> bool:
