@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,7 @@ import small
 
 from neuropack.catalogue import TABLES, Catalogue, Query, shapes
 from neuropack.catalogue.columns import FEATURES
-from neuropack.catalogue.content import Content
+from neuropack.catalogue.content import Content, whole
 from neuropack.catalogue.files import FILES, catalogue_files, read_catalogue
 from neuropack.catalogue.kept import tables_of_release
 from neuropack.catalogue.parquet import read_parquet, stamp_of
@@ -167,6 +169,11 @@ def test_paths_that_lead_out_of_the_release_are_not_read(release: Path, tmp_path
         {"neurons": [{"id": "a", "soma_space": "AllenCCFv3", "soma_x": "far"}]},
         {"neurons": [{"id": "a", "color_vector": ["red"]}]},
         {"neurons": [{"id": "a", "color_vector": 3}]},
+        {"neurons": [{"id": "a", "color_vector": [10**400]}]},
+        {"neurons": [{"id": "a", "color_vector": [math.nan]}]},
+        {"neurons": [{"id": "a", "color_vector": [0.5] * 20_000}]},
+        {"neurons": [{"id": "a", "confidence": 10**400}]},
+        {"neurons": [{"id": "a", "confidence": math.inf}]},
         {"neurons": [{"id": "a", "region_id": 1 << 70}]},
         {"neurons": [{"id": "a", "region_id": True}]},
         {"neurons": [{"id": "a", "annotators": [None]}]},
@@ -196,6 +203,47 @@ def test_numbers_that_are_none_in_a_table_are_one_message(release: Path) -> None
     file.write_text(file.read_text().replace("5.0", "five"))
     with pytest.raises(InputError, match="no number"):
         catalogue_files(release)
+
+
+def test_lengths_that_are_too_great_together_are_one_message(release: Path) -> None:
+    file = release / "derivatives/morphology/neurons.tsv"
+    file.write_text(re.sub(r"\t(10|21)\.[05]\t", "\t1.7e308\t", file.read_text()))
+    small.listed(release)
+    with pytest.raises(InputError, match="not of the type") as caught:
+        catalogue_files(release)
+    assert "length_um" in str(caught.value)
+
+
+def test_whole_numbers_of_tables_are_exact() -> None:
+    assert [whole(text, "t", "c") for text in ("9007199254740993", "-3", "3.0", "1e3", "n/a", None)] == [
+        9007199254740993,
+        -3,
+        3,
+        1000,
+        None,
+        None,
+    ]
+    assert whole(str((1 << 63) - 1), "t", "c") == (1 << 63) - 1
+    for text in (str(1 << 63), "1.5", "nan", "x", "9" * 5000):
+        with pytest.raises(InputError, match="number"):
+            whole(text, "t", "c")
+
+
+def test_regions_that_lie_too_deep_are_one_message(release: Path) -> None:
+    rows = [f"{n},a{n},b{n},{n - 1 if n > 1 else ''},FFFFFF" for n in range(1, 1001)]
+    head = "id,acronym,name,parent_structure_id,color_hex_triplet"
+    small.put(release, "derivatives/registration/atlas/structures.csv", "\n".join([head, *rows]) + "\n")
+    small.listed(release)
+    with pytest.raises(InputError, match="too deep"):
+        catalogue_files(release)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "sub-/x", "a//b"])
+def test_a_manifest_that_lists_what_is_no_file_is_read(release: Path, name: str) -> None:
+    with (release / "manifest.tsv").open("a") as manifest:
+        manifest.write(f"{name}\t10\t{'a' * 64}\n")
+    rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["files"]])).to_pylist()
+    assert name in {row["id"] for row in rows}
 
 
 def test_endless_text_is_cut_and_halves_of_letters_are_replaced(tmp_path: Path) -> None:
@@ -236,11 +284,20 @@ def test_what_would_fill_the_memory_is_refused(release: Path) -> None:
         read_parquet(long, TABLES["files"], "files.parquet")
 
 
-@pytest.mark.parametrize("text", ["[1, 2", "{}", "[[1]]", "[1,,2]", "[" * 1000, "[NaN]", '["a"]'])
+@pytest.mark.parametrize(
+    "text", ["[1, 2", "{}", "[[1]]", "[1,,2]", "[" * 1000, "[NaN]", '["a"]', "[1e999]", "[01]", f"[{'1' * 5000}]"]
+)
 def test_lists_that_are_none_are_refused(release: Path, text: str) -> None:
     rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["stacks"]]))
     with pytest.raises(InputError, match="no list of numbers"):
         read_parquet(altered(rows, "shape", [text]), TABLES["stacks"], "stacks.parquet")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_does_not_have_are_refused(release: Path, number: float) -> None:
+    rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["stacks"]]))
+    with pytest.raises(InputError, match="no number in intensity_max"):
+        read_parquet(altered(rows, "intensity_max", [number]), TABLES["stacks"], "stacks.parquet")
 
 
 def test_a_row_without_an_identifier_is_refused(release: Path) -> None:
@@ -303,6 +360,35 @@ def test_the_catalogue_of_a_release_is_used_while_it_fits(
     small.listed(release)
     assert len(tables_of_release(release, tmp_path / "cache")["neurons"]) == 3
     assert measured == []  # its own old catalogue has measured them
+
+
+def test_metadata_are_not_read_where_tables_are_there(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    monkeypatch.setattr(Content, "of", None)
+    assert len(tables_of_release(release, tmp_path / "cache")["neurons"]) == 4
+    monkeypatch.undo()
+    own(release)
+    monkeypatch.setattr(Content, "of", None)
+    assert len(tables_of_release(release, tmp_path / "another")["neurons"]) == 4
+
+
+def test_an_earlier_catalogue_that_goes_at_this_moment_is_not_missed(
+    release: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    small.write(release, count=5)
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.suffix == ".parquet":
+            raise FileNotFoundError(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert len(tables_of_release(release, tmp_path / "cache")["neurons"]) == 5
+    assert len(measured) == 4 + 5
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import small
 
 from neuropack.catalogue import TABLES, Catalogue, Query, Stop, StoppedError
 from neuropack.catalogue.content import Content
+from neuropack.catalogue.query import Mark, cursor_after
 from neuropack.catalogue.tables import tables_of
 from neuropack.errors import UsageError
 
@@ -228,6 +229,24 @@ def test_a_cursor_is_of_its_query_alone(catalogue: Catalogue) -> None:
         catalogue.search("stacks", Query(cursor=cursor))
 
 
+@pytest.mark.parametrize("value", [10**400, 1 << 63, -(10**30), float("nan"), float("inf"), True])
+def test_a_cursor_that_somebody_worked_out_is_refused_by_its_value(catalogue: Catalogue, value: float) -> None:
+    for sort in ("label", "-confidence", "id"):
+        cursor = cursor_after(Mark(value, "a", "first"), Query(sort=sort), "neurons")
+        with pytest.raises(UsageError, match="cursor"):
+            catalogue.search("neurons", Query(sort=sort, cursor=cursor))
+
+
+def test_what_is_kept_of_counts_is_small(made: dict[str, Any]) -> None:
+    counting = Catalogue.of_tables(made)
+    labels = tuple(range(0, 20_000, 2))
+    first = counting.search("neurons", Query(equal={"label": labels}))
+    assert first.total == counting.search("neurons", Query(equal={"label": labels})).total == 40
+    assert len(counting._counts) == 1
+    assert all(len(key) == 32 for key in counting._counts)
+    counting.close()
+
+
 def test_a_cursor_holds_when_rows_come_and_go(made: dict[str, Any]) -> None:
     for sort in SORTS:
         whole = Catalogue.of_tables(made)
@@ -286,7 +305,9 @@ def test_values_that_fit_nothing_are_refused(catalogue: Catalogue, query: Query)
         catalogue.search("neurons", query)
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE neurons; --", "%", "_", '"', "\\", "\0", "名", "()*.?"])
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE neurons; --", "%", "_", '"', "\\", "\0", "名", "()*.?", "\udcff", "a_\udcff"]
+)
 def test_no_text_is_more_than_text(catalogue: Catalogue, text: str) -> None:
     found = catalogue.search("neurons", Query(text=text, equal={"region": (text,)}))
     assert found.total == 0

@@ -84,7 +84,8 @@ def conditions(held: HeldTable, forest: Forest, query: Query, *, without: str | 
     if len(words) > _MOST_WORDS:
         raise UsageError("the text has too many words", expected=f"{_MOST_WORDS} at most", found=str(len(words)))
     for word in words:
-        _word(where, held, word.lower())
+        whole = word.encode("utf-8", "replace").decode()  # halves of letters are replaced, as in the tables
+        _word(where, held, whole.lower())
     return where
 
 
