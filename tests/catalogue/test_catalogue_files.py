@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
+import os
 import random
 import re
 import shutil
@@ -113,6 +115,22 @@ def test_one_skeleton_more_is_all_that_is_measured(release: Path, measured: list
     after = read_parquet(release / FILES["neurons"], TABLES["neurons"], "neurons")
     assert after.select(FEATURES).slice(0, 4).equals(before.select(FEATURES))
     assert after["n_tips"].to_pylist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("bound", "calls"), [(1, 4), (1 << 20, 1)])
+def test_skeletons_are_read_as_many_as_memory_takes(
+    release: Path, monkeypatch: pytest.MonkeyPatch, bound: int, calls: int
+) -> None:
+    wanted, real, seen = catalogue_files(release), shapes._measure, []
+
+    def measure(files: dict[str, bytes | None], workers: int) -> Any:
+        seen.append(len(files))
+        return real(files, workers)
+
+    monkeypatch.setattr(shapes, "_measure", measure)
+    monkeypatch.setattr(shapes, "_BYTES_AT_ONCE", bound)
+    assert catalogue_files(release) == wanted
+    assert seen == [4 // calls] * calls
 
 
 def test_what_a_commit_is_to_write_counts_before_it_is_there(release: Path, measured: list[str]) -> None:
@@ -427,6 +445,29 @@ def test_a_cache_that_cannot_be_written_is_one_message(release: Path, tmp_path: 
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         tables_of_release(release, tmp_path / "cache")
+
+
+def test_a_full_disk_leaves_nothing_in_the_cache(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if path.name == "regions.parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OutputError, match="No space left"):
+        tables_of_release(release, tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() or path.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no mode there")
+def test_what_is_in_the_cache_may_be_read_by_those_who_share_it(release: Path, tmp_path: Path) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    book = next((tmp_path / "cache").rglob("regions.parquet")).parent
+    assert book.stat().st_mode == book.parent.stat().st_mode
 
 
 def test_a_release_without_neurons_has_empty_tables(tmp_path: Path) -> None:

@@ -87,14 +87,14 @@ def _onto_shelf(shelf: Path, stamp: Stamp, content: Content, workers: int) -> di
     book = _book(shelf, stamp)
     try:
         shelf.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
-        for name, path in FILES.items():
-            (new / f"{name}.parquet").write_bytes(files[path])
-        shutil.rmtree(book, ignore_errors=True)
-        try:
-            new.replace(book)
-        except OSError:  # another process was first
-            shutil.rmtree(new, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=shelf, ignore_cleanup_errors=True) as folder:
+            new = Path(folder) / book.name  # a folder that others may read too
+            new.mkdir()
+            for name, path in FILES.items():
+                (new / f"{name}.parquet").write_bytes(files[path])
+            shutil.rmtree(book, ignore_errors=True)
+            with suppress(OSError):  # another process was first
+                new.replace(book)
     except OSError as error:
         fix = "name another folder in NEUROPACK_CACHE"
         raise OutputError(f"cannot be written: {error.strerror}", file=shelf, fix=fix) from error
