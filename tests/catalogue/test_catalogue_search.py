@@ -162,6 +162,21 @@ def test_texts_have_ranges_and_numbers_are_taken_as_text(catalogue: Catalogue) -
     assert catalogue.search("neurons", Query(equal={"region_id": ("4",), "soma_ap_um": ("1100",)})).total == 2
 
 
+def test_whole_numbers_are_looked_for_exactly(made: dict[str, Any]) -> None:
+    rows = made["second"]["neurons"]
+    labels = [9007199254740992 + at for at in range(20)]  # a float has only each second one
+    place = rows.schema.get_field_index("label")
+    great = Catalogue.of_tables({"r": {**made["second"], "neurons": rows.set_column(place, "label", [labels])}})
+    for wanted in (9007199254740993, "9007199254740993"):
+        found = great.search("neurons", Query(equal={"label": (wanted,)}))
+        assert [row["label"] for row in found.items] == [9007199254740993]
+    for span in ((9007199254740993, None), ("9007199254740993", 1 << 60)):
+        assert great.search("neurons", Query(ranges={"label": span})).total >= 18
+    after = pages(great, "neurons", sort="label", limit=1)
+    assert [row["label"] for row in after] == labels
+    great.close()
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_can_be_searched(catalogue: Catalogue, table: str) -> None:
     found = pages(catalogue, table, limit=17)
@@ -292,7 +307,10 @@ def test_what_is_not_there_is_said_with_what_is(catalogue: Catalogue) -> None:
         Query(ranges={"n_tips": (None, float("inf"))}),
         Query(ranges={"id": ("a", "b")}),
         Query(equal={"n_tips": ("1.5",)}),
+        Query(equal={"n_tips": (1.5,)}),
+        Query(equal={"n_tips": (float("nan"),)}),
         Query(equal={"n_tips": (10**30,)}),
+        Query(equal={"soma_ap_um": (10**400,)}),
         Query(equal={"soma_ap_um": (True,)}),
         Query(box=((2, 0, 0), (1, 1, 1))),
         Query(box=((0, 0), (1, 1))),  # type: ignore[arg-type]
