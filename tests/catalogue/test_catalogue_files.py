@@ -29,6 +29,8 @@ from neuropack.catalogue.tables import schema_of
 from neuropack.errors import InputError, NeuropackError, OutputError
 from neuropack.manifest import files_below
 from neuropack.release import open_release
+from neuropack.rules import Finding, ReleaseFiles
+from neuropack.rules.catalogue import rows_that_differ
 from neuropack.swc import read_swc
 
 
@@ -340,6 +342,38 @@ def test_flipped_bits_are_an_error_of_the_input_or_another_table(release: Path) 
         else:
             assert rows.column_names == list(TABLES["neurons"].names)
     assert refused > 200
+
+
+# ------------------------------------------------------------------------------------------------- the rules
+
+
+def differences(release: Path) -> list[Finding]:
+    files = ReleaseFiles(release)
+    return list(rows_that_differ(files, files.catalogue.tables))
+
+
+def test_a_table_that_fills_the_memory_is_not_read_to_compare(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(release)
+    assert differences(release) == []
+    file = release / "derivatives/morphology/neurons.tsv"
+    file.write_text(file.read_text().replace("Jane Doe", "Jane Roe"))
+    small.listed(release)
+    assert len(differences(release)) == 1
+    monkeypatch.setattr("neuropack.rules.catalogue.TABLE_LIMIT", 10)
+    assert differences(release) == []
+
+
+@pytest.mark.parametrize(
+    "one",
+    [{"confidence": 10**400}, {"color_vector": [math.nan]}, {"color_vector": [10**400]}, {"region_id": 1 << 70}],
+)
+def test_rules_go_on_where_metadata_hold_what_no_table_takes(release: Path, one: dict[str, Any]) -> None:
+    own(release)
+    small.put(release, "metadata/neuropack.json", json.dumps({"neurons": [{"id": "a", **one}]}))
+    small.put(release, "manifest.tsv", f"path\tbytes\tsha256\n\t3\t{'a' * 64}\n")
+    assert differences(release) == []
 
 
 # ---------------------------------------------------------------------------------- where they come from
