@@ -18,6 +18,8 @@ from neuropack.annotations.nwb import read_nwb_annotations
 from neuropack.annotations.precomputed import read_precomputed_skeletons
 from neuropack.build import annotations as of_a_build
 from neuropack.build import build
+from neuropack.build.derivatives import typed
+from neuropack.errors import InputError
 from neuropack.rules import check
 from neuropack.study import StudyError
 from neuropack.swc import read_swc
@@ -310,3 +312,12 @@ def test_areas_of_imagej_keep_their_overlaps(tmp_path: Path) -> None:
     assert [len(masks.of_object(label)) for label in (1, 2)] == [32, 32]
     assert [row["n_voxels"] for row in read_tsv(tmp_path / "release" / f"{MARKS}_objects.tsv")] == ["32", "32"]
     assert check(tmp_path / "release").clean
+
+
+def test_a_row_of_neurons_has_its_types_back() -> None:
+    row = {"neuron_id": "a", "label": "3", "length_um": "1.5", "confidence": "n/a", "annotator": "n/a"}
+    assert typed(row) == {"neuron_id": "a", "label": 3, "length_um": 1.5, "confidence": None, "annotator": None}
+    for column, text in (("label", "three"), ("n_nodes", "2.5"), ("length_um", "nan"), ("confidence", "much")):
+        with pytest.raises(InputError, match="number") as caught:
+            typed({"neuron_id": "a", column: text})
+        assert caught.value.where == column

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import math
+import os
 import random
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +21,7 @@ import small
 
 from neuropack.catalogue import TABLES, Catalogue, Query, shapes
 from neuropack.catalogue.columns import FEATURES
-from neuropack.catalogue.content import Content
+from neuropack.catalogue.content import Content, whole
 from neuropack.catalogue.files import FILES, catalogue_files, read_catalogue
 from neuropack.catalogue.kept import tables_of_release
 from neuropack.catalogue.parquet import read_parquet, stamp_of
@@ -25,6 +29,8 @@ from neuropack.catalogue.tables import schema_of
 from neuropack.errors import InputError, NeuropackError, OutputError
 from neuropack.manifest import files_below
 from neuropack.release import open_release
+from neuropack.rules import Finding, ReleaseFiles
+from neuropack.rules.catalogue import rows_that_differ
 from neuropack.swc import read_swc
 
 
@@ -113,6 +119,22 @@ def test_one_skeleton_more_is_all_that_is_measured(release: Path, measured: list
     assert after["n_tips"].to_pylist() == [2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(("bound", "calls"), [(1, 4), (1 << 20, 1)])
+def test_skeletons_are_read_as_many_as_memory_takes(
+    release: Path, monkeypatch: pytest.MonkeyPatch, bound: int, calls: int
+) -> None:
+    wanted, real, seen = catalogue_files(release), shapes._measure, []
+
+    def measure(files: dict[str, bytes | None], workers: int) -> Any:
+        seen.append(len(files))
+        return real(files, workers)
+
+    monkeypatch.setattr(shapes, "_measure", measure)
+    monkeypatch.setattr(shapes, "_BYTES_AT_ONCE", bound)
+    assert catalogue_files(release) == wanted
+    assert seen == [4 // calls] * calls
+
+
 def test_what_a_commit_is_to_write_counts_before_it_is_there(release: Path, measured: list[str]) -> None:
     own(release)
     measured.clear()
@@ -167,6 +189,11 @@ def test_paths_that_lead_out_of_the_release_are_not_read(release: Path, tmp_path
         {"neurons": [{"id": "a", "soma_space": "AllenCCFv3", "soma_x": "far"}]},
         {"neurons": [{"id": "a", "color_vector": ["red"]}]},
         {"neurons": [{"id": "a", "color_vector": 3}]},
+        {"neurons": [{"id": "a", "color_vector": [10**400]}]},
+        {"neurons": [{"id": "a", "color_vector": [math.nan]}]},
+        {"neurons": [{"id": "a", "color_vector": [0.5] * 20_000}]},
+        {"neurons": [{"id": "a", "confidence": 10**400}]},
+        {"neurons": [{"id": "a", "confidence": math.inf}]},
         {"neurons": [{"id": "a", "region_id": 1 << 70}]},
         {"neurons": [{"id": "a", "region_id": True}]},
         {"neurons": [{"id": "a", "annotators": [None]}]},
@@ -196,6 +223,47 @@ def test_numbers_that_are_none_in_a_table_are_one_message(release: Path) -> None
     file.write_text(file.read_text().replace("5.0", "five"))
     with pytest.raises(InputError, match="no number"):
         catalogue_files(release)
+
+
+def test_lengths_that_are_too_great_together_are_one_message(release: Path) -> None:
+    file = release / "derivatives/morphology/neurons.tsv"
+    file.write_text(re.sub(r"\t(10|21)\.[05]\t", "\t1.7e308\t", file.read_text()))
+    small.listed(release)
+    with pytest.raises(InputError, match="not of the type") as caught:
+        catalogue_files(release)
+    assert "length_um" in str(caught.value)
+
+
+def test_whole_numbers_of_tables_are_exact() -> None:
+    assert [whole(text, "t", "c") for text in ("9007199254740993", "-3", "3.0", "1e3", "n/a", None)] == [
+        9007199254740993,
+        -3,
+        3,
+        1000,
+        None,
+        None,
+    ]
+    assert whole(str((1 << 63) - 1), "t", "c") == (1 << 63) - 1
+    for text in (str(1 << 63), "1.5", "nan", "x", "9" * 5000):
+        with pytest.raises(InputError, match="number"):
+            whole(text, "t", "c")
+
+
+def test_regions_that_lie_too_deep_are_one_message(release: Path) -> None:
+    rows = [f"{n},a{n},b{n},{n - 1 if n > 1 else ''},FFFFFF" for n in range(1, 1001)]
+    head = "id,acronym,name,parent_structure_id,color_hex_triplet"
+    small.put(release, "derivatives/registration/atlas/structures.csv", "\n".join([head, *rows]) + "\n")
+    small.listed(release)
+    with pytest.raises(InputError, match="too deep"):
+        catalogue_files(release)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "sub-/x", "a//b"])
+def test_a_manifest_that_lists_what_is_no_file_is_read(release: Path, name: str) -> None:
+    with (release / "manifest.tsv").open("a") as manifest:
+        manifest.write(f"{name}\t10\t{'a' * 64}\n")
+    rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["files"]])).to_pylist()
+    assert name in {row["id"] for row in rows}
 
 
 def test_endless_text_is_cut_and_halves_of_letters_are_replaced(tmp_path: Path) -> None:
@@ -236,11 +304,20 @@ def test_what_would_fill_the_memory_is_refused(release: Path) -> None:
         read_parquet(long, TABLES["files"], "files.parquet")
 
 
-@pytest.mark.parametrize("text", ["[1, 2", "{}", "[[1]]", "[1,,2]", "[" * 1000, "[NaN]", '["a"]'])
+@pytest.mark.parametrize(
+    "text", ["[1, 2", "{}", "[[1]]", "[1,,2]", "[" * 1000, "[NaN]", '["a"]', "[1e999]", "[01]", f"[{'1' * 5000}]"]
+)
 def test_lists_that_are_none_are_refused(release: Path, text: str) -> None:
     rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["stacks"]]))
     with pytest.raises(InputError, match="no list of numbers"):
         read_parquet(altered(rows, "shape", [text]), TABLES["stacks"], "stacks.parquet")
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_does_not_have_are_refused(release: Path, number: float) -> None:
+    rows = pq.read_table(io.BytesIO(catalogue_files(release)[FILES["stacks"]]))
+    with pytest.raises(InputError, match="no number in intensity_max"):
+        read_parquet(altered(rows, "intensity_max", [number]), TABLES["stacks"], "stacks.parquet")
 
 
 def test_a_row_without_an_identifier_is_refused(release: Path) -> None:
@@ -265,6 +342,38 @@ def test_flipped_bits_are_an_error_of_the_input_or_another_table(release: Path) 
         else:
             assert rows.column_names == list(TABLES["neurons"].names)
     assert refused > 200
+
+
+# ------------------------------------------------------------------------------------------------- the rules
+
+
+def differences(release: Path) -> list[Finding]:
+    files = ReleaseFiles(release)
+    return list(rows_that_differ(files, files.catalogue.tables))
+
+
+def test_a_table_that_fills_the_memory_is_not_read_to_compare(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own(release)
+    assert differences(release) == []
+    file = release / "derivatives/morphology/neurons.tsv"
+    file.write_text(file.read_text().replace("Jane Doe", "Jane Roe"))
+    small.listed(release)
+    assert len(differences(release)) == 1
+    monkeypatch.setattr("neuropack.rules.catalogue.TABLE_LIMIT", 10)
+    assert differences(release) == []
+
+
+@pytest.mark.parametrize(
+    "one",
+    [{"confidence": 10**400}, {"color_vector": [math.nan]}, {"color_vector": [10**400]}, {"region_id": 1 << 70}],
+)
+def test_rules_go_on_where_metadata_hold_what_no_table_takes(release: Path, one: dict[str, Any]) -> None:
+    own(release)
+    small.put(release, "metadata/neuropack.json", json.dumps({"neurons": [{"id": "a", **one}]}))
+    small.put(release, "manifest.tsv", f"path\tbytes\tsha256\n\t3\t{'a' * 64}\n")
+    assert differences(release) == []
 
 
 # ---------------------------------------------------------------------------------- where they come from
@@ -305,6 +414,35 @@ def test_the_catalogue_of_a_release_is_used_while_it_fits(
     assert measured == []  # its own old catalogue has measured them
 
 
+def test_metadata_are_not_read_where_tables_are_there(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    monkeypatch.setattr(Content, "of", None)
+    assert len(tables_of_release(release, tmp_path / "cache")["neurons"]) == 4
+    monkeypatch.undo()
+    own(release)
+    monkeypatch.setattr(Content, "of", None)
+    assert len(tables_of_release(release, tmp_path / "another")["neurons"]) == 4
+
+
+def test_an_earlier_catalogue_that_goes_at_this_moment_is_not_missed(
+    release: Path, tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    small.write(release, count=5)
+    real = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.suffix == ".parquet":
+            raise FileNotFoundError(path)
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert len(tables_of_release(release, tmp_path / "cache")["neurons"]) == 5
+    assert len(measured) == 4 + 5
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -341,6 +479,29 @@ def test_a_cache_that_cannot_be_written_is_one_message(release: Path, tmp_path: 
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(OutputError, match="cannot be written"):
         tables_of_release(release, tmp_path / "cache")
+
+
+def test_a_full_disk_leaves_nothing_in_the_cache(
+    release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.write_bytes
+
+    def write_bytes(path: Path, data: bytes) -> int:
+        if path.name == "regions.parquet":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OutputError, match="No space left"):
+        tables_of_release(release, tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() or path.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders have no mode there")
+def test_what_is_in_the_cache_may_be_read_by_those_who_share_it(release: Path, tmp_path: Path) -> None:
+    tables_of_release(release, tmp_path / "cache")
+    book = next((tmp_path / "cache").rglob("regions.parquet")).parent
+    assert book.stat().st_mode == book.parent.stat().st_mode
 
 
 def test_a_release_without_neurons_has_empty_tables(tmp_path: Path) -> None:

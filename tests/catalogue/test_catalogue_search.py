@@ -13,6 +13,7 @@ import small
 
 from neuropack.catalogue import TABLES, Catalogue, Query, Stop, StoppedError
 from neuropack.catalogue.content import Content
+from neuropack.catalogue.query import Mark, cursor_after
 from neuropack.catalogue.tables import tables_of
 from neuropack.errors import UsageError
 
@@ -161,6 +162,21 @@ def test_texts_have_ranges_and_numbers_are_taken_as_text(catalogue: Catalogue) -
     assert catalogue.search("neurons", Query(equal={"region_id": ("4",), "soma_ap_um": ("1100",)})).total == 2
 
 
+def test_whole_numbers_are_looked_for_exactly(made: dict[str, Any]) -> None:
+    rows = made["second"]["neurons"]
+    labels = [9007199254740992 + at for at in range(20)]  # a float has only each second one
+    place = rows.schema.get_field_index("label")
+    great = Catalogue.of_tables({"r": {**made["second"], "neurons": rows.set_column(place, "label", [labels])}})
+    for wanted in (9007199254740993, "9007199254740993"):
+        found = great.search("neurons", Query(equal={"label": (wanted,)}))
+        assert [row["label"] for row in found.items] == [9007199254740993]
+    for span in ((9007199254740993, None), ("9007199254740993", 1 << 60)):
+        assert great.search("neurons", Query(ranges={"label": span})).total >= 18
+    after = pages(great, "neurons", sort="label", limit=1)
+    assert [row["label"] for row in after] == labels
+    great.close()
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_every_table_can_be_searched(catalogue: Catalogue, table: str) -> None:
     found = pages(catalogue, table, limit=17)
@@ -228,6 +244,24 @@ def test_a_cursor_is_of_its_query_alone(catalogue: Catalogue) -> None:
         catalogue.search("stacks", Query(cursor=cursor))
 
 
+@pytest.mark.parametrize("value", [10**400, 1 << 63, -(10**30), float("nan"), float("inf"), True])
+def test_a_cursor_that_somebody_worked_out_is_refused_by_its_value(catalogue: Catalogue, value: float) -> None:
+    for sort in ("label", "-confidence", "id"):
+        cursor = cursor_after(Mark(value, "a", "first"), Query(sort=sort), "neurons")
+        with pytest.raises(UsageError, match="cursor"):
+            catalogue.search("neurons", Query(sort=sort, cursor=cursor))
+
+
+def test_what_is_kept_of_counts_is_small(made: dict[str, Any]) -> None:
+    counting = Catalogue.of_tables(made)
+    labels = tuple(range(0, 20_000, 2))
+    first = counting.search("neurons", Query(equal={"label": labels}))
+    assert first.total == counting.search("neurons", Query(equal={"label": labels})).total == 40
+    assert len(counting._counts) == 1
+    assert all(len(key) == 32 for key in counting._counts)
+    counting.close()
+
+
 def test_a_cursor_holds_when_rows_come_and_go(made: dict[str, Any]) -> None:
     for sort in SORTS:
         whole = Catalogue.of_tables(made)
@@ -273,7 +307,10 @@ def test_what_is_not_there_is_said_with_what_is(catalogue: Catalogue) -> None:
         Query(ranges={"n_tips": (None, float("inf"))}),
         Query(ranges={"id": ("a", "b")}),
         Query(equal={"n_tips": ("1.5",)}),
+        Query(equal={"n_tips": (1.5,)}),
+        Query(equal={"n_tips": (float("nan"),)}),
         Query(equal={"n_tips": (10**30,)}),
+        Query(equal={"soma_ap_um": (10**400,)}),
         Query(equal={"soma_ap_um": (True,)}),
         Query(box=((2, 0, 0), (1, 1, 1))),
         Query(box=((0, 0), (1, 1))),  # type: ignore[arg-type]
@@ -286,7 +323,9 @@ def test_values_that_fit_nothing_are_refused(catalogue: Catalogue, query: Query)
         catalogue.search("neurons", query)
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE neurons; --", "%", "_", '"', "\\", "\0", "名", "()*.?"])
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE neurons; --", "%", "_", '"', "\\", "\0", "名", "()*.?", "\udcff", "a_\udcff"]
+)
 def test_no_text_is_more_than_text(catalogue: Catalogue, text: str) -> None:
     found = catalogue.search("neurons", Query(text=text, equal={"region": (text,)}))
     assert found.total == 0

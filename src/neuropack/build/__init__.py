@@ -246,24 +246,25 @@ def _keep_committed(place: Place, planned: list[Planned], earlier: Record) -> No
 
     `neuropack.mend.traced` leaves a record of each; a study that has the same skeleton builds it without one.
     """
-    said = {
-        one.stack.morphology(traced.id): hashlib.sha256(swc_bytes(traced)).hexdigest()
-        for one in planned
-        for traced in one.annotated.neurons
-    }
-    lost = [
-        str(output.get("path"))
+    committed = [
+        (str(output.get("path")), output.get("sha256"))
         for step in earlier.get("processings", ())
         if step.get("activity") == "tracing" and step.get("software") == "neuropack"
         for output in step.get("outputs", ())
-        if said.get(str(output.get("path"))) != output.get("sha256")
     ]
+    paths = {path for path, _ in committed}
+    said = {
+        path: hashlib.sha256(swc_bytes(traced)).hexdigest()
+        for one in planned
+        for traced in one.annotated.neurons
+        if (path := one.stack.morphology(traced.id)) in paths
+    }
+    lost = [path for path, sha256 in committed if said.get(path) != sha256]
     if lost:
-        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
         raise UsageError(
             "the release holds neurons that were committed on a server, and that the study does not have",
             file=place.root,
-            found=", ".join(lost[:10]) + more,
+            found=_first_of(lost),
             fix="take them into the study, as committed/skeletons.yaml in the workspace of the release says;"
             " or add --prune to lose them",
         )
@@ -272,13 +273,16 @@ def _keep_committed(place: Place, planned: list[Planned], earlier: Record) -> No
 def _refuse(place: Place, stale: list[str]) -> None:
     """Stop where something would be removed that nobody wants to be removed."""
     if stale:
-        more = f" and {len(stale) - 10} more" if len(stale) > 10 else ""
         raise UsageError(
             "the release holds files that the study does not have",
             file=place.root,
-            found=", ".join(stale[:10]) + more,
+            found=_first_of(stale),
             fix="add --prune to remove them, or put their stacks back into the study",
         )
+
+
+def _first_of(names: list[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from neuropack.build.document import Made
 from neuropack.build.labels import label_map, label_neurons
 from neuropack.build.place import Place
 from neuropack.build.plan import Planned
+from neuropack.catalogue.content import number, whole
 from neuropack.describe.described import json_bytes
 from neuropack.marks import Credit
 from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
@@ -104,11 +105,19 @@ def neuron_row(
 
 
 def typed(row: Mapping[str, str]) -> Row:
-    """A row of neurons.tsv as it was before it became text."""
+    """A row of neurons.tsv as it was before it became text.
+
+    Raises:
+        InputError: what should be a number is none.
+    """
     found: Row = {}
     for name, text in row.items():
-        kind = int if name in _WHOLE else float if name in _REAL or name.endswith("_um") else str
-        found[name] = None if text == MISSING else kind(text)
+        if name in _WHOLE:
+            found[name] = whole(text, NEURONS, name)
+        elif name in _REAL or name.endswith("_um"):
+            found[name] = number(text, NEURONS, name)
+        else:
+            found[name] = None if text == MISSING else text
     return found
 
 

@@ -84,7 +84,8 @@ def conditions(held: HeldTable, forest: Forest, query: Query, *, without: str | 
     if len(words) > _MOST_WORDS:
         raise UsageError("the text has too many words", expected=f"{_MOST_WORDS} at most", found=str(len(words)))
     for word in words:
-        _word(where, held, word.lower())
+        whole = word.encode("utf-8", "replace").decode()  # halves of letters are replaced, as in the tables
+        _word(where, held, whole.lower())
     return where
 
 
@@ -157,8 +158,12 @@ def _number(column: Column, value: str | float, *, whole: bool = True) -> float 
     """A value for a column of numbers."""
     exactly = whole and column.kind == WHOLE
     try:
-        number = int(value) if exactly else float(value)
-        fits = number == float(value) and abs(number) < (1 << 63 if exactly else math.inf)
+        if exactly:
+            number: float = int(value)
+            fits = abs(number) < 1 << 63 and (isinstance(value, str) or number == value)
+        else:
+            number = float(value)
+            fits = math.isfinite(number)
     except (ValueError, OverflowError, TypeError):
         fits = False
     if not fits or isinstance(value, bool):

@@ -29,6 +29,17 @@ def in_catalogue(path: str) -> bool:
     return path.startswith(f"{FOLDER}/")
 
 
+def listed_files(manifest: Mapping[str, Entry]) -> dict[str, Entry]:
+    """What a manifest lists without the catalogue: what the catalogue is made of."""
+    return {path: one for path, one in manifest.items() if path != MANIFEST and not in_catalogue(path)}
+
+
+def digests(entries: Mapping[str, Entry]) -> tuple[str, str]:
+    """The digest of the metadata ("" where they are not listed), and that of the lines of all of these files."""
+    metadata = entries.get(METADATA)
+    return metadata.sha256 if metadata else "", digest_of_lines(entries)
+
+
 @dataclass(frozen=True)
 class Content:
     """A release as the catalogue sees it.
@@ -70,13 +81,11 @@ class Content:
 
         if document is None:
             document = _object(read(METADATA), root / METADATA)
-        listed_ = read_manifest(root) if entries is None else entries
-        return cls(document, {p: e for p, e in listed_.items() if p != MANIFEST and not in_catalogue(p)}, read)
+        return cls(document, listed_files(read_manifest(root) if entries is None else entries), read)
 
     def digests(self) -> tuple[str, str]:
         """The digest of the metadata, and of the lines of the manifest without those of the catalogue."""
-        metadata = self.entries.get(METADATA)
-        return metadata.sha256 if metadata else "", digest_of_lines(self.entries)
+        return digests(self.entries)
 
     def records(self, name: str) -> list[Record]:
         """The records of one of the document's lists.
@@ -208,9 +217,16 @@ def whole(text: str | None, path: str, column: str) -> int | None:
         InputError: it is none, or is larger than 64 bits hold.
     """
     found = number(text, path, column)
-    if found is not None and not (found.is_integer() and abs(found) < 1 << 63):
+    if found is None or text is None:
+        return None
+    exact: int | None
+    try:
+        exact = int(text)  # a float has 53 bits
+    except ValueError:
+        exact = int(found) if found.is_integer() else None
+    if exact is None or not -(1 << 63) <= exact < 1 << 63:
         raise InputError("holds no whole number", file=path, where=column, found=repr(text)[:60])
-    return None if found is None else int(found)
+    return exact
 
 
 def _wrong(where: str, expected: str, found: Any) -> InputError:

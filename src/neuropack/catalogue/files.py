@@ -1,4 +1,4 @@
-"""The catalogue of a release as files: made, read, and kept where a release has none of its own."""
+"""The catalogue of a release as files: made, and read."""
 
 from __future__ import annotations
 

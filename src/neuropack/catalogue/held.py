@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.catalogue.columns import TABLES, TEXT, Column, Table
 from neuropack.catalogue.tables import schema_of
-from neuropack.catalogue.trees import Forest
+from neuropack.catalogue.trees import COLUMNS, Forest
 
 if TYPE_CHECKING:
     import duckdb
@@ -101,7 +101,7 @@ def hold(
         db: to fill.
         made: the tables of each release.
     """
-    forest = Forest.grow({name: one["regions"].to_pylist() for name, one in made.items()})
+    forest = Forest.grow({name: one["regions"].select(COLUMNS).to_pylist() for name, one in made.items()})
     held = {}
     titles = {
         name: " ".join(title.lower() for title in one["releases"]["title"].to_pylist() if title)
@@ -124,8 +124,7 @@ def _with_release(rows: pa.Table, release: str, forest: Forest, table: Table) ->
     rows = rows.add_column(0, "release", names)
     if "region_id" not in table.by_name:
         return rows
-    tree = forest.of.get(release, ())
-    known = {id_: number for (key, id_), number in forest.order.items() if key == tree}
+    known = forest.numbers.get(forest.of.get(release, ()), {})
     at = pc.index_in(rows["region_id"].combine_chunks(), pa.array(list(known), pa.int64()))
     return rows.append_column(REGION, pa.array(list(known.values()), pa.int32()).take(at))
 

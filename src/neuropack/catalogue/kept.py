@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neuropack.catalogue.columns import TABLES
-from neuropack.catalogue.content import Content
+from neuropack.catalogue.content import Content, digests, listed_files
 from neuropack.catalogue.files import FILES, catalogue_files, read_catalogue
 from neuropack.catalogue.parquet import Source, Stamp, stamp_of
 from neuropack.errors import InputError, OutputError
-from neuropack.manifest import sha256_of
+from neuropack.manifest import read_manifest, sha256_of
 from neuropack.release import METADATA
 from neuropack.space.cache import cache_folder
 
@@ -42,16 +42,18 @@ def tables_of_release(root: Path, cache: Path | None = None, *, workers: int = 1
         InputError: the release, or its catalogue, cannot be read.
         OutputError: the cache cannot be written.
     """
-    content = Content.of(root)
-    stamp = stamp_of(*content.digests())
-    if sha256_of(root / METADATA).sha256 == stamp["metadata"]:
+    entries = listed_files(read_manifest(root))
+    stamp, metadata = stamp_of(*digests(entries)), sha256_of(root / METADATA).sha256
+    if metadata == stamp["metadata"]:
         own = {name: root / path for name, path in FILES.items() if (root / path).is_file()}
         if (found := read_catalogue(own, stamp)) is not None:
             return found
     else:  # somebody has changed the metadata since the manifest was written
-        stamp = {**stamp, "metadata": sha256_of(root / METADATA).sha256}
+        stamp = {**stamp, "metadata": metadata}
     shelf = shelf_of(str(root.resolve()), cache)
-    return _from_shelf(shelf, stamp) or _onto_shelf(shelf, stamp, content, workers)
+    if (found := _from_shelf(shelf, stamp)) is not None:
+        return found
+    return _onto_shelf(shelf, stamp, Content.of(root, entries=entries), workers)  # the metadata are read only here
 
 
 def shelf_of(place: str, cache: Path | None) -> Path:
@@ -85,14 +87,14 @@ def _onto_shelf(shelf: Path, stamp: Stamp, content: Content, workers: int) -> di
     book = _book(shelf, stamp)
     try:
         shelf.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=".new-", dir=shelf))
-        for name, path in FILES.items():
-            (new / f"{name}.parquet").write_bytes(files[path])
-        shutil.rmtree(book, ignore_errors=True)
-        try:
-            new.replace(book)
-        except OSError:  # another process was first
-            shutil.rmtree(new, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=shelf, ignore_cleanup_errors=True) as folder:
+            new = Path(folder) / book.name  # a folder that others may read too
+            new.mkdir()
+            for name, path in FILES.items():
+                (new / f"{name}.parquet").write_bytes(files[path])
+            shutil.rmtree(book, ignore_errors=True)
+            with suppress(OSError):  # another process was first
+                new.replace(book)
     except OSError as error:
         fix = "name another folder in NEUROPACK_CACHE"
         raise OutputError(f"cannot be written: {error.strerror}", file=shelf, fix=fix) from error
@@ -115,13 +117,15 @@ def _at_work(book: Path) -> bool:
 def _knowing(content: Content, books: list[Path]) -> Content:
     """A release whose skeletons were measured for an earlier catalogue in the cache, where it has none itself."""
     mine = FILES["neurons"]
-    kept = [book / f"{Path(mine).name}" for book in books if not book.name.startswith(".")]
+    kept = [book / Path(mine).name for book in books if not book.name.startswith(".")]
     at_hand = max((path for path in kept if path.is_file()), key=lambda path: path.stat().st_mtime_ns, default=None)
     if at_hand is None:
         return content
 
     def read(path: str) -> bytes | None:
-        found = content.read(path)
-        return at_hand.read_bytes() if path == mine and found is None else found
+        if (found := content.read(path)) is None and path == mine:
+            with suppress(OSError):  # another process has made a newer one, and removed this
+                return at_hand.read_bytes()
+        return found
 
     return Content(content.document, content.entries, read)

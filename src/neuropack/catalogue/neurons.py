@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 from neuropack.catalogue.content import Content, Record, joined, key_of, listed, number, whole
 from neuropack.catalogue.rows import Links
+from neuropack.errors import InputError
 from neuropack.release import ATLAS_STRUCTURES, MORPHOLOGY, NEURONS, REGIONS
 from neuropack.space.frames import CCF
 from neuropack.space.structure_files import parse_structures
 from neuropack.table import MISSING
+
+_MOST_LEVELS = 256  # the Allen atlas has eleven; paths take memory of regions times levels
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,23 @@ class Tree:
             self.by_id[id_] = Region(id_, acronym, acronym)
 
     def path(self, id_: object) -> list[int]:
-        """The regions that one lies in, the root first and itself last; none for what is no region."""
+        """The regions that one lies in, the root first and itself last; none for what is no region.
+
+        Raises:
+            InputError: it lies deeper than regions of a brain do.
+        """
         found: list[int] = []
         at = id_
         while isinstance(at, int) and at in self.by_id:
             found.append(at)
+            if len(found) > _MOST_LEVELS:
+                raise InputError(
+                    "regions lie too deep in one another",
+                    file=ATLAS_STRUCTURES,
+                    where=f"region {id_}",
+                    expected=f"{_MOST_LEVELS} levels at most",
+                    found="more",
+                )
             at = self.by_id[at].parent
         return found[::-1]
 
@@ -158,7 +173,7 @@ def _below(path: str | None) -> str | None:
 
 
 def region_rows(tree: Tree, content: Content, run: list[Record]) -> Iterator[Record]:
-    """The regions, in the order of their tree: each before its parts."""
+    """The regions, in the order of their numbers."""
     somata: Counter[int] = Counter()
     for one in content.records("neurons"):
         if tree.path(one.get("region_id")):
@@ -170,13 +185,12 @@ def region_rows(tree: Tree, content: Content, run: list[Record]) -> Iterator[Rec
         touching[row["region_id"]].add(row["id"])
     below: Counter[int] = Counter()
     length_below: dict[int, float] = defaultdict(float)
-    paths = {id_: tree.path(id_) for id_ in sorted(tree.by_id)}
-    for id_, way in paths.items():
-        for holder in way:
+    for id_ in sorted(tree.by_id):
+        for holder in tree.path(id_):
             below[holder] += somata[id_]
             length_below[holder] += length[id_]
-    for id_, way in paths.items():
-        one_ = tree.by_id[id_]
+    for id_, one_ in sorted(tree.by_id.items()):
+        way = tree.path(id_)
         yield {
             "id": str(id_),
             "region_id": id_,

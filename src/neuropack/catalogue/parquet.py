@@ -26,7 +26,8 @@ ROWS = 1 << 16
 MOST_ROWS = 50_000_000
 _LARGEST_CHUNK = 256 << 20  # bytes of a column of a row group before compression, as its file says
 _LARGEST_FOOTER = 64 << 20
-_LIST = r"^\[(-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?(, -?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?)*)?\]$"
+_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+_LIST = rf"^\[({_NUMBER}(, {_NUMBER})*)?\]$"
 _BROKEN = (OSError, OverflowError, MemoryError, ValueError)  # what else a broken file comes to: names of no letters
 _KEY = "neuropack.{}"
 
@@ -140,23 +141,42 @@ def _see_that_it_fits(footer: Any, name: str) -> None:
 
 
 def _checked(rows: pa.Table, table: Table, name: str) -> pa.Table:
-    """A row group, whose texts are no longer than ours, and whose lists are lists."""
+    """A row group, whose texts are no longer than ours, whose lists are lists, and whose numbers are finite."""
     import pyarrow.compute as pc
 
     for column in table.columns:
         if column.kind in (REAL, WHOLE):
+            if column.kind == REAL and _endless(rows[column.name]):
+                raise _unfit(name, f"has no number in {column.name}", "finite numbers", "NaN or an infinite one")
             continue
         for chunk in rows[column.name].chunks:
             texts = chunk.dictionary
             longest = pc.max(pc.binary_length(texts)).as_py() or 0
             if longest > LONGEST_TEXT:
                 raise _unfit(name, f"has too long a text in {column.name}", f"{LONGEST_TEXT} bytes", str(longest))
-            if column.kind != TEXT and len(texts) and not pc.all(pc.match_substring_regex(texts, _LIST)).as_py():
+            if column.kind != TEXT and len(texts) and not _are_lists(texts):
                 raise _unfit(name, f"has no list of numbers in {column.name}", "such as [1, 2]", "another text")
             texts.validate(full=True)  # that they are UTF-8
         if column.name == "id" and rows["id"].null_count:
             raise _unfit(name, "has a row without an identifier", "a text in each row", "none")
     return rows
+
+
+def _endless(numbers: Any) -> bool:
+    """Whether one of some numbers is infinite or NaN, which JSON does not have."""
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.invert(pc.is_finite(numbers))).as_py())
+
+
+def _are_lists(texts: pa.Array) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pc.all(pc.match_substring_regex(texts, _LIST)).as_py():
+        return False
+    numbers = pc.list_flatten(pc.split_pattern(pc.utf8_trim(texts, "[]"), ", "))
+    return not _endless(numbers.filter(pc.not_equal(numbers, "")).cast(pa.float64()))
 
 
 def _plain_type(found: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,7 +106,7 @@ def mark_of(cursor: str, query: Query, table: str) -> Mark:
         value, id_, release, nth = json.loads(body)
         if not (isinstance(id_, str) and isinstance(release, str) and type(nth) is int and 0 <= nth < 1 << 40):
             raise ValueError("of other types")
-        if not (value is None or isinstance(value, str) or type(value) in (int, float)):
+        if not (value is None or isinstance(value, str) or _fits(value)):
             raise ValueError("of another type")
     except (ValueError, TypeError, RecursionError) as error:
         raise UsageError(
@@ -115,6 +116,13 @@ def mark_of(cursor: str, query: Query, table: str) -> Mark:
             fix="begin with the first page: leave the cursor out",
         ) from error
     return Mark(value, id_, release, nth)
+
+
+def _fits(value: object) -> bool:
+    """Whether it is a number that a column can hold."""
+    if type(value) is int:
+        return -(1 << 63) <= value < 1 << 63
+    return type(value) is float and math.isfinite(value)
 
 
 def _digest(body: bytes, query: Query, table: str) -> bytes:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuropack.address import Address
-from neuropack.catalogue.content import in_catalogue
+from neuropack.catalogue.content import digests, listed_files
 from neuropack.catalogue.files import FILES, read_catalogue
 from neuropack.catalogue.parquet import stamp_of
 from neuropack.errors import InputError
 from neuropack.far import Far
-from neuropack.manifest import MANIFEST, digest_of_lines
-from neuropack.release import METADATA, far_cache
+from neuropack.manifest import MANIFEST
+from neuropack.release import far_cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,7 @@ def tables_at(address: Address, cache: Path | None = None) -> dict[str, pa.Table
         OutputError: the cache cannot be written.
     """
     far = Far(address)
-    entries = {name: one for name, one in far.entries.items() if not in_catalogue(name)}
-    stamp = stamp_of(entries[METADATA].sha256 if METADATA in entries else "", digest_of_lines(entries))
+    stamp = stamp_of(*digests(listed_files(far.entries)))
     paths = sorted(FILES.values())
     if lacking := [path for path in paths if path not in far.entries]:
         fix = "build it with this version of neuropack, or pull it and serve the copy"

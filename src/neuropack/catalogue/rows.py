@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from neuropack.catalogue.content import Content, Record, joined, key_of, listed, record, records
-from neuropack.manifest import MANIFEST
 
 _FORMATS = {
     ".ome.zarr": "OME-Zarr",
@@ -37,6 +36,7 @@ class Links:
         self.stacks = self._by_id("image_stacks")
         self.acquisitions = self._by_id("acquisitions")
         self.instruments = self._by_id("instruments")
+        self._of_stack: dict[str | None, Record] = {}
 
     def _by_id(self, name: str) -> dict[str, Record]:
         found = {}
@@ -87,6 +87,11 @@ class Links:
 
     def of_stack(self, id_: str | None) -> Record:
         """The columns that tell where a stack comes from."""
+        if id_ not in self._of_stack:
+            self._of_stack[id_] = self._from(id_)
+        return self._of_stack[id_]
+
+    def _from(self, id_: str | None) -> Record:
         one = self.stacks.get(id_ or "", {})
         specimen = key_of(one, "specimen", "/image_stacks")
         subject = key_of(one, "subject", "/image_stacks")
@@ -224,9 +229,10 @@ def file_rows(content: Content, links: Links) -> Iterator[Record]:
 
 
 def _folder(parts: tuple[str, ...]) -> str:
-    if parts[0].startswith("sub-"):
+    first = parts[0] if parts else ""  # a manifest of somebody else may list anything
+    if first.startswith("sub-"):
         return "images"
-    return "/".join(parts[: 2 if parts[0] == "derivatives" else 1][: len(parts) - 1]) or "."
+    return "/".join(parts[: 2 if first == "derivatives" else 1][: len(parts) - 1]) or "."
 
 
 def _format(path: str) -> str:
@@ -271,6 +277,6 @@ def release_rows(content: Content, length_um: float | None) -> Iterator[Record]:
         "creators": joined([one.get("name") for one in records(dataset, "creators", "/dataset")]),
         "license": record(dataset, "license", "/dataset").get("spdx"),
         "n_files": len(content.entries),
-        "bytes": sum(entry.bytes for path, entry in content.entries.items() if path != MANIFEST),
+        "bytes": sum(entry.bytes for entry in content.entries.values()),
         "length_um": length_um,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
 import json
 import threading
 from collections import OrderedDict
@@ -103,7 +105,7 @@ class Catalogue:
 
         self._time_limit_s = time_limit_s
         self._lock = threading.Lock()
-        self._counts: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._db = duckdb.connect(":memory:", config={"threads": _THREADS, "autoload_known_extensions": False})
         self._held, self._forest = hold(self._db, tables)
         for setting in ("enable_external_access = false", "lock_configuration = true"):
@@ -234,7 +236,8 @@ class Catalogue:
 
     def _total(self, db: duckdb.DuckDBPyConnection, held: HeldTable, where: Where) -> int:
         """How many rows fit; kept, for each page of a search asks for it."""
-        key = (held.table.name, json.dumps([where.sql, where.values]))
+        said = json.dumps([held.table.name, where.sql, where.values])  # a word may stand for a million codes
+        key = hashlib.sha256(said.encode()).digest()
         with self._lock:
             if key in self._counts:
                 self._counts.move_to_end(key)
@@ -282,15 +285,16 @@ def _after(where: Where, held: HeldTable, query: Query, mark: Mark) -> None:
     """Begin behind a row. It need not be there any more."""
     name, value = query.column, mark.value
     place = held.place(mark.id, mark.release) + mark.nth
-    there = place < len(held) and held.key(place) == (mark.id, mark.release)
-    beyond = ("place < ?" if name == "id" and query.descending else "place > ?", place if there else place - 1)
-    if name == "id" and query.descending and not there:
-        beyond = ("place < ?", place)
+    if name == "id" and query.descending:
+        where.add("place < ?", place)
+        return
+    if not (place < len(held) and held.key(place) == (mark.id, mark.release)):
+        place -= 1  # what stands there now comes behind it
     if name == "id":
-        where.add(*beyond)
+        where.add("place > ?", place)
         return
     if value is None:
-        where.add(f"({name} IS NULL AND {beyond[0]})", beyond[1])
+        where.add(f"({name} IS NULL AND place > ?)", place)
         return
     texts = held.texts.get(name)
     if (texts is None) == isinstance(value, str):
@@ -299,17 +303,11 @@ def _after(where: Where, held: HeldTable, query: Query, mark: Mark) -> None:
     if texts is not None:
         code = texts.code(str(value))
         if code is None:  # of a text that is gone: the one that would follow it
-            at = _rank(texts, str(value))
+            at = bisect.bisect_left(texts, str(value))
             where.add(f"({name} {'<' if query.descending else '>='} ? OR {name} IS NULL)", at)
             return
         value = code
-    where.add(f"({name} {sign} ? OR {name} IS NULL OR ({name} = ? AND {beyond[0]}))", value, value, beyond[1])
-
-
-def _rank(texts: Sequence[str], text: str) -> int:
-    import bisect
-
-    return bisect.bisect_left(texts, text)
+    where.add(f"({name} {sign} ? OR {name} IS NULL OR ({name} = ? AND place > ?))", value, value, place)
 
 
 def _mark(held: HeldTable, query: Query, place: int) -> Mark:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _AT_ONCE = 4096  # files that lie in the temporary folder
+_BYTES_AT_ONCE = 256 << 20
 
 
 def with_features(
@@ -67,13 +68,25 @@ def _measured(paths: dict[str, str], content: Content, workers: int) -> pa.Table
     """The features of files, by their digests."""
     import pyarrow as pa
 
-    schema, names = _schema(), list(paths)
+    schema = _schema()
     parts = [schema.empty_table()]
-    for first in range(0, len(names), _AT_ONCE):
-        some = names[first : first + _AT_ONCE]
-        rows = _measure({name: content.read(paths[name]) for name in some}, workers)
-        parts.append(pa.Table.from_pylist(rows, schema=schema))
+    for files in _read(paths, content):
+        parts.append(pa.Table.from_pylist(_measure(files, workers), schema=schema))
     return pa.concat_tables(parts)
+
+
+def _read(paths: dict[str, str], content: Content) -> Iterator[dict[str, bytes | None]]:
+    """The content of files, by their digests: as many at once as memory and folder take."""
+    files: dict[str, bytes | None] = {}
+    size = 0
+    for name, path in paths.items():
+        files[name] = data = content.read(path)
+        size += len(data or b"")
+        if len(files) == _AT_ONCE or size >= _BYTES_AT_ONCE:
+            yield files
+            files, size = {}, 0
+    if files:
+        yield files
 
 
 def _measure(files: dict[str, bytes | None], workers: int) -> Sequence[dict[str, object]]:

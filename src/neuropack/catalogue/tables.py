@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LONGEST_TEXT = 1 << 16
-"""Bytes of a text; what is longer is cut."""
+"""Bytes of a text; what is longer is cut. A list of numbers whose text is longer is refused."""
 _INT64 = 1 << 63
+_LARGEST = sys.float_info.max
 _AT_ONCE = 1 << 13
+_EXPECTED = {TEXT: "a text", WHOLE: "a whole number", REAL: "a number"}
 
 
 def tables_of(content: Content, earlier: pa.Table | None = None, *, workers: int = 1) -> dict[str, pa.Table]:
@@ -54,10 +57,17 @@ def tables_without_features(content: Content) -> dict[str, pa.Table]:
         "regions": traced.region_rows(tree, content, run),
         "annotations": rows.annotation_rows(content, links),
         "files": rows.file_rows(content, links),
-        "releases": rows.release_rows(content, round(math.fsum(lengths), 3) if lengths else None),
+        "releases": rows.release_rows(content, round(_sum(lengths), 3) if lengths else None),
     }
     others = {name: arrow(TABLES[name], of) for name, of in made.items()}
     return {"neurons": neurons, **{n: one if n == "regions" else _sorted(one) for n, one in others.items()}}
+
+
+def _sum(lengths: list[float]) -> float:
+    try:
+        return math.fsum(lengths)
+    except OverflowError:
+        return math.inf  # which no column takes
 
 
 def _sorted(rows: pa.Table) -> pa.Table:
@@ -122,17 +132,19 @@ def _checked(column: Column, value: Any, table: Table, row: int) -> Any:
         if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
             return value
     elif column.kind == REAL:
-        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf:
+        if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST:
             return float(value)
     elif not value:
         return None
-    else:
-        return json.dumps([float(v) for v in value] if column.kind == REALS else value)
+    elif all(abs(v) <= _LARGEST for v in value):
+        text = json.dumps([float(v) for v in value] if column.kind == REALS else value)
+        if len(text) <= LONGEST_TEXT:
+            return text
     raise InputError(
         "a value is not of the type that the schema says",
         file=METADATA,
         where=f"row {row + 1} of {table.name}, {column.name}",
-        expected={TEXT: "a text", WHOLE: "a whole number"}.get(column.kind, "a number"),
+        expected=_EXPECTED.get(column.kind, f"finite numbers, {LONGEST_TEXT} bytes of text at most"),
         found=f"{type(value).__name__} {str(value)[:60]!r}",
         fix="neuropack validate RELEASE tells all that is wrong with it",
     )

@@ -9,10 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from neuropack.errors import UsageError
 
+COLUMNS = ["region_id", "acronym", "name", "parent", "ontology"]
+"""Those of the table ``regions`` that say what a tree is."""
 Key = tuple[str, ...]
 Numbers = tuple[int, int]
 
@@ -94,6 +97,14 @@ class Forest:
             else:
                 ahead.pop()
                 self.last[self.order[key, id_]] = len(self.last) - 1
+
+    @cached_property
+    def numbers(self) -> dict[Key, dict[int, int]]:
+        """The number of each region of a tree, by the tree."""
+        found: dict[Key, dict[int, int]] = {}
+        for (key, id_), number in self.order.items():
+            found.setdefault(key, {})[id_] = number
+        return found
 
     def find(self, word: str | int) -> list[Numbers]:
         """The spans of numbers of a region and all below it, in every tree that has it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +145,10 @@ def _write(work: Work, files: Sequence[FixedFile]) -> None:
         changes=list(dict.fromkeys(f"{one.path}: {one.sentence}" for one in files)),
         before=digests,
     )
-    texts[METADATA] = json_text(record.noted(record.with_digests(work.document, after), made)).encode()
+    full = record.noted(record.with_digests(work.document, after), made)
+    texts[METADATA] = json_text(full).encode()
     after[METADATA] = entry_of(texts[METADATA])
     if record.CROISSANT in release.files and _trusted(work, record.CROISSANT):
         record.described(work.json(record.CROISSANT), texts, after)
-    record.catalogued(release.root, json.loads(texts[METADATA]), texts, after)
+    record.catalogued(release.root, full, texts, after)
     commit(release.root, texts, after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,12 +106,13 @@ def _of_release(root: Path, to: str | None, by: str) -> Migration:
             digests = {"earlier_manifest": sha256_of(root / MANIFEST).sha256, "earlier_metadata": found.sha256}
             reason = f"The schema went from {old} to {new}."
             made = record.amendment("migration", by, reason, changes=told, before=digests)
-            data = json_text(record.noted(full, made)).encode()
+            final = record.noted(full, made)
+            data = json_text(final).encode()
             files, after = {METADATA: data}, {**before, METADATA: entry_of(data)}
             description = release.json(record.CROISSANT)
             if description is not None and before.get(record.CROISSANT) == entry_of(description.text.encode()):
                 record.described(description.data, files, after)
-            record.catalogued(root, json.loads(data), files, after)
+            record.catalogued(root, final, files, after)
             commit(root, files, after)
 
     return Migration(file, old, new, told, lines, len(schema.validate(full)), write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -142,12 +141,13 @@ def _sealed(
         changes=[f"{METADATA} was changed."] * (METADATA in chosen),
         before={key: value for key, value in digests.items() if value is not None},
     )
-    files[METADATA] = json_text(record.noted(record.with_digests(document, after), made)).encode()
+    full = record.noted(record.with_digests(document, after), made)
+    files[METADATA] = json_text(full).encode()
     after[METADATA] = entry_of(files[METADATA])
     description = release.json(record.CROISSANT)
     if after.get(record.CROISSANT) == now.get(record.CROISSANT) and description is not None:
         record.described(description.data, files, after)
-    record.catalogued(release.root, json.loads(files[METADATA]), files, after)
+    record.catalogued(release.root, full, files, after)
     commit(release.root, files, after)
     return Sealed(changes, left, written=True, finished=finished, published=doi)
 

@@ -15,7 +15,7 @@ from neuropack.catalogue.tables import tables_without_features
 from neuropack.errors import InputError, NeuropackError
 from neuropack.manifest import MANIFEST, Entry
 from neuropack.morphology.features import features
-from neuropack.rules.release_files import ReleaseFiles
+from neuropack.rules.release_files import TABLE_LIMIT, ReleaseFiles
 from neuropack.rules.rule import Finding
 from neuropack.skeleton import Skeleton
 
@@ -77,6 +77,8 @@ def rows_that_differ(release: ReleaseFiles, tables: dict[str, pa.Table]) -> Iter
     }
 
     def read(path: str) -> bytes | None:
+        if release.files.get(path, 0) > TABLE_LIMIT:
+            raise InputError("is too large for a table", file=path)
         return release.path(path).read_bytes() if path in release.files else None
 
     try:
