@@ -16,8 +16,9 @@ from served import Asked
 from neuropack.convert import convert
 from neuropack.manifest import write_manifest
 from neuropack.volume import from_array
+from neuropack.web.pages import releases, stacks
 from neuropack.web.pages.drawing import drawings
-from neuropack.web.pages.search import asked
+from neuropack.web.pages.search import asked, plain
 from neuropack.web.pages.templates import address, json_in_html, link, number
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&"
@@ -316,3 +317,104 @@ def test_static_files_are_asked_for_once(ask: Asked) -> None:
     again = ask.get("/static/web.css", if_none_match=first.headers["etag"])
     assert (again.status_code, again.content) == (304, b"")
     assert ask.get("/static/trace.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_number_in_the_form_keeps_all_its_digits_from_page_to_page(tmp_path: Path) -> None:
+    ask = Asked(small(tmp_path / "small", neurons=30))
+    page = ask.get("/search?limit=25&n_tips.min=1.0000001").text
+    assert 'name="n_tips.min" inputmode="decimal" value="1.0000001"' in page
+    following = html.unescape(re.search(r'rel="next" href="([^"]+)"', page)[1])  # type: ignore[index]
+    assert ask.get(following).text.count("/neurons/n") == 5
+    assert [plain(value) for value in (5.0, 1e9, 0.1, 1234567.0)] == ["5", "1e+09", "0.1", "1234567.0"]
+
+
+def test_a_search_that_takes_too_long_is_no_fault_of_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neuropack.catalogue import StoppedError
+
+    ask = Asked(small(tmp_path / "small"))
+
+    def stopped(*_: object, **__: object) -> None:
+        raise StoppedError("the search took longer than 10 s", fix="ask for less")
+
+    monkeypatch.setattr(ask.site.catalogue, "search", stopped)
+    for accept in ("text/html", "application/json"):
+        answer = ask.get("/search", accept=accept)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "ask for less" in answer.text
+
+
+def test_findings_about_another_stack_are_not_those_of_this_one(tmp_path: Path) -> None:
+    root = small(tmp_path / "small")
+    where = {"path": None, "line": None, "column": None}
+    issues = [
+        {
+            "rule": "x.y",
+            "level": "error",
+            "expected": "a",
+            "found": "b",
+            "fix": "c",
+            "where": {"file": file, **where},
+        }
+        for file in (
+            "sub-A/ses-01/micr/sub-A_ses-01_sample-10_CONF.json",
+            "derivatives/x/sub-A_ses-01_sample-1_desc-n1.swc",
+        )
+    ]
+    checked = {"files": 3, "bytes": 10, "rules": 5}
+    report = {"issues": issues, "counts": {"error": 2, "warning": 0, "info": 0}, "checked": checked}
+    (tmp_path / "small.report.json").write_text(json.dumps(report), encoding="utf-8")
+    ask = Asked(root)
+    assert "2 error(s) in this release" in ask.get("/r/small/").text
+    page = ask.get("/r/small/stacks/S").text
+    assert "1 error(s) in this stack" in page
+    assert "sample-10" not in page
+
+
+def test_a_page_of_many_things_shows_the_first_and_says_how_many_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small(tmp_path / "small")
+
+    def more(document: dict[str, Any]) -> None:
+        document["image_stacks"] += [{**document["image_stacks"][0], "id": f"S{i}"} for i in range(4)]
+        document["subjects"] += [{"id": f"B{i}"} for i in range(4)]
+
+    monkeypatch.setattr(releases, "_MOST_STACKS", 2)
+    monkeypatch.setattr(releases, "_MOST_SUBJECTS", 2)
+    ask = change(root, more)
+    page = ask.get("/r/small/subjects/A").text
+    assert page.count('class="thumb"') == 2
+    assert "<dt>stacks</dt><dd>5</dd>" in page
+    assert "3 more are not shown" in page
+    assert ask.get("/r/small/").text.count("3 more are not shown") == 2  # stacks, and subjects
+
+
+def test_neurites_over_a_stack_are_read_to_a_bound_and_one_that_is_damaged_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small(tmp_path / "small")
+    (root / "derivatives/morphology/sub-A/n1.swc").write_text("1 1 x\n", encoding="utf-8")
+    ask = Asked(root)
+    page = ask.get("/r/small/stacks/S").text
+    assert re.findall(r"<title>(n\d)</title>", page) == ["n0", "n2"]
+    assert "The neuron n1 cannot be drawn" in page
+    monkeypatch.setattr(stacks, "MOST_BYTES", len(SWC) + 10)
+    assert re.findall(r"<title>(n\d)</title>", ask.get("/r/small/stacks/S").text) == ["n0"]
+
+
+def test_the_page_of_a_neuron_reads_no_table_of_all_neurons(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = small(tmp_path / "small")
+    (root / "derivatives/morphology/neurons.tsv").write_text("neuron_id\tswc_ccf\nn0\tn/a\n", encoding="utf-8")
+    (root / "derivatives/morphology/regions.tsv").write_text("neuron_id\tlength_um\nn0\t1\n", encoding="utf-8")
+    write_manifest(root)
+    ask = Asked(root)
+    ask.get("/search")
+    opened: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or whole(path))  # type: ignore[func-returns-value]
+    assert ask.get("/r/small/neurons/n1").status_code == 200
+    assert not {"neurons.tsv", "regions.tsv"} & set(opened)

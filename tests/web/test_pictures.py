@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -9,6 +11,12 @@ import numpy as np
 import pytest
 from served import Asked
 from test_pages import small
+
+from neuropack.convert import convert
+from neuropack.errors import InputError
+from neuropack.volume import from_array
+from neuropack.web.problems import ProblemError
+from neuropack.web.slabs import Slab
 
 AT = "/api/v1/stacks/small/S"
 
@@ -114,3 +122,89 @@ def test_the_address_of_a_stack_leads_nowhere_else(ask: Asked) -> None:
     for path in ("/api/v1/stacks/none/S/view.json", "/api/v1/stacks/small/none/slab.png?z=1"):
         assert ask.get(path).status_code == 404
     assert isinstance(ask.site.releases["small"].path, Path)
+
+
+def test_stacks_are_kept_to_a_bound_and_as_long_as_their_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gc
+    import weakref
+
+    from neuropack.release import open_release
+    from neuropack.web import slabs
+
+    root = small(tmp_path / "small")
+    release = open_release(root)
+    stack = release.stacks["S"]
+    first = slabs.image_of(release, stack)
+    assert first.windows
+    assert slabs.image_of(release, stack) is first
+    assert slabs.image_of(release, stack, stack.metadata["path"]) is not first  # as the one in the atlas is
+    monkeypatch.setattr(slabs, "_IMAGE_BYTES", first.nbytes - 1)
+    slabs.image_of(release, stack, stack.metadata["path"])
+    assert slabs.image_of(release, stack) is not first
+    again = open_release(root)
+    assert slabs.image_of(again, again.stacks["S"]).volume is not slabs.image_of(release, stack).volume
+    kept = weakref.ref(slabs.image_of(release, stack))
+    del release, stack, first
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_digest_that_two_releases_claim_mixes_no_pictures_up(tmp_path: Path) -> None:
+    roots = [small(tmp_path / name) for name in ("one", "two")]
+    values = np.zeros((2, 6, 40, 50), np.uint16)
+    values[:, :, 30] = 700
+    image = roots[1] / "sub-A/ses-01/micr/sub-A_ses-01_sample-1_CONF.ome.zarr"
+    shutil.rmtree(image)
+    convert(from_array(values, "CZYX", path=__file__, voxel_size_um=(2.0, 0.5, 0.5)), [image])
+    ask = Asked(*roots)
+    first, second = (
+        ask.get(f"/api/v1/stacks/{name}/S/slab.png?z=2&level=0&window=0:9,0:9") for name in ("one", "two")
+    )
+    assert first.headers["etag"] != second.headers["etag"]
+    assert first.content != second.content
+
+
+def test_sides_whose_product_no_number_of_the_machine_holds_are_too_much(ask: Asked) -> None:
+    from neuropack.page.projections import choose_level
+    from neuropack.web.slabs import Image
+
+    release = ask.site.releases["small"]
+    image = Image(release, release.stacks["S"])
+    side = 1 << 32
+    image.volume = replace(image.volume, native_shape=(2, 1, side, side), levels=())
+    slab = Slab(0, ((0, 1), (0, side), (0, side)), (0,), ((0.0, 1.0),))
+    with pytest.raises(ProblemError, match="too much"):
+        image.draw(slab, 0)
+    with pytest.raises(ProblemError, match="too much"):
+        image.brightest(slab)
+    with pytest.raises(InputError, match="too large"):
+        choose_level(image.volume)
+
+
+def test_all_that_reads_pixels_counts_as_one_of_a_few_at_once(ask: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuropack.web import slabs
+
+    turns = []
+
+    class Turn:
+        def __enter__(self) -> None:
+            turns.append(1)
+
+        def __exit__(self, *exc: object) -> None:
+            pass
+
+    release = ask.site.releases["small"]
+    image = slabs.Image(release, release.stacks["S"])
+    monkeypatch.setattr(slabs, "_AT_ONCE", Turn())
+    slab = Slab(0, ((0, 6), (0, 40), (0, 50)), (0,), ((0.0, 900.0),))
+    for read in (
+        lambda: image.projection,
+        lambda: image.draw(slab, 0),
+        lambda: image.brightest(slab),
+        lambda: image.labelled(image.volume, 64),
+    ):
+        turns.clear()
+        read()
+        assert turns == [1]

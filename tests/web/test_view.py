@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from served import Asked
-from test_pages import SWC, small
+from test_pages import SWC, change, small
 
 from neuropack.annotations.precomputed import precomputed_skeletons, read_precomputed_skeletons
+from neuropack.convert import convert
 from neuropack.swc import read_swc
+from neuropack.volume import from_array
 from neuropack.web.view import drawable
 
 
@@ -90,3 +97,83 @@ def test_the_client_is_served_packed_and_kept(tmp_path: Path) -> None:
     assert len(answer.content) > 100_000
     assert ask.get(script + ".map").status_code == 404
     assert gzip.decompress(gzip.compress(answer.content)) == ask.get(script, accept_encoding="identity").content
+
+
+IMAGE = "sub-A/ses-01/micr/sub-A_ses-01_sample-1_CONF.ome.zarr"
+IN_ATLAS = (
+    "derivatives/registration/sub-A/ses-01/micr/sub-A_ses-01_sample-1_space-CCF_desc-registered_CONF.ome.zarr"
+)
+
+
+def test_the_image_in_the_atlas_is_that_of_the_release_as_it_is_now(tmp_path: Path) -> None:
+    root = table(small(tmp_path / "small"))
+    shutil.copytree(root / IMAGE, root / IN_ATLAS)
+    ask = Asked(root)
+    layer = state(ask, "?space=ccf")["layers"][0]
+    assert layer["source"] == f"zarr3://http://127.0.0.1/files/small/{IN_ATLAS}"
+    shutil.rmtree(root / IN_ATLAS)
+    bright = np.full((2, 6, 40, 50), 40_000, np.uint16)
+    bright[..., :9] = 0
+    convert(from_array(bright, "CZYX", path=__file__, voxel_size_um=(2.0, 0.5, 0.5)), [root / IN_ATLAS])
+    assert state(ask, "?space=ccf")["layers"][0] == layer
+    ask.site.reload("small")
+    assert "40000" in state(ask, "?space=ccf")["layers"][0]["shader"]
+
+
+def test_the_path_of_a_stack_leads_the_search_for_its_image_nowhere(tmp_path: Path) -> None:
+    root = small(tmp_path / "small")
+    (tmp_path / "outside" / "S_space-CCF_desc-registered_CONF.ome.zarr").mkdir(parents=True)
+    (root / "derivatives/registration").mkdir(parents=True)
+
+    def led(document: dict[str, Any]) -> None:
+        document["image_stacks"][0]["path"] = "../../../outside/S_CONF.ome.zarr"
+
+    assert change(root, led).get("/view/small/S?space=ccf").status_code == 404
+
+
+def test_the_table_of_neurons_is_read_once_for_all_that_a_view_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = table(small(tmp_path / "small"))
+    ask = Asked(root)
+    read = []
+    whole = Path.open
+
+    def watched(path: Path, *args: Any, **more: Any) -> Any:
+        read.append(path.name)
+        return whole(path, *args, **more)
+
+    monkeypatch.setattr(Path, "open", watched)
+    for name in ("info", "1", "2", "2"):
+        assert ask.get(f"/neuroglancer/data/small/skeletons/stack/S/{name}").status_code == 200
+    assert read.count("neurons.tsv") == 1
+    text = (root / "derivatives/morphology/neurons.tsv").read_text(encoding="utf-8")
+    (root / "derivatives/morphology/neurons.tsv").write_text(text.rsplit("n1", 1)[0].rsplit("n1", 1)[0])
+    assert ask.get("/neuroglancer/data/small/skeletons/stack/S/2").status_code == 404  # as the table is now
+
+
+def test_the_atlas_is_opened_once_however_many_blocks_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neuropack.page.atlas import atlases
+
+    root = small(tmp_path / "small")
+    (root / "derivatives/registration/atlas").mkdir(parents=True)
+    (root / "derivatives/registration/atlas/annotation.nrrd").write_bytes(b"")
+    labels = np.arange(8, dtype=np.uint32).reshape(2, 2, 2)
+    opened = []
+
+    def slow(*_: object) -> Any:
+        opened.append(1)
+        time.sleep(0.2)
+        annotation = SimpleNamespace(labels=labels, resolution_um=25.0)
+        return SimpleNamespace(atlas=SimpleNamespace(annotation=annotation, structures=[]), structures=[])
+
+    monkeypatch.setattr(atlases, "find_atlas", slow)
+    ask = Asked(root)
+    names = ["info", "names/info", *["whole/0-1_0-2_0-2"] * 3]
+    with ThreadPoolExecutor(len(names)) as pool:
+        found = list(pool.map(lambda name: ask.get(f"/neuroglancer/data/small/atlas/{name}"), names))
+    assert [one.status_code for one in found] == [200] * len(names)
+    assert np.frombuffer(found[-1].content, "<u4").tolist() == labels[:, :, :1].ravel().tolist()
+    assert opened == [1]

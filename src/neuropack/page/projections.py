@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import colorsys
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,7 @@ def choose_level(volume: Volume, max_voxels: int = MAX_VOXELS) -> int:
     Raises:
         InputError: even the coarsest level has more than `max_voxels` voxels.
     """
-    sizes = [v.n_channels * int(np.prod(v.size_zyx, dtype=np.int64)) for v in (volume, *volume.levels)]
+    sizes = [v.n_channels * math.prod(v.size_zyx) for v in (volume, *volume.levels)]
     for number, size in enumerate(sizes):
         if size <= max_voxels:
             return number

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import re
+import threading
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
@@ -20,9 +23,13 @@ from neuropack.release import Release
 from neuropack.space.frames import CCF
 from neuropack.swc import read_swc
 from neuropack.web.guard import needs
+from neuropack.web.pages.drawing import MOST_BYTES
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
 from neuropack.web.view import Space, has_atlas, traced
+
+if TYPE_CHECKING:
+    from neuropack.space.atlas import Atlas
 
 router = APIRouter(prefix="/neuroglancer", include_in_schema=False)
 On = Annotated[Site, Depends(site_of)]
@@ -109,8 +116,8 @@ def part(request: Request, name: str) -> Response:
 @router.get("/data/{release}/atlas/info", dependencies=_GUARDED)
 def atlas_info(site: On, release: str) -> dict[str, Any]:
     """The annotation of the atlas of a release as a segmentation: x, y, z are LR, DV, AP."""
-    labels, resolution = _annotation(_release(site, release))
-    nm = round(resolution * 1000)
+    annotation = _atlas(_release(site, release)).annotation
+    labels, nm = annotation.labels, round(annotation.resolution_um * 1000)
     ap, dv, lr = labels.shape
     return {
         "@type": "neuroglancer_multiscale_volume",
@@ -134,11 +141,7 @@ def atlas_info(site: On, release: str) -> dict[str, Any]:
 @router.get("/data/{release}/atlas/names/info", dependencies=_GUARDED)
 def atlas_names(site: On, release: str) -> dict[str, Any]:
     """Acronyms and names of the regions."""
-    from neuropack.page.atlas.atlases import find_atlas
-
-    found = _release(site, release)
-    structures = find_atlas(found.path, found.metadata).structures
-    known = list(structures) if structures is not None else []
+    known = list(_atlas(_release(site, release)).structures)
     return {
         "@type": "neuroglancer_segment_properties",
         "inline": {
@@ -154,7 +157,7 @@ def atlas_names(site: On, release: str) -> dict[str, Any]:
 @router.get("/data/{release}/atlas/whole/{chunk}", dependencies=_GUARDED)
 def atlas_chunk(site: On, release: str, chunk: str) -> Response:
     """A block of regions, x fastest."""
-    labels, _ = _annotation(_release(site, release))
+    labels = _atlas(_release(site, release)).annotation.labels
     match = _CHUNK_NAME.fullmatch(chunk)
     x0, x1, y0, y1, z0, z1 = map(int, match.groups()) if match else (0,) * 6
     ap, dv, lr = labels.shape
@@ -187,7 +190,9 @@ def skeleton(site: On, release: str, space: Space, stack: str, file: str) -> Res
     path = Place(found.path, found.path).inside(chosen[2]) if chosen else None
     if path is None:
         raise ProblemError(404, "there is no such neuron", file)
-    return Response(_encoded(path, path.stat().st_mtime_ns, space), media_type="application/octet-stream")
+    if path.stat().st_size > MOST_BYTES:
+        raise ProblemError(422, "the skeleton is too large to be shown", "download it")
+    return Response(_encoded(path, space), media_type="application/octet-stream")
 
 
 def _described(names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
@@ -195,13 +200,10 @@ def _described(names: dict[int, str]) -> Iterator[tuple[str, bytes]]:
     return precomputed_skeletons(dict.fromkeys(names), names)  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=64)
-def _encoded(path: Path, _changed: int, space: Space) -> bytes:
-    from dataclasses import replace
-
+def _encoded(path: Path, space: Space) -> bytes:
     tree = read_swc(path)
     if space == "ccf":
-        tree = replace(read_swc(path, frame=CCF), xyz=np.ascontiguousarray(tree.xyz[:, ::-1]))
+        tree = replace(tree, frame=CCF, xyz=np.ascontiguousarray(tree.xyz[:, ::-1]))
     return dict(precomputed_skeletons({1: tree}))["1"]
 
 
@@ -211,22 +213,29 @@ def _release(site: Site, name: str) -> Release:
     return found
 
 
-_ANNOTATIONS: dict[Path, tuple[Any, float]] = {}
+_ATLASES: WeakKeyDictionary[Release, Atlas] = WeakKeyDictionary()
+_ATLASES_LOCK = threading.Lock()  # a viewer asks for many blocks at once, and the annotation is read once
 
 
-def _annotation(release: Release) -> tuple[Any, float]:
-    """The labels of the atlas of a release, mapped where they are large, and the edge of a voxel in micrometre."""
+def _atlas(release: Release) -> Atlas:
+    """The atlas of a release, opened once; its labels are mapped where they are large.
+
+    Raises:
+        ProblemError: there is none.
+        InputError: it cannot be read, or is not the one that the release names.
+    """
     from neuropack.page.atlas.atlases import find_atlas
 
-    if release.path not in _ANNOTATIONS:
-        if not has_atlas(release):
-            raise ProblemError(404, "the release has no atlas", str(release.path.name))
-        try:
-            used = find_atlas(release.path, release.metadata)
-        except UsageError as error:
-            raise InputError("its atlas cannot be shown", file=release.path.name, found=error.what) from error
-        if used.atlas is None:
-            raise ProblemError(404, "the release has no atlas", str(release.path.name))
-        annotation = used.atlas.annotation
-        _ANNOTATIONS[release.path] = (annotation.labels, annotation.resolution_um)
-    return _ANNOTATIONS[release.path]
+    with _ATLASES_LOCK:
+        if release not in _ATLASES:
+            if not has_atlas(release):
+                raise ProblemError(404, "the release has no atlas", release.path.name)
+            try:
+                found = find_atlas(release.path, release.metadata).atlas
+            except UsageError as error:
+                what = "its atlas cannot be shown"
+                raise InputError(what, file=release.path.name, found=error.what) from error
+            if found is None:
+                raise ProblemError(404, "the release has no atlas", release.path.name)
+            _ATLASES[release] = found
+        return _ATLASES[release]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -11,9 +12,21 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from neuropack.axes import Box, box_shape
 from neuropack.errors import InputError
 from neuropack.page.place import Place, channel_colours, open_image
-from neuropack.page.projections import Colours, Floats, Projection, project, shrunk, tinted, tints, window
+from neuropack.page.projections import (
+    Colours,
+    Floats,
+    Projection,
+    coloured_labels,
+    project,
+    project_labels,
+    shrunk,
+    tinted,
+    tints,
+    window,
+)
 from neuropack.release import Release, Stack
 from neuropack.volume import Volume
 from neuropack.web.problems import ProblemError
@@ -26,6 +39,8 @@ MOST_SHOWN = 16  # channels
 _READ = 8_000_000  # voxels that are in memory at once
 _AT_ONCE = threading.BoundedSemaphore(4)  # pictures that are made at the same time, so that memory is bounded
 _CACHE_BYTES = 64 << 20
+_IMAGE_BYTES = 1 << 30  # of the projections of a release that are kept
+_MOST_IMAGES = 256  # of a release that are kept open
 AXES = "zyx"
 
 Window = tuple[float, float]
@@ -50,16 +65,19 @@ class Image:
     Args:
         release: it is in.
         stack: which one.
+        path: in the release, of another image of the stack, such as the one in the atlas; None: its own.
 
     Raises:
         InputError: it is no image of the release.
     """
 
-    def __init__(self, release: Release, stack: Stack) -> None:
-        self.volume: Volume = open_image(Place(release.path, release.path), stack.metadata.get("path"))
+    def __init__(self, release: Release, stack: Stack, path: str | None = None) -> None:
+        own = stack.metadata.get("path") if path is None else path
+        self.volume: Volume = open_image(Place(release.path, release.path), own)
         self.colours = tints(channel_colours(release.metadata, stack.metadata, self.volume))
         self.names = [one.name or f"channel {i + 1}" for i, one in enumerate(self.volume.channels)]
-        self.digest = f"{stack.metadata.get('digest') or stack.metadata.get('path')} {self.colours}"
+        known = stack.metadata.get("digest") if path is None else None
+        self.digest = f"{release.path} {known or own} {self.colours}"  # a digest is what its own release claims
         self._lock = threading.Lock()
 
     @cached_property
@@ -73,6 +91,12 @@ class Image:
             if (found := self.__dict__.get("projection")) is None:
                 found = project(self.volume, MOST_VOXELS)
         return found
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is kept in memory."""
+        kept: Projection | None = self.__dict__.get("projection")
+        return 0 if kept is None else kept.along_z.nbytes + kept.along_y.nbytes + kept.along_x.nbytes
 
     @cached_property
     def windows(self) -> list[Window]:
@@ -122,6 +146,19 @@ class Image:
         drawn = tinted(small, [self.windows[c] for c in channels], [self.colours[c] for c in channels])
         return stretched(drawn, down, across, side_px)
 
+    def labelled(self, labels: Volume, side_px: int) -> Colours:
+        """A label image of the stack seen from above, each label in a colour of its own, no side above `side_px`.
+
+        Raises:
+            InputError: no level of it is small enough, or it cannot be read.
+        """
+        with _AT_ONCE:
+            seen = project_labels(labels, MOST_VOXELS)
+        down, across = (-(-n // side_px) for n in seen.shape)
+        _, y, x = self.voxel_um
+        _, high, wide = self.volume.size_zyx
+        return stretched(coloured_labels(seen[::down, ::across]), high * y, wide * x, side_px)
+
     def level_for(self, slab: Slab) -> int:
         """The finest level of which a slab can be shown.
 
@@ -154,8 +191,12 @@ class Image:
             InputError: the pixels cannot be read.
         """
         sizes = [high - low for low, high in slab.box]
-        if int(np.prod(sizes, dtype=np.int64)) * len(slab.channels) > _READ:
+        if math.prod(sizes) * len(slab.channels) > _READ:
             raise ProblemError(422, "too much of the stack at once", f"at most {_READ} voxels")
+        with _AT_ONCE:
+            return self._brightest(slab, sizes)
+
+    def _brightest(self, slab: Slab, sizes: Sequence[int]) -> tuple[int, int, int]:
         box = tuple(slice(low, high) for low, high in slab.box)
         bright = np.zeros(sizes)
         for channel, (low, high) in zip(slab.channels, slab.windows, strict=True):
@@ -167,16 +208,16 @@ class Image:
         z, y, x = (int(at) + low for at, (low, _) in zip(found, slab.box, strict=True))
         return z, y, x
 
-    def _box(self, slab: Slab, level: int) -> list[slice]:
+    def _box(self, slab: Slab, level: int) -> Box:
         sizes = self.volume.level(level).size_zyx
-        return [
+        return tuple(
             slice(min(low // f, n - 1), min(max(-(-high // f), low // f + 1), n))
             for (low, high), f, n in zip(slab.box, self.factors[level], sizes, strict=True)
-        ]
+        )
 
     def _costs(self, slab: Slab, level: int) -> str | None:
-        sizes = [s.stop - s.start for s in self._box(slab, level)]
-        pixels = int(np.prod([n for i, n in enumerate(sizes) if i != slab.axis], dtype=np.int64))
+        sizes = box_shape(self._box(slab, level))
+        pixels = math.prod(n for i, n in enumerate(sizes) if i != slab.axis)
         voxels = pixels * sizes[slab.axis] * len(slab.channels)
         if pixels > MOST_PIXELS:
             return f"{pixels} pixels, and a picture has at most {MOST_PIXELS}"
@@ -186,7 +227,7 @@ class Image:
         """Of one channel, read in parts: the result is (down, across)."""
         volume, box = self.volume.level(level), self._box(slab, level)
         along = box[slab.axis]
-        plane = int(np.prod([s.stop - s.start for i, s in enumerate(box) if i != slab.axis], dtype=np.int64))
+        plane = math.prod(n for i, n in enumerate(box_shape(box)) if i != slab.axis)
         step = max(1, _READ // plane)
         best: Floats | None = None
         for first in range(along.start, along.stop, step):
@@ -213,20 +254,26 @@ def stretched(image: Colours, down: float, across: float, side_px: int) -> Colou
     return np.ascontiguousarray(image[at[0]][:, at[1]])
 
 
-_IMAGES: WeakKeyDictionary[Stack, Image] = WeakKeyDictionary()
+_IMAGES: WeakKeyDictionary[Release, OrderedDict[tuple[str, str | None], Image]] = WeakKeyDictionary()
+"""Of each release that is open, by stack and path, those that were asked for last behind."""
 _IMAGES_LOCK = threading.Lock()
 
 
-def image_of(release: Release, stack: Stack) -> Image:
-    """The pictures of a stack, opened once.
+def image_of(release: Release, stack: Stack, path: str | None = None) -> Image:
+    """The pictures of a stack, or of another image of it (see `Image`), opened once as long as they are kept.
 
     Raises:
         InputError: it is no image of the release.
     """
     with _IMAGES_LOCK:
-        if (found := _IMAGES.get(stack)) is None:
-            found = _IMAGES[stack] = Image(release, stack)
-        return found
+        kept = _IMAGES.setdefault(release, OrderedDict())
+        key = (stack.id, path)
+        if key not in kept:
+            kept[key] = Image(release, stack, path)
+        kept.move_to_end(key)
+        while len(kept) > 1 and (len(kept) > _MOST_IMAGES or sum(i.nbytes for i in kept.values()) > _IMAGE_BYTES):
+            kept.popitem(last=False)
+        return kept[key]
 
 
 class Pngs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -15,8 +16,9 @@ from neuropack.errors import InputError
 from neuropack.page import facts
 from neuropack.page.place import Place, short_name
 from neuropack.page.projections import label_colour
-from neuropack.release import MORPHOLOGY, Release, Stack
+from neuropack.release import ATLAS_ANNOTATION, MORPHOLOGY, NEURONS, REGISTRATION, Release, Stack
 from neuropack.space.frames import EXTENT_UM
+from neuropack.table import MISSING, stream_tsv
 from neuropack.web.guard import needs
 from neuropack.web.pages.route import PageRoute
 from neuropack.web.problems import ProblemError
@@ -30,7 +32,7 @@ CLIENT = "/neuroglancer/v/view/"
 
 _MOST_CHANNELS = 8
 _MOST_SHOWN = 200  # neurons that are drawn at first
-_MOST_INFO = 16 << 20  # bytes of the names of segments
+_MOST_INFO = 16 << 20  # bytes of what describes skeletons, and of their names
 Space = Literal["stack", "ccf"]
 _UM = [1e-6, "m"]
 
@@ -105,7 +107,7 @@ def in_atlas(origin: str, name: str, release: Release, stack: Stack, neuron: str
     path = registered_image(release, stack)
     layers: list[dict[str, Any]] = []
     if path is not None:
-        layers += _channels(image_of(release, _Registered(stack, path)), _zarr(origin, name, path))
+        layers += _channels(image_of(release, stack, path), _zarr(origin, name, path))
     if not names and not layers:
         raise ProblemError(404, "the stack is not registered to the atlas", stack.id)
     at, stack_at = quote(name, safe=""), quote(stack.id, safe="")
@@ -223,27 +225,30 @@ def skeleton_folder(release: Release, stack: Stack) -> str | None:
 
 def _names(folder: Path) -> dict[str, int]:
     """The number of each segment by its name, as the segment properties have it."""
-    path = folder / "segment_properties" / "info"
     try:
-        if path.stat().st_size > _MOST_INFO:
-            return {}
-        inline = json.loads(path.read_text(encoding="utf-8"))["inline"]
+        inline = _small_json(folder / "segment_properties" / "info")["inline"]
         labels = next(one["values"] for one in inline["properties"] if one["type"] == "label")
         return {str(label): int(id_) for id_, label in zip(inline["ids"], labels, strict=True)}
     except (OSError, ValueError, LookupError, TypeError, StopIteration, RecursionError):
         return {}  # somebody else's file: the layer shows what the viewer makes of it
 
 
+def _small_json(path: Path) -> Any:
+    if path.stat().st_size > _MOST_INFO:
+        raise ValueError("too large")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def registered_image(release: Release, stack: Stack) -> str | None:
     """The image of a stack in the CCF, a path in the release; None where there is none."""
-    from neuropack.release import REGISTRATION
-
     path = stack.metadata.get("path")
     if not isinstance(path, str):
         return None
-    folder = release.path / REGISTRATION / path.rpartition("/")[0]
-    first = path.rpartition("/")[2].removesuffix(".ome.zarr")
-    parts = first.split("_")
+    beside, _, image = path.rpartition("/")
+    folder = Place(release.path, release.path).inside(f"{REGISTRATION}/{beside}")
+    if folder is None:
+        return None
+    parts = image.removesuffix(".ome.zarr").split("_")
     try:
         there = sorted(one.name for one in folder.glob("*_desc-registered_*.ome.zarr"))
     except OSError:
@@ -251,52 +256,43 @@ def registered_image(release: Release, stack: Stack) -> str | None:
     for name in there:
         own = [p for p in name.removesuffix(".ome.zarr").split("_") if p.split("-")[0] not in ("space", "desc")]
         if own == parts:
-            return f"{REGISTRATION}/{path.rpartition('/')[0]}/{name}"
+            return f"{REGISTRATION}/{beside}/{name}"
     return None
 
 
 def has_atlas(release: Release) -> bool:
     """Whether regions can be shown."""
-    from neuropack.release import ATLAS_ANNOTATION
-
     return Place(release.path, release.path).inside(ATLAS_ANNOTATION) is not None
 
 
 def drawable(folder: Path) -> bool:
     """Whether the viewer draws the skeletons of a folder: it does where their attributes are float32 alone."""
     try:
-        info = json.loads((folder / "info").read_text(encoding="utf-8"))
+        info = _small_json(folder / "info")
         return all(one["data_type"] == "float32" for one in info.get("vertex_attributes", ()))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False
 
 
-def traced(release: Release, stack: Stack, space: Space) -> dict[int, tuple[str, str, str]]:
+Neurons = dict[int, tuple[str, str, str]]
+
+
+def traced(release: Release, stack: Stack, space: Space) -> Neurons:
     """The neurons of a stack that have a skeleton in a space: short name, identifier, path; numbered from 1."""
-    column = "swc" if space == "stack" else "swc_ccf"
+    table = release.path / NEURONS
     try:
-        rows = release.tables["neurons"]
-    except (KeyError, InputError):
+        known = table.stat()
+        return _traced(table, known.st_mtime_ns, known.st_size, stack.id, "swc" if space == "stack" else "swc_ccf")
+    except (OSError, InputError):
         return {}
-    found: dict[int, tuple[str, str, str]] = {}
-    for row in rows:
-        path = row.get(column, "n/a")
-        if row.get("image_stack") == stack.id and path != "n/a":
+
+
+@lru_cache(maxsize=16)  # the viewer asks for each neuron by itself, and the table may have a million
+def _traced(table: Path, _changed: int, _size: int, stack: str, column: str) -> Neurons:
+    found: Neurons = {}
+    for _, row in stream_tsv(table, ()):
+        path = row.get(column, MISSING)
+        if row.get("image_stack") == stack and path != MISSING:
             id_ = row.get("neuron_id", "")
             found[len(found) + 1] = (id_.rsplit("_desc-", 1)[-1], id_, f"{MORPHOLOGY}/{path}")
     return found
-
-
-class _Registered(Stack):
-    """The image of a stack in the CCF, as a stack of its own."""
-
-    _made: dict[tuple[Path, str], _Registered] = {}  # noqa: RUF012  # of the class: pictures are kept by stack
-
-    def __new__(cls, stack: Stack, path: str) -> _Registered:
-        key = (stack.path, path)
-        if key not in cls._made:
-            cls._made[key] = super().__new__(cls)
-        return cls._made[key]
-
-    def __init__(self, stack: Stack, path: str) -> None:
-        super().__init__(stack.files, {**stack.metadata, "path": path, "digest": path})

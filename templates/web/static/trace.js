@@ -131,7 +131,9 @@ async function setPoint(px, py, join = false) {
   }
   if (active) neurons.waiting = { from: active.zyx, to: clicked };
   slabs.paint();
+  busy += 1; // a second click is none while it is asked what the first one meant
   const at = await seen(clicked).catch(() => clicked);
+  busy -= 1;
   const done = active
     ? await does({ action: "extend", node: active.id, to: at, color: $("color").checked,
       straight: $("straight").checked, timeout_s: 60, ...chosenType() }, "Path")

@@ -203,6 +203,28 @@ def test_tracing_by_keys_alone(open_page: Open, base: str) -> None:
     _has(page, before + 1)
 
 
+def test_a_double_click_sets_one_point(open_page: Open, base: str) -> None:
+    middle = (20.0, 100.0, 100.0)
+    page = open_page()
+    _ready(page, tracing(base, middle))
+    page.locator("#straight").check()
+    before = _nodes(page)
+    page.locator("#canvas").click(position=place_on(page, (20.0, 90.0, 90.0), middle))
+    _traced(page, before + 1)
+    _kept(page)
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if request.url.endswith("/actions") else None)
+    page.locator("#canvas").dblclick(position=place_on(page, (20.0, 110.0, 115.0), middle))
+    _traced(page, before + 2)
+    page.wait_for_timeout(500)
+    _kept(page)
+    assert (_nodes(page), len(sent)) == (before + 2, 1)
+    for left in (before + 1, before):
+        page.get_by_role("button", name="Undo").click()
+        _has(page, left)
+        _kept(page)
+
+
 def test_two_browsers_on_one_neuron(open_page: Open, base: str) -> None:
     middle = (20.0, 100.0, 100.0)
     one, two = open_page(), open_page()
@@ -251,6 +273,15 @@ def test_pages_fit_can_be_read_and_named(open_page: Open, base: str, scheme: str
         assert page.evaluate(NAMELESS) == [], f"{name} has parts without a name"
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to the content", name
+
+
+@pytest.mark.parametrize("width", [1280, 1000])
+def test_all_columns_of_the_search_fit(open_page: Open, base: str, width: int) -> None:
+    page = open_page(width, 800)
+    page.goto(base + "/search")
+    assert page.evaluate("document.querySelector('.scroll').scrollWidth") == page.evaluate(
+        "document.querySelector('.scroll').clientWidth"
+    )
 
 
 def test_pages_work_without_scripts(open_page: Open, base: str) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from neuropack.errors import InputError
-from neuropack.page.projections import coloured_labels, project_labels
+from neuropack.page.place import Place, open_image
+from neuropack.page.projections import Colours
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site, site_of
-from neuropack.web.slabs import AXES, MOST_VOXELS, Image, Pngs, Slab, Window, image_of, stretched
+from neuropack.web.slabs import AXES, MOST_SHOWN, Image, Pngs, Slab, Window, image_of
 
 router = APIRouter(prefix="/api/v1/stacks", tags=["pictures"])
 On = Annotated[Site, Depends(site_of)]
@@ -84,21 +85,14 @@ def labels(
     side: Annotated[int, Query(ge=16, le=2048, description="Longest side, pixels.")] = 512,
 ) -> Response:
     """The labels of a stack seen from above, each in a colour of its own."""
-    from neuropack.page.place import Place, open_image
-
     shown = image(site, release, stack)
     found = site.releases[release]
     record = next((one for one in found.stacks[stack].annotations if one.get("kind") == "labels"), None)
     if record is None:
         raise ProblemError(404, "the stack has no labels", stack)
 
-    def drawn() -> Any:
-        volume = open_image(Place(found.path, found.path), record.get("path"))
-        seen = project_labels(volume, MOST_VOXELS)
-        step = [max(1, -(-n // side)) for n in seen.shape]
-        _, y, x = shown.voxel_um
-        _, high, wide = shown.volume.size_zyx
-        return stretched(coloured_labels(seen[:: step[0], :: step[1]]), high * y, wide * x, side)
+    def drawn() -> Colours:
+        return shown.labelled(open_image(Place(found.path, found.path), record.get("path")), side)
 
     return _png(request, f"{shown.digest} {record.get('digest') or record.get('path')} labels {side}", drawn, 6)
 
@@ -182,8 +176,10 @@ def _channels(shown: Image, text: str | None) -> tuple[int, ...]:
     if text is None:
         return shown.shown
     found = tuple(dict.fromkeys(int(one) for one in text.split(",")))
-    if max(found) >= shown.volume.n_channels or len(found) > 16:
-        raise ProblemError(422, "there is no such channel", f"0 to {shown.volume.n_channels - 1}, at most 16")
+    if max(found) >= shown.volume.n_channels or len(found) > MOST_SHOWN:
+        raise ProblemError(
+            422, "there is no such channel", f"0 to {shown.volume.n_channels - 1}, at most {MOST_SHOWN}"
+        )
     return found
 
 
@@ -213,7 +209,7 @@ def _spans(text: str | None, lengths: list[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _png(request: Request, key: str, make: Any, level: int) -> Response:
+def _png(request: Request, key: str, make: Callable[[], Colours], level: int) -> Response:
     """A picture; 304 where the client has it: its name is what it shows, of pixels with a digest."""
     tag = f'"{hashlib.sha256(key.encode()).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=600"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ _VIEWS = (
 _CELLS = 1500  # along the longest side: nodes that are nearer to each other look the same
 _ROOM = 0.06  # around the neuron
 MOST_BYTES = 256 << 20
-"""Of an SWC file that a page reads."""
+"""Of the SWC files that a page reads."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +104,11 @@ def svg_path(
     )
 
 
-def over_stack(files: Sequence[tuple[str, Path]], widest_um: float) -> list[tuple[str, str]]:
-    """The neurons of a stack seen from above: name and SVG path of each."""
-    found = []
-    for name, path in files:
-        tree = read_swc(path)
-        found.append((name, svg_path(tree.xyz, in_chains(tree), (0, 1), widest_um / _CELLS)))
-    return found
+def from_above(path: Path, widest_um: float) -> str:
+    """The neuron of an SWC file as an SVG path, for a picture of its stack.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    tree = read_swc(path)
+    return svg_path(tree.xyz, in_chains(tree), (0, 1), widest_um / _CELLS)

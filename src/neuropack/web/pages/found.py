@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,18 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from neuropack.catalogue import Query
-from neuropack.errors import InputError, UsageError
+from neuropack.errors import InputError
 from neuropack.issue import Report
 from neuropack.manifest import MANIFEST
-from neuropack.page import facts
 from neuropack.page.place import Place
-from neuropack.release import REGIONS, Release, Stack
-from neuropack.table import read_tsv
+from neuropack.release import Release, Stack
 from neuropack.web.pages.templates import address
 from neuropack.web.problems import ProblemError
 from neuropack.web.site import Site
 
-_MOST_TABLE = 64 << 20  # bytes of a table that a page reads
 _MOST_ISSUES = 12
 _REPORT_BYTES = 32 << 20
 
@@ -70,12 +68,9 @@ def neurons_of(site: Site, name: str, limit: int = 200, **equal: str) -> tuple[l
 
 
 def rows_of(site: Site, table: str, sort: str = "id", **equal: str) -> list[Row]:
-    """The first rows of a table where columns have values; none where the catalogue has no such table."""
-    try:
-        only = {column: (value,) for column, value in equal.items()}
-        return list(site.catalogue.search(table, Query(equal=only, sort=sort, limit=200)).items)
-    except UsageError:
-        return []
+    """The first rows of a table where columns have values."""
+    only = {column: (value,) for column, value in equal.items()}
+    return list(site.catalogue.search(table, Query(equal=only, sort=sort, limit=200)).items)
 
 
 def short(id_: object) -> str:
@@ -85,24 +80,7 @@ def short(id_: object) -> str:
 
 def regions_of(site: Site, name: str, neuron: str) -> list[Row]:
     """Region, hemisphere, compartment and length (um) of the neurites of a neuron, the longest first."""
-    if known := rows_of(site, "neuron_regions", "-length_um", release=name, id=neuron):
-        return known
-    path = site.releases[name].path / REGIONS
-    if not path.is_file() or path.stat().st_size > _MOST_TABLE:
-        return []
-    rows = [
-        {**row, "length_um": facts.number(_float(row.get("length_um")))}
-        for row in read_tsv(path)
-        if row.get("neuron_id") == neuron
-    ]
-    return sorted(rows, key=lambda row: -(row["length_um"] or 0.0))
-
-
-def _float(cell: str | None) -> float | None:
-    try:
-        return float(cell or "")
-    except ValueError:
-        return None
+    return rows_of(site, "neuron_regions", "-length_um", release=name, id=neuron)
 
 
 @dataclass(frozen=True)
@@ -148,7 +126,8 @@ def _told(report: Report, stack: Stack | None) -> Check:
     if stack is not None:
         stem = str(stack.metadata.get("path") or "\0").rsplit("/", 1)[-1].removesuffix(".ome.zarr")
         stem = stem.rsplit("_", 1)[0]  # its derivatives have other suffixes
-        issues = [one for one in issues if stem in one.where.file]
+        named = re.compile(rf"(?<![0-9A-Za-z]){re.escape(stem)}(?![0-9A-Za-z])")  # chunk-1 is not chunk-10
+        issues = [one for one in issues if named.search(one.where.file)]
     errors = sum(one.level == "error" for one in issues)
     shown = tuple((one.level, f"{one.rule}: found {one.found}", str(one.where)) for one in issues[:_MOST_ISSUES])
     what = "this stack" if stack is not None else "this release"

@@ -11,9 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from neuropack.errors import InputError, UsageError
 from neuropack.page import facts
 from neuropack.page.place import short_name
-from neuropack.release import NEURONS, Release
 from neuropack.swc import read_swc
-from neuropack.table import MISSING
 from neuropack.web.guard import needs
 from neuropack.web.pages.drawing import MOST_BYTES, Drawing, drawings
 from neuropack.web.pages.found import download, inside, regions_of, release_of, short
@@ -43,7 +41,7 @@ def neuron(request: Request, site: On, release: str, id_: str) -> Response:
     views, shape, problem = _shape_of(path)
     regions = regions_of(site, release, id_)
     stack = str(row.get("stack") or "")
-    ccf = download(release, found, row.get("swc_ccf") or _swc_ccf(found, id_))
+    ccf = download(release, found, row.get("swc_ccf"))
     return render(
         request,
         site,
@@ -63,25 +61,12 @@ def neuron(request: Request, site: On, release: str, id_: str) -> Response:
         regions=regions[:_MOST_REGIONS],
         left=max(0, len(regions) - _MOST_REGIONS),
         longest=max((one.get("length_um") or 0.0 for one in regions), default=0.0),
-        record=list(facts.flat(facts.record(found.metadata, "neurons", id_))),
+        record=list(facts.flat(site.records(release, "neurons").get(id_, {}))),
         swc=download(release, found, row.get("swc")),
         ccf=ccf,
         in_3d=link(address("view", release, stack), neuron=id_),
         in_ccf=link(address("view", release, stack), space="ccf", neuron=id_) if ccf else "",
     )
-
-
-def _swc_ccf(release: Release, id_: str) -> str | None:
-    """The path of a neuron's skeleton in the CCF, by the release's own table."""
-    table = release.path / NEURONS
-    if not table.is_file() or table.stat().st_size > MOST_BYTES // 4:
-        return None
-    try:
-        rows = release.tables["neurons"]
-    except InputError:
-        return None
-    cell = next((one.get("swc_ccf", MISSING) for one in rows if one.get("neuron_id") == id_), MISSING)
-    return None if cell == MISSING else f"{NEURONS.rpartition('/')[0]}/{cell}"
 
 
 def _shape_of(path: Path | None) -> tuple[list[Drawing], list[dict[str, Any]], str]:

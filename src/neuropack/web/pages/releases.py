@@ -25,6 +25,7 @@ from neuropack.words import size_text
 router = APIRouter(include_in_schema=False, dependencies=[Depends(needs("view"))], route_class=PageRoute)
 On = Annotated[Site, Depends(site_of)]
 _MOST_STACKS = 120
+_MOST_SUBJECTS = 200
 _FILES = ("README.md", METADATA, "metadata/datasheet.md", "croissant.json", MANIFEST, "LICENSE", "CHANGES")
 
 
@@ -68,7 +69,7 @@ def subject(request: Request, site: On, release: str, id_: str) -> Response:
     """The page of an animal: what is known of it, its tissue, stacks and neurons."""
     found = release_of(site, release)
     document = found.metadata
-    record = facts.record(document, "subjects", id_)
+    record = site.records(release, "subjects").get(id_)
     if not record:
         raise ProblemError(404, "there is no such subject", id_)
     specimens = [one for one in facts.records(document, "specimens") if one.get("subject") == id_]
@@ -85,7 +86,9 @@ def subject(request: Request, site: On, release: str, id_: str) -> Response:
         facts=list(facts.flat(record)),
         specimens=[(facts.text(one.get("id")), list(facts.flat(one))) for one in specimens],
         labellings=[(facts.text(one.get("id")), list(facts.flat(one))) for one in labellings],
-        stacks=_cards(release, stacks),
+        n_stacks=len(stacks),
+        stacks=_cards(release, stacks[:_MOST_STACKS]),
+        left=max(0, len(stacks) - _MOST_STACKS),
         neurons=neurons,
         total=total,
     )
@@ -97,6 +100,7 @@ def _page(request: Request, site: Site, name: str) -> Response:
     license_ = facts.inner(said, "license")
     stacks = list(found.stacks.values())
     url = str(request.url_for("release", release=name))
+    subjects = [facts.text(one.get("id")) for one in facts.records(found.metadata, "subjects")]
     links = [(file, download(name, found, file)) for file in _FILES]
     return render(
         request,
@@ -111,7 +115,8 @@ def _page(request: Request, site: Site, name: str) -> Response:
         counts=_counts(site, name, found),
         cite=_said(citation, said),
         bibtex=_said(bibtex, said),
-        subjects=[facts.text(one.get("id")) for one in facts.records(found.metadata, "subjects")],
+        subjects=subjects[:_MOST_SUBJECTS],
+        other_subjects=max(0, len(subjects) - _MOST_SUBJECTS),
         stacks=_cards(name, stacks[:_MOST_STACKS]),
         left=max(0, len(stacks) - _MOST_STACKS),
         check=check_of(found),

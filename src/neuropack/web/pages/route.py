@@ -9,7 +9,9 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from neuropack.errors import NeuropackError
+from neuropack.catalogue import StoppedError
+from neuropack.errors import NeuropackError, UsageError
+from neuropack.web.logs import LOG
 from neuropack.web.pages.templates import render
 from neuropack.web.problems import ProblemError
 
@@ -33,12 +35,17 @@ class PageRoute(APIRoute):
 
 
 def _page(request: Request, error: Exception) -> Response:
-    status, title, detail = 500, "this page cannot be shown", ""
     if isinstance(error, ProblemError):
-        status, title, detail = error.status, error.title, error.detail
+        problem = error
+    elif isinstance(error, StoppedError):
+        problem = ProblemError(503, error.what, error.fix or "", headers={"Retry-After": "1"})
     elif isinstance(error, NeuropackError):
-        status, title, detail = 422, error.what, ""
+        if not isinstance(error, UsageError):
+            LOG.error("%s", error)
+        problem = ProblemError(422 if isinstance(error, UsageError) else 500, error.what)
     else:
-        status, title = 422, "a parameter does not fit"
-    site = request.app.state.site
-    return render(request, site, "problem.html.j2", status, title=title, detail=detail, number_of_it=status)
+        problem = ProblemError(422, "a parameter does not fit")
+    told: dict[str, Any] = {"title": problem.title, "detail": problem.detail, "number_of_it": problem.status}
+    page = render(request, request.app.state.site, "problem.html.j2", problem.status, **told)
+    page.headers.update(problem.headers)
+    return page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -60,7 +60,6 @@ COLUMNS = {
 _SIZES = (25, 50, 100, 200)
 _MOST_VALUES = 12  # of a facet
 _MOST_TEXT = 300  # characters
-_KNOWN = {one.name for one in fields(Query)}
 
 
 @dataclass(frozen=True)
@@ -78,17 +77,14 @@ class Asked:
 
     def query(self) -> Query:
         """The same for the catalogue."""
-        more: dict[str, Any] = {
-            "ranges": self.ranges,
-            "text": self.text or None,
-            "region": self.region or None,
-        }
         return Query(
             equal=self.equal,
+            ranges=self.ranges,
+            region=self.region or None,
+            text=self.text or None,
             sort=self.sort,
             limit=self.limit,
             cursor=self.cursor,
-            **{key: value for key, value in more.items() if value and key in _KNOWN},
         )
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -97,7 +93,7 @@ class Asked:
         found += [(column, value) for column, values in self.equal.items() for value in values]
         for column, ends in self.ranges.items():
             found += [
-                (f"{column}.{end}", f"{value:g}")
+                (f"{column}.{end}", plain(value))
                 for end, value in zip(("min", "max"), ends, strict=True)
                 if value is not None
             ]
@@ -142,6 +138,12 @@ def asked(given: QueryParams) -> Asked:
     )
 
 
+def plain(value: float) -> str:
+    """A number as it was given: in a few digits where they say all of it."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
+
+
 @router.get("/search")
 def search(request: Request, site: On) -> Response:
     """The search page."""
@@ -153,7 +155,7 @@ def search(request: Request, site: On) -> Response:
         page = site.catalogue.search("neurons", form.query())
         rows, total, following = list(page.items), page.total, page.next
     except UsageError as error:
-        problems.append(_words(error))
+        problems.append(str(error)[:500])
         status = 422
     pairs = form.pairs()
     shown = [c for c in COLUMNS if c != "release" or len(site.releases) > 1]
@@ -170,6 +172,7 @@ def search(request: Request, site: On) -> Response:
         problems=problems,
         facets=_facets(site, form) if status == 200 else [],
         ranges=RANGES,
+        plain=plain,
         sizes=_SIZES,
         heads=[
             {"name": c, "words": COLUMNS[c], "href": _sorted(pairs, form.sort, c), "order": _order(form.sort, c)}
@@ -183,10 +186,6 @@ def search(request: Request, site: On) -> Response:
         following=_url([*pairs, ("cursor", following)]) if following else "",
         kept=[(key, value) for key, value in pairs if key in _ONLY],
     )
-
-
-def _words(error: UsageError) -> str:
-    return str(error)[:500]
 
 
 def _is(key: str) -> bool:
@@ -219,17 +218,13 @@ def _order(now: str, column: str) -> str:
 
 def _facets(site: Site, form: Asked) -> list[dict[str, Any]]:
     """Values of columns with counts, those that are chosen too."""
-    count = getattr(site.catalogue, "facets", None)
     columns = [c for c in FACETS if c != "release" or len(site.releases) > 1]
-    try:
-        found = count("neurons", form.query(), columns) if count is not None else {}
-    except UsageError:
-        found = {}
+    found = site.catalogue.facets("neurons", form.query(), columns)
     out = []
     for column in columns:
         chosen = form.equal.get(column, ())
         counted = [(str(value), n) for value, n in found.get(column, ()) if value is not None]
-        values = [(v, n, v in chosen) for v, n in counted[:_MOST_VALUES] if v]
+        values: list[tuple[str, int | None, bool]] = [(v, n, v in chosen) for v, n in counted[:_MOST_VALUES] if v]
         values += [(v, None, True) for v in chosen if v not in {one[0] for one in values}]
         if values:
             out.append({"column": column, "words": FACETS[column], "values": values})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -14,7 +13,7 @@ from neuropack.page.place import short_name
 from neuropack.page.projections import label_colour
 from neuropack.release import Release, Stack
 from neuropack.web.guard import needs
-from neuropack.web.pages.drawing import MOST_BYTES, over_stack
+from neuropack.web.pages.drawing import MOST_BYTES, from_above
 from neuropack.web.pages.found import check_of, download, inside, neurons_of, short, stack_of
 from neuropack.web.pages.route import PageRoute
 from neuropack.web.pages.templates import address, link, render
@@ -62,7 +61,9 @@ def stack(request: Request, site: On, release: str, id_: str) -> Response:
         facts=facts.facts(document, one.metadata),
         channels=facts.channel_rows(document, one.metadata),
         everything=facts.everything(document, one.metadata),
-        annotations=annotation_rows(document, one.metadata, lambda path: download(release, found, path)),
+        annotations=annotation_rows(
+            {"annotations": one.annotations}, one.metadata, lambda path: download(release, found, path)
+        ),
         neurons=neurons,
         total=total,
         short_of=short,
@@ -100,25 +101,19 @@ def _pictures(
     """Addresses and lengths (um) of the projections, and the neurons to be drawn over the first of them."""
     base = address("api", "v1", "stacks", name, stack.id, "projection.png")
     _, y, x = (n * um for n, um in zip(image.volume.size_zyx, image.voxel_um, strict=True))
-    traces, notes = [], []
-    files: list[tuple[str, Path]] = []
+    traces: list[dict[str, str]] = []
+    notes: list[str] = []
+    left = MOST_BYTES
     for row in neurons[:_MOST_DRAWN]:
         path = inside(release, row.get("swc"))
-        if path is not None and path.is_file() and path.stat().st_size < MOST_BYTES:
-            files.append((str(row["id"]), path))
-    try:
-        drawn = over_stack(files, max(x, y))
-        traces = [
-            {
-                "href": address("r", name, "neurons", id_),
-                "name": short(id_),
-                "path": path,
-                "colour": label_colour(n),
-            }
-            for n, (id_, path) in enumerate(drawn, 1)
-        ]
-    except InputError as error:
-        notes.append(f"The neurons cannot be drawn: {error.what}.")
+        if path is None or not path.is_file() or (size := path.stat().st_size) > left:
+            continue
+        left -= size
+        known = {"name": short(row["id"]), "colour": label_colour(len(traces) + 1)}
+        try:
+            traces.append({**known, "path": from_above(path, max(x, y))})
+        except InputError as error:
+            notes.append(f"The neuron {known['name']} cannot be drawn: {error.what}.")
     labels = any(one.get("kind") == "labels" for one in stack.annotations)
     return {
         "width": x,

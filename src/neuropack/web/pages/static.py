@@ -19,7 +19,8 @@ def files() -> dict[str, bytes]:
     """All of them, by name."""
     folder = resources.folder("templates") / "web"
     found = {path.name: path.read_bytes() for path in sorted((folder / "static").iterdir()) if path.is_file()}
-    return found | {"web.css": (folder / "tokens.css").read_bytes() + found["web.css"]}
+    shared = b"".join((folder / name).read_bytes() for name in ("tokens.css", "shared.css"))
+    return found | {"web.css": shared + found["web.css"]}
 
 
 @router.get("/static/{name}", include_in_schema=False)
