@@ -95,3 +95,8 @@ def test_a_file_that_contradicts_itself() -> None:
 def test_channels_must_be_described_completely(volume: Volume) -> None:
     with pytest.raises(UsageError, match="2 channels"):
         volume.with_channels((Channel("one"),))
+
+
+def test_the_bytes_of_an_image_that_claims_to_be_huge_are_no_less() -> None:
+    volume = from_array(np.zeros((1, 1, 1, 1), np.uint16), axes="CZYX")
+    assert replace(volume, native_shape=(1, 1 << 21, 1 << 21, 1 << 21)).nbytes == 2 << 63

@@ -208,7 +208,7 @@ class Volume:
     @property
     def nbytes(self) -> int:
         """Bytes of all pixels, decoded."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def sources(self) -> dict[str, Source]:

@@ -41,5 +41,5 @@ _VIEW = {**_ALWAYS, "content-security-policy": _policy(_VIEWER)}
 
 
 def security_headers(path: str) -> dict[str, str]:
-    """The headers of an answer, by the path that was asked for; an answer may have stricter ones of its own."""
+    """The headers of an answer, by the path that was asked for; an answer may have ones of its own."""
     return _VIEW if path.startswith(VIEWER) else _PAGES

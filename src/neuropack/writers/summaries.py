@@ -117,8 +117,8 @@ def read_projections(volume: Volume) -> Projections | None:
     """
     import zarr
 
-    wanted = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
     try:
+        wanted = Projections.empty(volume.n_channels, volume.size_zyx, volume.dtype)
         root = zarr.open_group(volume.path, mode="r", zarr_format=3)
         record: Any = root.attrs["neuropack"]
         if record["projections"] != PROJECTIONS or root[PROJECTIONS].attrs["neuropack"] != _about(wanted):
