@@ -20,7 +20,7 @@ from neuropack.amend import commit, finish
 from neuropack.build import bids, derivatives
 from neuropack.build.annotation_records import skeleton_record
 from neuropack.build.document import neuron_record
-from neuropack.build.nwb import OUTSIDE
+from neuropack.build.nwb import nwb_neuron
 from neuropack.build.place import MARKER
 from neuropack.catalogue.content import Content, in_catalogue
 from neuropack.catalogue.files import catalogue_files
@@ -287,7 +287,6 @@ class _Work:
 
     def _nwb(self) -> dict[str, Path]:
         """The NWB file of the stack with the neurons, in the scratch folder; none where the stack has none."""
-        from neuropack.writers.nwb import NwbNeuron
         from neuropack.writers.nwb_amend import amend_neurons
 
         released, name = self.released, self.released.record.get("nwb_path")
@@ -296,21 +295,7 @@ class _Work:
         values, neurons = released.label_values(), []
         for one in self.neurons:
             id_ = self.ids[one.name]
-            placed = self.placed[id_]
-            region = placed.region if placed is not None else None
-            neurons.append(
-                NwbNeuron(
-                    neuron_id=id_,
-                    morphology=self.swc[id_],
-                    soma_um=placed.soma if placed is not None else None,
-                    region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
-                    label=values.get(id_),
-                    annotator=one.credit.annotator,
-                    provenance=one.credit.provenance,
-                    guideline_version=one.credit.guideline_version,
-                    confidence=one.credit.confidence,
-                )
-            )
+            neurons.append(nwb_neuron(id_, self.swc[id_], self.placed[id_], values.get(id_), one.credit))
         copy = self.scratch / "stack.nwb"
         shutil.copyfile(released.trusted(str(name)), copy)
         amend_neurons(copy, neurons, {self.ids[one.name]: one.skeleton for one in self.neurons})
