@@ -149,6 +149,23 @@ def test_the_client_searches_and_fetches(server: Server, release: Path) -> None:
         connect("http://127.0.0.1:9", timeout_s=1)
 
 
+def test_the_client_asks_for_names_as_they_are_and_tells_what_it_missed() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200, json={"revision": 2000, "reload": len(asked) < 3, "items": []})
+
+    with Client(httpx.Client(base_url="http://x", transport=httpx.MockTransport(answer))) as client:
+        client.download("release", "a b/c#1?.tsv")
+        assert asked == ["/files/release/a%20b/c%231%3F.tsv"]
+        session = Session(client, {"id": "s", "revision": 0, "neurons": []})
+        with pytest.raises(ServerError, match="more was done"):
+            session.changes()
+        assert session.changes() == []
+        assert asked[-1].endswith("since=2000")
+
+
 @pytest.mark.slow
 def test_only_a_curator_commits(release: Path, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
