@@ -136,6 +136,16 @@ def test_another_browser_follows(tracer: Tracer, ask: Asked) -> None:
     assert ask.get(f"{tracer.at}/changes?since=9").status_code == 422
 
 
+def test_more_changes_than_an_answer_can_hold_are_not_sent(
+    tracer: Tracer, ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuropack.web.api.tracing._MOST_NODES", 20)
+    tracer.done("import", neuron=N1)
+    found = ask.get(f"{tracer.at}/changes?since=0").json()
+    assert (found["revision"], found["reload"], found["items"]) == (1, True, [])
+    assert ask.get(f"{tracer.at}/changes?since=1").json()["reload"] is False
+
+
 @pytest.fixture
 def two(tracer: Tracer) -> Tracer:
     """Two neurons of three nodes each: 1, 2, 3 and 4, 5, 6; at revision 6."""

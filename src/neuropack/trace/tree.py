@@ -112,6 +112,12 @@ class Change:
                 return True
         return False
 
+    @cached_property
+    def back(self) -> Change:
+        """What taking it back changes: made once, however often that is done."""
+        nodes = {k: (b, a) for k, (a, b) in self.nodes.items()}
+        return Change(self.revision, self.operation, nodes, {k: (b, a) for k, (a, b) in self.neurons.items()})
+
     def before(self) -> Edit:
         """The edit that takes it back."""
         return Edit({k: a for k, (a, _) in self.nodes.items()}, {k: a for k, (a, _) in self.neurons.items()})

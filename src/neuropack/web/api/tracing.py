@@ -20,6 +20,7 @@ On = Annotated[Tracing, Depends(tracing_of_request)]
 Viewer = Annotated[Person, Depends(needs("view"))]
 Annotator = Annotated[Person, Depends(needs("annotate"))]
 Curator = Annotated[Person, Depends(needs("curate"))]
+_MOST_NODES = 200_000  # in one answer about changes
 _REFUSED = responses(401, 403, 404)
 _FAILS = responses(401, 403, 404, 409, 422, 503)
 
@@ -100,6 +101,8 @@ def changes(
     one = tracing.get(session)
     with one.session.alone():
         found, revision = one.session.changes(since), one.session.revision
+        if sum(len(change.nodes) for change in found or ()) > _MOST_NODES:
+            found = None  # the neurons are less than all that was done to them
         items = [shown.change_record(one, change) for change in found or ()]
     return forms.Changes(revision=revision, reload=found is None, items=items)
 

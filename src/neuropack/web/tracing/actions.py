@@ -155,7 +155,8 @@ def see(one: Open, action: steps.Action) -> None:
     if changed == []:
         return
     shown = [
-        change_record(one, c).model_dump(exclude={"nodes", "deleted_nodes"}) for c in (changed or [])[-_MOST_SHOWN:]
+        change_record(one, c, nodes=False).model_dump(exclude={"nodes", "deleted_nodes"})
+        for c in (changed or [])[-_MOST_SHOWN:]
     ]
     raise ProblemError(
         409,

@@ -107,9 +107,9 @@ def done(change: Change, *, repeated: bool = False) -> Done:
     )
 
 
-def change_record(one: Open, change: Change) -> ChangeRecord:
-    """A change, for another browser."""
-    short = done(change)
+def change_record(one: Open, change: Change, *, nodes: bool = True) -> ChangeRecord:
+    """A change, for another browser; its nodes may be left out."""
+    short, shown = done(change), change.nodes if nodes else {}
     return ChangeRecord(
         revision=change.revision,
         action=change.operation,
@@ -117,8 +117,8 @@ def change_record(one: Open, change: Change) -> ChangeRecord:
         at=change.said.get("at"),
         neurons=short.neurons,
         removed=short.removed,
-        nodes=[node_record(one, k, now.to_dict()) for k, (_, now) in change.nodes.items() if now is not None],
-        deleted_nodes=[k for k, (_, now) in change.nodes.items() if now is None],
+        nodes=[node_record(one, k, now.to_dict()) for k, (_, now) in shown.items() if now is not None],
+        deleted_nodes=[k for k, (_, now) in shown.items() if now is None],
     )
 
 
