@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -124,3 +125,12 @@ def test_nothing_is_written_outside_of_the_release(name: str, built: tuple[Path,
     with pytest.raises(InputError, match="out of the release"):
         commit(root, {name: b""}, read_manifest(root))
     assert not (root / PENDING).exists()
+
+
+def test_a_copy_that_does_not_fit_is_not_begun(built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, root = built
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr("shutil.copyfile", lambda *_: pytest.fail("it was begun"))
+    with pytest.raises(OutputError, match="no room for a copy"):
+        put(root, TracedNeuron("n9", skeleton(), ANN))
+    assert not (root.parent / "scratch").exists()

@@ -26,7 +26,7 @@ from neuropack.catalogue.content import Content, in_catalogue
 from neuropack.catalogue.files import catalogue_files
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
-from neuropack.errors import UsageError
+from neuropack.errors import OutputError, UsageError
 from neuropack.issue import Issue
 from neuropack.manifest import MANIFEST, PARTIAL, manifest, sha256_of
 from neuropack.marks import Credit
@@ -41,6 +41,7 @@ from neuropack.study.names import label_of
 from neuropack.study.records import Record
 from neuropack.swc import swc_text
 from neuropack.table import MISSING, parse_tsv, tsv_text
+from neuropack.words import size_text
 
 _OF_SOMA = ("soma_x", "soma_y", "soma_z", "soma_space", "soma_absent_reason", "hemisphere")
 _OF_REGION = ("region_id", "region_acronym", "ontology_version", "region_absent_reason")
@@ -297,6 +298,7 @@ class _Work:
             id_ = self.ids[one.name]
             neurons.append(nwb_neuron(id_, self.swc[id_], self.placed[id_], values.get(id_), one.credit))
         copy = self.scratch / "stack.nwb"
+        _see_room(released.root / str(name), self.scratch)
         shutil.copyfile(released.trusted(str(name)), copy)
         amend_neurons(copy, neurons, {self.ids[one.name]: one.skeleton for one in self.neurons})
         return {str(name): copy}
@@ -357,6 +359,23 @@ def _identifiers(released: Released, neurons: Sequence[TracedNeuron]) -> dict[st
             fix="put the corrected skeleton into the study, and build the release again",
         )
     return found
+
+
+def _see_room(file: Path, folder: Path) -> None:
+    """See that a copy fits before it is begun: a disk that is full meanwhile stops what others trace.
+
+    Raises:
+        OutputError: it does not.
+    """
+    needed, free = file.stat().st_size, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            "the disk has no room for a copy of the NWB file of the stack",
+            file=folder,
+            expected=size_text(needed),
+            found=f"{size_text(free)} free",
+            fix="make room; nothing was committed",
+        )
 
 
 def _point() -> Skeleton:
