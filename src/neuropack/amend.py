@@ -41,22 +41,28 @@ def commit(
         OSError: the release cannot be written.
     """
     finish(root)
-    staged = root / PENDING / _FILES
-    for name, data in {**files, MANIFEST: manifest(root, entries)}.items():
-        _inside(root, name)
-        path = staged / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        sync(path)
-    for name, ready in (moved or {}).items():
-        _inside(root, name)
-        path = staged / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(ready, path)  # a rename, or from another disk a copy
-        sync(path)
+    try:
+        _stage(root, {**files, MANIFEST: manifest(root, entries)}, moved or {})
+    except BaseException:
+        shutil.rmtree(root / PENDING, ignore_errors=True)  # it may have filled the disk; else the next run does it
+        raise
     (root / PENDING / _READY).touch()
     sync(root / PENDING)
     finish(root)
+
+
+def _stage(root: Path, files: Mapping[str, bytes], moved: Mapping[str, Path]) -> None:
+    """Put all that is to be written into the folder, durable."""
+    staged = root / PENDING / _FILES
+    for name in (*files, *moved):
+        _inside(root, name)
+        path = staged / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name in moved:
+            shutil.move(moved[name], path)  # a rename, or from another disk a copy
+        else:
+            path.write_bytes(files[name])
+        sync(path)
 
 
 def finish(root: Path) -> tuple[str, ...]:
@@ -104,5 +110,5 @@ def _inside(root: Path, name: str) -> None:
     path = root
     for part in parts:
         path /= part
-        if part == ".." or path.is_symlink():
+        if part in ("..", "/") or path.is_symlink():
             raise InputError("is not written: a link or .. leads out of the release", file=root, where=name)

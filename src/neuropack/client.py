@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
 
 from neuropack.errors import NeuropackError, UsageError
 from neuropack.skeleton import Skeleton
@@ -145,11 +146,11 @@ class Client:
 
     def record(self, table: str, id: str) -> Record:
         """One row of a table by its identifier."""
-        return self.get(f"/api/v1/{table}/{id}")
+        return self.get(f"/api/v1/{table}/{quote(id)}")
 
     def download(self, release: str, path: str) -> bytes:
         """A file of a release, whole."""
-        return self._ask("GET", f"/files/{release}/{path}").content
+        return self._ask("GET", f"/files/{quote(release)}/{quote(path)}").content
 
     def session(self, release: str, stack: str) -> Session:
         """The tracing session of a stack; the server opens it where nobody has."""
@@ -211,6 +212,7 @@ class Session:
     record: Record
     revision: int = field(init=False)
     _news: list[Record] = field(init=False, default_factory=list)
+    _missed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.revision = int(self.record["revision"])
@@ -247,14 +249,22 @@ class Session:
         )
 
     def changes(self) -> list[Record]:
-        """What others did since this client looked last; it has seen that then."""
+        """What others did since this client looked last; it has seen that then.
+
+        Raises:
+            ServerError: that is more than the server remembers; the next call tells what comes after it.
+        """
         self._follow()
-        news, self._news = self._news, []
+        news, missed, self._news, self._missed = self._news, self._missed, [], False
+        if missed:
+            problem = {"title": "more was done than the server remembers", "detail": "get the neurons anew"}
+            raise ServerError(f"{self._at}/changes", 200, problem)
         return news
 
     def _follow(self, mine: int = 0) -> None:
         found = self.client.get(f"{self._at}/changes", since=self.revision)
         self.revision = int(found["revision"])
+        self._missed |= bool(found["reload"])
         self._news += [one for one in found["items"] if one["revision"] != mine]
 
     def path(self, start: Zyx, end: Zyx, *, color: bool | None = None, timeout_s: float = 30.0) -> Path:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from neuropack.amend import PENDING, commit
 from neuropack.build.place import MARKER
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.locks import only_one
-from neuropack.manifest import write_manifest
+from neuropack.manifest import read_manifest, write_manifest
 from neuropack.marks import Credit
 from neuropack.mend.traced import RefusedError, TracedNeuron, put_neurons
 from neuropack.release import METADATA, open_release
@@ -97,3 +99,38 @@ def test_nobody_else_is_at_work_there(built: tuple[Path, Path]) -> None:
     (root / MARKER).touch()
     with pytest.raises(UsageError, match="interrupted"):
         put(root, TracedNeuron("n9", skeleton(), ANN))
+
+
+def test_a_full_disk_leaves_nothing_behind(built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, root = built
+    synced: list[Path] = []
+
+    def full(path: Path) -> None:
+        synced.append(path)
+        if len(synced) > 3:
+            raise OSError(28, "No space left on device")
+
+    before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr("neuropack.amend.sync", full)
+        with pytest.raises(OutputError, match="No space left"):
+            put(root, TracedNeuron("n9", skeleton(), ANN))
+    assert not (root / PENDING).exists()
+    assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x"])
+def test_nothing_is_written_outside_of_the_release(name: str, built: tuple[Path, Path]) -> None:
+    _, root = built
+    with pytest.raises(InputError, match="out of the release"):
+        commit(root, {name: b""}, read_manifest(root))
+    assert not (root / PENDING).exists()
+
+
+def test_a_copy_that_does_not_fit_is_not_begun(built: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, root = built
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    monkeypatch.setattr("shutil.copyfile", lambda *_: pytest.fail("it was begun"))
+    with pytest.raises(OutputError, match="no room for a copy"):
+        put(root, TracedNeuron("n9", skeleton(), ANN))
+    assert not (root.parent / "scratch").exists()

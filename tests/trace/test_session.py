@@ -690,3 +690,17 @@ def test_changes_are_told_after_the_folder_was_opened_again(tmp_path: Path) -> N
         session.start((2, 2, 2))
     with TracingSession(tmp_path / "s") as again:
         assert [one.revision for one in again.changes(1) or []] == [2]
+
+
+def test_undo_and_redo_cost_no_memory_of_their_own(tmp_path: Path) -> None:
+    with TracingSession(tmp_path, autosave_s=None) as session:
+        first = session.start((1, 1, 1), "a")
+        steps = [step() for _ in range(3) for step in (session.undo, session.redo)]
+        assert len({id(one.nodes) for one in steps}) == 2
+        assert all(
+            dict(one.nodes) == {1: first.nodes[1][::way]} for one, way in zip(steps, [-1, 1] * 3, strict=True)
+        )
+        assert [one.undoes for one in steps] == [1] * 6
+        assert session.neurons == {1: "a"}
+        session.undo()
+        assert (session.n_nodes, session.can_undo, session.can_redo) == ({}, False, True)

@@ -19,6 +19,7 @@ import uvicorn
 from served import Asked
 from traced_study import FIRST, N1, SIZE, line, make
 
+from neuropack.skeleton import Skeleton
 from neuropack.trace.session import TracingSession
 from neuropack.web.problems import ProblemError
 from neuropack.web.tracing.budget import Budget
@@ -135,6 +136,16 @@ def test_another_browser_follows(tracer: Tracer, ask: Asked) -> None:
     assert ask.get(f"{tracer.at}/changes?since=9").status_code == 422
 
 
+def test_more_changes_than_an_answer_can_hold_are_not_sent(
+    tracer: Tracer, ask: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neuropack.web.api.tracing._MOST_NODES", 20)
+    tracer.done("import", neuron=N1)
+    found = ask.get(f"{tracer.at}/changes?since=0").json()
+    assert (found["revision"], found["reload"], found["items"]) == (1, True, [])
+    assert ask.get(f"{tracer.at}/changes?since=1").json()["reload"] is False
+
+
 @pytest.fixture
 def two(tracer: Tracer) -> Tracer:
     """Two neurons of three nodes each: 1, 2, 3 and 4, 5, 6; at revision 6."""
@@ -214,6 +225,76 @@ def test_two_at_once_under_one_name_are_one(two: Tracer) -> None:
 
     revisions = {one.json()["revision"] for one in asyncio.run(both())}
     assert revisions == {7}
+
+
+def test_who_holds_a_session_holds_up_nobody_else(two: Tracer) -> None:
+    session = two.ask.app.state.tracing.get(two.record["id"]).session
+    held, free = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with session.alone():
+            held.set()
+            free.wait(10)
+
+    async def meanwhile() -> tuple[bool, int]:
+        body = {"action": "start", "revision": 6, "at": [9, 9, 9], "action_id": "waits"}
+        action = asyncio.ensure_future(two.ask._ask("POST", f"{two.at}/actions", json=body))
+        await asyncio.sleep(0.2)
+        await two.ask._ask("GET", "/api/v1/releases")
+        waited = not free.is_set() and not action.done() and holder.is_alive()
+        free.set()
+        return waited, (await action).status_code
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(5)
+    assert asyncio.run(meanwhile()) == (True, 200)
+    holder.join()
+
+
+def test_a_list_of_sessions_searches_nothing(
+    two: Tracer, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.ask.site.close()
+    warmed: list[Any] = []
+    monkeypatch.setattr(Paths, "warm_up", lambda self, key, volume: warmed.append(key))
+    again = Asked(built, edit=True, workspace=tmp_path / "workspace")
+    (record,) = again.get(SESSIONS).json()["items"]
+    assert [one["n_nodes"] for one in record["neurons"]] == [3, 3]
+    assert not warmed
+    again.site.close()
+
+
+def test_a_stack_whose_name_leads_out_of_the_workspace_is_not_traced(ask: Asked) -> None:
+    stacks = ask.site.releases["release"].stacks
+    stacks["../../x"] = stacks[FIRST]
+    answer = ask("POST", SESSIONS, json={"release": "release", "stack": "../../x"})
+    del stacks["../../x"]
+    assert (answer.status_code, answer.json()["title"]) == (422, "the stack has a name that no folder can have")
+
+
+def test_pieces_of_one_neuron_are_not_committed_one_by_one(tracer: Tracer, ask: Asked) -> None:
+    one, ids = ask.app.state.tracing.get(tracer.record["id"]), np.arange(1, 5)
+    parent = np.array([-1, 1, -1, 3])
+    pieces = Skeleton(ids, np.full(4, 3), np.outer(ids, [1.0, 1, 1]), np.ones(4), parent)
+    with one.session.signed(origin=N1):
+        one.session.add(pieces, "n1")
+    for neurons in ([1], [1, 2]):
+        answer = ask("POST", f"{tracer.at}/commits", json={"neurons": neurons})
+        assert (answer.status_code, "join them" in answer.json()["detail"]) == (422, True), answer.text
+
+
+def test_another_commit_under_the_same_name_is_refused(tracer: Tracer, ask: Asked) -> None:
+    commits = ask.app.state.tracing.commits("release")
+    person = tracer.done("start", at=START) and ask.get(f"{tracer.at}/changes?since=0").json()["items"][0]["person"]
+    said = {"stack": FIRST, "session": tracer.record["id"], "revision": 1, "at": "2026", "person": person}
+    done = {"id": "x", "state": "done", "key": "k", "message": "m", "names": {"1": "n7"}, "neurons": {"1": "n7"}}
+    commits._append({**done, **said})
+    same = {"neurons": [1], "message": "m", "action_id": "k"}
+    assert ask("POST", f"{tracer.at}/commits", json=same).json()["id"] == "x"
+    for other in ({"neurons": [2]}, {"message": "another"}):
+        answer = ask("POST", f"{tracer.at}/commits", json={**same, **other})
+        assert (answer.status_code, answer.json()["title"]) == (422, "another commit has this name")
 
 
 def test_a_neuron_of_the_release_is_taken_in(tracer: Tracer) -> None:

@@ -19,6 +19,7 @@ import pytest
 from served import Asked
 from traced_study import FIRST, N1, SECOND, Server, line, make, neuron
 
+from neuropack.amend import PENDING
 from neuropack.build import build
 from neuropack.client import Client, ConflictError, ServerError, Session, connect
 from neuropack.errors import UsageError
@@ -148,6 +149,23 @@ def test_the_client_searches_and_fetches(server: Server, release: Path) -> None:
         connect("http://127.0.0.1:9", timeout_s=1)
 
 
+def test_the_client_asks_for_names_as_they_are_and_tells_what_it_missed() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200, json={"revision": 2000, "reload": len(asked) < 3, "items": []})
+
+    with Client(httpx.Client(base_url="http://x", transport=httpx.MockTransport(answer))) as client:
+        client.download("release", "a b/c#1?.tsv")
+        assert asked == ["/files/release/a%20b/c%231%3F.tsv"]
+        session = Session(client, {"id": "s", "revision": 0, "neurons": []})
+        with pytest.raises(ServerError, match="more was done"):
+            session.changes()
+        assert session.changes() == []
+        assert asked[-1].endswith("since=2000")
+
+
 @pytest.mark.slow
 def test_only_a_curator_commits(release: Path, tmp_path: Path) -> None:
     file = tmp_path / "tokens"
@@ -272,6 +290,15 @@ def test_two_commits_at_once_are_one_after_the_other(server: Server, release: Pa
     assert set(open_release(release).neurons) == {N1, neuron("n7")}
 
 
+def along_the_line(session: TracingSession) -> None:
+    """The quick way to a neuron."""
+    points = (line()[10:560:10] + 0.5) * [2.0, 0.5, 0.5]
+    node = session.start(points[0][::-1].tolist(), "n7", type=1, radius=1.5).made[-1]
+    for n, point in enumerate(points[1:]):
+        node = session.extend(node, point[::-1].tolist(), how="straight", type=3).made[-1]
+        session.move(node, radius=0.6 + n % 3 / 10)
+
+
 KILL = """
 import os, sys
 sys.path.insert(0, {tests!r})
@@ -315,12 +342,8 @@ def test_a_commit_that_is_killed_is_done_or_not(where: str, release: Path, tmp_p
     ask = Asked(release, edit=True)
     made = ask("POST", "/api/v1/tracing/sessions", json={"release": "release", "stack": FIRST}).json()
     ask.site.close()
-    with TracingSession(workspace / "sessions" / made["id"]) as session:  # the quick way to a neuron
-        points = (line()[10:560:10] + 0.5) * [2.0, 0.5, 0.5]
-        node = session.start(points[0][::-1].tolist(), "n7", type=1, radius=1.5).made[-1]
-        for n, point in enumerate(points[1:]):
-            node = session.extend(node, point[::-1].tolist(), how="straight", type=3).made[-1]
-            session.move(node, radius=0.6 + n % 3 / 10)
+    with TracingSession(workspace / "sessions" / made["id"]) as session:
+        along_the_line(session)
     code = KILL.format(tests=str(Path(__file__).parent), where=where, release=str(release))
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 9, done.stderr
@@ -332,6 +355,39 @@ def test_a_commit_that_is_killed_is_done_or_not(where: str, release: Path, tmp_p
     assert (again.get(f"/api/v1/neurons/{neuron('n7')}").status_code == 200) == there
     assert (workspace / "committed" / FIRST / "n7.swc").is_file() == there
     again.site.close()
+    assert clean(release)
+
+
+@pytest.mark.parametrize("where", ["renaming", pytest.param("study", marks=pytest.mark.slow)])
+def test_a_commit_that_fails_near_its_end_is_done_when_it_is_sent_again(
+    where: str, release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Asked(release, edit=True)
+    made = ask("POST", "/api/v1/tracing/sessions", json={"release": "release", "stack": FIRST}).json()
+    along_the_line(ask.app.state.tracing.get(made["id"]).session)
+    replace, n = Path.replace, 0
+
+    def full(self: Path, target: Path) -> Path:
+        nonlocal n
+        n += PENDING in str(self)
+        if n > 3 if where == "renaming" else self.name == "n7.swc.partial":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    def commit() -> Any:
+        body = {"neurons": [1], "message": "m", "action_id": "once"}
+        return ask("POST", f"/api/v1/tracing/sessions/{made['id']}/commits", json=body)
+
+    with monkeypatch.context() as spoiled:
+        spoiled.setattr(Path, "replace", full)
+        assert commit().status_code == 500
+    assert ask.get("/api/v1/tracing/commits").json()["items"] == []
+    again = commit()
+    assert (again.status_code, again.json()["neurons"]) == (201, {"1": neuron("n7")}), again.text
+    assert [one["id"] for one in ask.get("/api/v1/tracing/commits").json()["items"]] == [again.json()["id"]]
+    assert ask.get(f"/api/v1/neurons/{neuron('n7')}").status_code == 200
+    assert (tmp_path / "release.workspace" / "committed" / FIRST / "n7.swc").is_file()
+    ask.site.close()
     assert clean(release)
 
 

@@ -28,7 +28,7 @@ def skeleton(n: int) -> Skeleton:
     return Skeleton(ids, np.where(ids == 1, 1, 3), np.outer(ids, [1.0, 2, 3]), np.ones(n), ids - 1 - (ids == 1))
 
 
-def file_with(folder: Path, neurons: dict[str, Skeleton]) -> Path:
+def file_with(folder: Path, neurons: dict[str, Skeleton], nodes: bool = True) -> Path:
     volume = from_array(np.arange(2 * 8 * 8, dtype=np.uint16).reshape(1, 2, 8, 8), "CZYX", voxel_size_um=(1, 1, 1))
     (folder / "raw").write_bytes(b"x")  # what it is known by
     volume = replace(volume, path=folder / "raw")
@@ -37,7 +37,7 @@ def file_with(folder: Path, neurons: dict[str, Skeleton]) -> Path:
         session_start_time=WHEN,
         created=WHEN,
         neurons=tuple(NwbNeuron(neuron_id=name, morphology=f"{name}.swc", label=7) for name in neurons),
-        annotations=NwbAnnotations(skeletons=neurons) if neurons else None,
+        annotations=NwbAnnotations(skeletons=neurons) if neurons and nodes else None,
     )
     convert(volume, [folder / "x.nwb"], nwb=meta)
     return folder / "x.nwb"
@@ -88,3 +88,18 @@ def test_what_is_no_nwb_file_is_refused(tmp_path: Path) -> None:
         amend_neurons(path, [NwbNeuron(neuron_id="a", morphology="a.swc")], {"a": skeleton(2)})
     with pytest.raises(ValueError, match="no skeleton"):
         amend_neurons(path, [NwbNeuron(neuron_id="a", morphology="a.swc")], {})
+
+
+def test_neurons_that_have_no_skeleton_have_no_nodes(tmp_path: Path) -> None:
+    path = file_with(tmp_path, {"a": skeleton(3)}, nodes=False)
+    amend_neurons(path, [NwbNeuron(neuron_id="b", morphology="b.swc")], {"b": skeleton(4)})
+    with h5py.File(path) as file:
+        assert file["processing/ophys/neurons/n_nodes"][()].tolist() == [0, 4]
+
+
+def test_nodes_with_columns_of_others_are_refused(tmp_path: Path) -> None:
+    path = file_with(tmp_path, {"a": skeleton(3)})
+    with h5py.File(path, "r+") as file:
+        file["processing/ophys/skeleton_nodes/bent"] = np.zeros(3)
+    with pytest.raises(InputError, match="bent"):
+        amend_neurons(path, [NwbNeuron(neuron_id="a", morphology="a.swc")], {"a": skeleton(2)})

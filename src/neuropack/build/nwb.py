@@ -16,6 +16,8 @@ from neuropack.study.records import Record
 
 if TYPE_CHECKING:
     from neuropack.build.annotations import Annotations
+    from neuropack.marks import Credit
+    from neuropack.space.neurons import PlacedNeuron
     from neuropack.writers.nwb import NwbMetadata, NwbNeuron
     from neuropack.writers.nwb_annotations import NwbAnnotations
 
@@ -76,25 +78,32 @@ def nwb_metadata(study: Study, planned: Planned, annotations: Annotations) -> Nw
 
 
 def _neurons(planned: Planned) -> Iterator[NwbNeuron]:
-    from neuropack.writers.nwb import NwbNeuron
-
     stack, placement = planned.stack, planned.placement
     values = {neuron: value for value, neuron in label_neurons(planned).items()}
     for traced in planned.annotated.neurons:
-        name, morphology = traced.id, stack.morphology(traced.id)
+        name = traced.id
         placed = placement.neurons[name] if placement is not None else None
-        region = placed.region if placed is not None else None
-        yield NwbNeuron(
-            neuron_id=name,
-            morphology=morphology,
-            soma_um=placed.soma if placed is not None else None,
-            region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
-            label=values.get(name),
-            annotator=traced.credit.annotator,
-            provenance=traced.credit.provenance,
-            guideline_version=traced.credit.guideline_version,
-            confidence=traced.credit.confidence,
-        )
+        yield nwb_neuron(name, stack.morphology(name), placed, values.get(name), traced.credit)
+
+
+def nwb_neuron(
+    id_: str, morphology: str, placed: PlacedNeuron | None, label: int | None, credit: Credit
+) -> NwbNeuron:
+    """What the NWB file says of a neuron, where it lies in the CCF if it was placed there."""
+    from neuropack.writers.nwb import NwbNeuron
+
+    region = placed.region if placed is not None else None
+    return NwbNeuron(
+        neuron_id=id_,
+        morphology=morphology,
+        soma_um=placed.soma if placed is not None else None,
+        region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
+        label=label,
+        annotator=credit.annotator,
+        provenance=credit.provenance,
+        guideline_version=credit.guideline_version,
+        confidence=credit.confidence,
+    )
 
 
 def _annotations(planned: Planned, made: Annotations) -> NwbAnnotations | None:

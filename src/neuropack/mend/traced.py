@@ -20,13 +20,13 @@ from neuropack.amend import commit, finish
 from neuropack.build import bids, derivatives
 from neuropack.build.annotation_records import skeleton_record
 from neuropack.build.document import neuron_record
-from neuropack.build.nwb import OUTSIDE
+from neuropack.build.nwb import nwb_neuron
 from neuropack.build.place import MARKER
 from neuropack.catalogue.content import Content, in_catalogue
 from neuropack.catalogue.files import catalogue_files
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
-from neuropack.errors import UsageError
+from neuropack.errors import OutputError, UsageError
 from neuropack.issue import Issue
 from neuropack.manifest import MANIFEST, PARTIAL, manifest, sha256_of
 from neuropack.marks import Credit
@@ -41,6 +41,7 @@ from neuropack.study.names import label_of
 from neuropack.study.records import Record
 from neuropack.swc import swc_text
 from neuropack.table import MISSING, parse_tsv, tsv_text
+from neuropack.words import size_text
 
 _OF_SOMA = ("soma_x", "soma_y", "soma_z", "soma_space", "soma_absent_reason", "hemisphere")
 _OF_REGION = ("region_id", "region_acronym", "ontology_version", "region_absent_reason")
@@ -287,7 +288,6 @@ class _Work:
 
     def _nwb(self) -> dict[str, Path]:
         """The NWB file of the stack with the neurons, in the scratch folder; none where the stack has none."""
-        from neuropack.writers.nwb import NwbNeuron
         from neuropack.writers.nwb_amend import amend_neurons
 
         released, name = self.released, self.released.record.get("nwb_path")
@@ -296,22 +296,9 @@ class _Work:
         values, neurons = released.label_values(), []
         for one in self.neurons:
             id_ = self.ids[one.name]
-            placed = self.placed[id_]
-            region = placed.region if placed is not None else None
-            neurons.append(
-                NwbNeuron(
-                    neuron_id=id_,
-                    morphology=self.swc[id_],
-                    soma_um=placed.soma if placed is not None else None,
-                    region=None if region is None else region.structure.acronym if region.structure else OUTSIDE,
-                    label=values.get(id_),
-                    annotator=one.credit.annotator,
-                    provenance=one.credit.provenance,
-                    guideline_version=one.credit.guideline_version,
-                    confidence=one.credit.confidence,
-                )
-            )
+            neurons.append(nwb_neuron(id_, self.swc[id_], self.placed[id_], values.get(id_), one.credit))
         copy = self.scratch / "stack.nwb"
+        _see_room(released.root / str(name), self.scratch)
         shutil.copyfile(released.trusted(str(name)), copy)
         amend_neurons(copy, neurons, {self.ids[one.name]: one.skeleton for one in self.neurons})
         return {str(name): copy}
@@ -372,6 +359,23 @@ def _identifiers(released: Released, neurons: Sequence[TracedNeuron]) -> dict[st
             fix="put the corrected skeleton into the study, and build the release again",
         )
     return found
+
+
+def _see_room(file: Path, folder: Path) -> None:
+    """See that a copy fits before it is begun: a disk that is full meanwhile stops what others trace.
+
+    Raises:
+        OutputError: it does not.
+    """
+    needed, free = file.stat().st_size, shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            "the disk has no room for a copy of the NWB file of the stack",
+            file=folder,
+            expected=size_text(needed),
+            found=f"{size_text(free)} free",
+            fix="make room; nothing was committed",
+        )
 
 
 def _point() -> Skeleton:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -120,12 +121,15 @@ class History:
         source, target = (self._undo, self._redo) if back else (self._redo, self._undo)
         one = source.pop()
         target.append(one)
-        return self._applied(operation, one.before() if back else one.after(), one.revision, line)
+        return self._applied(operation, one.before() if back else one.after(), one, line)
 
-    def _applied(self, operation: str, edit: Edit, undoes: int | None, line: Mapping[str, Any]) -> Change:
+    def _applied(self, operation: str, edit: Edit, undoes: Change | None, line: Mapping[str, Any]) -> Change:
         self.revision += 1
         said = {key: value for key, value in line.items() if key not in _OF_STEP}
-        change = self.tree.apply(edit, self.revision, operation, undoes, said)
+        change = self.tree.apply(edit, self.revision, operation, undoes.revision if undoes else None, said)
+        if undoes is not None:  # a line of a few bytes must not cost, each time, the memory of what it takes back
+            same = undoes.back if operation == "undo" else undoes
+            change = replace(change, nodes=same.nodes, neurons=same.neurons)
         self._changes.append(change)
         if isinstance(name := said.get("action"), str):
             self._acted[name] = change

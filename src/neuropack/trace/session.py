@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -153,9 +154,27 @@ class TracingSession:
                 "stack": self.stack,
                 "neurons": {str(k): one._asdict() for k, one in sorted(self._tree.neurons.items())},
                 "nodes": {str(k): node.to_dict() for k, node in sorted(self._tree.nodes.items())},
-                "can_undo": self._history.can_undo,
-                "can_redo": self._history.can_redo,
+                "can_undo": self.can_undo,
+                "can_redo": self.can_redo,
             }
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an operation to take back."""
+        with self._lock:
+            return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an operation to do again."""
+        with self._lock:
+            return self._history.can_redo
+
+    @property
+    def n_nodes(self) -> dict[int, int]:
+        """How many nodes each neuron has."""
+        with self._lock:
+            return Counter(node.neuron for node in self._tree.nodes.values())
 
     def changes(self, since: int) -> list[Change] | None:
         """What was done after a revision, oldest first; None where that is too long ago: take `state` then.
@@ -476,7 +495,7 @@ class TracingSession:
 
     def _done(self, change: Change) -> Change:
         """Have the files of the neurons follow that a change touched."""
-        self._files.touch(change.touched)
+        self._files.touch(set(change.touched))
         return change
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -95,11 +96,11 @@ class Change:
     undoes: int | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def touched(self) -> set[int]:
+    @cached_property
+    def touched(self) -> frozenset[int]:
         """The neurons that it changed, those among them that were there before it or after it."""
         rows = (row for pair in self.nodes.values() for row in pair if row is not None)
-        return {row.neuron for row in rows} | set(self.neurons)
+        return frozenset(row.neuron for row in rows).union(self.neurons)
 
     def concerns(self, nodes: Set[int], parents: Set[int], neurons: Set[int]) -> bool:
         """Whether it changed one of these nodes, what hangs right below one of the parents, or a neuron."""
@@ -110,6 +111,12 @@ class Change:
             if (was is None or now is None or was.parent != now.parent) and not parents.isdisjoint(above):
                 return True
         return False
+
+    @cached_property
+    def back(self) -> Change:
+        """What taking it back changes: made once, however often that is done."""
+        nodes = {k: (b, a) for k, (a, b) in self.nodes.items()}
+        return Change(self.revision, self.operation, nodes, {k: (b, a) for k, (a, b) in self.neurons.items()})
 
     def before(self) -> Edit:
         """The edit that takes it back."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.skeleton import Skeleton
-from neuropack.writers.nwb_annotations import NODES, OPHYS
+from neuropack.writers.nwb_annotations import NODE_WORDS, NODES, OPHYS
 
 if TYPE_CHECKING:
     from neuropack.writers.nwb import NwbNeuron
@@ -35,16 +35,7 @@ _WORDS = {
     "n_nodes": "nodes of its skeleton, 0 where it has none",
     "length_um": "length of its skeleton in micrometre",
 }
-_NODE_WORDS = {
-    "neuron": "its neuron",
-    "node_id": "identifier of the node within its neuron",
-    "type": "SWC type: 0 undefined, 1 soma, 2 axon, 3 basal dendrite, 4 apical dendrite, above custom",
-    "x": "micrometre from the corner of the first voxel, along x",
-    "y": "micrometre from the corner of the first voxel, along y",
-    "z": "micrometre from the corner of the first voxel, along z",
-    "radius": "micrometre",
-    "parent_id": "node_id of the parent, below 0 at a root",
-}
+_NODE_WORDS = {"neuron": "its neuron", **NODE_WORDS}
 
 
 def amend_neurons(path: Path, neurons: Sequence[NwbNeuron], skeletons: Mapping[str, Skeleton]) -> None:
@@ -56,7 +47,7 @@ def amend_neurons(path: Path, neurons: Sequence[NwbNeuron], skeletons: Mapping[s
         skeletons: of each, in the frame ``stack``.
 
     Raises:
-        InputError: the file cannot be changed, or has other columns than neuropack writes.
+        InputError: the file cannot be changed, or its table of nodes has other columns than neuropack writes.
         ValueError: a neuron has no skeleton, or it lies in another frame.
     """
     import h5py
@@ -113,6 +104,8 @@ def _nodes(file: Any, rows: Mapping[str, int], skeletons: Mapping[str, Skeleton]
         tuple(_NODE_WORDS),
     )
     table = file[f"{OPHYS}/{NODES}"]
+    if strange := set(table) - {"id", *_NODE_WORDS}:  # their rows would stay where those of the others move up
+        raise KeyError(f"the table {NODES} has columns that neuropack does not write: {', '.join(sorted(strange))}")
     old = {name: table[name][()] for name in _NODE_WORDS}
     left = ~np.isin(old["neuron"], list(rows.values()))
     parts = {name: [values[left]] for name, values in old.items()}
@@ -181,7 +174,7 @@ def _column(file: Any, table: Any, name: str, description: str, value: Any) -> N
     dtype = _text() if isinstance(value, str) else np.dtype("<i8" if isinstance(value, int) else "<f8")
     length = table["id"].shape[0]
     data = table.create_dataset(name, (length,), dtype, maxshape=(None,), chunks=(max(length, 256),))
-    data[...] = _EMPTY["O" if isinstance(value, str) else np.dtype(dtype).kind]
+    data[...] = 0 if name == "n_nodes" else _EMPTY["O" if isinstance(value, str) else np.dtype(dtype).kind]
     kind = "DynamicTableRegion" if name == "neuron" else "VectorData"
     data.attrs.update(_about(file, f"{table.name}/{name}", "hdmf-common", kind, description))
     if name == "neuron":

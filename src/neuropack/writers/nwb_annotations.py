@@ -52,7 +52,7 @@ _WORDS = {
     "bbox_min_zyx": "first voxel inside: z, y, x",
     "bbox_max_zyx": "the voxel behind the last one inside: z, y, x",
 }
-_NODE_WORDS = {
+NODE_WORDS = {
     "node_id": "identifier of the node within its neuron",
     "type": "SWC type: 0 undefined, 1 soma, 2 axon, 3 basal dendrite, 4 apical dendrite, above custom",
     "x": "micrometre from the corner of the first voxel, along x",
@@ -150,7 +150,7 @@ def add_nodes(module: Any, neurons: Any, names: Sequence[str], annotations: NwbA
                 DynamicTableRegion(
                     name="neuron", description="its neuron", data=columns["neuron"].empty(), table=neurons
                 ),
-                *(VectorData(name=n, description=w, data=columns[n].empty()) for n, w in _NODE_WORDS.items()),
+                *(VectorData(name=n, description=w, data=columns[n].empty()) for n, w in NODE_WORDS.items()),
             ],
         )
     )

@@ -6,19 +6,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.concurrency import run_in_threadpool
 
 from neuropack.web.guard import Person, needs, note
 from neuropack.web.problems import ProblemError, responses
 from neuropack.web.tracing import forms, shown, steps
 from neuropack.web.tracing.actions import act
 from neuropack.web.tracing.paths import Asked
-from neuropack.web.tracing.sessions import Tracing, tracing_of_request
+from neuropack.web.tracing.sessions import Open, Tracing, tracing_of_request
 
 router = APIRouter(prefix="/api/v1/tracing", tags=["tracing"])
 On = Annotated[Tracing, Depends(tracing_of_request)]
 Viewer = Annotated[Person, Depends(needs("view"))]
 Annotator = Annotated[Person, Depends(needs("annotate"))]
 Curator = Annotated[Person, Depends(needs("curate"))]
+_MOST_NODES = 200_000  # in one answer about changes
 _REFUSED = responses(401, 403, 404)
 _FAILS = responses(401, 403, 404, 409, 422, 503)
 
@@ -65,9 +67,10 @@ def neuron_swc(session: str, neuron: int, tracing: On, person: Viewer) -> PlainT
 
     _can_be_seen(tracing)
     one = tracing.get(session)
-    _known(tracing, session, neuron)
-    name = one.session.neurons[neuron]
-    text = swc_text(one.session.skeleton(neuron), shown.provenance(one, neuron))
+    with one.session.alone():
+        _known(one, neuron)
+        name = one.session.neurons[neuron]
+        text = swc_text(one.session.skeleton(neuron), shown.provenance(one, neuron))
     return PlainTextResponse(
         text, headers={"Content-Disposition": f'attachment; filename="{name}.swc"'}, media_type="text/plain"
     )
@@ -77,13 +80,15 @@ def neuron_swc(session: str, neuron: int, tracing: On, person: Viewer) -> PlainT
 def neuron(session: str, neuron: int, tracing: On, person: Viewer) -> forms.NeuronRecord:
     """A neuron of a session with its nodes."""
     _can_be_seen(tracing)
-    _known(tracing, session, neuron)
     one = tracing.get(session)
-    return shown.neuron_record(one, neuron, tracing.origins(one).get(neuron))
+    origin = tracing.origins(one).get(neuron)
+    with one.session.alone():
+        _known(one, neuron)
+        return shown.neuron_record(one, neuron, origin)
 
 
-def _known(tracing: Tracing, session: str, neuron: int) -> None:
-    if neuron not in tracing.get(session).session.neurons:
+def _known(one: Open, neuron: int) -> None:
+    if neuron not in one.session.neurons:
         raise ProblemError(404, "the session has no such neuron", str(neuron))
 
 
@@ -96,6 +101,8 @@ def changes(
     one = tracing.get(session)
     with one.session.alone():
         found, revision = one.session.changes(since), one.session.revision
+        if sum(len(change.nodes) for change in found or ()) > _MOST_NODES:
+            found = None  # the neurons are less than all that was done to them
         items = [shown.change_record(one, change) for change in found or ()]
     return forms.Changes(revision=revision, reload=found is None, items=items)
 
@@ -111,7 +118,7 @@ async def path(
 
     Where none is found, the answer is 422 and its `reason` is no way, time-out or budget.
     """
-    one = tracing.get(session)
+    one = await run_in_threadpool(tracing.get, session)  # which may have to open it
     color = one.volume.n_channels > 1 if form.color is None else form.color
     asked = Asked(one.id, one.volume, form.start, form.to, color, form.timeout_s)
     return shown.path_record(await tracing.paths.find(asked, request.is_disconnected))
@@ -135,7 +142,7 @@ async def action(
     409, the newest `revision` and the `changes`. Sent again with the same `action_id` (or Idempotency-Key), an
     action is not done twice.
     """
-    one = tracing.get(session)
+    one = await run_in_threadpool(tracing.get, session)
     note(request, action=form.action, revision=form.revision)
     return await act(tracing, one, form, person.name, idempotency_key, request.is_disconnected)
 

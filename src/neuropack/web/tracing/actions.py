@@ -64,7 +64,8 @@ async def act(
     if lock is None:
         lock = one.acting[key] = asyncio.Lock()
     async with lock:
-        if (before := one.session.acted(key)) is not None:
+        before = await run_in_threadpool(one.session.acted, key)  # others may have the session for a while
+        if before is not None:
             if (before.said.get("person"), before.said.get("asked")) != (person, said["asked"]):
                 raise ProblemError(
                     422, "another action has this name", f"{key}: give each action a name of its own"
@@ -154,7 +155,8 @@ def see(one: Open, action: steps.Action) -> None:
     if changed == []:
         return
     shown = [
-        change_record(one, c).model_dump(exclude={"nodes", "deleted_nodes"}) for c in (changed or [])[-_MOST_SHOWN:]
+        change_record(one, c, nodes=False).model_dump(exclude={"nodes", "deleted_nodes"})
+        for c in (changed or [])[-_MOST_SHOWN:]
     ]
     raise ProblemError(
         409,

@@ -16,14 +16,15 @@ class Budget:
     """How much tracing may take of a server.
 
     Attributes:
-        at_once: searches that run.
+        at_once: searches that are begun; those in one image, by the same options, wait for each other.
         waiting: searches that wait for one to end; more are told to come back.
         retry_s: seconds after which they may.
         timeout_s: seconds that a search may take at most, whatever was asked for.
         most_expansions: voxels that a search may look around in.
         finders: path finders that stay in memory, each with the blocks of its image that it has read.
         memory: bytes as `neuropack.trace.Options` has it: a finder takes five times as much at most,
-            for what the search knows, and for raw and for filtered blocks of two resolutions: 2.5 GiB for all.
+            for what the search knows, and for raw and for filtered blocks of two resolutions: 2.5 GiB for all
+            that are kept. One that makes room for another while it searches goes when the search has ended.
     """
 
     at_once: int = field(default_factory=_cores)

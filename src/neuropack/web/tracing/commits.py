@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import neuropack
 from neuropack.amend import PENDING, finish
-from neuropack.errors import NeuropackError, OutputError
+from neuropack.errors import NeuropackError, OutputError, UsageError
 from neuropack.web.problems import ProblemError
 from neuropack.web.tracing.shown import origins_of, people_of, provenance
 from neuropack.web.tracing.workspace import COMMITS, COMMITTED, Workspace
@@ -80,7 +80,8 @@ class Commits:
             key: a name for it: a commit of this name is not done twice.
 
         Raises:
-            ProblemError: the rules have something to say; another commit is being made; there is no such neuron.
+            ProblemError: the rules have something to say; another commit is being made, or has this name; there is
+                no such neuron.
             UsageError, InputError, OutputError: as `neuropack.mend.traced.put_neurons`.
         """
         from neuropack.mend.traced import RefusedError, put_neurons
@@ -88,8 +89,8 @@ class Commits:
         if not self._lock.acquire(timeout=_WAIT_S):
             raise ProblemError(409, "another commit into this release is being made", "try again later")
         try:
-            known = next((line for line in self.all() if key is not None and line.get("key") == key), None)
-            if known is not None:
+            self._recovered()
+            if key is not None and (known := self._known(one, neurons, person, message, key)) is not None:
                 return known
             id_ = uuid.uuid4().hex
             traced, revision = self._traced(one, neurons, person, message, id_)
@@ -114,7 +115,8 @@ class Commits:
                 found = [_told(issue) for issue in error.issues]
                 raise ProblemError(422, error.what, error.fix or "", findings=found) from None
             except NeuropackError as error:
-                self._append({**began, "state": "refused"})
+                if not (self.root / PENDING).exists():  # else the next run completes it, and sees what became of it
+                    self._append({**began, "state": "refused"})
                 if isinstance(error, OutputError) and "another neuropack" in error.what:
                     raise ProblemError(409, "the release is being written at this moment", str(error)) from None
                 raise
@@ -122,27 +124,50 @@ class Commits:
                 began, dict(zip(map(str, neurons), (put.neurons[t.name] for t in traced), strict=True))
             )
             done["accepted"] = [_told(issue) for issue in put.accepted]
-            self._append(done)
-            self._for_the_study(one.stack, put, traced)
             self.site.reload(self.workspace.release)
+            self._for_the_study(one.stack, put, traced)
+            self._append(done)  # the last: whoever finds it undone does all of this again
             return done
         finally:
             self._lock.release()
 
+    def _known(self, one: Open, neurons: Sequence[int], person: str, message: str, key: str) -> Line | None:
+        """The commit that was done under a name; None where none was.
+
+        Raises:
+            ProblemError: it is another one.
+        """
+        line = next((line for line in self.all() if line.get("key") == key), None)
+        if line is not None:
+            said = (line.get("session"), line.get("person"), line.get("message"), set(line.get("names", ())))
+            if said != (one.id, person, message, set(map(str, neurons))):
+                raise ProblemError(422, "another commit has this name", f"{key}: give each a name of its own")
+        return line
+
     def recover(self) -> None:
         """Finish or discard what an earlier run of the server was killed in."""
+        with self._lock:
+            self._recovered()
+
+    def _recovered(self) -> None:
+        """As `recover`, also after a commit of this run that could not be brought to its end."""
         from neuropack.mend.standing import alone
 
-        if (self.root / PENDING).exists():
-            with suppress(NeuropackError), alone(self.root):  # else somebody is at work there, or it is read-only
-                if finish(self.root):
-                    self.site.reload(self.workspace.release)
         states: dict[str, Line] = {str(line.get("id")): line for line in self._lines}
-        for line in [line for line in states.values() if line.get("state") == "begun"]:
+        begun = [line for line in states.values() if line.get("state") == "begun"]
+        pending = self.root / PENDING
+        if not begun and not pending.exists():
+            return
+        with suppress(NeuropackError), alone(self.root):
+            finish(self.root)
+        if pending.exists():
+            return  # somebody is at work there, or it is read-only: nobody knows yet what becomes of it
+        self.site.reload(self.workspace.release)
+        for line in begun:
             became = self._became(line)
             if became:
-                self._append(self._done(line, became))
                 self._for_the_study_again(line, became)
+                self._append(self._done(line, became))
             else:
                 self._append({**line, "state": "discarded"})
 
@@ -167,13 +192,16 @@ class Commits:
         with one.session.alone():
             names, revision = one.session.neurons, one.session.revision
             there = {str(r.get("id")) for r in self.site.releases[one.release].metadata.get("neurons", ())}
-            origins = {**origins_of(one), **self.origins(one.id)}
+            imported = origins_of(one)
+            origins = {**imported, **self.origins(one.id)}
             for k in neurons:
                 if k not in names:
                     raise ProblemError(404, "the session has no such neuron", str(k))
                 people = people_of(one, k)
                 origin = origins.get(k)
                 origin = origin if origin in there else None  # a build without it may have come in between
+                if origin is not None:
+                    _all_of_it(origin, [names[n] for n in sorted(names) if origins.get(n) == origin])
                 settings = {
                     "commit": commit,
                     "session": one.id,
@@ -184,12 +212,11 @@ class Commits:
                     "message": message,
                     "paths": _settings(one, k),
                 }
-                imported = k in origins_of(one)
                 found.append(
                     TracedNeuron(
                         names[k],
                         one.session.skeleton(k),
-                        Credit(", ".join(people) or person, "corrected" if imported else "manual"),
+                        Credit(", ".join(people) or person, "corrected" if k in imported else "manual"),
                         replaces=origin,
                         comments=[*provenance(one, k), f"committed by {person}: {told or 'no message'}"],
                         settings=settings,
@@ -227,16 +254,36 @@ class Commits:
             partial.write_text(_yaml(folder, [one for _, one in sorted(kept.items())]), encoding="utf-8")
 
     def _append(self, line: Line) -> None:
-        """Write a line down, on the disk before this returns."""
+        """Write a line down, on the disk before this returns.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         path = self.workspace.root / COMMITS
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:
-            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
-                file.write(b"\n")  # behind what a killed process left of a line
-            file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab+") as file:
+                if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                    file.write(b"\n")  # behind what a killed process left of a line
+                file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            fix = "check the folder, the permission and the space"
+            raise OutputError(f"cannot be written: {error.strerror or error}", file=path, fix=fix) from error
         self._lines.append(line)
+
+
+def _all_of_it(origin: str, pieces: Sequence[str]) -> None:
+    """See that one neuron of a session takes the place of that of the release: of several, the others were lost."""
+    if len(pieces) > 1:
+        raise UsageError(
+            "several neurons of the session are of one neuron of the release",
+            where=origin,
+            expected="one neuron",
+            found=", ".join(pieces),
+            fix="join them, or delete what is no part of it",
+        )
 
 
 def _settings(one: Open, neuron: int) -> dict[str, Any]:

@@ -140,7 +140,7 @@ class Changes(BaseModel):
     """What was done since a revision."""
 
     revision: int
-    reload: bool = Field(description="that is too long ago: get the neurons anew")
+    reload: bool = Field(description="that is too long ago, or too much: get the neurons anew")
     items: list[ChangeRecord]
 
 

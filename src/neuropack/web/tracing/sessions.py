@@ -107,8 +107,12 @@ class Tracing:
             raise ProblemError(404, "there is no such release", release)
         return Workspace(release, self.site.workspace_of(release))
 
-    def open(self, release: str, stack: str) -> tuple[Open, bool]:
+    def open(self, release: str, stack: str, *, warm: bool = True) -> tuple[Open, bool]:
         """The session of a stack, and whether it was opened just now.
+
+        Args:
+            release, stack: by their names.
+            warm: have a path finder ready soon, as somebody is about to trace.
 
         Raises:
             ProblemError: there is no such stack, or another server traces in the workspace.
@@ -119,6 +123,8 @@ class Tracing:
         workspace = self.workspace(release)
         if stack not in self.site.releases[release].stacks:
             raise ProblemError(404, "there is no such stack", stack)
+        if "/" in stack or stack in (".", ".."):  # commits are kept in a folder of this name
+            raise ProblemError(422, "the stack has a name that no folder can have", stack)
         with self._lock:
             if self._closed:
                 raise ProblemError(503, "the server is closing", headers={"Retry-After": "5"})
@@ -126,7 +132,8 @@ class Tracing:
                 return known, False
             found = self._opened(workspace, stack)
             self._open[found.id] = found
-        self.paths.warm_up(found.id, found.volume)
+        if warm:
+            self.paths.warm_up(found.id, found.volume)
         return found, True
 
     def get(self, session: str) -> Open:
@@ -150,7 +157,7 @@ class Tracing:
             for _, stack in self.workspace(release).sessions():
                 if stack in one.stacks:
                     with suppress(ProblemError, NeuropackError):
-                        self.open(release, stack)
+                        self.open(release, stack, warm=False)
         with self._lock:
             return sorted(self._open.values(), key=lambda one: (one.release, one.stack))
 
@@ -197,6 +204,6 @@ def tracing_of(app: FastAPI) -> Tracing:
     return result
 
 
-def tracing_of_request(request: Request) -> Tracing:
+async def tracing_of_request(request: Request) -> Tracing:  # async: a plain one would be called in a thread
     """The tracing of the server that a request is for: what endpoints depend on."""
     return tracing_of(request.app)

@@ -33,31 +33,24 @@ def color_of(neuron: int) -> str:
 
 def session_record(one: Open, origins: Mapping[int, str]) -> SessionRecord:
     """A session; the neurons of the release that its neurons were taken from, or became."""
-    with one.session.alone():
-        state, stack = one.session.state(), one.session.stack or {}
-    counts: dict[int, int] = {}
-    for node in state["nodes"].values():
-        counts[node["neuron"]] = counts.get(node["neuron"], 0) + 1
+    session = one.session
+    with session.alone():
+        names, counts, revision = session.neurons, session.n_nodes, session.revision
+        undo, redo = session.can_undo, session.can_redo
     neurons = [
-        NeuronShort(
-            id=int(k),
-            name=neuron["name"],
-            n_nodes=counts.get(int(k), 0),
-            color=color_of(int(k)),
-            origin=origins.get(int(k)),
-        )
-        for k, neuron in state["neurons"].items()
+        NeuronShort(id=k, name=name, n_nodes=counts[k], color=color_of(k), origin=origins.get(k))
+        for k, name in names.items()
     ]
     return SessionRecord(
         id=one.id,
         release=one.release,
         stack=one.stack,
-        revision=state["revision"],
+        revision=revision,
         neurons=neurons,
-        undo=state["can_undo"],
-        redo=state["can_redo"],
+        undo=undo,
+        redo=redo,
         voxel_size_um=one.voxel_size_um,
-        shape=tuple(stack["size_zyx"]),
+        shape=tuple((session.stack or {})["size_zyx"]),
     )
 
 
@@ -114,9 +107,9 @@ def done(change: Change, *, repeated: bool = False) -> Done:
     )
 
 
-def change_record(one: Open, change: Change) -> ChangeRecord:
-    """A change, for another browser."""
-    short = done(change)
+def change_record(one: Open, change: Change, *, nodes: bool = True) -> ChangeRecord:
+    """A change, for another browser; its nodes may be left out."""
+    short, shown = done(change), change.nodes if nodes else {}
     return ChangeRecord(
         revision=change.revision,
         action=change.operation,
@@ -124,8 +117,8 @@ def change_record(one: Open, change: Change) -> ChangeRecord:
         at=change.said.get("at"),
         neurons=short.neurons,
         removed=short.removed,
-        nodes=[node_record(one, k, now.to_dict()) for k, (_, now) in change.nodes.items() if now is not None],
-        deleted_nodes=[k for k, (_, now) in change.nodes.items() if now is None],
+        nodes=[node_record(one, k, now.to_dict()) for k, (_, now) in shown.items() if now is not None],
+        deleted_nodes=[k for k, (_, now) in shown.items() if now is None],
     )
 
 
