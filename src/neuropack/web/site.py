@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 from fastapi import Request
@@ -75,6 +76,7 @@ class Site:
     tokens: Tokens | None = None
     audit: Audit | None = None
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    _reloading: Lock = field(default_factory=Lock, repr=False)
     _records: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -137,10 +139,11 @@ class Site:
 
         The old ones are not closed here: they go when the last request that has them is answered.
         """
-        path = self.releases[release].path
-        releases = {**self.releases, release: _opened(path)}
-        self.catalogue, self.releases = Catalogue(releases, cache=self.settings.cache), releases
-        self._records = {key: rows for key, rows in list(self._records.items()) if key[0] != release}
+        with self._reloading:
+            path = self.releases[release].path
+            releases = {**self.releases, release: _opened(path)}
+            self.catalogue, self.releases = Catalogue(releases, cache=self.settings.cache), releases
+            self._records = {key: rows for key, rows in list(self._records.items()) if key[0] != release}
 
     def close(self) -> None:
         """Close what was opened: all of it, even where one does not end well, whose error is raised then."""
