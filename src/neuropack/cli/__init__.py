@@ -29,6 +29,7 @@ from neuropack.cli.publish import publish
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
+from neuropack.cli.simulate import simulate
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.trace import trace
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 for command in (
     demo,
+    simulate,
     inspect,
     init,
     sheets,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from neuropack.skeleton import Skeleton
 Vector = npt.NDArray[np.float64]
 
 SOMA, AXON, DENDRITE = 1, 2, 3
-_DIGITS = 3  # SWC files carry a thousandth of a micrometre: what is rendered is what is written
+DIGITS = 3  # SWC files carry a thousandth of a micrometre: what is rendered is what is written
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,20 @@ def grow(
     return Skeleton(
         id=np.arange(1, len(rows) + 1, dtype=np.int64),
         type=np.array([r[0] for r in rows], dtype=np.int64),
-        xyz=np.round([r[1] for r in rows], _DIGITS),
-        radius=np.round([r[2] for r in rows], _DIGITS),
+        xyz=np.round([r[1] for r in rows], DIGITS),
+        radius=np.round([r[2] for r in rows], DIGITS),
         parent=np.array([r[3] for r in rows], dtype=np.int64),
     )
+
+
+def apart(rng: np.random.Generator, size_um: tuple[float, float, float], others: Sequence[Vector]) -> Vector:
+    """A place (x, y, z) for a soma in the middle of a box: the loneliest of several that are drawn."""
+    size = np.array(size_um)
+    places = [size * rng.uniform(0.2, 0.8, 3) for _ in range(12)]
+    if not others:
+        return places[0]
+    there = np.array(others)
+    return max(places, key=lambda p: float(((p - there) ** 2).sum(axis=1).min()))
 
 
 def _stems(rng: np.random.Generator, soma: Vector, radius: float, habit: Habit) -> list[_Tip]:
