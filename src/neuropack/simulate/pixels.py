@@ -136,16 +136,16 @@ class StackPixels:
         for row, c in enumerate(channels):
             seen = self._optics.haze(self._shape, box, float(sight.phase[c]))
             if shadow is not None:
-                seen *= 1 - sight.shade * blur(shadow, self._halo, self._sigma[c])
+                seen = seen * (1 - sight.shade * blur(shadow, self._halo, self._sigma[c]))
             if glow[row].any():  # most of a sparse stack is empty, and the blur of nothing is nothing
                 light = blur(glow[row], self._halo, self._sigma[c]) * self._optics.peak_photons
                 depth = range(box[0].start, box[0].stop)
                 fade = self._optics.attenuation(depth, sight.step[0], sight.emission_nm[c])
                 seen = light * fade[:, None, None] + seen
             if bright is not None:
-                seen *= bright
+                seen = seen * bright
             if sight.stripes is not None:
-                seen *= sight.stripes[box[0], None, None]
+                seen = seen * sight.stripes[box[0], None, None]
             photons[row] = seen
         return photons
 

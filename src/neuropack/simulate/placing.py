@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,15 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.simulate.trees import DIGITS
-from neuropack.skeleton import Skeleton, parent_rows
+from neuropack.skeleton import SOMA, Skeleton, parent_rows
 from neuropack.swc import read_swc
 
 Floats = npt.NDArray[np.float64]
 
 _MARGIN = 0.02  # of the stack's size that a neuron that fits keeps free on each side
-_THINNEST_UM = 0.1  # what the program that traced a neuron gave no radius
+_THINNEST_UM = 0.1
+_UNMEASURED_UM = (1.0, 0.3)  # radius at the root and far from it, of a neuron whose radii nobody measured
+_TAPER_UM = 80.0
 _FEWEST = 2  # nodes that make a neuron
 
 
@@ -36,7 +39,7 @@ def swc_files(given: Path) -> list[Path]:
 
 
 def load_neuron(path: Path) -> Skeleton:
-    """The largest tree of an SWC file.
+    """The largest tree of an SWC file. Where all its neurites have one radius, nobody measured any: they taper.
 
     Raises:
         InputError: it cannot be read, or has no tree.
@@ -48,7 +51,20 @@ def load_neuron(path: Path) -> Skeleton:
         raise InputError(
             "holds no neuron", file=path, expected="a tree of samples", found=f"{len(skeleton)} samples"
         )
-    return _only(skeleton, tree == int(size.argmax()))
+    return _tapered(_only(skeleton, tree == int(size.argmax())))
+
+
+def _tapered(skeleton: Skeleton) -> Skeleton:
+    """A neuron whose radii were not measured, with radii that fall along the path from the root."""
+    neurite = skeleton.type != SOMA
+    if not neurite.any() or np.ptp(skeleton.radius[neurite]) > 0:
+        return skeleton
+    path = np.zeros(len(skeleton))
+    for row, parent in enumerate(parent_rows(skeleton.id, skeleton.parent).tolist()):  # parents come first
+        if parent >= 0:
+            path[row] = path[parent] + np.linalg.norm(skeleton.xyz[row] - skeleton.xyz[parent])
+    radius = _UNMEASURED_UM[1] + (_UNMEASURED_UM[0] - _UNMEASURED_UM[1]) * np.exp(-path / _TAPER_UM)
+    return replace(skeleton, radius=np.where(neurite, radius, skeleton.radius))
 
 
 def place_neuron(
@@ -57,7 +73,8 @@ def place_neuron(
     size_xyz: tuple[float, float, float],
     soma_um: Floats,
     *,
-    scale: float | None = None,
+    scale: float = 1.0,
+    fit: bool = False,
     rotate: bool = True,
 ) -> Skeleton:
     """Put a neuron into a stack.
@@ -68,8 +85,8 @@ def place_neuron(
         size_xyz: of the stack.
         soma_um: where the soma (else the root) is to be. Where the neuron is made to fit, it moves as far from
             there as it must.
-        scale: factor on its size, radii included; what then lies outside is cut off, with all that hangs on it.
-            None: it is made smaller, as far as it must to fit, and never larger.
+        scale: factor on its size, radii included. What then lies outside is cut off, with all that hangs on it.
+        fit: make it smaller than that, as far as it must be to lie inside.
         rotate: turn it, evenly over all rotations; else it stays as it is.
 
     Returns:
@@ -78,19 +95,18 @@ def place_neuron(
     size = np.asarray(size_xyz)
     turned = (skeleton.xyz - _centre(skeleton)) @ (_rotation(rng) if rotate else np.eye(3)).T
     factor = scale
-    if factor is None:
-        extent = np.ptp(turned, axis=0)
+    if fit:
         room = size * (1 - 2 * _MARGIN)
-        factor = float(min(1.0, (room / np.maximum(extent, 1e-9)).min()))
+        factor = min(scale, float((room / np.maximum(np.ptp(turned, axis=0), 1e-9)).min()))
     xyz: Floats = np.asarray(turned * factor + soma_um, np.float64)
-    if scale is None:
+    if fit:
         low, high = size * _MARGIN, size * (1 - _MARGIN)
         xyz = xyz + np.maximum(low - xyz.min(axis=0), 0)
         xyz = xyz - np.maximum(xyz.max(axis=0) - high, 0)
     radius = np.maximum(skeleton.radius * factor, _THINNEST_UM)
     places: Floats = np.asarray(np.round(xyz, DIGITS), np.float64)
     placed = Skeleton(skeleton.id, skeleton.type, places, np.round(radius, DIGITS), skeleton.parent, "stack")
-    return _only(placed, _kept(placed, size))
+    return _apart(_only(placed, _kept(placed, size)))
 
 
 def _centre(skeleton: Skeleton) -> Floats:
@@ -121,6 +137,19 @@ def _kept(skeleton: Skeleton, size: Floats) -> npt.NDArray[np.bool_]:
     return ~cut
 
 
+def _apart(skeleton: Skeleton) -> Skeleton:
+    """A tree without nodes at the place of their parent; what hung on these hangs on that."""
+    above = parent_rows(skeleton.id, skeleton.parent)
+    same = (above >= 0) & (skeleton.xyz == skeleton.xyz[above]).all(axis=1)
+    if not same.any():
+        return skeleton
+    stands = np.where(same, above, np.arange(len(above)))  # for each node, the one in its place
+    while not np.array_equal(stands, further := stands[stands]):
+        stands = further
+    parent = np.where(above >= 0, skeleton.id[stands[above]], -1)
+    return _only(replace(skeleton, parent=parent), ~same)
+
+
 def _trees(skeleton: Skeleton) -> npt.NDArray[np.int64]:
     """The row of the root of each node."""
     above = parent_rows(skeleton.id, skeleton.parent)
@@ -130,15 +159,21 @@ def _trees(skeleton: Skeleton) -> npt.NDArray[np.int64]:
     return root
 
 
-def _only(skeleton: Skeleton, kept: npt.NDArray[np.bool_]) -> Skeleton:
-    """Some nodes of a tree, with ids that count from 1 and parents first."""
-    above = parent_rows(skeleton.id, skeleton.parent)
+def _depth(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many ancestors each node has."""
     depth, at = (above >= 0).astype(np.int64), above
     while (on := at >= 0).any():  # each round looks twice as far up
         depth = depth + np.where(on, depth[at], 0)
         at = np.where(on, at[at], -1)
+    return depth
+
+
+def _only(skeleton: Skeleton, kept: npt.NDArray[np.bool_]) -> Skeleton:
+    """Some nodes of a tree, with ids that count from 1 and parents first."""
+    above = parent_rows(skeleton.id, skeleton.parent)
     rows = np.flatnonzero(kept)
-    rows = rows[np.argsort(depth[rows], kind="stable")]
+    if not (above < np.arange(len(above))).all():
+        rows = rows[np.argsort(_depth(above)[rows], kind="stable")]
     number = np.zeros(len(above), np.int64)
     number[rows] = np.arange(1, len(rows) + 1)
     parent = np.where(above[rows] >= 0, number[above[rows]], -1)

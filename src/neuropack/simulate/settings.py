@@ -30,11 +30,13 @@ class Traced:
     """How neurons of SWC files are put into a stack.
 
     Attributes:
-        scale: factor on their size; None: smaller as far as they must be to fit.
+        scale: factor on their size; what then lies outside is cut off.
+        fit: make them smaller than that, as far as they must be to lie inside.
         rotate: turn them.
     """
 
-    scale: float | None = None
+    scale: float = 1.0
+    fit: bool = False
     rotate: bool = True
 
 
@@ -123,9 +125,12 @@ class Simulation:
         placed = []
         for each in chosen:
             somata.append(apart(rng, self.size_xyz, somata))
-            scale, rotate = self.traced.scale, self.traced.rotate
-            neuron = place_neuron(rng, traced[each], self.size_xyz, somata[-1], scale=scale, rotate=rotate)
-            placed.append(neuron)
+            how = self.traced
+            placed.append(
+                place_neuron(
+                    *(rng, traced[each], self.size_xyz, somata[-1]), scale=how.scale, fit=how.fit, rotate=how.rotate
+                )
+            )
         made = stack(
             own,
             self.shape,

@@ -15,6 +15,7 @@ Vector = npt.NDArray[np.float64]
 
 SOMA, AXON, DENDRITE = 1, 2, 3
 DIGITS = 3  # SWC files carry a thousandth of a micrometre: what is rendered is what is written
+_MOST_SAMPLES = 200_000  # of one neuron
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def grow(
         A tree in the frame ``stack``, parents before children, all of it inside the box.
 
     Raises:
-        UsageError: the box is too small for a soma.
+        UsageError: the box is too small for a soma, or the neuron would branch without end.
     """
     habit = habit or Habit()
     size = np.asarray(size_um, dtype=np.float64)
@@ -162,6 +163,12 @@ def _extend(
             bouton = tip.type == AXON and rng.random() < habit.step_um / habit.bouton_every_um
             rows.append((tip.type, tip.position, tip.radius * (2.0 if bouton else 1.0), tip.parent))
             tip.parent = len(rows)
+            if tip.parent > _MOST_SAMPLES:
+                raise UsageError(
+                    "a neuron that grows so branches without end",
+                    expected=f"at most {_MOST_SAMPLES} samples",
+                    fix="lower branches_per_um, branching_decay or the lengths, or raise step_um",
+                )
             if rng.random() < habit.branches_per_um * habit.branching_decay**tip.order * habit.step_um:
                 tips.append(_fork(rng, tip, habit))
 

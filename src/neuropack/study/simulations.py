@@ -177,7 +177,7 @@ def _top(root: Node, default: Simulation, problems: list[Problem]) -> dict[str, 
 
 def _value(name: str, node: Node, default: Any, problems: list[Problem]) -> Any:
     """A number, or several, of the kind that the default is of; None where it is none, which is noted."""
-    if node.value is None or (name == "traced.scale" and node.text == "fit"):
+    if node.value is None:
         return None
     if isinstance(default, bool):
         if isinstance(node.value, bool):
@@ -201,8 +201,7 @@ def _number(name: str, node: Node, problems: list[Problem], *, whole: bool) -> A
     value = node.value
     kind = "a whole number" if whole else "a number"
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-        also = " or fit" if name == "traced.scale" else ""
-        problems.append(Problem(node.at, f"{name} is {kind}{also}", f"{low:g} to {high:g}", node.shown()))
+        problems.append(Problem(node.at, f"{name} is {kind}", f"{low:g} to {high:g}", node.shown()))
         return None
     if not low <= value <= high:
         problems.append(Problem(node.at, f"{name} is out of range", f"{low:g} to {high:g}", node.shown()))
