@@ -14,7 +14,7 @@ from neuropack.build.simulated import simulate_release
 from neuropack.cli import main
 from neuropack.convert import convert
 from neuropack.simulate.settings import Simulation
-from neuropack.skeleton import Skeleton
+from neuropack.simulate.trees import grow
 from neuropack.study.simulations import preset_named
 from neuropack.swc import write_swc
 from neuropack.table import read_tsv
@@ -70,22 +70,31 @@ def test_the_truth_stands_in_tables(tiny: Path) -> None:
 
 
 def test_overlaps_are_kept_as_lists(tmp_path: Path) -> None:
-    crossing = [
-        Skeleton(np.array([1, 2]), np.array([1, 3]), xyz, np.array([2.0, 1.0]), np.array([-1, 1]))
-        for xyz in (np.array([[5.0, 10, 6], [40, 10, 6]]), np.array([[20.0, 2, 6], [20, 25, 6]]))
-    ]
-    for i, skeleton in enumerate(crossing):
-        write_swc(tmp_path / f"{i}.swc", skeleton)
-    own = replace(Simulation("two"), shape=(10, 60, 90), subjects=1, neurons=6)
-    made = simulate_release(tmp_path / "out", own, 1, swc=[tmp_path])
+    own = replace(Simulation("crowd"), shape=(12, 60, 90), subjects=1, neurons=3)
+    made = simulate_release(tmp_path, own, 1)
     (one,) = made.stacks
-    labels, hidden = one.made.scene.labels((slice(0, 10), slice(0, 60), slice(0, 90)))
+    labels, hidden = one.made.scene.labels((slice(0, 12), slice(0, 60), slice(0, 90)))
     (table,) = (made.release / "derivatives" / "benchmark" / "simulated_overlaps").glob("*.tsv")
     rows = {tuple(int(v) for v in row.values()) for row in read_tsv(table)}
     assert len(rows) > 5 and rows == {tuple(row) for row in hidden.tolist()}
     assert all(0 < label < labels[z, y, x] for z, y, x, label in rows)
-    assert set(one.sources) <= {"0.swc", "1.swc"}
-    assert main(["validate", str(made.release)]) == 0
+
+
+def test_neurons_of_files_are_put_in_and_named(tmp_path: Path) -> None:
+    (swc := tmp_path / "swc").mkdir()
+    for seed, name in ((1, "a.swc"), (2, "b.swc")):
+        write_swc(
+            swc / name, grow(np.random.default_rng(seed), (60.0, 60.0, 60.0), None, preset_named("tiny").growth)
+        )
+    folder, options = tmp_path / "out", ["--shape", "16,64,64", "--subjects", "1", "--neurons", "3"]
+    assert main(["simulate", str(folder), "--preset", "tiny", "--swc", str(swc), *options]) == 0
+    rows = list(read_tsv(folder / "release" / "derivatives" / "benchmark" / "simulated_neurons.tsv"))
+    assert len(rows) == 3 and {row["source"] for row in rows} <= {"a.swc", "b.swc"}
+    for row, path in zip(rows, sorted((folder / "annotations" / "S01_01").glob("*.swc")), strict=True):
+        assert f"# course from {row['source']}, turned, scaled and cut" in path.read_text(encoding="utf-8")
+    said = json.loads((folder / "simulation.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in said["swc"]] == ["a.swc", "b.swc"]
+    assert main(["validate", str(folder / "release")]) == 0
 
 
 def test_everything_says_that_it_is_simulated(tiny: Path) -> None:
