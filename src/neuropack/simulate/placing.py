@@ -103,7 +103,7 @@ def place_neuron(
         low, high = size * _MARGIN, size * (1 - _MARGIN)
         xyz = xyz + np.maximum(low - xyz.min(axis=0), 0)
         xyz = xyz - np.maximum(xyz.max(axis=0) - high, 0)
-    radius = np.maximum(skeleton.radius * factor, _THINNEST_UM)
+    radius: Floats = np.asarray(np.maximum(skeleton.radius * factor, _THINNEST_UM), np.float64)
     places: Floats = np.asarray(np.round(xyz, DIGITS), np.float64)
     placed = Skeleton(skeleton.id, skeleton.type, places, np.round(radius, DIGITS), skeleton.parent, "stack")
     return _apart(_only(placed, _kept(placed, size)))
