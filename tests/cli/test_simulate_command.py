@@ -155,6 +155,22 @@ def test_neither_workers_nor_memory_change_a_voxel(tmp_path: Path) -> None:
     assert not np.array_equal(found[0], np.asarray(own.make(7, 1, 0)[0].volume))
 
 
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    own = replace(preset_named("tiny"), subjects=1)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        assert stage.startswith("simulating S01_01")
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate_release(tmp_path, own, 4, progress=stop)
+    assert list((tmp_path / "raw").glob("*.partial")) and not (tmp_path / "release").exists()
+    made = simulate_release(tmp_path, own, 4)
+    (stack,) = neuropack.open_release(made.release).stacks.values()
+    assert np.array_equal(np.asarray(stack[...]), np.asarray(own.make(4, 0, 0)[0].volume))
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
@@ -166,6 +182,7 @@ def test_neither_workers_nor_memory_change_a_voxel(tmp_path: Path) -> None:
         (["--swc", "none.swc"], 3, "there is no SWC file"),
         (["--shape", "1,4,4", "--preset", "tiny"], 2, "too small for a soma"),
         (["--seed", "-1"], 2, "seed"),
+        (["--neurons", "60000"], 2, "no room for so many neurons"),
     ],
 )
 def test_bad_input_is_told(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ from neuropack.simulate.settings import Simulation
 from neuropack.skeleton import Skeleton
 from neuropack.swc import write_swc
 from neuropack.table import tsv_text
-from neuropack.volume import Volume
 from neuropack.whole import published
 
 SETTINGS, STUDY, RELEASE = "simulation.json", "study.yaml", "release"
 _DECIMALS = 3  # of micrometre in SWC files: what is rendered is what is written
 _FWHM = 2.3548  # full width at half maximum of a Gaussian, in standard deviations
+_MOST_NEURONS = 12_000  # what study.yaml, which names each, can hold
 _FIRST = datetime(2026, 1, 15, 9, 0, tzinfo=UTC)
 
 
@@ -95,13 +96,20 @@ def simulate_release(
         progress: called as the work goes on.
 
     Raises:
-        UsageError: the folder holds something else; the simulation makes no stack.
+        UsageError: the folder holds something else; the simulation makes no stack, or more than a study can hold.
         InputError: an SWC file cannot be read.
         OutputError: something cannot be written.
     """
     if seed < 0:
         raise UsageError("a seed is 0 or more", found=str(seed))
     simulation.check()
+    if (count := simulation.subjects * simulation.stacks * simulation.neurons) > _MOST_NEURONS:
+        raise UsageError(
+            "a study has no room for so many neurons",
+            expected=f"at most {_MOST_NEURONS} in all stacks together",
+            found=str(count),
+            fix="simulate fewer neurons, or several datasets",
+        )
     files = list(dict.fromkeys(path for given in swc for path in swc_files(given)))
     neurons = [load_neuron(path) for path in files]
     stacks = tuple(_stacks(simulation, seed, files, neurons))
@@ -174,27 +182,28 @@ def _begin(folder: Path, record: bytes, study: str) -> None:
 
 def _publish(path: Path, data: bytes) -> None:
     if not path.exists():
-        with published(path) as partial:
-            partial.write_bytes(data)
+        with published(path) as fresh:
+            fresh.write_bytes(data)
 
 
 def _write(one: Simulated, folder: Path, memory: int | None, progress: Progress | None) -> None:
     """Write the files of a stack that are missing."""
     for i, skeleton in enumerate(one.made.skeletons):
         if not (path := folder / one.skeleton(i)).exists():
-            with published(path) as partial:
-                write_swc(partial, skeleton, _comments(one, i), decimals=_DECIMALS)
+            with published(path) as fresh:
+                write_swc(fresh, skeleton, _comments(one, i), decimals=_DECIMALS)
     if any(soma is not None for soma in one.somata):
         _publish(folder / one.somata_file, _somata(one).encode())
     for file, volume, labels in ((one.raw, one.made.volume, False), (one.labels, one.made.labels, True)):
-        source = replace(volume, path=folder / SETTINGS, made_by={"simulation": {"stack": one.name}})
+        record = {"simulation": {"stack": one.name}}
+        source = replace(volume, path=folder / SETTINGS, made_by=record, format="simulated by neuropack")
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        convert(_named(source), [folder / file], labels=labels, memory=memory, progress=progress)
+        tell = partial(_tell, progress, f"simulating {one.name}{' labels' if labels else ''}") if progress else None
+        convert(source, [folder / file], labels=labels, memory=memory, progress=tell)
 
 
-def _named(volume: Volume) -> Volume:
-    """An image whose record says that it is simulated."""
-    return replace(volume, format="simulated by neuropack")
+def _tell(progress: Progress, what: str, stage: str, done: int, total: int) -> None:
+    progress(f"{what}: {stage}", done, total)
 
 
 def _comments(one: Simulated, row: int) -> list[str]:
