@@ -55,6 +55,17 @@ def test_a_neuron_of_its_own_size_is_cut_at_the_faces(neuron: Skeleton) -> None:
     assert {tuple(p) for p in np.round(there[reached], 3)} == {tuple(p) for p in placed.xyz}
 
 
+def test_a_branch_that_comes_back_into_the_stack_is_cut_too(tmp_path: Path) -> None:
+    (path := tmp_path / "n.swc").write_text(
+        "1 1 0 0 0 4 -1\n2 3 0 0 20 1 1\n3 3 0 0 40 1 2\n4 3 5 0 20 1 3\n5 3 9 0 20 2 4\n6 3 9 0 9 2 1\n",
+        encoding="utf-8",
+    )
+    soma = np.array([90.0, 70.0, 30.0])
+    placed = place_neuron(np.random.default_rng(0), load_neuron(path), SIZE, soma, rotate=False)
+    assert placed.xyz.tolist() == [[90, 70, 30], [90, 70, 50], [99, 70, 39]]
+    assert placed.parent.tolist() == [-1, 1, 1]
+
+
 def test_the_seed_fixes_the_rotation(neuron: Skeleton) -> None:
     soma = np.array([100.0, 75.0, 30.0])
     one, same, other = (place_neuron(np.random.default_rng(s), neuron, SIZE, soma, scale=0.2) for s in (1, 1, 2))
@@ -65,7 +76,7 @@ def test_the_seed_fixes_the_rotation(neuron: Skeleton) -> None:
 def test_the_largest_tree_of_a_file_is_taken_whatever_the_order_of_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "two.swc"
     path.write_text(
-        "9 3 3 0 0 0.5 8\n8 3 2 0 0 0.6 7\n7 1 0 0 0 2 -1\n1 3 50 50 50 1 -1\n2 3 51 50 50 1 1\n", encoding="utf-8"
+        "1 3 50 50 50 1 -1\n2 3 51 50 50 1 1\n9 3 3 0 0 0.5 8\n8 3 2 0 0 0.6 7\n7 1 0 0 0 2 -1\n", encoding="utf-8"
     )
     found = load_neuron(path)
     assert parents_first(found) and found.xyz[:, 0].tolist() == [0, 2, 3]
