@@ -14,7 +14,7 @@ DEMO ?= demo
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help setup demo test slow lint format types schema rules docs bench gates defects fuzz tools wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema rules api docs bench gates defects fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -39,7 +39,7 @@ test: $(STAMP) ## all tests but the slow ones
 	"$(PY)" -m pytest -m "not slow" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 slow: $(STAMP) ## the slow tests
-	"$(PY)" -m pytest -m slow $(PYTEST_ARGS) || test $$? -eq 5  # 5: there is none
+	"$(PY)" -m pytest -m slow -n $(JOBS) $(PYTEST_ARGS) || test $$? -eq 5  # 5: there is none
 
 lint: $(STAMP) ## ruff, rules and layout
 	"$(BIN)/ruff" check .
@@ -54,6 +54,9 @@ types: $(STAMP) ## mypy, strict
 
 schema: $(STAMP) ## the JSON Schema and the model, made from schema/
 	"$(PY)" schema/generate.py
+
+api: $(STAMP) ## the list of addresses in docs/reference/api.md, made from the OpenAPI
+	PYTHONPATH=tests/web "$(PY)" tests/web/api_page.py
 
 rules: $(STAMP) ## the pages about rules in docs/reference, made from validators/
 	"$(BIN)/neuropack" explain --pages docs/reference
@@ -77,10 +80,13 @@ fuzz: ## hostile bytes for the parsers of annotations, FUZZ_SECONDS for each of 
 	for one in tests/fuzz/fuzz_*.py; do \
 	  PYTHONPATH=src .gates/fuzz/bin/python "$$one" -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=.gates/fuzz/ || exit 1; done
 
-tools: ## programs that tests ask for a second opinion, where apt can install them
-	@command -v h5dump > /dev/null || { test "$$(id -u)" = 0 && command -v apt-get > /dev/null \
-	  && apt-get -qq update && apt-get -qq install --yes hdf5-tools > /dev/null; } \
+APT := test "$$(id -u)" = 0 && command -v apt-get > /dev/null && apt-get -qq update && apt-get -qq install --yes
+
+tools: ## programs that tests ask for a second opinion, and the browser that they drive, where apt can install them
+	@command -v h5dump > /dev/null || { $(APT) hdf5-tools > /dev/null; } \
 	  || echo "h5dump is not here, and its tests will skip: install hdf5-tools"
+	@test -x /usr/bin/chromium || { $(APT) chromium > /dev/null; } \
+	  || echo "chromium is not here, and the tests in a browser will skip: install chromium"
 
 wheel-smoke: $(STAMP) ## sdist, wheel from it, and the smoke tests on the installed wheel
 	"$(PY)" tests/gates/wheel.py

@@ -16,17 +16,18 @@ ROOT = Path(__file__).resolve().parents[1]
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
 errors resources model schema locks whole progress compiled bounded hdf5_bounds words address cloud_failures cloud
-issue axes volume skeleton swc capsules labels table marks npy_header
-space
+issue axes volume skeleton swc capsules labels table marks npy_header manifest far
+space thinning
 readers | annotations | writers
 engine
 simulate | process | evaluate | morphology
 trace
-study release amend source convert describe build
+study release amend source convert describe catalogue build
 learn
 rules report page
 publish mend
-catalogue web
+web
+client
 cli
 """
 
@@ -35,6 +36,7 @@ HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
     *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
     *("pyarrow", "pandas", "skimage", "roifile", "openpyxl", "defusedxml", "numba"),
+    *("fastapi", "starlette", "uvicorn", "duckdb", "prometheus_client", "httpx", "neuroglancer"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.digests import digests
 from neuropack.rules.manifest import COLUMNS

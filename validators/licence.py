@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from neuropack.release import MANIFEST, METADATA
+from neuropack.manifest import MANIFEST
+from neuropack.release import METADATA
 from neuropack.rules import Finding, ReleaseFiles, Where, rule
 from neuropack.rules.licences import bare, demands, known_by_address, same, titles
 from neuropack.rules.listed import listed_text

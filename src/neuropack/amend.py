@@ -13,20 +13,27 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, Entry, manifest
+from neuropack.manifest import MANIFEST, Entry, manifest
 from neuropack.writers.store import sync
 
 PENDING = ".neuropack-mending"
 _FILES, _READY = "files", "complete"
 
 
-def commit(root: Path, files: Mapping[str, bytes], entries: Mapping[str, Entry]) -> None:
+def commit(
+    root: Path,
+    files: Mapping[str, bytes],
+    entries: Mapping[str, Entry],
+    *,
+    moved: Mapping[str, Path] | None = None,
+) -> None:
     """Write files of a release, and its manifest.
 
     Args:
         root: the release.
         files: the new content of each, by path in the release.
         entries: what the manifest is to list, these files among it.
+        moved: large files that are ready elsewhere, by path in the release; they are moved there.
 
     Raises:
         InputError: a link leads out of the release.
@@ -40,6 +47,12 @@ def commit(root: Path, files: Mapping[str, bytes], entries: Mapping[str, Entry])
         path = staged / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+        sync(path)
+    for name, ready in (moved or {}).items():
+        _inside(root, name)
+        path = staged / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(ready, path)  # a rename, or from another disk a copy
         sync(path)
     (root / PENDING / _READY).touch()
     sync(root / PENDING)

@@ -1,38 +1,35 @@
-"""A release on disk: opened as a few plain objects, and its manifest."""
+"""A release, on disk or elsewhere, opened as a few plain objects."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from neuropack.address import Address, place
 from neuropack.axes import Array
-from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.errors import InputError, UsageError
+from neuropack.far import Far
+from neuropack.manifest import MANIFEST
 from neuropack.marks import MarkKind, marks_of_rows
 from neuropack.skeleton import Skeleton
+from neuropack.space.cache import cache_folder
 from neuropack.space.frames import CCF
 from neuropack.space.transforms import Transform
 from neuropack.swc import read_swc
-from neuropack.table import MISSING, parse_tsv, read_tsv, tsv_text
+from neuropack.table import MISSING, read_tsv
 from neuropack.volume import Channel, Volume, VoxelSize
+from neuropack.whole import published
 
 if TYPE_CHECKING:
-    from threading import Event
-
     import numpy as np
     import pyarrow as pa
 
-MANIFEST = "manifest.tsv"
-PARTIAL = MANIFEST + ".partial"
 METADATA = "metadata/neuropack.json"
-NOT_DATA = {".git"}
-"""What may lie at the root of a release without being part of it: it changes while the data do not."""
 
 MORPHOLOGY = "derivatives/morphology"
 NEURONS, REGIONS = f"{MORPHOLOGY}/neurons.tsv", f"{MORPHOLOGY}/regions.tsv"
@@ -56,148 +53,46 @@ _TABLES = {
     "classes": CLASSES,
     "quality": QUALITY,
 }
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file as the manifest lists it."""
+class _Files:
+    """The files of a release on this machine."""
 
-    bytes: int
-    sha256: str
+    root: Path
 
+    def has(self, name: str) -> bool:
+        return (self.root / name).is_file()
 
-def entry_of(data: bytes) -> Entry:
-    """Size and digest of the content of a file."""
-    return Entry(len(data), hashlib.sha256(data).hexdigest())
+    def file(self, name: str) -> Path:
+        """Where a small file can be read."""
+        return self.root / name
 
-
-def sha256_of(path: Path, stop: Event | None = None) -> Entry:
-    """Size and digest of a file, read block by block.
-
-    Raises:
-        InputError: it cannot be read.
-        CancelledError: `stop` was set.
-    """
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                if stop is not None and stop.is_set():
-                    raise CancelledError
-                digest.update(block)
-                size += len(block)
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    return Entry(size, digest.hexdigest())
+    with_others = file
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder, of its sorted manifest lines (path inside it, bytes, sha256)."""
-    if path.is_dir():
-        return digest_of_lines(hash_files(path, list(files_below(path))))
-    return sha256_of(path).sha256
+@dataclass(frozen=True)
+class _FarFiles:
+    """The files of a release elsewhere: small ones are fetched, once, into a folder."""
+
+    root: Address
+    far: Far
+    folder: Path
+
+    def has(self, name: str) -> bool:
+        return name in self.far.entries
+
+    def file(self, name: str) -> Path:
+        return self.far.file(name, self.folder)
+
+    def with_others(self, name: str) -> Path:
+        """The same of a file that names others, which lie beside it and share the beginning of its name."""
+        beginning = name.rpartition(".")[0]
+        self.far.bring([one for one in self.far.entries if one.startswith(beginning)], self.folder)
+        return self.folder / name
 
 
-def digest_of_lines(entries: Mapping[str, Entry]) -> str:
-    """The digest that stands for a folder."""
-    lines = (f"{name}\t{e.bytes}\t{e.sha256}\n" for name, e in sorted(entries.items()))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def files_below(root: Path) -> Iterator[str]:
-    """Every file below a folder but those of version control, relative, with forward slashes, sorted."""
-    found = []
-    for folder, folders, names in os.walk(root):
-        base = Path(folder).relative_to(root)
-        if base == Path():
-            folders[:] = [f for f in folders if f not in NOT_DATA]
-        found += [(base / name).as_posix() for name in names]
-    yield from sorted(found)
-
-
-def hash_files(root: Path, names: Iterable[str]) -> dict[str, Entry]:
-    """Size and digest of files, several at a time."""
-    return hash_each(names, lambda name: sha256_of(root / name))
-
-
-def hash_each(names: Iterable[str], one: Callable[[str], Entry]) -> dict[str, Entry]:
-    """Size and digest of what has these names, several at a time, by what takes those of one."""
-    names = list(names)
-    with ThreadPoolExecutor(thread_name_prefix="hash") as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
-
-
-def write_manifest(root: Path, entries: Mapping[str, Entry] | None = None) -> dict[str, Entry]:
-    """Write ``manifest.tsv``: path, bytes and sha256 of every file of the release but itself.
-
-    Args:
-        root: the release.
-        entries: what is already known; without it every file is read.
-
-    Raises:
-        OutputError: it cannot be written, or the name of a file cannot stand in it.
-    """
-    known = hash_files(root, [n for n in files_below(root) if n != MANIFEST]) if entries is None else dict(entries)
-    data, partial = manifest(root, known), root / PARTIAL
-    try:
-        partial.write_bytes(data)
-        partial.replace(root / MANIFEST)
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=root / MANIFEST) from error
-    return known
-
-
-def manifest(root: Path | str, entries: Mapping[str, Entry]) -> bytes:
-    """The content of ``manifest.tsv``.
-
-    Args:
-        root: the release, for messages.
-        entries: the files, by path.
-
-    Raises:
-        OutputError: the name of a file cannot stand in it.
-    """
-    rows = ({"path": name, "bytes": e.bytes, "sha256": e.sha256} for name, e in sorted(entries.items()))
-    try:
-        return tsv_text(["path", "bytes", "sha256"], rows).encode()
-    except ValueError as error:
-        raise OutputError("a file's name cannot stand in the manifest", file=root, found=str(error)) from error
-
-
-def read_manifest(root: Path) -> dict[str, Entry]:
-    """The files that ``manifest.tsv`` lists, by path.
-
-    Raises:
-        InputError: it is missing, or a row is not path, bytes and sha256.
-    """
-    return _listed(read_tsv(root / MANIFEST), root / MANIFEST)
-
-
-def parse_manifest(data: bytes, path: Path | str) -> dict[str, Entry]:
-    """The files that the content of a ``manifest.tsv`` lists, by path.
-
-    Raises:
-        InputError: a row is not path, bytes and sha256; names the file.
-    """
-    return _listed(parse_tsv(data, path), path)
-
-
-def _listed(rows: Iterable[Mapping[str, str]], path: Path | str) -> dict[str, Entry]:
-    entries = {}
-    for line, row in enumerate(rows, 2):
-        try:
-            entries[row["path"]] = Entry(int(row["bytes"]), row["sha256"])
-        except (KeyError, ValueError):
-            found = " ".join(row.values())[:80]
-            raise InputError(
-                "not a manifest row",
-                file=path,
-                where=f"line {line}",
-                expected="path, bytes, sha256",
-                found=found,
-            ) from None
-    return entries
+Files = _Files | _FarFiles
 
 
 class Stack:
@@ -210,16 +105,17 @@ class Stack:
         path: its OME-Zarr.
         metadata: its record in ``metadata/neuropack.json``.
         annotations: the records of its labels, skeletons, boxes, points and classes.
+        files: of the release that it is part of.
     """
 
     def __init__(
-        self, root: Path, record: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]] = ()
+        self, files: Files, record: Mapping[str, Any], annotations: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         self.id: str = record["id"]
         self.annotations = [dict(one) for one in annotations]
-        self.path = root / record["path"]
+        self.path = files.root / record["path"]
         self.metadata = dict(record)
-        self._root = root
+        self.files = files
 
     @cached_property
     def volume(self) -> Volume:
@@ -233,8 +129,8 @@ class Stack:
         """The label image, opened; None where there is none."""
         from neuropack.readers import open_volume
 
-        path = self._annotation("labels")
-        return open_volume(path) if path is not None else None
+        name = self._annotation("labels")
+        return open_volume(self.files.root / name) if name is not None else None
 
     @property
     def boxes(self) -> pa.Table | None:
@@ -252,23 +148,24 @@ class Stack:
         return self._marks("classes")
 
     def _marks(self, kind: MarkKind) -> pa.Table | None:
-        path = self._annotation(kind)
-        return marks_of_rows(kind, read_tsv(path), path) if path is not None else None
+        if (name := self._annotation(kind)) is None:
+            return None
+        path = self.files.file(name)
+        return marks_of_rows(kind, read_tsv(path), path)
 
-    def _annotation(self, kind: str) -> Path | None:
-        return next((self._root / str(one["path"]) for one in self.annotations if one.get("kind") == kind), None)
+    def _annotation(self, kind: str) -> str | None:
+        return next((str(one["path"]) for one in self.annotations if one.get("kind") == kind), None)
 
     @property
     def nwb(self) -> Path | None:
         """The NWB file with the same pixels, where there is one."""
         path = self.metadata.get("nwb_path")
-        return self._root / path if path else None
+        return self.files.root / path if path else None
 
     @cached_property
     def sidecar(self) -> dict[str, Any]:
         """The BIDS sidecar."""
-        name = self.path.name.removesuffix(".ome.zarr") + ".json"
-        return _read_json(self.path.with_name(name))
+        return _read_json(self.files.file(str(self.metadata["path"]).removesuffix(".ome.zarr") + ".json"))
 
     @property
     def axes(self) -> str:
@@ -332,7 +229,7 @@ class Stack:
 class _Lazy(Mapping[str, Any]):
     """Named files of a release, read when they are asked for."""
 
-    def __init__(self, what: str, paths: Mapping[str, Path], read: Any) -> None:
+    def __init__(self, what: str, paths: Mapping[str, str], read: Callable[[str], Any]) -> None:
         self._what, self._paths, self._read = what, paths, read
 
     def __getitem__(self, key: str) -> Any:
@@ -352,17 +249,19 @@ class Release:
     """A release: its stacks, metadata, tables and neurons.
 
     Attributes:
-        path: the folder.
+        path: the folder, or its `Address`.
         metadata: the document ``metadata/neuropack.json``.
         stacks: the images by identifier.
+        files: where its files are.
     """
 
-    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
-        self.path, self.metadata = path, metadata
+    def __init__(self, files: Files, metadata: dict[str, Any]) -> None:
+        self.path: Path = files.root
+        self.metadata, self.files = metadata, files
         marked: dict[str, list[dict[str, Any]]] = {}
         for record in metadata.get("annotations", ()):
             marked.setdefault(record.get("image_stack", ""), []).append(record)
-        self.stacks = {r["id"]: Stack(path, r, marked.get(r["id"], ())) for r in metadata.get("image_stacks", ())}
+        self.stacks = {r["id"]: Stack(files, r, marked.get(r["id"], ())) for r in metadata.get("image_stacks", ())}
 
     @property
     def subjects(self) -> dict[str, dict[str, Any]]:
@@ -372,23 +271,25 @@ class Release:
     @property
     def tables(self) -> Mapping[str, list[dict[str, str]]]:
         """The tables by name; each is read, as a list of rows, when it is asked for."""
-        paths = {name: self.path / file for name, file in _TABLES.items() if (self.path / file).is_file()}
-        return _Lazy("tables", paths, read_tsv)
+        paths = {name: file for name, file in _TABLES.items() if file == MANIFEST or self.files.has(file)}
+        return _Lazy("tables", paths, lambda name: read_tsv(self.files.file(name)))
 
     @property
     def neurons(self) -> Mapping[str, Skeleton]:
         """The skeletons by neuron, each in its stack; read when they are asked for."""
         records = [r for r in self.metadata.get("neurons", ()) if r.get("morphology")]
-        return _Lazy("neurons", {r["id"]: self.path / r["morphology"] for r in records}, read_swc)
+        return _Lazy("neurons", {r["id"]: r["morphology"] for r in records}, self._swc)
 
     @property
     def neurons_ccf(self) -> Mapping[str, Skeleton]:
         """The skeletons in the Allen CCFv3, of the neurons of registered stacks; read when they are asked for."""
         rows = self.tables.get("neurons", [])
         swc = {row["neuron_id"]: row.get("swc_ccf", MISSING) for row in rows}
-        folder = self.path / MORPHOLOGY
-        paths = {name: folder / path for name, path in swc.items() if path != MISSING}
-        return _Lazy("neurons in the CCF", paths, partial(read_swc, frame=CCF))
+        paths = {name: f"{MORPHOLOGY}/{path}" for name, path in swc.items() if path != MISSING}
+        return _Lazy("neurons in the CCF", paths, partial(self._swc, frame=CCF))
+
+    def _swc(self, name: str, frame: str | None = None) -> Skeleton:
+        return read_swc(self.files.file(name), frame)
 
     @property
     def transforms(self) -> Mapping[str, Transform]:
@@ -396,8 +297,12 @@ class Release:
         from neuropack.space.formats.registration import read_registration
 
         records = [r for r in self.metadata.get("registrations", ()) if r.get("transforms")]
-        paths = {r["image_stack"]: self.path / r["transforms"][0]["path"] for r in records}
-        return _Lazy("transforms", paths, read_registration)
+        paths = {r["image_stack"]: r["transforms"][0]["path"] for r in records}
+
+        def read(name: str) -> Transform:
+            return read_registration(self.files.with_others(name))
+
+        return _Lazy("transforms", paths, read)
 
     def close(self) -> None:
         """Close the images that were opened; ``with open_release(path) as release:`` does it at its end."""
@@ -434,20 +339,42 @@ def _read_json(path: Path) -> dict[str, Any]:
 def open_release(path: Path | str) -> Release:
     """Open a release.
 
+    Args:
+        path: the folder, or the URL of one: ``https://``, ``s3://``, ``gs://`` or ``az://`` (extra `cloud`). Of a
+            release elsewhere tables and skeletons are fetched when they are asked for, compared with the manifest,
+            and kept in the user's cache; images are read box by box.
+
     Raises:
         InputError: the folder holds no release, or its metadata cannot be read.
+        UsageError: a URL of an unknown kind.
     """
-    root = Path(path)
-    if not (root / METADATA).is_file():
+    root = place(path)
+    files = _FarFiles(root, far := Far(root), far_cache(far)) if isinstance(root, Address) else _Files(root)
+    if not files.has(METADATA):
         raise InputError(
             "is not a release",
             file=root,
             expected=f"a folder with {METADATA}",
-            found="no such file" if root.is_dir() else "no such folder",
+            found="no such file" if root.is_dir() or isinstance(root, Address) else "no such folder",
             fix="neuropack build STUDY RELEASE makes one",
         )
-    metadata = _read_json(root / METADATA)
+    metadata = _read_json(files.file(METADATA))
     for record in metadata.get("image_stacks") or ():
         if not isinstance(record, dict) or not {"id", "path"} <= record.keys():
             raise InputError("an image stack lacks its id or path", file=root / METADATA, where="/image_stacks")
-    return Release(root, metadata)
+    return Release(files, metadata)
+
+
+def far_cache(far: Far, base: Path | None = None) -> Path:
+    """Where files of a release elsewhere are kept, as its manifest is now: another manifest has another folder.
+
+    Args:
+        far: the release.
+        base: the cache; the user's if it is left out.
+    """
+    version = hashlib.sha256(far.address.url.encode() + b"\n" + far.manifest).hexdigest()[:32]
+    folder = (base or cache_folder()) / "releases" / version
+    if not (folder / MANIFEST).is_file():
+        with published(folder / MANIFEST, overwrite=True) as path:
+            path.write_bytes(far.manifest)
+    return folder

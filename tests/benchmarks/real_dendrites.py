@@ -24,13 +24,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from automatic_tracing import MANUAL, STACK, VOXEL_ZYX, together
+from automatic_tracing import MANUAL, STACK, VOXEL_ZYX, cables, together
 
 from neuropack.cli import main as neuropack
 from neuropack.evaluate.agreement import traces
 from neuropack.readers import open_volume
 from neuropack.skeleton import Skeleton
 from neuropack.swc import read_swc
+from neuropack.trace.automatic import Traced
+from neuropack.trace.flags import Flag
 
 PATHS = {
     "upper": ("35,89,10", "31,21,319"),
@@ -127,11 +129,28 @@ def details(made: Sequence[Way], manual: Skeleton, clicked: Skeleton) -> str:
         there = off & (middle[:, 0] > x0) & (middle[:, 0] < x1) & (middle[:, 1] > y0) & (middle[:, 1] < y1)
         z = middle[there, 2]
         lines.append(f"- Of these, {what}: {length[there].sum():.0f} um, at z {z.min():.0f} to {z.max():.0f} um.")
+    for way in made:
+        if "seed" in way.name:
+            lines.append(flagged(way, manual))
     for tolerance in (2.0, 0.5):
         with_it, without = (traces(one, paths, tolerance)[1].value or 0.0 for one in (manual, clicked))
         figures = f"{with_it:.3f}; {without:.3f} with the manual trace left half a voxel off"
         lines.append(f"- Three paths, raw, recall at {tolerance:g} um: {figures}.")
     return "\n".join(lines)
+
+
+def flagged(way: Way, manual: Skeleton) -> str:
+    """How much of the cable off the manual trace lies behind flags, in all and without the trunk, as an item."""
+    keys = ("reason", "about", "confidence", "below_um")
+    flags = [Flag("it", f["node"], tuple(f["xyz_um"]), *(f[key] for key in keys)) for f in way.flags]
+    found = cables(Traced({"it": way.found}, {}, flags), {"it": manual})
+    (x0, x1), (y0, y1) = PLACES_UM["the trunk at the left edge"]
+    x, y, _ = way.found.xyz.T
+    rest, behind = ~((x > x0) & (x < x1) & (y > y0) & (y < y1)), np.isfinite(found.rank)
+    shares = [found.wrong[behind & of].sum() / found.wrong[of].sum() for of in (rest | True, rest)]
+    shares.append(found.length[behind & (found.wrong == 0)].sum() / found.length[found.wrong == 0].sum())
+    told = f"{shares[0]:.0%} of what lies off the manual trace is behind a flag, {shares[1]:.0%} without the trunk"
+    return f"- {way.name.capitalize()}, {way.image}: {told}; of what lies on it {shares[2]:.0%}."
 
 
 PAGE = """\

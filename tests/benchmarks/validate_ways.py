@@ -19,7 +19,7 @@ from pathlib import Path
 from machine import cores
 
 from neuropack.axes import Array
-from neuropack.release import write_manifest
+from neuropack.manifest import write_manifest
 from neuropack.rules import ReleaseFiles, check
 from neuropack.rules.hdf5_chunks import DatasetChunks
 from neuropack.rules.nwb_file import open_hdf5

@@ -13,9 +13,10 @@ from tiny_study import FIRST, SECOND, STUDY, THIRD, pixels, write_study
 
 from neuropack import schema
 from neuropack.build import MARKER, build, stacks
+from neuropack.catalogue.files import FILES as CATALOGUE
 from neuropack.errors import UsageError
+from neuropack.manifest import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.readers import open_volume
-from neuropack.release import files_below, read_manifest, sha256_of, write_manifest
 from neuropack.table import read_tsv
 
 Built = tuple[Path, Path]
@@ -57,7 +58,7 @@ def test_the_folders_are_those_of_bids(built: Built) -> None:
     expected |= {f"derivatives/segmentation/{MICR}/{neuron}_desc-neurons_objects.tsv"}
     viewer = f"derivatives/morphology/{MICR}/{neuron}_desc-neurons_skeletons"
     expected |= {f"{viewer}/{name}" for name in ("info", "segment_properties/info", "1", "7")}
-    expected |= {"derivatives/morphology/neurons.parquet"}
+    expected |= {"derivatives/morphology/neurons.parquet", *CATALOGUE.values()}
     assert outside == expected
     zarrs = {n.split(".ome.zarr/", maxsplit=1)[0] for n in files_below(built[1]) if ".zarr/" in n}
     images = {f"{MICR}/{FIRST}", f"{MICR}/{SECOND}", f"sub-M02/ses-01/micr/{THIRD}"}
@@ -195,7 +196,7 @@ def test_a_changed_study_updates_what_it_touches(fresh: Built) -> None:
         "participants.tsv",
         *(f"derivatives/{d}/participants.tsv" for d in ("nwb", "segmentation", "morphology")),
     }
-    described = {"manifest.tsv", "croissant.json", "metadata/neuropack.json"}
+    described = {"manifest.tsv", "croissant.json", "metadata/neuropack.json", *CATALOGUE.values()}
     assert nwb | tables | described <= changed
     assert changed - nwb - tables - described <= TELL_THE_SIZE
     assert write_manifest(release) == read_manifest(release)

@@ -21,12 +21,13 @@ from tiny_study import FIRST, SECOND, THIRD, pixels, write_study
 import neuropack.release as release_module
 from neuropack.build import MARKER, build, derivatives, stacks
 from neuropack.build.ledger import Ledger
+from neuropack.catalogue.files import FILES as CATALOGUE
 from neuropack.cli.build import build as command
 from neuropack.describe import DESCRIPTIONS
 from neuropack.errors import InputError, OutputError
 from neuropack.locks import only_one
+from neuropack.manifest import files_below, read_manifest, sha256_of
 from neuropack.readers import open_volume
-from neuropack.release import files_below, read_manifest, sha256_of
 from neuropack.rules import check
 from neuropack.table import read_tsv
 
@@ -207,7 +208,7 @@ def test_one_stack_more_is_all_that_is_converted(fresh: Built, hashed: list[str]
     assert result.stacks == {FIRST: "up to date", third: "written", SECOND: "up to date", THIRD: "up to date"}
     assert sorted(hashed) == ["c.tif", f"{third}.nwb"]
     changed = {n for n, t in times(release).items() if before.get(n) != t and third not in n}
-    assert changed == {"manifest.tsv", "metadata/neuropack.json", *DESCRIPTIONS}
+    assert changed == {"manifest.tsv", "metadata/neuropack.json", *DESCRIPTIONS, *CATALOGUE.values()}
     assert read_manifest(release) == {
         n: sha256_of(release / n) for n in files_below(release) if n != "manifest.tsv"
     }
@@ -227,6 +228,7 @@ def test_a_field_of_the_sidecar_rewrites_the_sidecars(fresh: Built, hashed: list
     samples = {f"{f}samples.{kind}" for f in folders for kind in ("tsv", "json")}
     own = {f"{MICR}/{FIRST}.json", f"{MICR}/{SECOND}.json", labels}
     described = {"manifest.tsv", "croissant.json", "metadata/neuropack.json", "metadata/manual.md"}
+    described |= set(CATALOGUE.values())
     assert own | samples | described <= changed <= own | samples | described | set(DESCRIPTIONS)
 
 

@@ -21,6 +21,7 @@ from test_build_again import IMAGE, NWB, SHARD, damaged
 from tiny_study import FIRST, SECOND, THIRD, pixels
 
 from neuropack.build import bucket, build, stacks
+from neuropack.catalogue.files import FILES as CATALOGUE
 from neuropack.cli import main
 from neuropack.describe import DESCRIPTIONS
 from neuropack.errors import InputError, NeuropackError, OutputError, UsageError
@@ -247,7 +248,7 @@ def test_a_changed_stack_rewrites_its_own_objects(
     assert all(absent)
     changes = there.changes()
     assert (changes[0], changes[-1]) == ("DELETE manifest.tsv", "PUT manifest.tsv")
-    texts = {f"{MICR}/{SECOND}.json", "metadata/neuropack.json", "README.md", "manifest.tsv"}
+    texts = {f"{MICR}/{SECOND}.json", "metadata/neuropack.json", "README.md", "manifest.tsv", *CATALOGUE.values()}
     others = {c.split()[1] for c in changes if not c.split()[1].startswith((IMAGE, NWB))}
     assert texts | {"croissant.json"} <= others <= texts | set(DESCRIPTIONS)
     build(study, tmp_path / "disk")
@@ -274,7 +275,11 @@ def test_prune(there: Far, study: Path, tmp_path: Path) -> None:
     assert b"derivatives/registration/quality.json\t3\t" in there.read("manifest.tsv")
     del found["derivatives/registration/quality.json"]
     disk = on_disk(tmp_path / "disk")
-    assert {name for name in disk if found[name] != disk[name]} <= {"manifest.tsv", *DESCRIPTIONS}
+    assert {name for name in disk if found[name] != disk[name]} <= {
+        "manifest.tsv",
+        *DESCRIPTIONS,
+        *CATALOGUE.values(),
+    }
     assert found.keys() == disk.keys()
 
 

@@ -18,8 +18,8 @@ from neuropack.build.place import Folder
 from neuropack.build.version import counted_up
 from neuropack.cli import main
 from neuropack.errors import InputError, UsageError
+from neuropack.manifest import sha256_of
 from neuropack.mend.standing import findings
-from neuropack.release import sha256_of
 from neuropack.rules import ReleaseFiles, load_rules
 from neuropack.study import load_study
 from neuropack.study.edit import StudyText

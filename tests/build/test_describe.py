@@ -24,7 +24,8 @@ from neuropack.describe.citation import bibtex
 from neuropack.describe.croissant import croissant
 from neuropack.describe.datacite import datacite
 from neuropack.describe.markdown import escape, finalize
-from neuropack.release import NEURONS, read_manifest
+from neuropack.manifest import read_manifest
+from neuropack.release import NEURONS
 from neuropack.study import load_study
 
 Built = tuple[Path, Path]

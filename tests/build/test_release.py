@@ -11,14 +11,8 @@ from tiny_study import FIRST, SECOND, THIRD, pixels
 
 import neuropack
 from neuropack.errors import InputError, OutputError, UsageError
-from neuropack.release import (
-    Entry,
-    digest_of,
-    open_release,
-    read_manifest,
-    sha256_of,
-    write_manifest,
-)
+from neuropack.manifest import Entry, digest_of, read_manifest, sha256_of, write_manifest
+from neuropack.release import open_release
 from neuropack.volume import Volume
 
 Built = tuple[Path, Path]

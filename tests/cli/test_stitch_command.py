@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from neuropack.cli import main
+from neuropack.page import seams
 from neuropack.process import mosaic_fit
+from neuropack.process.mosaic_layout import layout
 from neuropack.readers import open_volume
 from neuropack.simulate import Optics, stack
 from neuropack.simulate.tiles import Stage, cut_tiles, write_tiles
@@ -144,6 +146,73 @@ def test_a_tile_that_cannot_be_placed_and_a_gap_are_findings(
     assert "no tile from y, x" in out  # the fourth tile is not there
 
 
+def test_gains_are_asked_for_where_nothing_tells_them(raw: list[str]) -> None:
+    assert main(["stitch", raw[0], "one.ome.zarr", "--equalise"]) == 0
+    assert (np.asarray(open_volume("one.ome.zarr")) == np.asarray(tiles()[0])).all()
+
+
+def test_a_name_with_dollar_signs_is_no_formula(raw: list[str]) -> None:
+    for name in raw[:2]:
+        Path(name).rename(f"raw/$^^{name[-9]}$.ome.tif")
+    line = [str(p) for p in sorted(Path("raw").glob("$*"))]
+    assert len(line) == 2
+    assert main(["stitch", *line, "brain.ome.zarr", "--layout-only"]) == 0
+
+
+def test_seams_of_tiles_with_voxels_that_are_no_numbers_are_drawn() -> None:
+    holes = []
+    for volume in tiles()[:2]:
+        values = np.asarray(volume).astype(np.float32)
+        values[:, ::9] = np.nan
+        where = {"voxel_size_um": VOXEL, "origin_um": volume.origin_um}
+        holes.append(from_array(values, "CZYX", path=volume.path, **where))
+    placed = mosaic_fit.register_tiles(layout(tiles()[:2]))
+    (number,) = placed.used
+    box = seams._middle(layout(holes), placed, number)
+    drawn = seams._seam(layout(holes), (0, 1), placed.positions_um, box, 0)
+    assert np.isfinite(drawn).all()
+    assert (drawn.max(axis=(0, 1)) == 1).all()
+
+
+def test_what_a_person_put_there_is_not_replaced(raw: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("brain.png").write_bytes(b"\x89PNG of somebody else")
+    for more in ([], ["--overwrite"]):
+        assert main(["stitch", *raw, "brain.ome.zarr", "--layout-only", *more]) == 2
+        assert "no picture of this command" in capsys.readouterr().err
+    assert Path("brain.png").read_bytes() == b"\x89PNG of somebody else"
+    assert not Path("brain.json").exists()
+    Path("brain.png").unlink()
+    Path("pairs.csv").write_bytes("f\xe4rbung;1".encode("latin-1"))
+    Path("folder.csv").mkdir()
+    for table in ("pairs.csv", "folder.csv"):
+        assert main(["stitch", *raw, "brain.ome.zarr", "--layout-only", "--no-refine", "--table", table]) == 2
+        assert "is there already" in capsys.readouterr().err
+    assert main(["stitch", *raw, "brain.ome.zarr", "--layout-only", "--no-refine", "--overwrite"]) == 0
+
+
+def test_a_damaged_record_is_told(raw: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["stitch", *raw[:2], "brain.ome.zarr", "--layout-only"]
+    assert main(line) == 0
+    good = record()
+    rows = good["tiles"]
+    assert isinstance(rows, list)
+    lost = [{**rows[0], "position_um": [0, 0, float("nan")]}, rows[1]]
+    for text in (json.dumps({**good, "levels": []}), json.dumps({**good, "tiles": lost}), "[" * 100_000, "[1]"):
+        Path("brain.json").write_text(text, encoding="utf-8")
+        assert main(line) == 2
+        assert "no record of this command" in capsys.readouterr().err
+
+
+def test_other_axes_are_other_tiles(raw: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for i in range(2):
+        np.save(f"raw/{i}.npy", np.random.default_rng(i).integers(0, 99, (4, 20, 20)).astype(np.uint8))
+    Path("raw/where.csv").write_text("file,y_um,x_um\n0.npy,0,0\n1.npy,0,15\n", encoding="utf-8")
+    line = ["stitch", "brain.ome.zarr", "--positions", "raw/where.csv", "--voxel-size", "1,1,1", "--no-refine"]
+    assert main([*line, "--layout-only", "--axes", "ZYX"]) == 0
+    assert main([*line, "--layout-only", "--axes", "ZXY"]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
 def test_a_copy_of_a_tile_and_a_stage_that_counts_backwards_are_told(
     raw: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -183,6 +252,9 @@ def test_a_table_places_tiles_in_rows_and_columns(raw: list[str], capsys: pytest
         (["raw/none.tif", "b.ome.zarr"], 3, "does not exist"),
         (["raw/tile_0_0_0.ome.tif", "nowhere/b.ome.zarr"], 3, "no such folder"),
         (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--table", "t.txt"], 2, "no name for a table"),
+        (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--table", "nowhere/t.csv"], 3, "no such folder"),
+        (["b.ome.zarr", "--positions", "p.csv", "--table", "./p.csv"], 2, "the table of positions itself"),
+        (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--overlap", "0.1"], 2, "rows and columns"),
         (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--channel", "4"], 2, "no such channel"),
         (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--max-shift", "0"], 2, "no limit for a shift"),
         (["raw/tile_0_0_0.ome.tif", "b.ome.zarr", "--no-refine", "--equalise"], 2, "needs the overlaps"),

@@ -16,6 +16,7 @@ import pixel_defects  # noqa: F401 -- adds to SMALL
 import registered_release
 import skeleton_defects  # noqa: F401 -- adds to SMALL
 import small_release
+from catalogue_defects import CATALOGUE
 from credit_defects import CREDIT
 from identity_defects import IDENTITY
 from more_defects import MORE
@@ -40,6 +41,9 @@ BASES = {
     "small": Base(small_release.write, small_release.seal),
     "records": Base(small_release.write, partial(small_release.seal, digests=False, describe=False)),
     "annotated": Base(annotated_release.write, partial(small_release.seal, digests=False)),
+    "catalogued": Base(
+        registered_release.write_with_catalogue, partial(small_release.seal, digests=False, describe=False)
+    ),
     "registered": Base(registered_release.write, partial(small_release.seal, digests=False)),
 }
 
@@ -94,5 +98,6 @@ PLANTED: list[tuple[str, Plants]] = [
     ("registered", SPACES),
     ("annotated", NWB_ANNOTATIONS),
     ("small", MORE),
+    ("catalogued", CATALOGUE),
 ]
 MUTATIONS = [Mutation(d.rule, base, d.plant, d.word, d.sealed) for base, plants in PLANTED for d in plants.defects]

@@ -25,7 +25,7 @@ from pathlib import Path
 from corpus import BASES, MUTATIONS, Mutation
 from run import call, environment
 
-from neuropack.release import digest_of, sha256_of
+from neuropack.manifest import digest_of, sha256_of
 from neuropack.rules import check
 
 HERE = Path(__file__).resolve().parent

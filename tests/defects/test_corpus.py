@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from corpus import BASES, MUTATIONS, Mutation
 
-from neuropack.release import sha256_of
+from neuropack.manifest import sha256_of
 from neuropack.rules import check, load_rules
 
 RULES = {rule.id: rule for rule in load_rules()}

@@ -49,6 +49,8 @@ def test_a_neuron_has_no_errors_against_itself() -> None:
         ([line(0, 50, 0)], [line(0, 22, 0), line(25, 50, 0)], {"splits": 1}),
         # the same, as two trees of one file
         ([line(0, 50, 0)], [tree((0, 0, -1), (22, 0, 1), (25, 0, -1), (50, 0, 3))], {"splits": 1}),
+        # a neuron of two trees, found as it is
+        ([tree((0, 0, -1), (20, 0, 1), (30, 0, -1), (50, 0, 3))], [line(0, 20, 0), line(30, 50, 0)], {}),
         # a piece that is too short to count
         ([line(0, 50, 0)], [line(0, 46, 0), line(48, 50, 0)], {}),
         # two neurons in one tree: across the 30 um between them lies no neuron

@@ -12,10 +12,10 @@ import pytest
 from small_release import IMAGE, METADATA, SWC, seal
 
 from neuropack.cli import main
+from neuropack.manifest import files_below
 from neuropack.mend import standing
 from neuropack.mend.diff import diff
 from neuropack.mend.metadata_diff import ABSENT, Difference, differences
-from neuropack.release import files_below
 
 NEURONS = "derivatives/morphology/neurons.tsv"
 

@@ -13,11 +13,11 @@ from small_release import IMAGE, METADATA, NWB, SIDECAR, seal
 
 from neuropack import amend
 from neuropack.cli import main
+from neuropack.manifest import files_below, read_manifest, sha256_of
 from neuropack.mend.fix import fix
 from neuropack.mend.fixes import FIXES
 from neuropack.mend.standing import findings
 from neuropack.mend.tables import merged
-from neuropack.release import files_below, read_manifest, sha256_of
 from neuropack.rules import ReleaseFiles, load_rules
 from neuropack.rules.text_form import is_text, tidied
 

@@ -13,9 +13,9 @@ from tiny_study import STUDY
 
 from neuropack import amend, schema
 from neuropack.cli import main
+from neuropack.manifest import files_below, sha256_of
 from neuropack.mend.standing import findings
 from neuropack.mend.steps import STEPS, VERSIONS, steps
-from neuropack.release import files_below, sha256_of
 from neuropack.rules import ReleaseFiles, load_rules
 from neuropack.study import load_study
 

@@ -14,9 +14,9 @@ from small_release import IMAGE, METADATA, NWB, SWC
 from neuropack import amend
 from neuropack.cli import main
 from neuropack.errors import InputError
+from neuropack.manifest import digest_of, files_below, read_manifest, sha256_of, write_manifest
 from neuropack.mend.seal import seal
 from neuropack.mend.standing import findings
-from neuropack.release import digest_of, files_below, read_manifest, sha256_of, write_manifest
 from neuropack.rules import ReleaseFiles, check, load_rules
 
 CHEAP = [rule.id for rule in load_rules() if rule.id.startswith(("files.", "metadata.", "bids."))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,55 @@ def test_gain_and_offset_are_taken_in_and_the_range_is_kept() -> None:
     assert made.made_by["stitch"]["tiles"][0]["gain"] == [2.0, 1.0]
 
 
+@pytest.mark.parametrize("moved", [0.0, 0.25])
+def test_many_tiles_on_one_another_are_read_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch, moved: float
+) -> None:
+    monkeypatch.setattr("neuropack.process.mosaic._HELD", 1 << 18)
+    values = np.random.default_rng(0).integers(0, 60000, (1, 16, 64, 64)).astype(np.uint16)
+    volumes = [
+        from_array(values + i, "CZYX", path=f"{i}", voxel_size_um=VOXEL, origin_um=(0.0, 0.0, 0.0))
+        for i in range(25)
+    ]
+    tiles = layout(volumes)
+    made = mosaic(tiles, nominal(tiles) + [[moved * (i % 2), 0, 0] for i in range(25)], interpolate=moved > 0)
+    tracemalloc.start()
+    whole = np.asarray(made)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20  # the image has 128 KiB; a copy for each pair of tiles would take 70 MiB
+    if not moved:
+        assert (whole == values + 12).all()
+
+
+def test_means_of_large_numbers_stay_in_range() -> None:
+    most = np.full((1, 1, 8, 8), 2**64 - 1, np.uint64)
+    volumes = [
+        from_array(most, "CZYX", path=f"{i}", voxel_size_um=VOXEL, origin_um=(0.0, 0.0, i * 0.5)) for i in range(2)
+    ]
+    tiles = layout(volumes)
+    assert (np.asarray(mosaic(tiles, nominal(tiles))) > 2**64 - 4096).all()
+
+
+def test_labels_are_taken_as_they_are_or_not_at_all() -> None:
+    volumes = [replace(tile(i, (0, 0, 7 * i)), labels=True) for i in range(2)]
+    tiles = layout(volumes)
+    with pytest.raises(UsageError, match="no mean"):
+        mosaic(tiles, nominal(tiles))
+    made = mosaic(tiles, nominal(tiles), blend="none")
+    assert made.labels
+    assert set(np.unique(made)) <= {0, *np.unique(volumes[0]), *np.unique(volumes[1])}
+
+
+def test_tiles_in_memory_are_no_source_of_a_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # whose files are none of theirs
+    tiles = some_tiles()
+    made = mosaic(tiles, nominal(tiles))
+    assert (made.path, made.files) == (Path("tile0"), ())
+    with pytest.raises(InputError, match="cannot be read"):
+        convert(made, [Path("out.ome.zarr")])
+
+
 def test_what_is_no_number_is_left_to_the_other_tile() -> None:
     ones = np.ones((1, 2, 6, 6), np.float32)
     hole = ones * 3
@@ -201,6 +251,19 @@ def test_a_tile_that_changes_after_it_was_opened_is_told(tmp_path: Path) -> None
         np.asarray(made)
 
 
+def test_a_tile_that_changes_while_others_are_opened_is_told(tmp_path: Path) -> None:
+    paths = write_tiles(tmp_path, [tile(0, (0, 0, 0)), tile(1, (0, 0, 8))])
+
+    def changes(what: str, done: int, total: int) -> None:
+        if done == 1:
+            paths[0].unlink()
+            write_tiles(tmp_path, [replace(tile(5, (0, 0, 0)), path=Path("tile0"))])
+
+    opened = open_tiles(paths, progress=changes)
+    with pytest.raises(InputError, match="changed"):
+        np.asarray(opened[0])
+
+
 def test_cells_part_boxes_and_the_index_finds_them() -> None:
     rng = np.random.default_rng(0)
     boxes: list[Box] = []
@@ -225,6 +288,14 @@ def test_cells_part_boxes_and_the_index_finds_them() -> None:
             if all(a.start < c.stop and c.start < a.stop for a, c in zip(b, probe, strict=True))
         ]
         assert index.touching(probe) == near
+
+
+def test_a_large_box_among_small_ones_is_in_few_cells_of_the_index() -> None:
+    boxes: list[Box] = [(slice(0, 1), slice(0, 1), slice(i, i + 1)) for i in range(4)]
+    boxes.append((slice(0, 50), slice(0, 50), slice(0, 50)))
+    index = Index(boxes)
+    assert len(index._grid) <= 8
+    assert index.touching(boxes[2]) == [2, 4]
 
 
 def test_a_missing_tile_is_a_gap_and_an_uneven_rim_is_none() -> None:

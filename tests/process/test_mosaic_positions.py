@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neuropack.axes import Array, Box
 from neuropack.errors import InputError, UsageError
+from neuropack.process import mosaic_pairs
 from neuropack.process.mosaic_fit import Placed, equalised, place, register_tiles
 from neuropack.process.mosaic_layout import Floats, Tile, layout, nominal, read_places
 from neuropack.process.mosaic_pairs import Pair, Settings, compare, correlation, pairs_of
@@ -228,6 +230,45 @@ def test_gains_of_known_levels_come_out_exactly() -> None:
     np.testing.assert_allclose(offsets[:, 0], dark, atol=1)
 
 
+def test_without_an_overlap_that_tells_gains_are_one() -> None:
+    for n in (1, 3):
+        found = register_tiles(row_of(n), equalise=True)
+        assert found.gains is not None
+        assert found.offsets is not None
+        assert (found.gains == 1).all()
+        assert (found.offsets == 0).all()
+
+
+def test_of_a_few_voxels_some_classes_of_brightness_are_not_known() -> None:
+    values = np.array([1, 2, 3, 4], np.uint16).reshape(1, 1, 2, 2)
+    tile = Tile(from_array(values, "CZYX", voxel_size_um=VOXEL), (0.0, 0.0, 0.0), "t")
+    none, one = np.zeros(3, np.int64), np.ones(3, np.int64)
+    levels = mosaic_pairs._levels(tile, tile, (none, none), np.array([1, 2, 2]), np.zeros(3), one)
+    assert levels[0, 0].tolist() == [1.5, 1.5]
+    assert np.isnan(levels).any()
+
+
+def test_an_overlap_of_wide_planes_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 999, (1, 9, 70, 65)).astype(np.uint16)
+    volume = from_array(values, "CZYX", voxel_size_um=VOXEL)
+    start, size, bins = np.array([1, 2, 3]), np.array([8, 64, 60]), np.array([2, 4, 3])
+    whole = mosaic_pairs._binned(volume, start, size, bins, (0,))
+    seen: list[int] = []
+    read = volume.pixels.read
+
+    def spied(box: Box, out: Array | None = None) -> Array:
+        found = read(box, out)
+        seen.append(found.nbytes)
+        return found
+
+    monkeypatch.setattr(volume.pixels, "read", spied)
+    for slab in (1, 3000, 9000, 20_000):  # of a plane of bins, which has 15360 bytes
+        monkeypatch.setattr(mosaic_pairs, "_SLAB", slab)
+        assert (mosaic_pairs._binned(volume, start, size, bins, (0,)) == whole).all()
+        assert max(seen) <= max(slab, 960)
+        seen.clear()
+
+
 def test_pairs_are_those_that_overlap() -> None:
     tiles = row_of(4)  # 8 voxels wide, 6 apart: 2 are too few
     assert pairs_of(tiles, nominal(tiles)) == []
@@ -300,6 +341,24 @@ def test_what_the_stage_does_not_say_is_asked_for() -> None:
         layout([replace(one, voxel_size_um=(None, 1.0, 1.0))])
 
 
+def test_single_planes_keep_the_depth_that_the_stage_states() -> None:
+    plane = from_array(np.ones((1, 1, 8, 8), np.uint8), "CZYX", voxel_size_um=(None, 1.0, 1.0))
+    tiles = layout([replace(plane, path=Path(f"{i}"), origin_um=(7.0 + i, 0.0, 4.0 * i)) for i in range(2)])
+    assert [tile.origin_um for tile in tiles] == [(7.0, 0.0, 0.0), (7.0, 0.0, 4.0)]
+
+
+def test_axes_that_do_not_fit_leave_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuropack.process import tile_files
+
+    closed: list[Path] = []
+    monkeypatch.setattr(Volume, "close", lambda volume: closed.append(volume.path))
+    paths = write_tiles(tmp_path, [simulated().volumes[0]])
+    closed.clear()
+    with pytest.raises(UsageError, match="--axes"):
+        tile_files.open_tiles(paths, axes="XY")
+    assert closed == list(paths)
+
+
 def test_a_tile_named_twice_is_refused(tmp_path: Path) -> None:
     paths = write_tiles(tmp_path, [simulated().volumes[0]])
     with pytest.raises(UsageError, match="twice"):
@@ -313,6 +372,8 @@ def test_tables_of_positions(tmp_path: Path) -> None:
     tiles = layout([tile.volume for tile in row_of(2)], places)
     assert [tile.origin_um for tile in tiles] == [(0.0, 1.0, 2.5), (0.0, -3.0, 4.0)]
     assert "origin_um.x" in tiles[0].volume.user
+    assert tiles[0].volume.origin_um == (None, 1.0, 2.5)  # a z that nobody stated is missing, not 0
+    assert "origin_um.z" not in tiles[0].volume.user
     table.write_text("file,row,column\nt0,0,0\nt1,1,2\n", encoding="utf-8")
     grid = layout([tile.volume for tile in row_of(2)], read_places(table), overlap=0.25)
     assert grid[1].origin_um == (0.0, 3.0, 6.0)

@@ -9,15 +9,15 @@ import pytest
 from scipy import ndimage
 from scipy.spatial import KDTree
 
+from neuropack import thinning
 from neuropack.axes import full_box
 from neuropack.errors import UsageError
 from neuropack.labels import LabelVolume
-from neuropack.process import thinning
 from neuropack.process.skeleton_masks import masks_of_skeletons
 from neuropack.process.skeletonise import skeletons_of_masks
-from neuropack.process.thinning import thinned
 from neuropack.simulate.stack import stack
 from neuropack.skeleton import Skeleton
+from neuropack.thinning import thinned
 
 CUBE = (1.0, 1.0, 1.0)
 

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 from neuropack.cli import main
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.issue import Issue, Report, Where
+from neuropack.manifest import read_manifest, sha256_of, write_manifest
 from neuropack.publish import dandi_program, dandiset, gate, staging
 from neuropack.publish.sealed import sealed
-from neuropack.release import read_manifest, sha256_of, write_manifest
 
 PIXELS = "sub-M01/micr/a.ome.zarr/0/c/0/0/0/0"
 posix = pytest.mark.skipif(os.name != "posix", reason="the stand-in for dandi is a script")

@@ -10,8 +10,8 @@ import pytest
 
 from neuropack.cli import main
 from neuropack.issue import Issue, Report, Where
+from neuropack.manifest import write_manifest
 from neuropack.publish import gate
-from neuropack.release import write_manifest
 
 if TYPE_CHECKING:
     from s3server import S3Server

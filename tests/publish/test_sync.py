@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from neuropack.errors import InputError, OutputError, UsageError
+from neuropack.manifest import sha256_of, write_manifest
 from neuropack.publish import compare, sync
 from neuropack.publish.sealed import sealed
 from neuropack.publish.target import Far, target_of
-from neuropack.release import sha256_of, write_manifest
 
 if TYPE_CHECKING:
     from s3server import S3Server

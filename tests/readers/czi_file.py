@@ -24,6 +24,7 @@ class RawTile:
     pixel_type: int = 1
     compression: int = 0
     part: int = 0
+    about: bytes = b""  # XML
     zoom: int = 1  # 2: a pyramid tile that covers twice its size
 
     def entry(self, position: int) -> bytes:
@@ -69,8 +70,8 @@ def write_czi(path: Path, tiles: Sequence[RawTile], xml: str = channel_xml(), st
     entries = []
     for tile in tiles:
         entries.append(tile.entry(len(out)))
-        fixed = struct.pack("<iiq", 0, 0, len(tile.data)) + entries[-1]
-        out += _segment(b"ZISRAWSUBBLOCK", fixed.ljust(256, b"\0") + tile.data)
+        fixed = struct.pack("<iiq", len(tile.about), 0, len(tile.data)) + entries[-1]
+        out += _segment(b"ZISRAWSUBBLOCK", fixed.ljust(256, b"\0") + tile.about + tile.data)
     directory = len(out)
     out += _segment(b"ZISRAWDIRECTORY", struct.pack("<i124x", len(entries)) + b"".join(entries))
     metadata = len(out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
@@ -39,9 +40,9 @@ def time_loop(count: int) -> dict[str, Any]:
     return {"eType": 1, "uLoopPars": {"uiCount": count, "dStart": 0.0, "dPeriod": 1.0, "dDuration": 1.0}}
 
 
-def z_loop(count: int, step: float) -> dict[str, Any]:
+def z_loop(count: int, step: float, **more: Any) -> dict[str, Any]:
     """A z stack."""
-    return {"eType": 4, "uLoopPars": {"uiCount": count, "dZStep": step}}
+    return {"eType": 4, "uLoopPars": {"uiCount": count, "dZStep": step, **more}}
 
 
 def custom_loop(count: int) -> dict[str, Any]:
@@ -49,10 +50,14 @@ def custom_loop(count: int) -> dict[str, Any]:
     return {"eType": 7, "uLoopPars": {"uiCount": count}}
 
 
-def position_loop(*names: str) -> dict[str, Any]:
-    """Stage positions."""
-    points = [{"dPosX": 10.0 * i, "dPosY": 0.0, "dPosZ": 0.0, "dPosName": name} for i, name in enumerate(names)]
-    return {"eType": 2, "uLoopPars": {"Points": points}}
+def position_loop(*names: str, um: Sequence[tuple[float, ...]] = (), sets_z: bool = False) -> dict[str, Any]:
+    """Stage positions: x, y, z in um; 10 um apart along x where they are not given."""
+    places = um or [(10.0 * i, 0.0, 0.0) for i in range(len(names))]
+    points = [
+        {"dPosX": x, "dPosY": y, "dPosZ": z, "dPosName": name}
+        for name, (x, y, z) in zip(names, places, strict=True)
+    ]
+    return {"eType": 2, "uLoopPars": {"Points": points, "bUseZ": sets_z}}
 
 
 def channel(name: str, color: int = 0x0000FF00, samples: int = 1) -> dict[str, Any]:
@@ -72,11 +77,13 @@ def write_nd2(
     lost: tuple[int, ...] = (),
     padding: int = 0,
     hollow: bool = False,
+    stage: Mapping[str, Any] | None = None,
 ) -> Path:
     """Frames are (number, Y, X, component), components as the file keeps them: channels, or blue, green, red.
 
     Args:
         padding: bytes after each row.
+        stage: what the picture says of the stage and the camera.
         hollow: the pixels are holes of the file, which take no disk; of `frames` only shape and type count.
     """
     n, height, width, components = frames.shape
@@ -96,6 +103,7 @@ def write_nd2(
         "dTimeAbsolute": 2460783.5,
         "dTimeMSec": 0.0,
         "sPicturePlanes": {"uiCount": len(channels), "sPlaneNew": {f"a{i}": c for i, c in enumerate(channels)}},
+        **(stage or {}),
     }
     chunks = {
         b"ImageAttributesLV!": _variant("SLxImageAttributes", attributes),

@@ -65,10 +65,12 @@ def test_the_real_file_is_described_as_it_describes_itself(data_file: Callable[[
         numerical_aperture=0.8,
         immersion="Air",
     )
+    centre = (42720.296, 43427.982)  # of its one tile, which is 325 x 475 pixels
+    half = [n * 1.0833333 for n in (162, 237)]
+    assert volume.origin_um == pytest.approx((9801.29, centre[0] - half[0], centre[1] - half[1]))
     sources = volume.sources
     assert {p for p, s in sources.items() if s == "missing"} == {
         "voxel_size_um.z",
-        *(f"origin_um.{a}" for a in "zyx"),
         *(f"channels.0.{k}" for k in ("fluorophore", "excitation_nm", "emission_nm")),
         "instrument.manufacturer",
     }
@@ -238,7 +240,8 @@ def test_each_scene_is_an_image_of_its_own_size(tmp_path: Path) -> None:
     one, two = noise(2, 20, 30), noise(1, 10, 12, seed=1)
     tiles = [raw(plane, at={"S": 0, "Z": z}, x=100, y=-7) for z, plane in enumerate(one)]
     tiles += [raw(two[0], at={"S": 2, "Z": 0}, x=105, y=-2)]  # over the first scene, and no part of it
-    scenes = '<S><Scenes><Scene Index="0" Name="P1"><CenterPosition>1000,-500</CenterPosition></Scene></Scenes></S>'
+    place = '<CenterPosition>1000,-500</CenterPosition><Positions><Position X="1" Y="2" Z="30"/></Positions>'
+    scenes = f'<S><Scenes><Scene Index="0" Name="P1">{place}</Scene></Scenes></S>'
     scaling = "".join(
         f'<Distance Id="{a}"><Value>{v}</Value></Distance>' for a, v in zip("XYZ", (2e-6, 1e-6, 3e-6), strict=True)
     )
@@ -246,11 +249,40 @@ def test_each_scene_is_an_image_of_its_own_size(tmp_path: Path) -> None:
     first, second = open_file(write_czi(tmp_path / "a.czi", tiles, xml))
     assert (first.scene, second.scene) == ("P1", "2"), "a scene without a name is known by its number"
     assert first.voxel_size_um == pytest.approx((3, 1, 2))
-    assert first.origin_um == (None, pytest.approx(-500 - 9.5), pytest.approx(1000 - 29))
+    assert first.origin_um == (30, pytest.approx(-500 - 9.5), pytest.approx(1000 - 29))
     assert second.origin_um == (None, None, None)
     assert_reads(first, one[None])
     first.close()
     assert_reads(second, two[None])
+
+
+def about(**said: object) -> bytes:
+    tags = "".join(f"<{name}>{value}</{name}>" for name, value in said.items())
+    return f"<METADATA><Tags>{tags}</Tags></METADATA>".encode()
+
+
+@pytest.mark.parametrize(("step", "z"), [(2, 50), (-2, -50)])
+def test_the_stage_is_what_the_first_tile_says(tmp_path: Path, step: int, z: int) -> None:
+    """Where no scene says it; its tile lies right of another, and below."""
+    planes = noise(3, 20, 30)
+    tiles = []
+    for i, plane in enumerate(planes):
+        said = about(StageXPosition="+0001000.5", StageYPosition="-500", FocusPosition=50 + step * i)
+        tiles.append(raw(plane[2:, 10:], at={"Z": i}, x=110, y=-5, about=said + bytes(3)))
+        tiles.append(raw(plane[:18, :20], at={"Z": i}, x=100, y=-7))
+    sizes = "".join(f'<Distance Id="{a}"><Value>1e-6</Value></Distance>' for a in "XYZ")
+    (volume,) = open_file(
+        write_czi(tmp_path / "a.czi", tiles, channel_xml(scaling=f"<Scaling><Items>{sizes}</Items></Scaling>"))
+    )
+    assert volume.origin_um == pytest.approx((z, -500 - 8.5 - 2, 1000.5 - 9.5 - 10))
+
+
+@pytest.mark.parametrize("said", [b"<METADATA><Tags>", b"\xff\0 none", about(FocusPosition="nan"), bytes(2 << 20)])
+def test_a_tile_that_says_nothing_of_the_stage_is_read(tmp_path: Path, said: bytes) -> None:
+    plane = noise(8, 8)
+    (volume,) = open_file(write_czi(tmp_path / "a.czi", [raw(plane, about=said)]))
+    assert volume.origin_um == (None, None, None)
+    assert_reads(volume, plane[None, None])
 
 
 def test_views_and_phases_are_images_of_their_own(tmp_path: Path) -> None:

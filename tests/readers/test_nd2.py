@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import nd2 as nikon
 import numpy as np
@@ -296,3 +297,77 @@ def test_only_nikons_jpeg_2000_is_taken(tmp_path: Path) -> None:
     path.write_bytes(head + bytes(100) + b"LABORATORY IMAGING ND BOX MAP 00" + bytes(8))
     with pytest.raises(InputError, match="this ND2 file cannot be read"):
         open_file(path)
+
+
+# --- where the stage was ----------------------------------------------------------------------------
+
+TURNED = {"dStgLgCT11": 0.0, "dStgLgCT12": -1.0, "dStgLgCT21": 1.0, "dStgLgCT22": 0.0}
+UPSIDE_DOWN = {"dStgLgCT11": -1.0, "dStgLgCT12": 0.0, "dStgLgCT21": 0.0, "dStgLgCT22": -1.0}
+
+
+def stage_of(tmp_path: Path, loops: list[dict[str, Any]], **stage: Any) -> list[tuple[float | None, ...]]:
+    n = int(np.prod([loop["uLoopPars"].get("uiCount") or len(loop["uLoopPars"]["Points"]) for loop in loops]))
+    return [
+        v.origin_um for v in open_file(write_nd2(tmp_path / "a.nd2", noise(n, 5, 9, 1), loops, ONE, stage=stage))
+    ]
+
+
+def test_the_real_stack_says_where_its_first_plane_was(data_file: Callable[[str], Path]) -> None:
+    (volume,) = open_file(data_file(STACK))
+    with nikon.ND2File(data_file(STACK)) as file:
+        first = file.events()[0]
+    assert volume.origin_um[0] == pytest.approx(first["Z Coord [µm]"])
+
+
+def test_the_real_image_was_cut_out_of_a_larger_one_by_whole_pixels(data_file: Callable[[str], Path]) -> None:
+    """NIS-Elements cropped it and moved its position, in which the camera's matrix and the stage's signs show.
+
+    It is darker to the right and above, as of a crop right of the optical axis and above it.
+    """
+    (volume,) = open_file(data_file(CHANNELS))
+    with nikon.ND2File(data_file(CHANNELS)) as file:
+        raw = file._rdr._cached_raw_metadata()
+    stage = raw["sPicturePlanes"]["sSampleSetting"]["a0"]["pDeviceSetting"]
+    assert (stage["m_iXOrientation0"], stage["m_iYOrientation0"]) == (1, -1)
+    turn = np.array([[raw["dStgLgCT11"], raw["dStgLgCT12"]], [-raw["dStgLgCT21"], -raw["dStgLgCT22"]]])
+    before = np.linalg.solve(turn, [stage["m_dXYPositionX0"], stage["m_dXYPositionY0"]])  # x, y
+    step = volume.voxel_size_um[1]
+    centre = [volume.origin_um[a] + (256 - 1) / 2 * step for a in (2, 1)]
+    np.testing.assert_allclose((centre - before) / step, [390, -182], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("camera", "yx"),
+    [
+        ({}, (200, 100)),
+        (UPSIDE_DOWN, (-200, -100)),
+        (TURNED, (-100, 200)),  # a step to the right in the image is one along the stage's y
+        ({**TURNED, "dStgLgCT12": 0.0}, (None, None)),  # no camera sees like that
+        ({"dXPos": float("nan")}, (None, None)),
+    ],
+)
+def test_one_frame_lies_where_the_camera_sees_it(
+    tmp_path: Path, camera: dict[str, float], yx: tuple[float | None, ...]
+) -> None:
+    (origin,) = stage_of(tmp_path, [], **{"dXPos": 100.0, "dYPos": 200.0, "dZPos": 7.0, **camera})
+    half = (0.5, 1.0)  # of 5 x 9 pixels, to the centre of the first
+    assert origin == (7, *(c if c is None else pytest.approx(c - h) for c, h in zip(yx, half, strict=True)))
+    assert stage_of(tmp_path, [], dZPos=7.0) == [(7, None, None)]
+
+
+@pytest.mark.parametrize("used", [0, 1])
+def test_axes_of_the_stage_may_count_backwards(tmp_path: Path, used: int) -> None:
+    setting = {"pDeviceSetting": {"m_iXYUse0": used, "m_iXOrientation0": -1, "m_iYOrientation0": 1}}
+    planes = {"uiCount": 1, "sPlaneNew": {"a0": ONE[0]}, "sSampleSetting": {"a0": setting}}
+    (origin,) = stage_of(tmp_path, [], dXPos=100.0, dYPos=200.0, sPicturePlanes=planes)
+    assert origin == (None, pytest.approx(199.5), pytest.approx(-101))
+
+
+def test_positions_of_a_list_are_tiles(tmp_path: Path) -> None:
+    loops = [position_loop("a", "b", um=[(100, 50, 3), (0, 50, 5)]), z_loop(3, 2.0)]
+    assert stage_of(tmp_path, loops, **UPSIDE_DOWN, dZPos=9.0) == [(9, -50.5, -101), (9, -50.5, -1)]
+    loops = [position_loop("a", "b", um=[(100, 50, 30), (0, 50, 50)], sets_z=True), z_loop(5, 2.0)]
+    assert [z for z, _, _ in stage_of(tmp_path, loops)] == [26, 46]  # at home in the middle of five planes
+    loops[1] = z_loop(5, 2.0, iType=4)  # from the top
+    assert [z for z, _, _ in stage_of(tmp_path, loops)] == [-34, -54]
+    assert [z for z, _, _ in stage_of(tmp_path, loops[1:], dZPos=9.0)] == [-9]

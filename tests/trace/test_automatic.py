@@ -18,6 +18,7 @@ from neuropack.evaluate.agreement import traces
 from neuropack.evaluate.topology import topology_errors
 from neuropack.skeleton import Skeleton
 from neuropack.trace.automatic import AutomaticOptions, Seed, Traced, trace_neurons
+from neuropack.trace.flags import Flag, longest_first
 from neuropack.volume import ArrayPixels, Volume, from_array
 
 VOXEL = (1.0, 0.5, 0.5)
@@ -124,7 +125,7 @@ def test_neurites_of_one_colour_that_touch_are_flagged() -> None:
     contact = [flag for flag in traced.flags if flag.reason == "contact"]
     assert contact and all(abs(flag.xyz[0] - 40) < 15 for flag in contact)
     assert {flag.about.split(":")[0] for flag in contact} <= {"touches a", "touches b", "crosses a", "crosses b"}
-    assert traced.flags == sorted(traced.flags, key=lambda flag: flag.confidence)
+    assert traced.flags == longest_first(traced.flags)
 
 
 def test_neurons_that_run_through_each_other_go_on_behind_it_and_are_flagged() -> None:
@@ -143,6 +144,39 @@ def test_an_end_at_another_neuron_is_flagged() -> None:
     assert 30 < traced.skeletons["a"].xyz[:, 0].max() < 40
     (flag,) = (flag for flag in traced.flags if flag.reason == "end")
     assert flag.neuron == "a" and flag.about.startswith("ends at b")
+
+
+def test_a_hook_along_z_that_is_much_darker_than_what_it_leaves_is_flagged_where_it_turns() -> None:
+    level = ((5.0, 20.0, 4.0), (70.0, 20.0, 4.0), (200.0,))
+
+    def traced(end: Point, bright: float) -> Traced:
+        return trace_neurons(volume(draw([level, ((40.0, 20.0, 4.0), end, (bright,))])), [Seed((5, 20, 4), "a")])
+
+    hook = traced((47.0, 20.0, 18.0), 60.0)
+    (flag,) = hook.flags
+    assert flag.reason == "blur" and "along z" in flag.about
+    assert abs(flag.xyz[0] - 41) < 2 and flag.xyz[2] < 8
+    assert 10 < flag.below_um < 18 and flag.confidence < 0.5
+    sure = hook.confidence["a"][hook.skeletons["a"].xyz[:, 2] < 5]
+    assert sure.min() > 0.5
+    for other in (traced((47.0, 20.0, 18.0), 200.0), traced((62.0, 20.0, 18.0), 60.0)):
+        assert np.ptp(other.skeletons["a"].xyz[:, 2]) > 10
+        assert not other.flags
+
+
+def test_flags_with_most_cable_behind_them_come_first_and_what_is_lost_before_them() -> None:
+    def flag(reason: str, below: float, sure: float = 0.0) -> Flag:
+        return Flag("a", 1, (1.0, 1.0, 1.0), reason, "", sure, below)
+
+    flags = [flag("end", 0.0), flag("gap", 5.0, 0.2), flag("gap", 5.0, 0.1), flag("contact", 90.0, 0.4)]
+    found = longest_first([*flags, flag("unreadable", 0.0)])
+    assert [(f.reason, f.below_um, f.confidence) for f in found] == [
+        ("unreadable", 0.0, 0.0),
+        ("contact", 90.0, 0.4),
+        ("gap", 5.0, 0.1),
+        ("gap", 5.0, 0.2),
+        ("end", 0.0, 0.0),
+    ]
 
 
 def test_a_short_gap_is_crossed_and_flagged_and_a_long_one_is_not() -> None:
@@ -226,6 +260,7 @@ def test_parts_of_a_neuron_that_do_not_meet_are_told() -> None:
     traced = trace_neurons(volume(draw(lines)), [Seed((5, 8, 10), "a"), Seed((5, 32, 10), "a")])
     assert (traced.skeletons["a"].parent < 0).sum() == 2
     assert reasons(traced) == ["apart"] and traced.flags[0].xyz[1] == pytest.approx(32, abs=1)
+    assert traced.flags[0].below_um == pytest.approx(70, abs=3)
 
 
 def test_a_seed_in_the_dark_is_told() -> None:

@@ -636,3 +636,57 @@ def test_any_sequence_is_replayed_undone_and_done_again(
         assert rows(session) == last
         with pytest.raises(NeuropackError, match="nothing to redo"):
             session.redo()
+
+
+# ---- for servers: who did it, what a person has not seen, what was done already
+
+
+def test_steps_are_signed_and_found_again(tmp_path: Path) -> None:
+    with TracingSession(tmp_path / "s", person="nobody") as session:
+        with session.signed(person="Ann", action="one", settings={"color": True}):
+            session.start((1, 1, 1))
+        session.start((2, 2, 2))
+        assert session.acted("one") == session.standing[0]
+        assert session.acted("two") is None
+    with TracingSession(tmp_path / "s") as again:
+        first, second = again.standing
+        assert (first.said["person"], second.said["person"]) == ("Ann", "nobody")
+        assert first.said["settings"] == {"color": True}
+        assert again.acted("one") == first
+        again.undo()
+        again.undo()
+        assert again.standing == []
+        assert again.acted("one") == first  # done once is done
+
+
+def test_what_somebody_has_not_seen_is_told_by_what_it_concerns(tmp_path: Path) -> None:
+    with TracingSession(tmp_path / "s") as session:
+        a = session.start((1, 1, 1)).made[0]
+        b = session.extend(a, (2, 2, 2), how="straight").made[0]
+        c = session.extend(b, (3, 3, 3), how="straight").made[0]
+        seen = session.revision
+        session.move(b, (2, 2, 3))
+        session.branch(b, (9, 9, 9), how="straight")
+        session.rename(1, "other")
+
+        def concerns(**what: list[int]) -> list[str]:
+            return [one.operation for one in session.changed(seen, **what) or []]
+
+        assert concerns(nodes=[c]) == []
+        assert concerns(nodes=[b]) == ["move"]
+        assert concerns(children=[b]) == ["branch"]
+        assert concerns(above=[c]) == ["move"]
+        assert concerns(below=[a]) == ["move", "branch"]
+        assert concerns(neurons=[1]) == ["rename"]
+        assert concerns(trees=[1]) == ["move", "branch", "rename"]
+        assert concerns(nodes=[77], trees=[77]) == []
+        with session.alone():
+            assert c in session
+
+
+def test_changes_are_told_after_the_folder_was_opened_again(tmp_path: Path) -> None:
+    with TracingSession(tmp_path / "s") as session:
+        session.start((1, 1, 1))
+        session.start((2, 2, 2))
+    with TracingSession(tmp_path / "s") as again:
+        assert [one.revision for one in again.changes(1) or []] == [2]

@@ -58,5 +58,6 @@ def write_study(folder: Path) -> Path:
 
 
 def write(root: Path) -> None:
-    """Build the release into a folder; the study lies beside it."""
+    """Build the release into a folder, without the catalogue, which every change would make wrong as well."""
     build(write_study(root.with_name("study")), root)
+    registered_release.without_catalogue(root)

@@ -243,7 +243,7 @@ def two_people_of_one_name(root: Path) -> None:
 def experimenter(root: Path, name: str) -> None:
     from small_release import NWB
 
-    from neuropack.release import digest_of
+    from neuropack.manifest import digest_of
 
     with hdf5(root) as file:
         file["general"]["experimenter"] = [name]

@@ -12,7 +12,7 @@ import zarr
 from small_release import CHANNELS, IMAGE, METADATA, NWB, SIDECAR, SWC
 
 from defects import edited
-from neuropack.release import digest_of
+from neuropack.manifest import digest_of
 
 DATACITE = "metadata/datacite.json"
 DESCRIPTION = "dataset_description.json"

@@ -12,7 +12,7 @@ from plants import Plants
 from small_release import FOLDER, IMAGE, NWB, SIDECAR, SWC
 
 from defects import edited, hdf5, ome
-from neuropack.release import digest_of
+from neuropack.manifest import digest_of
 
 PRIVACY = Plants()
 

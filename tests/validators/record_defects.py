@@ -11,7 +11,7 @@ from planted import another_animal, another_stack, metadata
 from plants import Plants
 from small_release import CHANNELS, IMAGE, NWB, SWC
 
-from neuropack.release import digest_of
+from neuropack.manifest import digest_of
 
 RECORDS = Plants()
 

@@ -6,12 +6,14 @@ where the neurons run.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
 from neuropack.build import build
+from neuropack.manifest import read_manifest, write_manifest
 from neuropack.simulate.atlas import simulated_atlas
 from neuropack.skeleton import Skeleton
 from neuropack.space.atlas_files import annotation_bytes, structures_text
@@ -100,8 +102,21 @@ def write_study(folder: Path) -> Path:
 
 
 def write(root: Path) -> None:
+    """Build the release into a folder, without the catalogue, which every change would make wrong as well."""
+    write_with_catalogue(root)
+    without_catalogue(root)
+
+
+def write_with_catalogue(root: Path) -> None:
     """Build the release into a folder; the study lies beside it."""
     build(write_study(root.with_name("study")), root)
+
+
+def without_catalogue(root: Path) -> None:
+    """Take the catalogue out of a release, as one that was built before there was any."""
+    shutil.rmtree(root / "metadata" / "catalogue")
+    entries = read_manifest(root)
+    write_manifest(root, {path: one for path, one in entries.items() if not path.startswith("metadata/catalogue/")})
 
 
 def _tree() -> Structures:

@@ -17,7 +17,7 @@ from small_release import IMAGE, NWB, seal
 from defects import DEFECTS, SHARD, edited, flip, project
 from neuropack.errors import UsageError
 from neuropack.issue import Depth
-from neuropack.release import Entry
+from neuropack.manifest import Entry
 from neuropack.rules import ReleaseFiles, check, load_rules, pixel_pass, sampling
 from neuropack.rules.sampling import Sample
 

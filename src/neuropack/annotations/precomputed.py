@@ -64,7 +64,7 @@ def precomputed_skeletons(
         "transform": [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0],
         "vertex_attributes": [
             {"id": "radius", "data_type": "float32", "num_components": 1},
-            {"id": _NODE_TYPE, "data_type": "int32", "num_components": 1},
+            {"id": _NODE_TYPE, "data_type": "float32", "num_components": 1},  # the viewer draws no other
         ],
     }
     if names:
@@ -93,7 +93,7 @@ def _encoded(skeleton: Skeleton) -> bytes:
         (skeleton.xyz * _NM).astype("<f4"),
         edges.astype("<u4"),
         (skeleton.radius * _NM).astype("<f4"),
-        skeleton.type.astype("<i4"),
+        skeleton.type.astype("<f4"),
     )
     return b"".join(part.tobytes() for part in parts)
 
@@ -226,7 +226,8 @@ def _decoded(path: Path, attributes: list[_Attribute], matrix: npt.NDArray[np.fl
         with np.errstate(invalid="ignore", over="ignore"):
             made["radius"] = columns["radius"].astype(np.float64) * scale
     if types is not None:
-        made["type"] = types.astype(np.int64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            made["type"] = types.astype(np.int64)
     return skeleton_of(made, said, Place(path, lambda row: f"vertex {row}"))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from neuropack.build import bids, derivatives, preprocessed, registration
-from neuropack.build.annotations import annotation_outputs
+from neuropack.build.annotations import annotation_outputs, swc_bytes
 from neuropack.build.bucket import place_of
 from neuropack.build.document import Made, document
 from neuropack.build.ledger import Ledger
@@ -18,24 +18,24 @@ from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
 from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.build.version import new_version, protect, released
+from neuropack.catalogue.content import FOLDER, Content, in_catalogue
+from neuropack.catalogue.files import catalogue_files
 from neuropack.convert import Status
 from neuropack.describe import DESCRIPTIONS, Described, descriptions
 from neuropack.describe.tables import tables as known_tables
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
+from neuropack.manifest import MANIFEST, PARTIAL, Entry, entry_of
 from neuropack.release import (
     ATLAS,
     BENCHMARK,
     CLASSES,
-    MANIFEST,
     METADATA,
     NEURONS,
     NEURONS_PARQUET,
-    PARTIAL,
     QUALITY,
     REGIONS,
     SPLITS,
-    entry_of,
 )
 from neuropack.study import Study, load_study
 from neuropack.study.records import Record
@@ -143,6 +143,7 @@ def build(
             protect(place, study.dataset["version"], earlier := released(place))
             stale = _stale(place, planned)
             if not prune:
+                _keep_committed(place, planned, earlier)
                 _refuse(place, stale)
             stacks = Stacks(study, place, Ledger(place), keep_going, progress, options)
             try:
@@ -173,12 +174,14 @@ def _build(
     texts = _write_texts(stacks.study, made, full, place, beside)
     ledger.note({path: entry_of(data) for path, data in texts.items()})
     aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
-    entries = ledger.entries({name: stored for name, stored in place.files().items() if name not in aside})
+    found = place.files()
+    entries = ledger.entries({name: found[name] for name in found if name not in aside and not in_catalogue(name)})
     listed = {path: texts[path].decode() for path in known_tables() if path in texts}
     described = descriptions(Described(full, entries, listed))
     for path, data in described.items():
         place.put(path, data)
     entries |= {path: entry_of(data) for path, data in described.items()}
+    entries |= _catalogue(place, full, entries, texts | described)
     place.put_manifest(entries)
     ledger.close()
     return BuildResult(
@@ -191,6 +194,22 @@ def _build(
         notes={m.planned.stack.id: tuple(m.planned.notes) for m in made},
         missing=sum(len(m.result.missing) for m in made),
     )
+
+
+def _catalogue(
+    place: Place, full: Record, entries: Mapping[str, Entry], texts: Mapping[str, bytes]
+) -> dict[str, Entry]:
+    """Write the tables that are searched, which list all other files; what each of them is in the manifest."""
+
+    def read(path: str) -> bytes | None:
+        return texts[path] if path in texts else place.read(path)
+
+    made = catalogue_files(Content(full, entries, read))
+    for path in set(place.files(FOLDER)) - set(made):
+        place.remove(path)  # of another version
+    for path, data in made.items():
+        place.put(path, data)
+    return {path: entry_of(data) for path, data in made.items()}
 
 
 def _guard(study: Study, place: Place, job: str) -> None:
@@ -240,6 +259,34 @@ def _stale(place: Place, planned: Iterable[Planned]) -> list[str]:
     for folder in _WITH_SUBJECTS:
         visit(folder, "sub-")
     return found
+
+
+def _keep_committed(place: Place, planned: list[Planned], earlier: Record) -> None:
+    """Stop where neurons that were traced on a server would go, or be as they were before they were corrected.
+
+    `neuropack.mend.traced` leaves a record of each; a study that has the same skeleton builds it without one.
+    """
+    said = {
+        one.stack.morphology(traced.id): hashlib.sha256(swc_bytes(traced)).hexdigest()
+        for one in planned
+        for traced in one.annotated.neurons
+    }
+    lost = [
+        str(output.get("path"))
+        for step in earlier.get("processings", ())
+        if step.get("activity") == "tracing" and step.get("software") == "neuropack"
+        for output in step.get("outputs", ())
+        if said.get(str(output.get("path"))) != output.get("sha256")
+    ]
+    if lost:
+        more = f" and {len(lost) - 10} more" if len(lost) > 10 else ""
+        raise UsageError(
+            "the release holds neurons that were committed on a server, and that the study does not have",
+            file=place.root,
+            found=", ".join(lost[:10]) + more,
+            fix="take them into the study, as committed/skeletons.yaml in the workspace of the release says;"
+            " or add --prune to lose them",
+        )
 
 
 def _refuse(place: Place, stale: list[str]) -> None:

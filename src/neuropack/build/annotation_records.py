@@ -55,14 +55,24 @@ def annotation_records(made: Made) -> Iterable[Record]:
 
 
 def _base(made: Made, name: str, kind: str, path: str, credit: Credit) -> Record:
+    return annotation_record(name, kind, made.planned.stack.id, path, credit)
+
+
+def annotation_record(name: str, kind: str, stack: str, path: str, credit: Credit) -> Record:
+    """What all records of annotations say."""
     said: dict[str, Any] = {key: value for key, value in asdict(credit).items() if value is not None}
-    return {"id": name, "kind": kind, "image_stack": made.planned.stack.id, "target_level": 0, "path": path, **said}
+    return {"id": name, "kind": kind, "image_stack": stack, "target_level": 0, "path": path, **said}
 
 
 def _skeleton(made: Made, name: str, path: str, skeleton: Skeleton, credit: Credit) -> Record:
+    return skeleton_record(name, made.planned.stack.id, path, skeleton, credit)
+
+
+def skeleton_record(name: str, stack: str, path: str, skeleton: Skeleton, credit: Credit) -> Record:
+    """The record of a skeleton in a stack."""
     types = sorted({int(t) for t in skeleton.type})
     return {
-        **_base(made, name, "skeletons", path, credit),
+        **annotation_record(name, "skeletons", stack, path, credit),
         "label_map": [{"value": t, "name": _NODE_TYPES.get(t, "custom")} for t in types],
         "coordinate_convention": "stack_um_xyz_corner",
     }

@@ -19,11 +19,11 @@ from neuropack.build.plan import Planned
 from neuropack.errors import InputError
 from neuropack.evaluate.compared import COLUMNS, as_row, compare_labels
 from neuropack.labels import LabelVolume
+from neuropack.manifest import digest_of
 from neuropack.marks import MarkKind
 from neuropack.progress import Progress
-from neuropack.release import digest_of
 from neuropack.study.annotations import Sources
-from neuropack.study.stack import label_of
+from neuropack.study.names import label_of
 from neuropack.swc import swc_text
 from neuropack.table import parse_tsv
 from neuropack.volume import Volume
@@ -164,10 +164,10 @@ class Annotations:
         """The path and content of every small file."""
         one = self._one
         for traced in one.annotated.neurons:
-            yield one.stack.morphology(traced.id), _swc(traced)
+            yield one.stack.morphology(traced.id), swc_bytes(traced)
         for other in one.others:
             for traced in other.neurons:
-                yield one.stack.morphology_by(traced.id, str(other.credit.annotator)), _swc(traced)
+                yield one.stack.morphology_by(traced.id, str(other.credit.annotator)), swc_bytes(traced)
         for kind, table in self.marks.items():
             yield one.stack.marks(kind), table_bytes(table)
         yield from self._texts.items()
@@ -212,7 +212,7 @@ def annotation_outputs(one: Planned) -> Iterator[str]:
         yield stack.label_image.removesuffix(".ome.zarr") + ".json"
 
 
-def _swc(traced: Traced) -> bytes:
+def swc_bytes(traced: Traced) -> bytes:
     """The SWC file of a neuron: that of the study byte for byte, where it is one as a release has it."""
     if not traced.as_it_is:
         return swc_text(traced.skeleton, [f"from {traced.source.name}"]).encode()

@@ -75,7 +75,12 @@ def dataset_texts(study: Study, planned: Sequence[Planned], document: Record) ->
 
 def derivative_texts(study: Study, name: str) -> Texts:
     """The text files at the root of a derivative, by path in the release."""
-    described = derivative_description(study.dataset, name)
+    return derivative_texts_of(study.dataset, name, _people_and_tissue(study))
+
+
+def derivative_texts_of(dataset: Record, name: str, people: Texts) -> Texts:
+    """The same from the record of the dataset, and the tables of animals and tissue at the root of the release."""
+    described = derivative_description(dataset, name)
     readme = (
         f"# {described['Name']}\n\nMade by neuropack from the images two folders up, whose README says what they "
         "show. "
@@ -85,7 +90,7 @@ def derivative_texts(study: Study, name: str) -> Texts:
         "dataset_description.json": json_text(described),
         "README.md": readme,
         ".bidsignore": DERIVATIVES[name][1],
-        **_people_and_tissue(study),
+        **people,
     }
     return {f"derivatives/{name}/{path}": text for path, text in texts.items()}
 

@@ -25,7 +25,7 @@ from neuropack.build.place import MARKER, Folder, Place, refuse
 from neuropack.cloud import destination
 from neuropack.errors import UsageError
 from neuropack.locks import only_one
-from neuropack.release import MANIFEST, NOT_DATA, Entry, hash_each, manifest
+from neuropack.manifest import MANIFEST, NOT_DATA, Entry, hash_each, manifest
 from neuropack.writers import lock, ome_zarr
 from neuropack.writers.object_store import ROOT, ObjectStore
 from neuropack.writers.remote import reach

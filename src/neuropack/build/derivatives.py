@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,8 +13,12 @@ from neuropack.build.labels import label_map, label_neurons
 from neuropack.build.place import Place
 from neuropack.build.plan import Planned
 from neuropack.describe.described import json_bytes
+from neuropack.marks import Credit
 from neuropack.release import CLASSES, MORPHOLOGY, NEURONS, NEURONS_PARQUET, REGIONS
-from neuropack.space.neurons import COLUMNS, Row, ccf_columns, region_rows
+from neuropack.skeleton import Skeleton
+from neuropack.space.neurons import COLUMNS, PlacedNeuron, Row, ccf_columns, region_rows
+from neuropack.swc import swc_text
+from neuropack.table import MISSING
 from neuropack.writers.summaries import read_label_values
 
 _WHOLE, _REAL = ("label", "n_nodes", "soma_region_id"), ("confidence",)  # and every length, in um
@@ -58,22 +62,54 @@ def neuron_rows(made: Iterable[Made]) -> list[Row]:
         stack = one.planned.stack
         values = {neuron: value for value, neuron in label_neurons(one.planned).items()}
         for traced in one.planned.annotated.neurons:
-            rows.append(
-                {
-                    "participant_id": f"sub-{stack.subject['id']}",
-                    "neuron_id": traced.id,
-                    "swc": stack.morphology(traced.id).removeprefix(f"{MORPHOLOGY}/"),
-                    "image_stack": stack.id,
-                    "label": values.get(traced.id),
-                    "n_nodes": len(traced.skeleton),
-                    "length_um": round(traced.skeleton.length_um(), 3),
-                    "annotator": traced.credit.annotator,
-                    "provenance": traced.credit.provenance,
-                    "confidence": traced.credit.confidence,
-                    **(_in_ccf(one, traced.id) if registered else {}),
-                }
+            row = neuron_row(
+                stack.subject["id"],
+                traced.id,
+                stack.morphology(traced.id),
+                stack.id,
+                traced.skeleton,
+                traced.credit,
+                values.get(traced.id),
             )
+            rows.append({**row, **(_in_ccf(one, traced.id) if registered else {})})
     return rows
+
+
+def neuron_row(
+    subject: str, neuron: str, swc: str, stack: str, skeleton: Skeleton, credit: Credit, label: int | None
+) -> Row:
+    """The row of a neuron in the table of neurons, without the columns about the CCF.
+
+    Args:
+        subject: the identifier of the animal.
+        neuron: its identifier.
+        swc: the path of its SWC file.
+        stack: the identifier of its stack.
+        skeleton: in the stack.
+        credit: who traced it.
+        label: its value in the label image, where it has one.
+    """
+    return {
+        "participant_id": f"sub-{subject}",
+        "neuron_id": neuron,
+        "swc": swc.removeprefix(f"{MORPHOLOGY}/"),
+        "image_stack": stack,
+        "label": label,
+        "n_nodes": len(skeleton),
+        "length_um": round(skeleton.length_um(), 3),
+        "annotator": credit.annotator,
+        "provenance": credit.provenance,
+        "confidence": credit.confidence,
+    }
+
+
+def typed(row: Mapping[str, str]) -> Row:
+    """A row of neurons.tsv as it was before it became text."""
+    found: Row = {}
+    for name, text in row.items():
+        kind = int if name in _WHOLE else float if name in _REAL or name.endswith("_um") else str
+        found[name] = None if text == MISSING else kind(text)
+    return found
 
 
 def parquet(rows: Sequence[Row]) -> dict[str, bytes]:
@@ -138,3 +174,10 @@ def _by_region(made: Made, neuron: str) -> list[Row]:
         return []
     name: Row = {"participant_id": f"sub-{stack.subject['id']}", "neuron_id": neuron}
     return region_rows(placement.neurons[neuron], name, used.atlas.structures)
+
+
+def swc_in_ccf(neuron: PlacedNeuron, source: str) -> bytes:
+    """The SWC file of a neuron in the CCF, mapped from its file in the stack."""
+    name = source.rsplit("/", 1)[-1]
+    comments = [f"mapped by neuropack from {name}; x, y, z are AP, DV, LR from the corner of the atlas"]
+    return swc_text(neuron.skeleton, comments, decimals=3).encode()

@@ -17,7 +17,7 @@ from neuropack.build.plan import Planned
 from neuropack.build.registration import UsedAtlas, shows_in_ccf
 from neuropack.build.version import carried
 from neuropack.convert import Result
-from neuropack.marks import MarkKind
+from neuropack.marks import Credit, MarkKind
 from neuropack.schema import schema_version
 from neuropack.skeleton import Skeleton
 from neuropack.space.annotation import hemisphere
@@ -141,19 +141,57 @@ def _neurons(made: Made) -> Iterable[Record]:
     for traced in made.planned.annotated.neurons:
         name = traced.id
         placed = placement.neurons[name] if placement is not None else None
-        found: Record = {
-            "id": name,
-            "image_stack": stack.id,
-            **_soma(traced.skeleton, placed),
-            **_region(placed, made.planned.atlas),
-            "hemisphere": stack.specimen["hemisphere"] if placed is None else _side(placed, stack.specimen),
-            "completeness": "unknown",
-            "morphology": stack.morphology(name),
-            "color_vector": made.colors.get(name),
-            "annotators": [traced.credit.annotator],
-            "confidence": traced.credit.confidence,
-        }
-        yield {key: value for key, value in found.items() if value is not None}
+        yield neuron_record(
+            name,
+            stack.id,
+            traced.skeleton,
+            traced.credit,
+            morphology=stack.morphology(name),
+            hemisphere=stack.specimen["hemisphere"],
+            placed=placed,
+            used=made.planned.atlas,
+            color=made.colors.get(name),
+        )
+
+
+def neuron_record(
+    name: str,
+    stack: str,
+    skeleton: Skeleton,
+    credit: Credit,
+    *,
+    morphology: str,
+    hemisphere: str,
+    placed: PlacedNeuron | None,
+    used: UsedAtlas | None,
+    color: list[float] | None,
+) -> Record:
+    """The record of a neuron.
+
+    Args:
+        name: its identifier.
+        stack: the identifier of its stack.
+        skeleton: in the stack.
+        credit: who traced it.
+        morphology: the path of its SWC file.
+        hemisphere: of the specimen.
+        placed: in the CCF; None where the stack is not registered.
+        used: where its region was looked up; None without an annotation.
+        color: a weight for each channel, where it is known.
+    """
+    found: Record = {
+        "id": name,
+        "image_stack": stack,
+        **_soma(skeleton, placed),
+        **_region(placed, used),
+        "hemisphere": hemisphere if placed is None else _side(placed, hemisphere),
+        "completeness": "unknown",
+        "morphology": morphology,
+        "color_vector": color,
+        "annotators": [credit.annotator],
+        "confidence": credit.confidence,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _soma(skeleton: Skeleton, placed: PlacedNeuron | None) -> Record:
@@ -179,10 +217,10 @@ def _region(placed: PlacedNeuron | None, used: UsedAtlas | None) -> Record:
     return {"region_id": structure.id, "region_acronym": structure.acronym, "ontology_version": used.version}
 
 
-def _side(placed: PlacedNeuron, specimen: Record) -> str:
+def _side(placed: PlacedNeuron, specimen: str) -> str:
     """Where the soma lies; without one, what the specimen says."""
     if placed.soma is None:
-        return str(specimen["hemisphere"])
+        return specimen
     return hemisphere([placed.soma])[0]
 
 

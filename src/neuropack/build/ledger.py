@@ -18,7 +18,8 @@ from typing import Any
 
 from neuropack.build.place import Folder, Place, status
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, METADATA, Entry, digest_of_lines, parse_manifest
+from neuropack.manifest import MANIFEST, Entry, digest_of_lines, parse_manifest
+from neuropack.release import METADATA
 from neuropack.writers.store import Stored
 
 _AT_WORK = "neuropack build is at work here, or was interrupted. What it knows already:\n"

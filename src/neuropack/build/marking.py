@@ -12,8 +12,9 @@ from neuropack.build.bids import tsv_text
 from neuropack.build.labels import label_neurons
 from neuropack.build.place import Place
 from neuropack.build.plan import Planned
+from neuropack.manifest import entry_of
 from neuropack.marks import Credit
-from neuropack.release import METADATA, entry_of
+from neuropack.release import METADATA
 from neuropack.table import parse_tsv
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from neuropack.amend import finish
 from neuropack.engine.output import read_record
 from neuropack.errors import UsageError
 from neuropack.locks import only_one
-from neuropack.release import Entry, files_below, hash_files, write_manifest
+from neuropack.manifest import Entry, files_below, hash_files, write_manifest
 from neuropack.writers.store import LocalStore, Store, Stored
 
 # Present from the first moment of a build to its last: what lies there is a release of ours, and unfinished.

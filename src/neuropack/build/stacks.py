@@ -21,11 +21,10 @@ from neuropack.build.plan import Planned, opened
 from neuropack.convert import Result, convert
 from neuropack.engine import Progress
 from neuropack.errors import UsageError
-from neuropack.release import Entry, digest_of, entry_of
+from neuropack.manifest import Entry, digest_of, entry_of
 from neuropack.source import fingerprint
 from neuropack.study import Study
 from neuropack.study.records import Record
-from neuropack.swc import swc_text
 from neuropack.volume import Volume
 from neuropack.writers.sink import Missing
 
@@ -225,9 +224,8 @@ def _derived(one: Planned) -> Iterator[tuple[str, bytes]]:
     if placement.landmarks is not None:
         yield stack.landmarks_file, registration.landmarks_text(placement.landmarks, placement.fit).encode()
     for traced in one.annotated.neurons:
-        neuron, source = placement.neurons[traced.id], stack.morphology(traced.id).rsplit("/", 1)[-1]
-        comments = [f"mapped by neuropack from {source}; x, y, z are AP, DV, LR from the corner of the atlas"]
-        yield stack.morphology_ccf(traced.id), swc_text(neuron.skeleton, comments, decimals=3).encode()
+        made = derivatives.swc_in_ccf(placement.neurons[traced.id], stack.morphology(traced.id))
+        yield stack.morphology_ccf(traced.id), made
 
 
 def unfinished(place: Place, output: str) -> list[str]:

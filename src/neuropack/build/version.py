@@ -13,7 +13,8 @@ from neuropack import schema
 from neuropack.amend import PENDING
 from neuropack.build.place import Place
 from neuropack.errors import InputError, UsageError
-from neuropack.release import MANIFEST, METADATA, entry_of, parse_manifest
+from neuropack.manifest import MANIFEST, entry_of, parse_manifest
+from neuropack.release import METADATA
 from neuropack.study import Study, load_study
 from neuropack.study.edit import StudyText
 from neuropack.study.records import Record

@@ -19,6 +19,7 @@ from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
 from neuropack.cli.diff import diff
+from neuropack.cli.evaluate import evaluate
 from neuropack.cli.export import export
 from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
@@ -26,12 +27,15 @@ from neuropack.cli.map import map_
 from neuropack.cli.migrate import migrate
 from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
+from neuropack.cli.pull import pull
 from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
+from neuropack.cli.serve import serve
 from neuropack.cli.simulate import simulate
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
+from neuropack.cli.token import group as token_commands
 from neuropack.cli.trace import trace
 from neuropack.cli.validate import explain, validate
 
@@ -55,20 +59,24 @@ for command in (
     validate,
     explain,
     seal,
+    serve,
     diff,
     migrate,
     publish,
+    pull,
     register,
     preprocess,
     segment,
     features,
     trace,
+    evaluate,
 ):
     app.command()(command)
 app.command("map")(map_)
 app.add_typer(atlas, name="atlas")
 app.add_typer(export, name="export")
 app.add_typer(annotation_commands, name="annotations")
+app.add_typer(token_commands, name="token")
 
 
 def _version(show: bool) -> None:

@@ -71,6 +71,7 @@ def demo(
         found = list(find_neurons(release, folder / "found", tell)) if source is None else []
     write_page(release, page, report, found)
     typer.echo(f"page     {page}\n\n{to_text(report)}")
+    typer.echo(f"\nin the browser: neuropack serve {release}")
     return 0 if report.clean else 1
 
 

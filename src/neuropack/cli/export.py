@@ -33,7 +33,8 @@ def bil(
     from neuropack.describe.bil import bil_rows, missing
     from neuropack.describe.bil_workbook import write_bil
     from neuropack.errors import UsageError
-    from neuropack.release import open_release, read_manifest
+    from neuropack.manifest import read_manifest
+    from neuropack.release import open_release
 
     if workbook.suffix.lower() != ".xlsx":
         raise UsageError("the workbook is no .xlsx file", file=workbook, fix="give it a name that ends in .xlsx")

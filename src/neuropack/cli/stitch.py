@@ -33,6 +33,10 @@ def stitch(
         float | None,
         typer.Option(metavar="PART", help="Of neighbours in rows and columns, such as 0.1 for ten per cent."),
     ] = None,
+    flip: Annotated[
+        str,
+        typer.Option(metavar="AXES", help="Axes that the stage counts the other way round, such as x or yx."),
+    ] = "",
     no_refine: Annotated[
         bool, typer.Option("--no-refine", help="Trust the stage; do not measure the overlaps.")
     ] = False,
@@ -87,6 +91,7 @@ def stitch(
         tiles=tuple(paths[:-1]),
         positions=positions,
         overlap=overlap,
+        flip=flip.lower(),
         refine=not no_refine,
         channels=tuple(channel) if channel else None,
         max_shift_um=max_shift,

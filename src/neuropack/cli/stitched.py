@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Asked:
     tiles: tuple[Path, ...]
     positions: Path | None
     overlap: float | None
+    flip: str
     refine: bool
     channels: tuple[int, ...] | None
     max_shift_um: float | None
@@ -84,7 +86,7 @@ def stitch(
     """
     from neuropack.convert import convert
     from neuropack.locks import only_one
-    from neuropack.page.seams import write_seams
+    from neuropack.page.seams import drawn_here, write_seams
     from neuropack.process.mosaic import mosaic
 
     _see(asked, table)
@@ -95,7 +97,14 @@ def stitch(
         look = {"blend": asked.blend, "interpolate": asked.interpolate}
         fixed = look if asked.out.exists() and not overwrite else {}
         placed, again = stitched_state.load(state, identity, tiles, fixed, overwrite=overwrite), True
+        picture = asked.beside(".png")
         if placed is None:
+            if picture.exists() and not drawn_here(picture):
+                raise UsageError(
+                    "is there already, and no picture of this command",
+                    file=picture,
+                    fix="choose another name for OUT, or move it",
+                )
             placed, again = _place(asked, tiles, identity, tell), False
         volume = mosaic(
             tiles,
@@ -110,14 +119,16 @@ def stitch(
         asked.beside(".pairs.partial").unlink(missing_ok=True)
         if table is not None:
             _write_table(table, record, overwrite=overwrite)
-        picture = asked.beside(".png")
         if not again or not picture.exists():
             with published(picture, overwrite=True) as part:
                 write_seams(part, tiles, placed, asked.channels, tell)
     status = "no pixels written"
     with volume:
         if pixels:
-            status = convert(volume, [asked.out], memory=memory, overwrite=overwrite, progress=tell).status
+            made = convert(
+                volume, [asked.out], labels=volume.labels, memory=memory, overwrite=overwrite, progress=tell
+            )
+            status = made.status
     record = {**record, "status": status, "positions": "known" if again else "found"}
     return Stitched(_lines(asked, record, status), record, record["findings"])
 
@@ -132,10 +143,14 @@ def _see(asked: Asked, table: Path | None) -> None:
         )
     if not asked.tiles and asked.positions is None:
         raise UsageError("no tile is named", fix="name the tiles before OUT, or a table of them with --positions")
-    if table is not None and table.suffix.lower() not in (".tsv", ".csv"):
+    common.free(asked.out, overwrite=True)
+    if table is None:
+        return
+    if table.suffix.lower() not in (".tsv", ".csv"):
         raise UsageError("is no name for a table", file=table, expected=".tsv or .csv")
-    if not asked.out.parent.is_dir():
-        common.free(asked.out, overwrite=True)
+    if asked.positions is not None and table.resolve() == asked.positions.resolve():
+        raise UsageError("is the table of positions itself", file=table, fix="name another file with --table")
+    common.free(table, overwrite=True)
 
 
 def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
@@ -144,6 +159,12 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
     from neuropack.process.tile_files import open_tiles
 
     places = read_places(asked.positions) if asked.positions else None
+    if asked.overlap is not None and (places is None or places[0].cell is None):
+        raise UsageError(
+            "--overlap is for tiles in rows and columns",
+            file=asked.positions,
+            fix="leave it out, or give a table with the columns file, row and column with --positions",
+        )
     files = list(asked.tiles)
     if places and not files:
         files = [*dict.fromkeys(place.file for place in places)]
@@ -154,7 +175,7 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
     if asked.voxel_size_um:
         volumes = [volume.with_voxel_size(asked.voxel_size_um) for volume in volumes]
     if places is None:
-        return layout(volumes)
+        return layout(volumes, flip=asked.flip)
     chosen = []
     for place in places:
         same = [v for v in volumes if v.path.absolute() == place.file.absolute()]
@@ -173,7 +194,7 @@ def open_layout(asked: Asked, tell: Progress | None) -> tuple[Tile, ...]:
         raise UsageError(
             "the table has no row for a tile", file=asked.positions, found=f"none for {left[0].path.name}"
         )
-    return layout(chosen, places, asked.overlap)
+    return layout(chosen, places, asked.overlap, flip=asked.flip)
 
 
 def _identity(asked: Asked, tiles: Sequence[Tile], tell: Progress | None) -> str:
@@ -187,7 +208,9 @@ def _identity(asked: Asked, tiles: Sequence[Tile], tell: Progress | None) -> str
         if tell:
             tell("looking at the tiles", done, len(files))
     told = [
-        [known[t.volume.path], t.volume.scene, t.origin_um, t.volume.voxel_size_um, t.volume.shape] for t in tiles
+        [known[v.path], v.scene, tile.origin_um, v.voxel_size_um, v.native_axes, v.shape]
+        for tile in tiles
+        for v in [tile.volume]
     ]
     text = json.dumps([told, asked.placing()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -217,6 +240,7 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
     import numpy as np
 
     from neuropack.process.mosaic_cells import covered_voxels, gaps
+    from neuropack.process.mosaic_fit import silent_axes
 
     boxes, size = volume.pixels.boxes, volume.size_zyx  # type: ignore[attr-defined]
     voxel = tiles[0].voxel_um
@@ -231,10 +255,21 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
         for p in placed.pairs
         if p.voxels >= _SAME * max(tiles[i].size.prod() for i in (p.first, p.second))
     ]
+    turned = silent_axes(tiles, placed)
     if placed.pairs and not placed.used:
-        findings.append("no overlap shows the same in both tiles: does an axis of the stage run the other way?")
+        flips = ", ".join(f"--flip {flip}" for flip in dict.fromkeys((*turned, turned)) if flip)
+        findings.append(
+            "no overlap shows the same in both tiles: does an axis of the stage run the other way?"
+            + (f" Then try {flips}" if flips else "")
+        )
+        turned = ""
     elif asked.refine:
         findings += [f"{tiles[i].name} stays where the stage says: {_why(placed, i)}" for i in placed.unplaced]
+    findings += [
+        f"no overlap along {axis} shows the same in both tiles: does the stage's {axis} run the other way?"
+        f" Then try --flip {axis}"
+        for axis in turned
+    ]
     findings += [f"no tile from y, x = {h['from_yx_um']} to {h['to_yx_um']} um of the image" for h in holes]
     return {
         "software": "neuropack",
@@ -247,10 +282,11 @@ def _record(asked: Asked, tiles: Sequence[Tile], placed: Placed, volume: Volume,
             "interpolate": asked.interpolate,
             "positions": asked.positions.name if asked.positions else "of the stage",
             "overlap": asked.overlap,
+            "flip": asked.flip,
         },
         "shape_zyx": list(size),
         "voxel_size_um": voxel.tolist(),
-        "covered": round(covered_voxels(boxes) / int(np.prod(size)), 6),
+        "covered": round(covered_voxels(boxes) / math.prod(size), 6),
         "gaps": holes,
         "residual_voxels": {
             "rms_zyx": np.sqrt((left**2).mean(axis=0)).round(4).tolist() if len(left) else None,
@@ -278,10 +314,9 @@ def _why(placed: Placed, tile: int) -> str:
 
 def _write_table(table: Path, record: dict[str, Any], *, overwrite: bool) -> None:
     text = common.table_text(table, stitched_state.PAIR_COLUMNS, record["pairs"])
-    if table.exists() and not overwrite and table.read_text(encoding="utf-8") != text:
+    if table.exists() and not overwrite and not stitched_state.holds(table, text):
         raise UsageError("is there already", file=table, fix="name another file, or add --overwrite")
-    with published(table, overwrite=True) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
+    stitched_state.write(table, text)
 
 
 def _lines(asked: Asked, record: dict[str, Any], status: str) -> list[str]:

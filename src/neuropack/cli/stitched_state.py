@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from neuropack.process.mosaic_layout import Tile
     from neuropack.process.mosaic_pairs import Pair
 
+_OTHER = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)  # JSON of other kind
 PAIR_COLUMNS = (
     *("first", "second", "status", "reason", "correlation", "second_best", "voxels"),
     *("shift_z_um", "shift_y_um", "shift_x_um", "residual_z_um", "residual_y_um", "residual_x_um"),
@@ -65,8 +66,20 @@ def rows_of_tiles(tiles: Sequence[Tile], placed: Placed) -> list[dict[str, Any]]
 def save(path: Path, record: Mapping[str, Any]) -> None:
     """Write the record, whole or not at all."""
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") == text:
-        return
+    if not holds(path, text):
+        write(path, text)
+
+
+def holds(path: Path, text: str) -> bool:
+    """Whether a file is there and holds this text."""
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text, whole or not at all, over what is there."""
     with published(path, overwrite=True) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
@@ -97,7 +110,7 @@ def load(
             return _placed(record, tiles)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
-    except (ValueError, KeyError, TypeError):
+    except _OTHER:
         ours = False
     if ours and overwrite:
         return None
@@ -141,6 +154,8 @@ def _placed(record: Mapping[str, Any], tiles: Sequence[Tile]) -> Placed:
         outliers += [i] if row["status"] == "outlier" else []
     gains = [row.get("gain") for row in rows]
     known = all(g is not None for g in gains)
+    if not np.isfinite([row["position_um"] for row in rows]).all():
+        raise ValueError("a position is no number")
     return Placed(
         np.array([row["nominal_um"] for row in rows], np.float64),
         np.array([row["position_um"] for row in rows], np.float64),
@@ -197,6 +212,6 @@ def _known(path: Path, identity: str) -> dict[tuple[int, int], Pair]:
             z, y, x = row.pop("shift_um")
             pair = Pair(**{**row, "shift_um": (z, y, x), "levels": np.array(row["levels"], np.float64)})
             known[pair.first, pair.second] = pair
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, *_OTHER):
         pass  # nothing is there, or its last line was torn off: what was read until then holds
     return known

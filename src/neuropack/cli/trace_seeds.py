@@ -239,9 +239,10 @@ def _tell(out: Path, record: dict[str, Any], *, as_json: bool, what: str) -> Non
         sure = f"confidence {one['mean_confidence']:.2f}"
         typer.echo(f"  {one['neuron']}: {one['nodes']} nodes, {one['length_um']:.1f} um, {sure}")
     if flags:
-        typer.echo(f"{len(flags)} place(s) to look at, the worst first ({out / FLAGS}):")
+        typer.echo(f"{len(flags)} place(s) to look at, most cable behind them first ({out / FLAGS}):")
     for flag in flags[:_SHOWN]:
         place = ", ".join(f"{v:.1f}" for v in flag["xyz_um"])
-        typer.echo(f"  {flag['neuron'] or '-'} at x, y, z {place} um: {flag['reason']}: {flag['about']}")
+        behind = f"{flag['below_um']:.1f} um behind it: " if flag["below_um"] else ""
+        typer.echo(f"  {flag['neuron'] or '-'} at x, y, z {place} um: {behind}{flag['reason']}: {flag['about']}")
     if len(flags) > _SHOWN:
         typer.echo(f"  and {len(flags) - _SHOWN} more")

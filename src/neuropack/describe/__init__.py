@@ -6,7 +6,7 @@ from neuropack.describe.card import DATASHEET, MANUAL, README, card, datasheet, 
 from neuropack.describe.croissant import croissant
 from neuropack.describe.datacite import datacite
 from neuropack.describe.described import Described, json_bytes
-from neuropack.release import entry_of
+from neuropack.manifest import entry_of
 
 __all__ = ["CROISSANT", "DATACITE", "DESCRIPTIONS", "Described", "descriptions"]
 

@@ -14,7 +14,7 @@ from neuropack.describe.described import Described, Record
 from neuropack.describe.rai import CONFORMS_TO as RAI
 from neuropack.describe.rai import rai
 from neuropack.describe.tables import MARKS, STACKS, Table, tables
-from neuropack.release import Entry
+from neuropack.manifest import Entry
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 _FORMATS = {
@@ -116,10 +116,13 @@ def _files(entries: Mapping[str, Entry]) -> Iterator[Record]:
 
 
 def _sets(entries: Mapping[str, Entry]) -> Iterator[Record]:
-    """Folders that are one thing; and the tables of a kind, which are files as well."""
+    """Folders that are one thing; the catalogue, made after this; and tables of a kind, which are files as well."""
     for folder in sorted({whole for path in entries if (whole := _whole(path)) is not None}):
         what, kind = next(_WHOLE[end] for end in _WHOLE if folder.endswith(end))
         yield _set(folder, what, f"{folder}/**", kind)
+    yield _set(
+        "catalogue", "The metadata as tables, to be searched.", "metadata/catalogue/**", _FORMATS[".parquet"]
+    )
     for end, table in MARKS.items():
         if any(path.endswith(end) for path in entries):
             pattern = f"derivatives/segmentation/**/*{end}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from neuropack.release import NEURONS, Entry
+from neuropack.manifest import Entry
+from neuropack.release import NEURONS
 from neuropack.table import MISSING, parse_tsv
 
 Record = dict[str, Any]

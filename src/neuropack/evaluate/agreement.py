@@ -20,9 +20,11 @@ TOLERANCE_UM: Final = 2.0
 """How far apart two traces of one neurite may lie, micrometre (the usual 2 um of SSD and of length scores)."""
 LEAST_IOU: Final = 0.5
 _PIECES = 4  # of a tolerance: cable is judged in pieces of that length at most
+_NEAREST = 4  # points whose edges are looked at for the nearest one
 _TARGETS = 10  # of a tolerance: how far apart the points are that it is judged by; off by 0.2 % of it at most
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -52,57 +54,101 @@ def traces(a: Skeleton, b: Skeleton, tolerance_um: float = TOLERANCE_UM) -> list
         a, b: in one frame.
         tolerance_um: micrometre.
     """
-    mine, theirs = _cable(a, tolerance_um), _cable(b, tolerance_um)
-    lengths = (float(mine.lengths.sum()), float(theirs.lengths.sum()))
+    mine, theirs = cable([a], tolerance_um), cable([b], tolerance_um)
+    lengths = (mine.length_um, theirs.length_um)
     if not all(lengths):
         note = "a skeleton without length" if any(lengths) else "no skeleton has any length"
         return [
             Score(name, None, sum(lengths), note) for name in ("length_precision", "length_recall", "length_f1")
         ]
-    precision = float(theirs.lengths[_near(theirs.middles, mine.points, tolerance_um)].sum()) / lengths[1]
-    recall = float(mine.lengths[_near(mine.middles, theirs.points, tolerance_um)].sum()) / lengths[0]
-    both = precision + recall
+    precision = theirs.near_um(mine, tolerance_um) / lengths[1]
+    recall = mine.near_um(theirs, tolerance_um) / lengths[0]
     return [
-        Score("length_precision", min(precision, 1.0), lengths[1]),
-        Score("length_recall", min(recall, 1.0), lengths[0]),
-        Score("length_f1", min(2 * precision * recall / both, 1.0) if both else 0.0, sum(lengths)),
+        Score("length_precision", precision, lengths[1]),
+        Score("length_recall", recall, lengths[0]),
+        Score("length_f1", harmonic(precision, recall), sum(lengths)),
     ]
 
 
+def harmonic(precision: float, recall: float) -> float:
+    """The harmonic mean of two parts; 0 where both are."""
+    both = precision + recall
+    return min(2 * precision * recall / both, 1.0) if both else 0.0
+
+
 @dataclass(frozen=True, eq=False)
-class _Cable:
-    """A skeleton in pieces: their middles (n, 3) and lengths (n,), and denser points (m, 3) along it."""
+class Cable:
+    """The cable of skeletons: in pieces that are judged, and in denser points that others are judged by.
+
+    Attributes:
+        middles: of the pieces (n, 3).
+        lengths: of the pieces (n,).
+        points: along the cable, and the nodes (m, 3).
+        starts, ends: of the edge that each point lies on (m, 3); a node is an edge of its own.
+    """
 
     middles: Floats
     lengths: Floats
     points: Floats
+    starts: Floats
+    ends: Floats
+
+    @property
+    def length_um(self) -> float:
+        """Of all of it."""
+        return float(self.lengths.sum())
+
+    def near_um(self, other: Cable, distance: float) -> float:
+        """How much of it lies within a distance of other cable, micrometre; no more than there is."""
+        from scipy.spatial import KDTree
+
+        # the points lie up to half a step from the cable that they stand for
+        reach = float(np.hypot(distance, distance / _TARGETS / 2))
+        found, _ = KDTree(other.points).query(self.middles, distance_upper_bound=reach)
+        return min(float(self.lengths[np.isfinite(found)].sum()), self.length_um)
+
+    def distances(self, other: Cable) -> Floats:
+        """From the middle of each piece to other cable, micrometre (n,)."""
+        from scipy.spatial import KDTree
+
+        least = np.full(len(self.middles), np.inf)
+        k = min(_NEAREST, len(other.points))
+        _, rows = KDTree(other.points).query(self.middles, k=k)
+        for row in np.asarray(rows).reshape(len(self.middles), k).T:
+            along, start = other.ends[row] - other.starts[row], self.middles - other.starts[row]
+            whole = (along * along).sum(axis=1)
+            at = np.divide((start * along).sum(axis=1), whole, out=np.zeros(len(whole)), where=whole > 0)
+            least = np.minimum(least, np.linalg.norm(start - np.clip(at, 0, 1)[:, None] * along, axis=1))
+        return least
 
 
-def _cable(skeleton: Skeleton, tolerance_um: float) -> _Cable:
-    edges = skeleton.edges()
-    start, end = skeleton.xyz[edges[:, 1]], skeleton.xyz[edges[:, 0]]
-    middles, lengths = _along(start, end, tolerance_um / _PIECES)
-    points, _ = _along(start, end, tolerance_um / _TARGETS)
-    return _Cable(middles, lengths, np.concatenate([skeleton.xyz, points]))
+def cable(skeletons: Sequence[Skeleton], tolerance_um: float) -> Cable:
+    """The cable of skeletons, cut as finely as a tolerance wants it."""
+    starts, ends, nodes = [np.empty((0, 3))], [np.empty((0, 3))], [np.empty((0, 3))]
+    for skeleton in skeletons:
+        edges = skeleton.edges()
+        starts.append(skeleton.xyz[edges[:, 1]])
+        ends.append(skeleton.xyz[edges[:, 0]])
+        nodes.append(skeleton.xyz)
+    start, end, node = np.concatenate(starts), np.concatenate(ends), np.concatenate(nodes)
+    middles, lengths, _ = _along(start, end, tolerance_um / _PIECES)
+    points, _, edge = _along(start, end, tolerance_um / _TARGETS)
+    return Cable(
+        middles,
+        lengths,
+        np.concatenate([node, points]),
+        np.concatenate([node, start[edge]]),
+        np.concatenate([node, end[edge]]),
+    )
 
 
-def _along(start: Floats, end: Floats, step: float) -> tuple[Floats, Floats]:
-    """The middles of equal pieces of edges, none longer than a step, and the length of each piece."""
+def _along(start: Floats, end: Floats, step: float) -> tuple[Floats, Floats, Ints]:
+    """The middles of equal pieces of edges, none longer than a step, the length of each, and its edge."""
     length = np.linalg.norm(end - start, axis=1)
     parts = np.maximum(1, np.ceil(length / step)).astype(np.int64)
     edge = np.repeat(np.arange(len(parts)), parts)
     at = (np.arange(len(edge)) - np.repeat(np.cumsum(parts) - parts, parts) + 0.5) / parts[edge]
-    return start[edge] + at[:, None] * (end - start)[edge], length[edge] / parts[edge]
-
-
-def _near(points: Floats, others: Floats, distance: float) -> npt.NDArray[np.bool_]:
-    from scipy.spatial import KDTree
-
-    # the targets lie up to half a step from the cable that they stand for
-    reach = float(np.hypot(distance, distance / _TARGETS / 2))
-    found, _ = KDTree(others).query(points, distance_upper_bound=reach)
-    near: npt.NDArray[np.bool_] = np.isfinite(found)
-    return near
+    return start[edge] + at[:, None] * (end - start)[edge], length[edge] / parts[edge], edge
 
 
 def masks(a: int, b: int, both: int) -> list[Score]:
@@ -149,14 +195,31 @@ def boxes(a: Floats, b: Floats, least_iou: float = LEAST_IOU) -> list[Score]:
     """F1 of two sets of boxes (n, 6), each box matched to one of the others with at least this IoU at most."""
     if not len(a) + len(b):
         return [Score("box_f1", None, 0, "neither has a box")]
-    pairs = []
-    for row, box in enumerate(a):
-        low, high = np.maximum(box[:3], b[:, :3]), np.minimum(box[3:], b[:, 3:])
-        common = np.clip(high - low, 0, None).prod(axis=1)
-        union = np.prod(box[3:] - box[:3]) + (b[:, 3:] - b[:, :3]).prod(axis=1) - common
-        alike = np.divide(common, union, out=np.zeros(len(b)), where=union > 0)
-        pairs += [(row, int(other)) for other in np.flatnonzero(alike >= least_iou)]
+    rows, others, alike = box_overlaps(a, b)
+    pairs = [(int(rows[at]), int(others[at])) for at in np.flatnonzero(alike >= least_iou)]
     return [Score("box_f1", 2 * _matched(pairs, len(a), len(b)) / (len(a) + len(b)), len(a) + len(b))]
+
+
+def box_overlaps(a: Floats, b: Floats) -> tuple[Ints, Ints, Floats]:
+    """Which boxes (n, 6) and others (m, 6), half open, have voxels in common, and their IoU.
+
+    Returns:
+        rows of a, rows of b, and IoU of each such pair (k,), in the order of a.
+    """
+    order = np.argsort(b[:, 0], kind="stable")
+    sorted_b = b[order]
+    longest = float((b[:, 3] - b[:, 0]).max(initial=0))
+    first = np.searchsorted(sorted_b[:, 0], a[:, 0] - longest, "left")  # all that begin before have ended
+    end = np.searchsorted(sorted_b[:, 0], a[:, 3], "left")
+    found: list[tuple[Ints, Ints, Floats]] = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for row, box in enumerate(a):
+        near = sorted_b[first[row] : end[row]]
+        common = np.clip(np.minimum(box[3:], near[:, 3:]) - np.maximum(box[:3], near[:, :3]), 0, None).prod(axis=1)
+        at = np.flatnonzero(common)
+        union = np.prod(box[3:] - box[:3]) + (near[at, 3:] - near[at, :3]).prod(axis=1) - common[at]
+        found.append((np.full(len(at), row), order[first[row] + at], common[at] / union))
+    rows, others, alike = (np.concatenate(column) for column in zip(*found, strict=True))
+    return rows, others, alike
 
 
 def points(a: Floats, b: Floats, tolerance_um: float = TOLERANCE_UM) -> list[Score]:

@@ -5,7 +5,7 @@ neuron that passes nearest to it, if that is within the tolerance. The neuron th
 first say: a piece within the tolerance of it is of no other one, though that may pass nearer where neurons touch.
 
 - A traced tree *holds* a true neuron where at least `least_um` of it are of that neuron.
-- Splits: for each true neuron, the traced trees that hold it, less one.
+- Splits: for each true neuron, the traced trees that hold it, less the trees of that length that it has itself.
 - Merges: for each traced tree, the true neurons that it holds, less one.
 - A branch is a chain of edges between two of root, fork and tip. A true branch of at least `least_um` is *missing*
   where less than half of its length lies within the tolerance of any traced tree. A traced branch of that
@@ -76,10 +76,11 @@ def topology_errors(
         of[mine[near]] = neuron
     holds = _holds(of, found, true.owners)
     several = (holds >= least_um).sum(axis=1), (holds >= least_um).sum(axis=0)
+    own = np.array([_trees(one, least_um) for one in truth], np.int64)
     missing, branches = _lost(true, held_by >= 0, least_um)
     spurious, traced_branches = _lost(found, of >= 0, least_um)
     return TopologyErrors(
-        splits=int(np.maximum(several[0] - 1, 0).sum()),
+        splits=int(np.maximum(several[0] - own, 0).sum()),
         merges=int(np.maximum(several[1] - 1, 0).sum()),
         missing=missing,
         spurious=spurious,
@@ -89,6 +90,12 @@ def topology_errors(
         traced_branches=traced_branches,
         unfound=int((several[0] == 0).sum()),
     )
+
+
+def _trees(neuron: Skeleton, least_um: float) -> int:
+    """How many trees of at least the least length a neuron has; one at least."""
+    cable = _cable([neuron], by_tree=True)
+    return max(1, int((np.bincount(cable.owner, cable.length, cable.owners) >= least_um).sum()))
 
 
 def _holds(of: Ints, found: _Cable, neurons: int) -> Floats:
@@ -167,16 +174,42 @@ def _trees_and_branches(above: Ints) -> tuple[Ints, Ints]:
     return tree, branch
 
 
+def trees_at(xyz: Floats, owner: Ints, traced: Sequence[Skeleton], tolerance_um: float = TOLERANCE_UM) -> Ints:
+    """The traced tree at each place of true neurons, from 1; 0 where none is near enough.
+
+    The tree that is nearest, but where the tree that has most places of the neuron is within the tolerance, that.
+
+    Args:
+        xyz: of the places (n, 3), micrometre.
+        owner: the neuron of each (n,), from 0.
+        traced: each tree of each skeleton counts for itself.
+        tolerance_um: how far apart two traces of one neurite may lie.
+    """
+    found = _cable(traced, by_tree=True)
+    tree = _nearest_to(xyz, found, tolerance_um)
+    for neuron in np.unique(owner):
+        mine = np.flatnonzero(owner == neuron)
+        held = tree[mine][tree[mine] >= 0]
+        if len(held):
+            first = int(np.bincount(held).argmax())
+            near = _nearest_to(xyz[mine], found.part(np.flatnonzero(found.owner == first)), tolerance_um) >= 0
+            tree[mine[near]] = first
+    return tree + 1
+
+
 def _nearest(pieces: _Cable, others: _Cable, tolerance_um: float) -> Ints:
     """The owner of the piece of the others that lies nearest to each piece, -1 where none is near enough."""
+    return _nearest_to(pieces.middle, others, tolerance_um)
+
+
+def _nearest_to(points: Floats, others: _Cable, tolerance_um: float) -> Ints:
     from scipy.spatial import KDTree
 
-    if not len(others.middle) or not len(pieces.middle):
-        return np.full(len(pieces.middle), -1, np.int64)
-    reach = float(
-        np.hypot(tolerance_um, _PIECE_UM / 2)
-    )  # a point of the cable lies up to half a piece from a middle
-    _, row = KDTree(others.middle).query(pieces.middle, distance_upper_bound=reach)
+    if not len(others.middle) or not len(points):
+        return np.full(len(points), -1, np.int64)
+    # a point of the cable lies up to half a piece from a middle
+    reach = float(np.hypot(tolerance_um, _PIECE_UM / 2))
+    _, row = KDTree(others.middle).query(points, distance_upper_bound=reach)
     return np.where(row < len(others.owner), others.owner[np.minimum(row, len(others.owner) - 1)], -1)
 
 

@@ -8,10 +8,11 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from neuropack.manifest import MANIFEST, Entry
 from neuropack.mend.metadata_diff import Difference, by_id, differences
 from neuropack.mend.standing import Changes, changes_between, document_of, hashed, listed, open_files
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, NEURONS, Entry
+from neuropack.release import NEURONS
 from neuropack.rules import ReleaseFiles
 
 Values = dict[str, tuple[Any, Any]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from neuropack.amend import commit, finish
 from neuropack.build.bids import json_text
 from neuropack.errors import InputError
 from neuropack.issue import Issue
+from neuropack.manifest import MANIFEST, Entry, entry_of, sha256_of
 from neuropack.mend import record
 from neuropack.mend.fixes import FIXES, Work
 from neuropack.mend.show import unified
 from neuropack.mend.standing import alone, document_of, findings, hashed, listed, open_files, settled
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, Entry, entry_of, sha256_of
+from neuropack.release import METADATA
 from neuropack.report.words import printable
 from neuropack.rules import ReleaseFiles
 
@@ -148,4 +150,5 @@ def _write(work: Work, files: Sequence[FixedFile]) -> None:
     after[METADATA] = entry_of(texts[METADATA])
     if record.CROISSANT in release.files and _trusted(work, record.CROISSANT):
         record.described(work.json(record.CROISSANT), texts, after)
+    record.catalogued(release.root, json.loads(texts[METADATA]), texts, after)
     commit(release.root, texts, after)

@@ -16,10 +16,11 @@ from typing import Any
 from neuropack import schema
 from neuropack.build import bids
 from neuropack.issue import Issue
+from neuropack.manifest import MANIFEST, Entry, manifest
 from neuropack.mend import record
 from neuropack.mend.standing import findings, hashed, too_deep
 from neuropack.mend.tables import merged
-from neuropack.release import MANIFEST, METADATA, Entry, manifest
+from neuropack.release import METADATA
 from neuropack.rules import ReleaseFiles
 from neuropack.rules.json_text import tokens
 from neuropack.rules.text_form import TEXT_LIMIT, tidied

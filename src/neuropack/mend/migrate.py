@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,14 @@ from neuropack import schema
 from neuropack.amend import commit, finish
 from neuropack.build.bids import json_text
 from neuropack.errors import InputError, UsageError
+from neuropack.manifest import MANIFEST, entry_of, sha256_of
 from neuropack.mend import record
 from neuropack.mend.diff_text import difference_line
 from neuropack.mend.metadata_diff import differences
 from neuropack.mend.show import unified
 from neuropack.mend.standing import alone, document_of, hashed, listed, open_files, settled
 from neuropack.mend.steps import VERSIONS, steps
-from neuropack.release import MANIFEST, METADATA, entry_of, sha256_of
+from neuropack.release import METADATA
 from neuropack.study import FILE
 from neuropack.study.edit import StudyText
 from neuropack.study.records import Record
@@ -110,6 +112,7 @@ def _of_release(root: Path, to: str | None, by: str) -> Migration:
             description = release.json(record.CROISSANT)
             if description is not None and before.get(record.CROISSANT) == entry_of(description.text.encode()):
                 record.described(description.data, files, after)
+            record.catalogued(root, json.loads(data), files, after)
             commit(root, files, after)
 
     return Migration(file, old, new, told, lines, len(schema.validate(full)), write)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import neuropack
 from neuropack import schema
 from neuropack.build.bids import json_text
-from neuropack.errors import UsageError
+from neuropack.catalogue.content import Content, in_catalogue
+from neuropack.catalogue.files import catalogue_files
+from neuropack.errors import InputError, UsageError
+from neuropack.manifest import Entry, digest_of_lines, entry_of
 from neuropack.mend.standing import too_deep
-from neuropack.release import Entry, digest_of_lines, entry_of
 from neuropack.study.records import Record, ordered
 
 CROISSANT = "croissant.json"
@@ -118,6 +120,27 @@ def described(croissant: Any, files: dict[str, bytes], after: dict[str, Entry]) 
     if (data := _without_gone(_with_digests(croissant, after), after)) != croissant:
         files[CROISSANT] = json_text(data).encode()
         after[CROISSANT] = entry_of(files[CROISSANT])
+
+
+def catalogued(root: Path, document: Record, files: dict[str, bytes], after: dict[str, Entry]) -> None:
+    """Add the catalogue, as it will be, to what is to be written, where the release has one.
+
+    Args:
+        root: the release.
+        document: the metadata as they will be.
+        files: what is to be written.
+        after: the manifest as it will be.
+    """
+    if not any(in_catalogue(path) for path in after):
+        return
+    try:
+        made = catalogue_files(Content.of(root, document=document, entries=after, files=files))
+    except InputError:
+        return  # what is wrong with the metadata is told by the rules, and so is the old catalogue
+    for path in [path for path in after if in_catalogue(path) and path not in made]:
+        del after[path]
+    files |= made
+    after |= {path: entry_of(data) for path, data in made.items()}
 
 
 def _with_digests(data: Record, entries: Mapping[str, Entry]) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +14,7 @@ from neuropack.build.bids import json_text
 from neuropack.build.version import published_as
 from neuropack.errors import UsageError
 from neuropack.issue import Issue
+from neuropack.manifest import MANIFEST, entry_of, sha256_of
 from neuropack.mend import record
 from neuropack.mend.standing import (
     Changes,
@@ -25,7 +27,7 @@ from neuropack.mend.standing import (
     open_files,
 )
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, entry_of, sha256_of
+from neuropack.release import METADATA
 from neuropack.rules import ReleaseFiles
 
 # What must not be sealed: nobody leaves it there on purpose, or no manifest can list it.
@@ -145,6 +147,7 @@ def _sealed(
     description = release.json(record.CROISSANT)
     if after.get(record.CROISSANT) == now.get(record.CROISSANT) and description is not None:
         record.described(description.data, files, after)
+    record.catalogued(release.root, json.loads(files[METADATA]), files, after)
     commit(release.root, files, after)
     return Sealed(changes, left, written=True, finished=finished, published=doi)
 

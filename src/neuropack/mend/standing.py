@@ -11,7 +11,8 @@ from typing import Any
 from neuropack.errors import InputError, OutputError
 from neuropack.issue import Issue
 from neuropack.locks import only_one
-from neuropack.release import MANIFEST, METADATA, Entry, hash_each, sha256_of
+from neuropack.manifest import MANIFEST, Entry, hash_each, sha256_of
+from neuropack.release import METADATA
 from neuropack.rules import ReleaseFiles, load_rules
 from neuropack.study.records import Record
 

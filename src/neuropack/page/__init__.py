@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import neuropack
 from neuropack import resources
@@ -23,10 +20,10 @@ from neuropack.page.histograms import histograms
 from neuropack.page.marks import annotation_rows
 from neuropack.page.neurons import NeuronRow, neuron_rows
 from neuropack.page.pictures import Pictures, label_picture, picture
+from neuropack.page.place import Place, channel_colours, open_image, short_name, web_address
 from neuropack.page.traces import overlays, read_boxes, read_points
 from neuropack.release import METADATA
 from neuropack.space.frames import CCF
-from neuropack.volume import Volume
 from neuropack.whole import published
 from neuropack.words import size_text
 
@@ -34,37 +31,6 @@ MOST_ISSUES = 200  # of each level; a page is for a look, the command lists them
 MOST_STACKS = 48  # with pictures
 # The longest side of a picture by the number of stacks, so that the page stays of a size to be mailed.
 _SIDES = ((4, 1024), (12, 640), (MOST_STACKS, 384))
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The release and the page, for links from one into the other."""
-
-    release: Path
-    page: Path
-
-    def inside(self, path: object) -> Path | None:
-        """A path of the metadata as a file of the release; None where it is none, or leads out of it."""
-        if not isinstance(path, str) or not path or "\0" in path:
-            return None
-        found = self.release / path
-        try:
-            resolved = found.resolve()
-            there = resolved.exists() and resolved.is_relative_to(self.release.resolve())
-        except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is too long or no Unicode
-            return None
-        return found if there else None
-
-    def link(self, path: object) -> str:
-        """Address of a file of the release as seen from the page; "" where there is no such file."""
-        found = self.inside(path)
-        if found is None:
-            return ""
-        try:
-            relative = Path(os.path.relpath(found.resolve(), self.page.parent.resolve())).as_posix()
-        except ValueError:  # on another drive
-            return found.resolve().as_uri()
-        return quote(relative)
 
 
 def write_page(release: Path, out: Path, report: Report, found: Sequence[Found] = ()) -> None:
@@ -97,7 +63,7 @@ def put(out: Path, html: str) -> None:
 
 def render(release: Path, out: Path, report: Report, found: Sequence[Found] = ()) -> str:
     """The text of the page; the same release and report always give the same text."""
-    place = _Place(release, out)
+    place = Place(release, out)
     document, problem = _document(release)
     dataset, license_ = facts.inner(document, "dataset"), facts.inner(facts.inner(document, "dataset"), "license")
     stacks = facts.records(document, "image_stacks")
@@ -109,7 +75,7 @@ def render(release: Path, out: Path, report: Report, found: Sequence[Found] = ()
         problem="; ".join(one for one in (problem, told) if one),
         dataset={k: facts.text(dataset.get(k)) for k in ("id", "title", "abstract", "version", "date")},
         people=facts.people(dataset),
-        license={"name": facts.text(license_.get("spdx")), "uri": _web(license_.get("uri"))},
+        license={"name": facts.text(license_.get("spdx")), "uri": web_address(license_.get("uri"))},
         keywords=[facts.text(k) for k in dataset.get("keywords") or () if isinstance(k, str)],
         counts=_counts(document, report),
         report=report,
@@ -136,7 +102,7 @@ def template(name: str) -> Any:
 
     folder = resources.folder("templates")
     environment = Environment(
-        loader=FileSystemLoader([folder / "page", folder / "atlas"]),
+        loader=FileSystemLoader([folder / "page", folder / "atlas", folder / "web"]),
         undefined=StrictUndefined,
         autoescape=True,  # everything in a release is somebody else's text
         finalize=plain,
@@ -161,7 +127,7 @@ def _document(release: Path) -> tuple[dict[str, Any], str]:
 
 
 def _stack(
-    place: _Place, document: facts.Record, stack: facts.Record, side: int, used: Used | None
+    place: Place, document: facts.Record, stack: facts.Record, side: int, used: Used | None
 ) -> dict[str, Any]:
     """What the page shows of a stack; without pictures where `side` is 0."""
     identifier = facts.text(stack.get("id"))
@@ -190,7 +156,7 @@ def _stack(
     sidecar = facts.text(stack.get("path")).removesuffix(".ome.zarr") + ".json"
     return {
         "id": identifier,
-        "short": _short(identifier),
+        "short": short_name(identifier),
         "pictures": pictures,
         "notes": [*notes, *([problem] if problem else [])],
         "facts": facts.facts(document, stack),
@@ -216,7 +182,7 @@ def _atlas(release: Path, document: facts.Record) -> tuple[Used | None, str]:
         return None, f"the atlas cannot be shown: {error}"
 
 
-def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tuple[InAtlas | None, str]:
+def _in_atlas(place: Place, neurons: list[NeuronRow], used: Used | None) -> tuple[InAtlas | None, str]:
     """The neurons of a stack in the CCF, and what is wrong with them in words."""
     files = {row.name: (place.inside(row.ccf), row.color) for row in neurons if row.ccf}
     there = {name: (path, colour) for name, (path, colour) in files.items() if path is not None}
@@ -231,7 +197,7 @@ def _in_atlas(place: _Place, neurons: list[NeuronRow], used: Used | None) -> tup
 
 
 def _overlay(
-    place: _Place, document: facts.Record, stack: facts.Record, pictures: Pictures, neurons: list[NeuronRow]
+    place: Place, document: facts.Record, stack: facts.Record, pictures: Pictures, neurons: list[NeuronRow]
 ) -> str:
     """Put traces, points and boxes over the pictures of a stack; what is wrong with them in words."""
     if pictures.bar_um is None or pictures.side is None:
@@ -261,57 +227,21 @@ def _record(image: Path | None) -> facts.Record:
         return {}
 
 
-def _short(identifier: str) -> str:
-    """A stack's name for a heading: the values of its BIDS name without the words that they belong to."""
-    parts = [p.split("-", 1)[-1] for p in identifier.split("_")]
-    return " · ".join(p for p in parts if p) or "unnamed stack"
-
-
 def _pictures(
-    place: _Place, document: facts.Record, stack: facts.Record, labels: list[facts.Record], side: int
+    place: Place, document: facts.Record, stack: facts.Record, labels: list[facts.Record], side: int
 ) -> tuple[Pictures | None, list[str]]:
     try:
-        volume = _open(place, stack.get("path"))
-        acquisition = facts.record(document, "acquisitions", stack.get("acquisition"))
-        told = [_colour(c.get("color")) for c in facts.records(acquisition, "channels")]
-        colours = [(told[i] if i < len(told) else None) or _colour(c.color) for i, c in enumerate(volume.channels)]
+        volume = open_image(place, stack.get("path"))
+        colours = channel_colours(document, stack, volume)
         pictures = picture(volume, colours, side)
     except InputError as error:
         return None, [f"the pixels cannot be shown: {error}"]
     for annotation in labels[:1]:
         try:
-            pictures.labels = label_picture(_open(place, annotation.get("path")), pictures, side // 2)
+            pictures.labels = label_picture(open_image(place, annotation.get("path")), pictures, side // 2)
         except InputError as error:
             pictures.notes.append(f"the labels cannot be shown: {error}")
     return pictures, pictures.notes
-
-
-def _open(place: _Place, path: object) -> Volume:
-    """An OME-Zarr of the release. Another format is not opened for a path that the metadata only claim.
-
-    Raises:
-        InputError: it is not there, or no image.
-    """
-    from neuropack.readers.ome_zarr import open_file
-
-    found = place.inside(path)
-    if found is None:
-        raise InputError("is not in the release", file=facts.text(path) or "image_stacks.path")
-    try:
-        volume = open_file(found)[0]
-    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:  # nobody expected it
-        raise InputError(
-            "its metadata describe no image", file=found, found=f"{type(error).__name__}: {error}"
-        ) from error
-    if volume.axis_map.unknown or volume.dtype.kind not in "buif":
-        raise InputError("is no image that can be drawn", file=found, found=f"{volume.native_axes} {volume.dtype}")
-    return volume
-
-
-def _colour(value: object) -> str | None:
-    """RRGGBB, or None where it is no colour."""
-    colour = facts.text(value)
-    return colour.upper() if len(colour) == 6 and all(c in "0123456789abcdefABCDEF" for c in colour) else None
 
 
 def _shown(report: Report) -> list[Issue]:
@@ -319,7 +249,7 @@ def _shown(report: Report) -> list[Issue]:
     return [i for level in LEVELS for i in [i for i in report.issues if i.level == level][:MOST_ISSUES]]
 
 
-def _issue(issue: Issue, place: _Place) -> dict[str, Any]:
+def _issue(issue: Issue, place: Place) -> dict[str, Any]:
     return {"issue": issue, "where": str(issue.where), "link": place.link(issue.where.file)}
 
 
@@ -336,9 +266,3 @@ def _counts(document: facts.Record, report: Report) -> list[tuple[str, str]]:
     counted = [(len(facts.records(document, name)), word) for name, word in lists]
     figures = [(str(n), word if n == 1 else f"{word}s") for n, word in counted]
     return [*figures, (str(report.checked.files), "files"), (size_text(report.checked.bytes), "on disk")]
-
-
-def _web(value: object) -> str:
-    """An address that may be followed: http or https, else nothing."""
-    address = facts.text(value)
-    return address if address.startswith(("https://", "http://")) else ""

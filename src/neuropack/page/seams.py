@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, box_shape
 from neuropack.process.mosaic_fit import Placed
 from neuropack.process.mosaic_layout import Tile
 from neuropack.progress import Progress
 
 _SEAMS = 3  # that are shown
 _EDGE = (24, 320, 320)  # voxels of a seam that are shown
+_SOFTWARE = "neuropack"
 Rgb = npt.NDArray[np.float32]
 
 
@@ -57,12 +58,21 @@ def write_seams(
             axis.set_yticks([])
             axis.set_title(f"{title}, seam {row + 1}", fontsize=9)
             if not column:
-                axis.set_ylabel(
-                    f"{_short(tiles[pair.first].name)} /\n{_short(tiles[pair.second].name)}", fontsize=7
-                )
+                names = f"{_short(tiles[pair.first].name)} /\n{_short(tiles[pair.second].name)}"
+                axis.set_ylabel(names, fontsize=7, parse_math=False)  # two dollar signs are no formula
         if progress:
             progress("drawing seams", row + 1, len(used))
-    figure.savefig(out, format="png", dpi=110, metadata={"Software": "neuropack"})
+    figure.savefig(out, format="png", dpi=110, metadata={"Software": _SOFTWARE})
+
+
+def drawn_here(path: Path) -> bool:
+    """True for a PNG that neuropack drew: what a person has put there under the same name is not replaced."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG") and f"Software\0{_SOFTWARE}".encode() in head
 
 
 def _moved(tiles: Sequence[Tile], placed: Placed, number: int) -> float:
@@ -153,7 +163,8 @@ def _seam(
             volume = tiles[i].volume
             inner = tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
             whole: Box = (*(slice(0, 1) for _ in volume.shape[:-4]), slice(channel, channel + 1), *inner)
-            seen = volume.read(whole).reshape([s.stop - s.start for s in inner]).max(axis=0).astype(np.float32)
+            read = volume.read(whole).reshape(box_shape(inner)).astype(np.float32)
+            seen = np.where(np.isfinite(read), read, 0).max(axis=0)
             dark, bright = np.percentile(seen, (50, 99.5))
             at = tuple(slice(int(a), int(b)) for a, b in zip(start - first, stop - first, strict=True))[1:]
             flat[at] = np.clip((seen - dark) / max(float(bright - dark), 1e-9), 0, 1)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
+from neuropack.errors import UsageError
 from neuropack.process.mosaic_cells import Index, cells
 from neuropack.process.mosaic_layout import Floats, Tile, offsets
 from neuropack.process.tile_files import unit_of
@@ -20,6 +21,7 @@ from neuropack.volume import Volume
 
 Blend = Literal["feather", "none"]
 _AT_ONCE = 1 << 18  # voxels that are blended at a time: they stay in the processor's cache
+_HELD = 8 << 20  # bytes of what several tiles show that are held at a time, or as many as the box has
 _EPS = 1e-6  # voxels; less is rounding
 
 
@@ -50,8 +52,18 @@ def mosaic(
 
     Returns:
         a Volume whose `files` are those of all tiles; closing it closes the tiles.
+
+    Raises:
+        UsageError: the tiles hold labels, of which means would be taken.
     """
     first = tiles[0].volume
+    if first.labels and (blend != "none" or interpolate or gains is not None or darks is not None):
+        raise UsageError(
+            "holds labels, of which no mean can be taken",
+            file=first.path,
+            expected="an image",
+            fix="take labels as they are: --blend none, without --interpolate and --equalise",
+        )
     exact = offsets(tiles, positions_um)
     at = exact if interpolate else np.floor(exact + 0.5)
     boxes = [_covered(p, tile.size.tolist()) for p, tile in zip(at, tiles, strict=True)]
@@ -64,6 +76,7 @@ def mosaic(
         for axis, value in enumerate(_origin(tiles, positions_um, at))
     )
     files = tuple(dict.fromkeys(tile.volume.path for tile in tiles))
+    files = files if any(file.exists() for file in files) else ()  # images in memory have none
     settings = {
         "blend": blend,
         "interpolation": "linear" if interpolate else "none",
@@ -80,7 +93,7 @@ def mosaic(
     pixels = MosaicPixels(tiles, at, boxes, shape, blend, gains, darks)
     return replace(
         first,
-        path=_folder(files),
+        path=_folder(files) if files else first.path,
         format="mosaic",
         scene=None,
         native_axes=first.axes,
@@ -90,7 +103,7 @@ def mosaic(
         acquired=min((t.volume.acquired for t in tiles if t.volume.acquired), default=None),
         levels=(),
         made_by={**first.made_by, "stitch": settings},
-        files=files if all(file.exists() for file in files) else (),
+        files=files,
     )
 
 
@@ -142,7 +155,7 @@ class MosaicPixels:
 
     @property
     def overhead_bytes(self) -> int:
-        """That of the tiles, which share it, and what is blended at a time."""
+        """That of the tiles, which those of `open_tiles` share, and what is blended at a time."""
         return max(tile.volume.overhead_bytes for tile in self._tiles) + (16 << 20)
 
     def read(self, box: Box, out: Array | None = None) -> Array:
@@ -154,27 +167,41 @@ class MosaicPixels:
             (i,) = parts
             self._tiles[i].volume.read((*lead, *relative(inner, self.boxes[i])), out)
             return out
+        both = {
+            i: {j: seen for j, other in parts.items() if j != i and (seen := overlap(part, other))}
+            for i, part in parts.items()
+        }
+        if self._held(lead, parts, both) > max(_HELD, out.nbytes) and (halves := _halves(box)):
+            for half in halves:  # dozens of tiles lie on one another: a stage that states one place for all
+                self.read(half, out[relative(half, box)])
+            return out
         apart = [*cells([*parts.values()])]
         numbers = [*parts]
-        if sum(math.prod(box_shape(cell)) for cell, _ in apart) < math.prod(box_shape(inner)):
+        if sum(_voxels(cell) for cell, _ in apart) < _voxels(inner):
             out[...] = 0
-        kept = {i: self._fill(out, i, lead, inner, parts) for i in numbers}
+        kept = {i: self._fill(out, i, lead, inner, parts[i], both[i]) for i in numbers}
         for cell, members in apart:
             if len(members) > 1:
                 self._compose(out, inner, cell, [numbers[m] for m in members], kept, parts)
         return out
 
-    def _fill(self, out: Array, i: int, lead: Box, inner: Box, parts: dict[int, Box]) -> dict[int, Array]:
+    def _held(self, lead: Box, parts: dict[int, Box], both: dict[int, dict[int, Box]]) -> int:
+        """Bytes of what `_fill` gives of all tiles."""
+        voxels = sum(min(_voxels(part), sum(map(_voxels, both[i].values()))) for i, part in parts.items())
+        return voxels * math.prod(box_shape(lead)) * (self._dtype if self._plain else self._float).itemsize
+
+    def _fill(self, out: Array, i: int, lead: Box, inner: Box, part: Box, both: dict[int, Box]) -> dict[int, Array]:
         """Read a tile straight into its place; a copy of what it has where others lie too, which overwrite it."""
-        part = parts[i]
         view = _inner(out, relative(part, inner))
         if self._plain:
             values = self._tiles[i].volume.read((*lead, *relative(part, self.boxes[i])), view)
         else:
             values = self._values(i, lead, part)
             view[...] = self._rounded(values)
-        both = {j: overlap(part, other) for j, other in parts.items() if j != i}
-        return {j: _inner(values, relative(box, part)).copy() for j, box in both.items() if box}
+        if sum(map(_voxels, both.values())) > _voxels(part):  # one copy for all then
+            values = values.copy() if self._plain else values
+            return {j: _inner(values, relative(box, part)) for j, box in both.items()}
+        return {j: _inner(values, relative(box, part)).copy() for j, box in both.items()}
 
     def _values(self, i: int, lead: Box, part: Box) -> Array:
         """A tile's values in a box of the mosaic, moved by a part of a voxel and equalised, as floats."""
@@ -202,7 +229,9 @@ class MosaicPixels:
         if values.dtype == self._dtype or self._dtype.kind == "f":
             return values.astype(self._dtype, copy=False)
         info: Any = np.iinfo(self._dtype)
-        return np.clip(np.floor(values + self._float.type(0.5)), info.min, info.max).astype(self._dtype)
+        top = self._float.type(info.max)
+        top = np.nextafter(top, self._float.type(0)) if int(top) > info.max else top  # of 64 bits
+        return np.clip(np.floor(values + self._float.type(0.5)), info.min, top).astype(self._dtype)
 
     def _compose(
         self,
@@ -274,6 +303,21 @@ class MosaicPixels:
         """Close the tiles."""
         for tile in self._tiles:
             tile.volume.close()
+
+
+def _voxels(box: Box) -> int:
+    return math.prod(box_shape(box))
+
+
+def _halves(box: Box) -> tuple[Box, Box] | None:
+    """A box cut in two along the first axis that can be: planes are cut last, for files hold them whole."""
+    axis = next((k for k, s in enumerate(box) if s.stop - s.start > 1), None)
+    if axis is None:
+        return None
+    side = box[axis]
+    middle = (side.start + side.stop) // 2
+    low, high = slice(side.start, middle), slice(middle, side.stop)
+    return (*box[:axis], low, *box[axis + 1 :]), (*box[:axis], high, *box[axis + 1 :])
 
 
 def _inner(values: Array, box: Box) -> Array:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 
 import numpy as np
-import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, box_shape, overlap
 
-Ints = npt.NDArray[np.int64]
 _RASTER = 512  # cells along an axis in which gaps are looked for
 
 
-def cells(boxes: Sequence[Box], members: Sequence[int] | None = None) -> Iterator[tuple[Box, list[int]]]:
-    """The largest boxes in which the same of some boxes (z, y, x) lie, with their numbers; none where none lies."""
-    numbers = list(range(len(boxes)) if members is None else members)
-    yield from _cells(boxes, numbers, ())
+def cells(boxes: Sequence[Box]) -> Iterator[tuple[Box, list[int]]]:
+    """Boxes in each of which the same of some boxes (z, y, x) lie, with their numbers; none where none lies."""
+    yield from _cells(boxes, list(range(len(boxes))), ())
 
 
 def _cells(boxes: Sequence[Box], members: list[int], lead: Box) -> Iterator[tuple[Box, list[int]]]:
@@ -38,7 +36,12 @@ def _cells(boxes: Sequence[Box], members: list[int], lead: Box) -> Iterator[tupl
 
 def covered_voxels(boxes: Sequence[Box]) -> int:
     """Voxels that lie in at least one of the boxes."""
-    return sum(int(np.prod([s.stop - s.start for s in cell])) for cell, _ in cells(boxes))
+    index, total = Index(boxes), 0
+    for number, box in enumerate(boxes):  # what no earlier one has: only neighbours count, however many there are
+        near = (overlap(boxes[other], box) for other in index.touching(box) if other < number)
+        seen = cells([part for part in near if part])
+        total += math.prod(box_shape(box)) - sum(math.prod(box_shape(cell)) for cell, _ in seen)
+    return total
 
 
 class Index:
@@ -46,8 +49,8 @@ class Index:
 
     def __init__(self, boxes: Sequence[Box]) -> None:
         self._boxes = list(boxes)
-        sizes = [[s.stop - s.start for s in box] for box in boxes]
-        self._step = tuple(int(n) for n in np.maximum(1, np.median(sizes, axis=0)))
+        sizes = [box_shape(box) for box in boxes]
+        self._step = tuple(int(n) for n in np.max(sizes, axis=0))  # so each lies in eight cells at most
         self._grid: dict[tuple[int, ...], list[int]] = {}
         for number, box in enumerate(boxes):
             for cell in self._touched(box):

@@ -124,6 +124,24 @@ def _placed_error(error: InputError, where: str) -> InputError:
     )
 
 
+def silent_axes(tiles: Sequence[Tile], placed: Placed) -> str:
+    """Axes, letters of zyx, along which tiles with structure overlap, of which no two show the same there.
+
+    So it is where a stage counts an axis against the image. Neighbours across an edge do not count.
+    """
+    tried: set[int] = set()
+    agreed: set[int] = set()
+    used = set(placed.used)
+    for number, pair in enumerate(placed.pairs):
+        lag = placed.nominal_um[pair.second] - placed.nominal_um[pair.first]
+        apart = np.abs(lag) / (tiles[pair.first].size * tiles[pair.first].voxel_um)
+        axis = int(apart.argmax())
+        if pair.quality and np.sort(apart)[-2] <= apart[axis] / 2:
+            tried.add(axis)
+            agreed |= {axis} if number in used else set()
+    return "".join("zyx"[axis] for axis in sorted(tried - agreed))
+
+
 def stays(tiles: Sequence[Tile]) -> Placed:
     """All tiles where the stage says."""
     start = nominal(tiles)
@@ -177,7 +195,8 @@ def _weights(pairs: Sequence[Pair], used: Sequence[int]) -> Floats:
 def _solve(n: int, pairs: Sequence[Pair], used: Sequence[int]) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Displacements (n, z y x) in micrometre by iteratively reweighted least squares, and the group of each tile.
 
-    Weights fall as Geman and McClure's (1985): 1 / (1 + (r / s)^2)^2, with s from the median residual.
+    Weights fall as Geman and McClure's (1985): 1 / (1 + (r / s)^2)^2, with s from the median residual, but no less
+    than a twentieth of the largest shift.
     """
     from scipy import sparse
     from scipy.sparse import csgraph, linalg
@@ -225,7 +244,8 @@ def equalised(n: int, channels: int, pairs: Sequence[Pair]) -> tuple[Floats, Flo
     gains, offsets = np.ones((n, channels)), np.zeros((n, channels))
     first = np.array([p.first for p in pairs], np.int64)
     second = np.array([p.second for p in pairs], np.int64)
-    levels = np.array([p.levels for p in pairs], np.float64).reshape(len(pairs), channels, -1, 2)
+    classes = len(pairs[0].levels[0]) if pairs else 0
+    levels = np.array([p.levels for p in pairs], np.float64).reshape(len(pairs), channels, classes, 2)
     links = sparse.coo_matrix((np.ones(len(pairs)), (first, second)), (n, n))
     _, groups = csgraph.connected_components(links, directed=False)
     member = sparse.csr_matrix((1 / np.bincount(groups)[groups], (groups, np.arange(n))))

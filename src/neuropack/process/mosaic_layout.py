@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
 from neuropack.table import TypedTable, read_table
-from neuropack.volume import Volume
+from neuropack.volume import Volume, VoxelSize
 
 Um = tuple[float, float, float]
 Floats = npt.NDArray[np.float64]
@@ -53,21 +53,21 @@ class Place:
     Attributes:
         file: as the table names it, from the table's folder on.
         scene: of the image, where its file holds several.
-        origin_um: (z, y, x) of the first voxel's centre.
+        origin_um: (z, y, x) of the first voxel's centre; a z of None is not stated, and 0 in all.
         cell: (row, column), counted from any number.
         line: of the table.
     """
 
     file: Path
     scene: str | None
-    origin_um: Um | None
+    origin_um: VoxelSize | None
     cell: tuple[int, int] | None
     line: int
 
 
 def read_places(path: Path) -> tuple[Place, ...]:
     """Read a table of positions, CSV or TSV, with the columns ``file``, if need be ``scene``, and either ``z_um``
-    (0 where it is missing), ``y_um`` and ``x_um`` or ``row`` and ``column``.
+    (or none in all), ``y_um`` and ``x_um`` or ``row`` and ``column``.
 
     Raises:
         InputError: it cannot be read, or is no such table.
@@ -95,7 +95,7 @@ def read_places(path: Path) -> tuple[Place, ...]:
             raise InputError("a row names no file", file=path, where=f"line {line}")
         scene = row[scene_at].strip() if scene_at is not None and scene_at < len(row) else ""
         cell = _cell(table, line, numbers) if on_grid else None
-        z, y, x = (0.0, 0.0, 0.0) if on_grid else (*([0.0] * (3 - len(numbers))), *numbers)
+        z, y, x = numbers if len(numbers) == 3 else (None, *numbers)
         places.append(Place(path.parent / file, scene or None, None if on_grid else (z, y, x), cell, line))
     return tuple(places)
 
@@ -113,7 +113,11 @@ def _cell(table: TypedTable, line: int, numbers: list[float]) -> tuple[int, int]
 
 
 def layout(
-    volumes: Sequence[Volume], places: Sequence[Place] | None = None, overlap: float | None = None
+    volumes: Sequence[Volume],
+    places: Sequence[Place] | None = None,
+    overlap: float | None = None,
+    *,
+    flip: str = "",
 ) -> tuple[Tile, ...]:
     """Put images at their nominal positions.
 
@@ -121,12 +125,13 @@ def layout(
         volumes: the images; with `places` one for each of them, in their order.
         places: where they lie; None: where the files say that the stage was.
         overlap: of neighbours on a grid, as a part of a tile: 0.1 for ten per cent.
+        flip: axes, letters of zyx, that the positions count against the images; row and column are y and x.
 
     Returns:
         the tiles in the order given. A z that no file states is 0 in all of them.
 
     Raises:
-        UsageError: a position or a voxel size is known for none, or an image is there twice.
+        UsageError: a position or a voxel size is known for none, an image is there twice, or no such axis is.
         InputError: images differ in what one image has once.
     """
     if not volumes:
@@ -138,19 +143,43 @@ def layout(
         volume.require_voxel_size()
     _check_alike(volumes)
     _check_once(volumes)
+    if len(set(flip)) < len(flip) or not set(flip) <= set(_AXES):
+        raise UsageError("are no axes to flip", expected="letters of zyx, each once", found=flip)
     if places is None:
         origins = _from_stage(volumes)
     elif places[0].cell is not None:
         origins = _from_grid(volumes, places, overlap)
         volumes = [replace(v, origin_um=(None, None, None)) for v in volumes]  # a grid is nowhere on the stage
     else:
-        origins = [place.origin_um or (0.0, 0.0, 0.0) for place in places]
-        stated = frozenset(f"origin_um.{axis}" for axis in _AXES)
-        volumes = [replace(v, origin_um=o, user=v.user | stated) for v, o in zip(volumes, origins, strict=True)]
+        stated = [place.origin_um or (None, None, None) for place in places]
+        volumes = [_stated(v, um) for v, um in zip(volumes, stated, strict=True)]
+        origins = [(z or 0.0, y or 0.0, x or 0.0) for z, y, x in stated]
     if any(volume.planar for volume in volumes):  # planes of no thickness lie in one plane
-        origins = [(0.0, y, x) for _, y, x in origins]
+        origins = [(origins[0][0], y, x) for _, y, x in origins]
+    for axis in map(_AXES.index, flip):
+        volumes, origins = _flipped(volumes, origins, axis)
     names = _names(volumes)
     return tuple(Tile(v, o, n) for v, o, n in zip(volumes, origins, names, strict=True))
+
+
+def _stated(volume: Volume, origin_um: VoxelSize) -> Volume:
+    """The same image where the table says that it lies."""
+    known = {f"origin_um.{axis}" for axis, um in zip(_AXES, origin_um, strict=True) if um is not None}
+    return replace(volume, origin_um=origin_um, user=volume.user | known)
+
+
+def _flipped(volumes: Sequence[Volume], origins: Sequence[Um], axis: int) -> tuple[list[Volume], list[Um]]:
+    """Images at positions that count an axis the other way round: the centre of each at the opposite place."""
+    told, found = [], []
+    for volume, origin in zip(volumes, origins, strict=True):
+        um = list(origin)
+        um[axis] = 0.0 - um[axis] - (volume.size_zyx[axis] - 1) * (volume.voxel_size_um[axis] or 1.0)
+        found.append((um[0], um[1], um[2]))
+        known: list[float | None] = list(volume.origin_um)
+        known[axis] = None if known[axis] is None else um[axis]
+        said = set() if known[axis] is None else {f"origin_um.{_AXES[axis]}"}
+        told.append(replace(volume, origin_um=(known[0], known[1], known[2]), user=volume.user | said))
+    return told, found
 
 
 def _check_alike(volumes: Sequence[Volume]) -> None:
@@ -190,12 +219,11 @@ def _check_once(volumes: Sequence[Volume]) -> None:
 
 
 def _from_stage(volumes: Sequence[Volume]) -> list[Um]:
-    no_z = all(v.origin_um[0] is None for v in volumes)
+    alone, no_z = len(volumes) == 1, all(v.origin_um[0] is None for v in volumes)
     origins: list[Um] = []
     for volume in volumes:
-        z, y, x = volume.origin_um
-        z = 0.0 if no_z or len(volumes) == 1 else z
-        y, x = (0.0 if len(volumes) == 1 and v is None else v for v in (y, x))
+        z, y, x = (0.0 if um is None and alone else um for um in volume.origin_um)
+        z = 0.0 if no_z else z
         if z is None or y is None or x is None:
             lacking = [a for a, v in zip(_AXES, (z, y, x), strict=True) if v is None]
             raise UsageError(

@@ -149,20 +149,21 @@ def _binned(volume: Volume, start: Ints, size: Ints, bins: Ints, channels: Seque
     """Means of bins (channels, z, y, x); voxels that are no numbers count as the least of them."""
     count = size // bins
     out = np.empty((len(channels), *count), np.float32)
-    plane = int(size[1] * size[2]) * volume.dtype.itemsize
-    step = max(1, _SLAB // (plane * int(bins[0]) or 1))
+    line = int(bins[0] * bins[1] * size[2]) * volume.dtype.itemsize  # bytes of a row of bins
+    rows = max(1, _SLAB // line)
+    step = (max(1, rows // int(count[1])), min(rows, int(count[1])))  # whole planes, where a plane is not too much
     for row, channel in enumerate(channels):
-        for first in range(0, int(count[0]), step):
-            last = min(first + step, int(count[0]))
-            low = start + np.array([first, 0, 0], np.int64) * bins
-            high = start + np.array([last, *count[1:]], np.int64) * bins
+        for z, y in itertools.product(range(0, int(count[0]), step[0]), range(0, int(count[1]), step[1])):
+            first = np.array([z, y, 0], np.int64)
+            last = np.minimum(first + np.array([*step, count[2]]), count)
+            low, high = start + first * bins, start + last * bins
             read = volume.read(_box(volume, channel, low, high)).reshape(high - low)
             part = read.astype(np.float32, copy=False)
             for axis, factor in enumerate(bins):  # sums along one axis at a time: short, and without large copies
                 if factor > 1:
                     shape = (*part.shape[:axis], part.shape[axis] // factor, factor, *part.shape[axis + 1 :])
                     part = part.reshape(shape).mean(axis=axis + 1)
-            out[row, first:last] = part
+            out[row, z : last[0], y : last[1]] = part
     if not np.isfinite(out).all():
         fine = out[np.isfinite(out)]
         out[~np.isfinite(out)] = fine.min() if len(fine) else 0
@@ -334,6 +335,9 @@ def _levels(a: Tile, b: Tile, boxes: tuple[Ints, Ints], size: Ints, shift: Float
         row = []
         for low, high in itertools.pairwise(edges):
             chosen = (both >= low) & (both <= high)
-            row.append((float(one[chosen].mean()), float(two[chosen].mean())))
+            if chosen.any():
+                row.append((float(one[chosen].mean()), float(two[chosen].mean())))
+            else:  # of a dozen voxels, none may lie between two quantiles
+                row.append((np.nan, np.nan))
         rows.append(row)
     return np.array(rows, np.float64)

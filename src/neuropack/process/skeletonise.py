@@ -10,9 +10,9 @@ import numpy.typing as npt
 from neuropack.labels import LabelVolume
 from neuropack.process.objects import LARGEST_BOX, Object, TooLargeError, object_of
 from neuropack.process.somata import somata_of_object
-from neuropack.process.thinning import grid_graph, thinned
 from neuropack.progress import Progress
 from neuropack.skeleton import SOMA, Skeleton
+from neuropack.thinning import grid_graph, thinned
 
 _ROUNDS = 10  # of smoothing
 _HALF = 0.499  # of a voxel, which a node does not leave

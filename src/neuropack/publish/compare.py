@@ -14,10 +14,10 @@ from itertools import islice
 
 from neuropack.errors import InputError, UsageError
 from neuropack.issue import Checked, Issue, Report, Where
+from neuropack.manifest import MANIFEST, Entry, parse_manifest
 from neuropack.progress import Progress
 from neuropack.publish.sealed import Sealed
 from neuropack.publish.target import Target
-from neuropack.release import MANIFEST, Entry, parse_manifest
 from neuropack.rules.release_files import TABLE_LIMIT
 from neuropack.rules.run import LIMIT
 from neuropack.writers.store import Stored

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, Entry, parse_manifest
+from neuropack.manifest import MANIFEST, Entry, parse_manifest
 from neuropack.rules import ReleaseFiles
 
 _PIECE = 8 << 20

@@ -21,10 +21,11 @@ from typing import Any
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.issue import Report
 from neuropack.locks import only_one
+from neuropack.manifest import MANIFEST, entry_of, manifest
 from neuropack.progress import Progress
 from neuropack.publish import dandiset
 from neuropack.publish.sealed import Sealed
-from neuropack.release import MANIFEST, METADATA, entry_of, manifest
+from neuropack.release import METADATA
 from neuropack.rules.release_files import JSON_LIMIT
 
 DANDISET = "dandiset.yaml"

@@ -20,7 +20,7 @@ from neuropack.build.bucket import Bucket
 from neuropack.build.place import Folder
 from neuropack.cloud import destination
 from neuropack.errors import OutputError, UsageError
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 from neuropack.writers.object_store import ObjectStore
 from neuropack.writers.remote import reach
 from neuropack.writers.store import Stored, sync

@@ -7,6 +7,7 @@ an earlier one; what no tile covers is 0. A plane without any tile is an error, 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ import numpy as np
 from neuropack.axes import Array, Box, box_shape
 from neuropack.errors import InputError
 from neuropack.readers.czi_metadata import CziMetadata, read_metadata
-from neuropack.readers.czi_segments import ZSTD1, Tile, decode_bgr48, read_tiles, read_time_stamps
+from neuropack.readers.czi_segments import ZSTD1, Tile, decode_bgr48, read_stage, read_tiles, read_time_stamps
 from neuropack.readers.problems import Original, damaged, reading
 from neuropack.volume import Volume, VoxelSize
 
@@ -280,18 +281,34 @@ def _times(path: Path, scene: _Scene, metadata: CziMetadata) -> tuple[float, ...
     return tuple(i * metadata.interval_s for i in range(n)) if metadata.interval_s else None
 
 
-def _origin(scene: _Scene, metadata: CziMetadata) -> VoxelSize:
-    """Stage position of the first voxel, from the centre of the scene.
+def _origin(path: Path, scene: _Scene, metadata: CziMetadata) -> VoxelSize:
+    """Stage position of the first voxel, from the centre of the scene or of its first tile, and from the focus.
 
     Pixel and stage coordinates run in the same direction in ZEN's files (the tile's start times the pixel size is
-    its stage position), and the centre is that of the scene's rectangle.
+    its stage position), and the centre is that of the scene's rectangle. A stack whose focus falls from plane to
+    plane counts against z: its position has the opposite sign.
     """
-    centre = metadata.scene_centres_um.get(0 if scene.index is None else scene.index)
+    index = scene.index or 0
+    lowest, highest = (ends(scene.tiles, key=lambda plane: plane[2]) for ends in (min, max))
+    tile = scene.tiles[lowest][0]
+    x, y, z = read_stage(path, tile)
+    focus = read_stage(path, scene.tiles[highest][0])[2] if highest != lowest else None
+    if z is None:
+        z = metadata.scene_z_um.get(index)
+    elif focus is not None and focus < z:
+        z = -z
+    height, width, top, left = tile.height, tile.width, scene.origin[3] - tile.y, scene.origin[4] - tile.x
+    if index in metadata.scene_centres_um:
+        x, y = metadata.scene_centres_um[index]
+        (height, width), top, left = scene.shape[3:], 0, 0
     _, y_size, x_size = metadata.voxel_size_um
-    if centre is None or y_size is None or x_size is None:
-        return (None, None, None)
-    ny, nx = scene.shape[3:]
-    return (None, centre[1] - (ny - 1) / 2 * y_size, centre[0] - (nx - 1) / 2 * x_size)
+    corner = (
+        z,
+        None if y is None or y_size is None else y + (top - (height - 1) / 2) * y_size,
+        None if x is None or x_size is None else x + (left - (width - 1) / 2) * x_size,
+    )
+    z, y, x = (um if um is not None and math.isfinite(um) else None for um in corner)
+    return (z, y, x)
 
 
 def _name(scene: _Scene, scenes: list[_Scene], metadata: CziMetadata) -> str | None:
@@ -327,6 +344,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         colour = scene.pixel_type.startswith("Bgr")
         with reading(path, "CZI"):
             times = _times(path, scene, metadata)
+            origin_um = _origin(path, scene, metadata)
         channels = metadata.channels[scene.origin[1] :]
         volumes.append(
             Volume(
@@ -340,7 +358,7 @@ def open_file(path: Path) -> tuple[Volume, ...]:
                 voxel_size_um=metadata.voxel_size_um,
                 channels=() if colour else channels,
                 times_s=times,
-                origin_um=_origin(scene, metadata),
+                origin_um=origin_um,
                 acquired=metadata.acquired,
                 instrument=metadata.instrument,
             )

@@ -18,7 +18,7 @@ _INSTRUMENT = "Metadata/Information/Instrument"
 
 @dataclass(frozen=True)
 class CziMetadata:
-    """The metadata of a file. Scene names and centres (x, y in um) by scene index."""
+    """The metadata of a file. Scene names, centres (x, y in um) and z (um) by scene index."""
 
     voxel_size_um: VoxelSize
     channels: tuple[Channel, ...]
@@ -27,6 +27,7 @@ class CziMetadata:
     interval_s: float | None
     scene_names: dict[int, str]
     scene_centres_um: dict[int, tuple[float, float]]
+    scene_z_um: dict[int, float]
 
 
 def _voxel_size(root: Element) -> VoxelSize:
@@ -97,6 +98,18 @@ def _scenes(root: Element) -> tuple[dict[int, str], dict[int, tuple[float, float
     return names, centres
 
 
+def _scene_z(root: Element) -> dict[int, float]:
+    """Z of the first position that a scene lists, by scene index."""
+    found = {}
+    for scene in root.findall(f"{_DIMENSIONS}/S/Scenes/Scene"):
+        position = scene.find("Positions/Position")
+        try:
+            found[int(scene.get("Index", ""))] = float(position.get("Z", "") if position is not None else "")
+        except ValueError:  # not stated
+            continue
+    return found
+
+
 def read_metadata(xml: str) -> CziMetadata:
     """Read the XML of a file.
 
@@ -115,4 +128,5 @@ def read_metadata(xml: str) -> CziMetadata:
         interval_s=stated(number(root, f"{_DIMENSIONS}/T/Positions/Interval/Increment")),
         scene_names=names,
         scene_centres_um=centres,
+        scene_z_um=_scene_z(root),
     )

@@ -14,6 +14,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.readers.xml import number, parse
+
 _HEADER = struct.Struct("<16sqq")
 _ENTRY = struct.Struct("<2siqii6xi")  # schema, pixel type, file position, file part, compression, dimensions
 _DIMENSION = struct.Struct("<4siifi")  # name, start, size, start coordinate (physical), stored size
@@ -21,6 +23,8 @@ _SUBBLOCK = struct.Struct("<iiq")  # bytes of metadata, of attachments, of pixel
 UNCOMPRESSED, ZSTD0, ZSTD1 = 0, 5, 6
 _DIRECTORY_HEADER = 128  # count and reserved bytes in front of the entries
 _ATTACHMENT_HEADER = 256
+_MOST_XML = 1 << 20  # bytes that a tile says about itself; usually one or two thousand
+Stage = tuple[float | None, float | None, float | None]
 
 
 class Tile(NamedTuple):
@@ -115,6 +119,24 @@ def _pixel_span(file: BinaryIO, position: int) -> tuple[int, int]:
     n = _ENTRY.unpack_from(head, _HEADER.size + _SUBBLOCK.size)[-1]
     fixed = max(256, _SUBBLOCK.size + _ENTRY.size + n * _DIMENSION.size)
     return position + _HEADER.size + fixed + metadata, size
+
+
+def read_stage(path: Path, tile: Tile) -> Stage:
+    """Stage and focus (x, y, z in um) where the centre of a tile was taken; None for what it does not state."""
+    with path.open("rb") as file:
+        start, _ = _pixel_span(file, tile.position)
+        file.seek(tile.position + _HEADER.size)
+        size = _SUBBLOCK.unpack(file.read(_SUBBLOCK.size))[0]
+        if not 0 < size <= _MOST_XML:
+            return None, None, None
+        file.seek(start - size)
+        text = file.read(size).rstrip(b"\0")
+    try:
+        tags = parse(text).find("Tags")
+    except ValueError:  # tiles of other programs say nothing, or something else
+        return None, None, None
+    x, y, z = (number(tags, name) for name in ("StageXPosition", "StageYPosition", "FocusPosition"))
+    return x, y, z
 
 
 def decode_bgr48(path: Path, tile: Tile) -> npt.NDArray[np.uint16]:

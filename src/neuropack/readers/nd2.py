@@ -1,8 +1,7 @@
 """Nikon ND2, decoded by the nd2 library; one stage position is a Volume.
 
 The library fills a frame that the file has lost with zeros and calls an uncalibrated axis 1.0 um. Neither is
-passed on: a lost frame is an error, an axis counts as calibrated only where the file says so. The stage position
-is not passed on either: the file states that of a frame's centre, for a camera that may be turned.
+passed on: a lost frame is an error, an axis counts as calibrated only where the file says so.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 
 from neuropack.readers import nd2_metadata as about
 from neuropack.readers.nd2_pixels import MAGIC, Layout, Nd2Pixels, find_frame, open_nd2
+from neuropack.readers.nd2_stage import origins
 from neuropack.readers.positioned_file import PositionedFile
 from neuropack.readers.problems import Original, reading
 from neuropack.volume import Volume
@@ -76,6 +76,9 @@ def open_file(path: Path) -> tuple[Volume, ...]:
         with PositionedFile(path) as raw:
             find_frame(file, raw, int(np.prod(layout.counts, dtype=np.int64)) - 1)
         metadata = about.read_metadata(file)
+        voxel_um = about.voxel_size(file, metadata)
+        names = about.position_names(file, layout.positions)
+        places = origins(file, metadata, layout.positions, voxel_um)
         return tuple(
             Volume(
                 path=path,
@@ -85,11 +88,12 @@ def open_file(path: Path) -> tuple[Volume, ...]:
                 native_shape=layout.loop_shape + layout.frame_shape,
                 dtype=file.dtype,
                 pixels=Nd2Pixels(original, layout, position),
-                voxel_size_um=about.voxel_size(file, metadata),
+                voxel_size_um=voxel_um,
                 channels=() if layout.samples > 1 else about.channels(metadata, layout.channels),
                 times_s=about.times(file, layout.time_points(position)) if "T" in layout.loops else None,
+                origin_um=origin_um,
                 acquired=about.acquired(about.stamp(file, 0)),
                 instrument=about.instrument(file, metadata),
             )
-            for position, name in enumerate(about.position_names(file, layout.positions))
+            for position, (name, origin_um) in enumerate(zip(names, places, strict=True))
         )

@@ -65,8 +65,10 @@ def to_html(report: Report, thumbnails: Sequence[Thumbnail] = ()) -> str:
     """
     import neuropack
 
-    folder = resources.folder("templates") / "report"
-    script, style = ((folder / name).read_text(encoding="utf-8") for name in ("report.js", "report.css"))
+    folder = resources.folder("templates")
+    files = ("report/report.js", "web/tokens.css", "report/report.css")
+    script, tokens, rules = ((folder / name).read_text(encoding="utf-8") for name in files)
+    style = tokens + rules
     groups = _groups(report, thumbnails)
     listed = sum(len(group["rows"]) for group in groups)
     html: str = _template().render(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from neuropack.errors import InputError
-from neuropack.release import MANIFEST, sha256_of
+from neuropack.manifest import MANIFEST, sha256_of
 from neuropack.rules.ahead import ahead
 from neuropack.rules.kept import Stamp, stamp
 from neuropack.rules.sampling import SHARE, WHOLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 
-from neuropack.release import Entry, digest_of_lines
+from neuropack.manifest import Entry, digest_of_lines
 from neuropack.rules.manifest import ManifestRow
 from neuropack.rules.release_files import ReleaseFiles, below
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuropack.issue import Where
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 from neuropack.table import stream_tsv
 
 COLUMNS = ("path", "bytes", "sha256")

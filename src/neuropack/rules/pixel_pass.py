@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from neuropack.axes import Array, Box
 from neuropack.errors import InputError
-from neuropack.release import METADATA, sha256_of
+from neuropack.manifest import sha256_of
+from neuropack.release import METADATA
 from neuropack.rules.ahead import ahead
 from neuropack.rules.compared import Beside, Compared, Shard, Start, read_and_compare
 from neuropack.rules.digests import keep_digest

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from neuropack.issue import Where
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 from neuropack.rules.values import dicts, get
 
 if TYPE_CHECKING:

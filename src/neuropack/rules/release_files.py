@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from neuropack.errors import InputError
 from neuropack.issue import Checked, Where
+from neuropack.manifest import MANIFEST, NOT_DATA
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, NOT_DATA
+from neuropack.release import METADATA
 from neuropack.rules import json_text
 from neuropack.rules.json_text import JsonFile
 from neuropack.rules.kept import Kept
@@ -32,6 +33,7 @@ from neuropack.swc import read_swc
 from neuropack.table import read_tsv
 
 if TYPE_CHECKING:
+    from neuropack.rules.catalogue import Kept as Catalogue
     from neuropack.rules.nwb_file import NwbFile
     from neuropack.rules.ome_zarr import OmeZarr
     from neuropack.rules.pixels import PixelScan
@@ -301,6 +303,13 @@ class ReleaseFiles:
         except InputError as error:
             self._no_table(MANIFEST, error)
             return None
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The tables that are searched, as they lie in the release."""
+        from neuropack.rules.catalogue import kept
+
+        return kept(self)
 
     @cached_property
     def images(self) -> list[OmeZarr]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from neuropack.release import MANIFEST
+from neuropack.manifest import MANIFEST
 
 TEXT_LIMIT = 64 * 2**20
 _NAMES = {"CHANGES", "LICENSE", ".bidsignore"}

@@ -43,6 +43,11 @@ def read_structures(path: Path) -> Structures:
         raise InputError(f"cannot be read: {error.strerror}", file=path) from error
     except UnicodeDecodeError as error:
         raise InputError("is not UTF-8 text", file=path, found=str(error)) from error
+    return parse_structures(text, path)
+
+
+def parse_structures(text: str, path: Path | str) -> Structures:
+    """The tree in the text of a file, for messages that at `path`; as `read_structures`."""
     rows = (
         _nested(_parsed(text, path), path) if text.lstrip()[:1] in ("{", "[") else csv.DictReader(io.StringIO(text))
     )
@@ -59,14 +64,14 @@ def read_structures(path: Path) -> Structures:
         ) from error
 
 
-def _parsed(text: str, path: Path) -> Any:
+def _parsed(text: str, path: Path | str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError("is not JSON", file=path, found=str(error)) from error
 
 
-def _nested(document: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+def _nested(document: Any, path: Path | str) -> Iterator[Mapping[str, Any]]:
     """Rows of a JSON document, each before its children."""
     rows = document.get("msg") if isinstance(document, dict) else document
     if not isinstance(rows, list):

@@ -10,6 +10,7 @@ from pathlib import Path
 from neuropack.process.preprocess.recipe import Recipe
 from neuropack.study.annotations import Sources, others_of, sources_of
 from neuropack.study.inherit import Resolved
+from neuropack.study.names import Names, in_ccf, label_of
 from neuropack.study.recipes import recipe_of_stack
 from neuropack.study.records import Record, record, suggestion
 from neuropack.study.registration import Registering, registering_of
@@ -21,7 +22,6 @@ SUFFIXES = [
     *("PLI", "CARS", "2PE", "MPE", "SR", "NLO", "OCT", "SPIM", "XPCT"),
 ]
 _LABEL = re.compile(r"[0-9A-Za-z]+")
-_SPACE = "space-AllenCCFv3"
 DERIVED = {
     "boxes": "the box around each label",
     "colors": "the colour of each label in the image",
@@ -87,6 +87,10 @@ class Stack:
         return "/".join([f"sub-{self.subject['id']}", *session, "micr"])
 
     @property
+    def _names(self) -> Names:
+        return Names(self.folder, self.name, self.suffix)
+
+    @property
     def image(self) -> str:
         """The OME-Zarr, relative to the release."""
         return f"{self.folder}/{self.id}.ome.zarr"
@@ -99,7 +103,7 @@ class Stack:
     @property
     def nwb(self) -> str:
         """The NWB file, relative to the release."""
-        return f"derivatives/nwb/{self.folder}/{self.id}.nwb"
+        return self._names.nwb
 
     @property
     def label_image(self) -> str:
@@ -113,15 +117,15 @@ class Stack:
 
     def neuron(self, name: str) -> str:
         """Identifier of a neuron, unique in the release, from its name in the study."""
-        return f"{self.name}_desc-{label_of(name) or 'neuron'}"
+        return self._names.neuron(name)
 
     def morphology(self, neuron: str) -> str:
         """The SWC file of a neuron, relative to the release."""
-        return f"derivatives/morphology/{self.folder}/{neuron}.swc"
+        return self._names.morphology(neuron)
 
     def morphology_ccf(self, neuron: str) -> str:
         """The SWC file of a neuron in the CCF, relative to the release."""
-        return f"derivatives/morphology/{self.folder}/{_in_ccf(neuron)}.swc"
+        return self._names.morphology_ccf(neuron)
 
     def morphology_by(self, neuron: str, annotator: str) -> str:
         """The SWC file of a neuron as another annotator traced it, relative to the release."""
@@ -130,7 +134,7 @@ class Stack:
     @property
     def viewer_skeletons(self) -> str:
         """The folder with the skeletons as neuroglancer reads them, relative to the release."""
-        return f"derivatives/morphology/{self.folder}/{self.name}_desc-neurons_skeletons"
+        return self._names.viewer_skeletons
 
     def marks(self, kind: str) -> str:
         """The table of boxes, points, classes, colors or agreement, relative to the release."""
@@ -144,7 +148,7 @@ class Stack:
     @property
     def registered_image(self) -> str:
         """The stack resampled into the CCF, relative to the release."""
-        name = _in_ccf(f"{self.name}_desc-registered")
+        name = in_ccf(f"{self.name}_desc-registered")
         return f"derivatives/registration/{self.folder}/{name}_{self.suffix}.ome.zarr"
 
     @property
@@ -162,18 +166,6 @@ class Stack:
         """The voxel size (z, y, x) that the study states, micrometre."""
         z, y, x = (self.acquisition.get(f"voxel_size_{a}_um") for a in "zyx")
         return z, y, x
-
-
-def label_of(text: str) -> str:
-    """A BIDS label: the letters and digits of a text."""
-    return re.sub("[^0-9A-Za-z]", "", text)
-
-
-def _in_ccf(name: str) -> str:
-    """A BIDS name with the space of the atlas in its place: before ``chunk-`` and ``desc-``."""
-    parts = name.split("_")
-    at = next(i for i, part in enumerate(parts) if part.startswith(("chunk-", "desc-")))
-    return "_".join([*parts[:at], _SPACE, *parts[at:]])
 
 
 def make_stack(

@@ -21,9 +21,10 @@ import numpy.typing as npt
 from neuropack import __version__
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
-from neuropack.skeleton import Skeleton
+from neuropack.skeleton import Skeleton, parent_rows
+from neuropack.trace.depth import mark_blur
 from neuropack.trace.finding import inside, stack_record
-from neuropack.trace.flags import Flag, flags_of, worst_first
+from neuropack.trace.flags import Flag, flags_of, longest_first
 from neuropack.trace.nodes import Cable, cable_of, set_soma, skeleton_of, thinned
 from neuropack.volume import Volume
 
@@ -100,7 +101,7 @@ class Traced:
     Attributes:
         skeletons: by name; those without any signal at their seeds are missing, and flagged.
         confidence: of each node (n,), by the name of its neuron.
-        flags: the places that a person should look at, the worst first.
+        flags: the places that a person should look at, those that most cable hangs on first.
         made_by: all that decides the result.
     """
 
@@ -173,10 +174,10 @@ def trace_neurons(
         unreadable = dict(front.unreadable)
     finally:
         front.close()
-    made = _put_together(cable, ways, seeds, names, neuron, bright, radius, o)
+    made = _put_together(cable, ways, seeds, names, neuron, bright, radius, float(front.step[0]), o)
     made.flags.extend(_unreadable(unreadable, front))
     made_by = {"software": f"neuropack {__version__}", "stack": stack, "options": asdict(o)}
-    return Traced(made.skeletons, made.confidence, worst_first(made.flags), made_by)
+    return Traced(made.skeletons, made.confidence, longest_first(made.flags), made_by)
 
 
 def _sources(front: Front, seeds: Sequence[Seed]) -> tuple[Ints, Floats, Floats]:
@@ -231,6 +232,7 @@ def _put_together(
     neuron: Ints,
     bright: Floats,
     radius: Floats,
+    z_um: float,
     o: AutomaticOptions,
 ) -> Traced:
     of = neuron[cable.source]
@@ -238,6 +240,7 @@ def _put_together(
         if seeds[source].soma:
             mine = np.flatnonzero(of == neuron[source])
             set_soma(cable, row, mine, seeds[source].xyz, float(radius[source]))
+    mark_blur(cable, z_um)
     below, whole = cable.below_um(), (cable.confidence.copy(), cable.parent.copy())
     kept = thinned(cable, o.node_um)
     made = Traced({}, {}, [])
@@ -271,11 +274,15 @@ def _node_at(cable: Cable, rows: Ints, nodes: Ints, parent: Ints) -> Ints:
 
 def _apart(skeleton: Skeleton, name: str) -> list[Flag]:
     """Trees of one neuron that were not joined to its first."""
-    flags = []
-    for row in np.flatnonzero(skeleton.parent < 0)[1:].tolist():
+    flags, above = [], parent_rows(skeleton.id, skeleton.parent)
+    length = np.linalg.norm(skeleton.xyz - skeleton.xyz[np.maximum(above, 0)], axis=1) * (above >= 0)
+    for row in range(len(above) - 1, -1, -1):  # parents come first: in the end each root has the length of its tree
+        if above[row] >= 0:
+            length[above[row]] += length[row]
+    for row in np.flatnonzero(above < 0)[1:].tolist():
         x, y, z = skeleton.xyz[row].tolist()
         about = "this part was not joined to the rest of the neuron"
-        flags.append(Flag(name, int(skeleton.id[row]), (x, y, z), "apart", about, 0.0, 0.0))
+        flags.append(Flag(name, int(skeleton.id[row]), (x, y, z), "apart", about, 0.0, float(length[row])))
     return flags
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -17,13 +16,15 @@ from neuropack.errors import UsageError
 from neuropack.progress import Progress
 from neuropack.trace import signal
 from neuropack.trace.blocks import Grid, RawUnits, view
+from neuropack.trace.candidate import Candidate, Way
+from neuropack.trace.corners import redrawn
 from neuropack.trace.crossings import false_turns
 from neuropack.trace.level import FAR, Level
-from neuropack.trace.measure import DRIFT, Measured, centre, measured
+from neuropack.trace.measure import centre, measured
 from neuropack.trace.options import Cost, Options
 from neuropack.trace.path import PathError, TracedPath
 from neuropack.trace.pooled import pooled
-from neuropack.trace.search import Search, Watch, corridor_blocks
+from neuropack.trace.search import Found, Search, Watch, corridor_blocks
 from neuropack.trace.smooth import smooth
 from neuropack.trace.tubes import tubes
 from neuropack.volume import Volume
@@ -31,7 +32,6 @@ from neuropack.volume import Volume
 Floats = npt.NDArray[np.float64]
 Point = Sequence[float] | Floats
 Cancel = Callable[[], bool]
-Way = tuple[npt.NDArray[np.int64], float]
 
 _PATIENCE = 0.05  # seconds between two looks at the clock while another search runs
 _FACTOR = 4  # voxels of the full resolution along the edge of one of the coarser level
@@ -41,26 +41,8 @@ _BLUR_COLOR = 0.7  # voxels
 _DETOURS = 2  # times that another way than one that turns off at a crossing is looked for
 _BESIDE = 8  # nodes from such a turn to the place that is shut
 _SHUT = 4.0  # voxels of the finest axis: the radius of it
-_TURN_OFF = 200.0  # voxels of way that such a turn is as dear as
-_DOUBT = 0.4  # what is left of the confidence at each of them
-_CROWD = 400.0  # voxels looked around in for each of the path: with more, other neurites were nearly as good
 _STEP, _LINE = 32, 128  # voxels between two points of the line that a server is asked for, and how many at most
 _NOTHING = np.empty((0, 3))
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidate:
-    """A way that was found: measured, its price, the places that were shut, and where it turns off at crossings."""
-
-    seen: Measured
-    price: float
-    shut: Floats
-    false_turns: list[int]
-
-    def worth(self, size: tuple[float, float, float]) -> float:
-        """Its price, with that of its turns at crossings."""
-        length = float(np.linalg.norm(np.diff(self.seen.nodes * np.array(size), axis=0), axis=1).sum())
-        return self.price * (1 + len(self.false_turns) * _TURN_OFF * min(size) / max(length, min(size)))
 
 
 class PathFinder:
@@ -204,14 +186,26 @@ class PathFinder:
             self._fine.expect(np.linspace(start, end, count + 1))
         model = self._fine.model(start, end, self.options, watch)
         best = self._candidate(model, start, end, _NOTHING, far, watch)
+        known = self._known(best) if best.false_turns else None
         for _ in range(_DETOURS):
             if not best.false_turns:
                 break
-            better = self._around_turn(best, model, start, end, far, watch)
+            better = self._around_turn(best, model, start, end, far, watch, known)
             if better is None:
                 break
             best = better
-        return self._answer(best, model, watch)
+        return best.answer(self.voxel_size_um, model, watch.expanded, tuple(self._fine.raw.unreadable))
+
+    def _known(self, first: Candidate) -> Found | None:
+        """What the first search knows, if it takes no more memory than it leaves to the next ones.
+
+        These go back from the end: what the first one found is their estimate of what is left, so they look around
+        only in what a way that is hardly dearer may lead through.
+        """
+        if first.search is None:
+            return None
+        known = first.search.found(first.price)
+        return known if known.memory <= self.options.memory // 2 else None
 
     def _candidate(
         self,
@@ -222,7 +216,8 @@ class PathFinder:
         far: float,
         watch: Watch,
         dearest: float = math.inf,
-    ) -> _Candidate:
+        known: Found | None = None,
+    ) -> Candidate:
         """The best way that keeps off some places, measured.
 
         Args:
@@ -232,34 +227,43 @@ class PathFinder:
             far: the distance of the ends in voxels of the finest axis.
             watch: ends it.
             dearest: ways of a higher price are not looked for.
+            known: what a search found that had nothing shut.
         """
         found = None
         try:
             if far > self.options.coarse_beyond:
-                found = self._far(start, end, model, watch, shut, dearest)
+                found = self._far(start, end, model, watch, shut, dearest, known)
             if found is None:
-                found = self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest)
+                found = self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest, known=known)
         except PathError as error:
             raise self._explained(error) from error
         if len(shut):  # what is shut pushes the way aside: the best one in a narrow tube around it is not
             radius = np.maximum(self._shut / np.array(self.voxel_size_um), 1.0)
-            tube = corridor_blocks(self._fine.grid, found[0].astype(np.float64), radius)
+            tube = corridor_blocks(self._fine.grid, found.voxels.astype(np.float64), radius)
             found = self._run(self._fine, model, start, end, watch, shut=_NOTHING, corridor=tube, radius=radius)
-        way, price = found
+        way, price, search = found
         grid, size = self._fine.grid, self.voxel_size_um
+        way = redrawn(grid, size, model, way, self.options.memory, watch)
 
-        def look() -> _Candidate:
+        def look() -> Candidate:
             seen = measured(grid, model, size, way, start, end)
             # where the colour leads, a crossing neurite of another one does not mislead
             turns = [] if model.width else false_turns(grid, model, seen.nodes, seen.contrast)
-            return _Candidate(seen, price, shut, turns)
+            return Candidate(seen, price, shut, turns, search)
 
-        made: _Candidate = watch.during(look)
+        made: Candidate = watch.during(look)
         return made
 
     def _around_turn(
-        self, best: _Candidate, model: signal.Model, start: Floats, end: Floats, far: float, watch: Watch
-    ) -> _Candidate | None:
+        self,
+        best: Candidate,
+        model: signal.Model,
+        start: Floats,
+        end: Floats,
+        far: float,
+        watch: Watch,
+        known: Found | None,
+    ) -> Candidate | None:
         """A better way than one that turns off at a crossing: without what is before the turn, or behind it."""
         nodes, turn = best.seen.nodes, best.false_turns[0]
         found = None
@@ -273,7 +277,7 @@ class PathFinder:
             try:
                 shut = np.concatenate([best.shut, node[None]])
                 dearest = (found or best).worth(self.voxel_size_um)
-                other = self._candidate(model, start, end, shut, far, watch, dearest)
+                other = self._candidate(model, start, end, shut, far, watch, dearest, known)
             except PathError as error:
                 if error.reason != "no way":
                     raise
@@ -291,24 +295,40 @@ class PathFinder:
         watch: Watch,
         *,
         shut: Floats,
+        known: Found | None = None,
         **more: Any,
     ) -> Way:
         o = self.options
         if len(shut):
             more |= {"shut": level.down(shut), "shut_um": max(self._shut, 1.5 * min(level.size[1:]))}
         recall = max(4, round(_RECALL / level.factor.max()))
-        search = Search(
-            level.grid, level.size, model, o.memory, turning=o.turning, recall=recall, work=level.work, **more
-        )
-        return search.run(level.nearest(start), level.nearest(end), watch)
+        memory = o.memory if known is None else o.memory - known.memory
+        more |= {"turning": o.turning, "recall": recall, "known": known, "work": level.work}
+        search = Search(level.grid, level.size, model, memory, **more)
+        ends = level.nearest(start), level.nearest(end)
+        if known is None:
+            voxels, price = search.run(*ends, watch)
+        else:
+            voxels, price = search.run(*ends[::-1], watch)
+            voxels = voxels[::-1]
+        return Way(voxels, price, None if "corridor" in more else search)
 
     def _far(
-        self, start: Floats, end: Floats, model: signal.Model, watch: Watch, shut: Floats, dearest: float
+        self,
+        start: Floats,
+        end: Floats,
+        model: signal.Model,
+        watch: Watch,
+        shut: Floats,
+        dearest: float,
+        known: Found | None,
     ) -> Way | None:
         """Anywhere where that takes no long search, which is surest; else in a corridor; None: not so either."""
         try:
             most = self.options.free_expansions
-            return self._run(self._fine, model, start, end, watch, shut=shut, dearest=dearest, most=most)
+            return self._run(
+                self._fine, model, start, end, watch, shut=shut, dearest=dearest, most=most, known=known
+            )
         except PathError as error:
             if error.reason != "budget":
                 raise
@@ -323,8 +343,8 @@ class PathFinder:
         if level is None:
             return None
         try:
-            way, _ = self._run(level, level.model(start, end, self.options, watch), start, end, watch, shut=shut)
-            points = np.concatenate([[start], level.up(way.astype(np.float64)), [end]])
+            way = self._run(level, level.model(start, end, self.options, watch), start, end, watch, shut=shut)
+            points = np.concatenate([[start], level.up(way.voxels.astype(np.float64)), [end]])
         except PathError as error:
             if error.reason != "no way":
                 raise
@@ -389,38 +409,6 @@ class PathFinder:
         if error.reason != "no way" or not bad:
             return error
         return PathError(error.what, "no way", file=self.volume.path, found=f"unreadable: {bad[0]}", fix=error.fix)
-
-    def _answer(self, best: _Candidate, model: signal.Model, watch: Watch) -> TracedPath:
-        seen = best.seen
-        voxels = float(np.linalg.norm(np.diff(seen.nodes, axis=0), axis=1).sum())
-        alone = 1 / math.sqrt(1 + watch.expanded / max(voxels, 1.0) / _CROWD)
-        notes: list[str] = []
-        bad = tuple(self._fine.raw.unreadable)
-        if bad:
-            notes.append(f"{len(bad)} part(s) of the image near the path cannot be read; it goes around them")
-        if seen.supported < 0.3:
-            notes.append("there is hardly any signal between the points: the line is a guess")
-        elif seen.weakest < 0.3:
-            notes.append("a stretch of the path has hardly any signal")
-        if seen.drift is not None and model.width and seen.drift > 2 * DRIFT:
-            notes.append("the colour changes along the path")
-        if best.false_turns:
-            notes.append("the path turns off where two neurites seem to cross")
-        if alone < 0.5:
-            notes.append("many other ways are nearly as good")
-        return TracedPath(
-            xyz=(seen.nodes[:, ::-1] + 0.5) * np.array(self.voxel_size_um[::-1]),
-            radius_um=seen.radius_um,
-            cost=best.price,
-            expansions=watch.expanded,
-            contrast=seen.contrast,
-            mean_contrast=float(seen.contrast.mean()),
-            colour_drift=seen.drift,
-            confidence=seen.confidence(model.width > 0) * _DOUBT ** len(best.false_turns) * alone,
-            notes=tuple(notes),
-            unreadable=bad,
-            voxel_size_um=self.voxel_size_um,
-        )
 
 
 def _shown(point: Floats) -> str:

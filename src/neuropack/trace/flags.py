@@ -25,12 +25,12 @@ class Flag:
         neuron: its name; empty where it is of none.
         node: of its skeleton; 0 where it has none.
         xyz: micrometre in the frame ``stack``.
-        reason: gap, contact, colour or weak: of a piece of branch; end: of one that ends at another neuron;
+        reason: gap, contact, blur, colour or weak: of a piece of branch; end: of one that ends at another neuron;
             apart: a seed that was not joined to the rest of its neuron; no signal: a seed that lies in the dark;
             unreadable: a part of the image that could not be read.
         about: a sentence.
         confidence: 0 to 1, in the worst node of the place.
-        below_um: cable that hangs on it, micrometre.
+        below_um: cable that hangs on it, micrometre: from the beginning of the place, or all of what is apart.
     """
 
     neuron: str
@@ -55,9 +55,13 @@ class Flag:
         }
 
 
-def worst_first(flags: Sequence[Flag]) -> list[Flag]:
-    """The least sure first; of equals the one that most cable hangs on."""
-    return sorted(flags, key=lambda f: (f.confidence, -f.below_um, f.neuron, f.node, f.xyz))
+def longest_first(flags: Sequence[Flag]) -> list[Flag]:
+    """First what could not be traced at all, then by the cable that hangs on it; of equals the least sure one.
+
+    Whoever stops early has then seen what most hangs on.
+    """
+    lost = ("no signal", "unreadable")
+    return sorted(flags, key=lambda f: (f.reason not in lost, -f.below_um, f.confidence, f.neuron, f.node, f.xyz))
 
 
 def flags_of(
@@ -80,7 +84,7 @@ def flags_of(
         doubtful: a confidence below it is flagged.
         below: cable below each row.
     """
-    bad = (cable.confidence < doubtful) | (cable.gap > 0) | (cable.contact >= 0)
+    bad = (cable.confidence < doubtful) | (cable.gap > 0) | (cable.contact >= 0) | cable.blur
     piece = np.full(len(cable.parent), -1, np.int64)
     pieces: list[list[int]] = []
     for row in rows[bad[rows]].tolist():
@@ -105,7 +109,11 @@ def _flag(
 ) -> Flag:
     worst = int(piece[cable.confidence[piece].argmin()])
     touching = cable.contact[piece]
-    if (cable.gap[piece] > 0).any():
+    if cable.blur[piece].any() and (touching < 0).all():
+        z = cable.xyz[piece[cable.blur[piece]], 2]
+        reason, about = "blur", f"turns and runs {np.ptp(z):.0f} um along z, much darker than what is beside it"
+        worst = int(piece[0])  # where it turns
+    elif (cable.gap[piece] > 0).any():
         rows = piece[cable.gap[piece] > 0]
         above = np.maximum(cable.parent[rows], 0)
         dark = float(np.linalg.norm(cable.xyz[rows] - cable.xyz[above], axis=1).sum())
@@ -119,7 +127,7 @@ def _flag(
     else:
         reason, about = "weak", "little brighter than the noise"
     x, y, z = cable.xyz[worst].tolist()
-    sure, hangs = float(cable.confidence[worst]), float(below[piece[0]])
+    sure, hangs = float(cable.confidence[piece].min()), float(below[piece[0]])
     return Flag(name, int(node[worst]), (x, y, z), reason, about, sure, hangs)
 
 

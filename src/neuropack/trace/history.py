@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,8 @@ from neuropack.errors import InputError, UsageError
 from neuropack.trace.log import Log, edit_of_json, edit_to_json
 from neuropack.trace.tree import Change, Edit, Tree
 
-_KEPT = 1000  # changes that a browser can still follow
+_KEPT = 1000  # changes that a browser can still follow, also one that saw them before a restart
+_OF_STEP = ("revision", "operation", "nodes", "neurons")
 
 Step = Literal["undo", "redo"]
 
@@ -36,6 +38,7 @@ class History:
         self._undo: list[Change] = []
         self._redo: list[Change] = []
         self._changes: deque[Change] = deque(maxlen=_KEPT)
+        self._acted: dict[str, Change] = {}
         for number, line in log.lines():
             self._repeat(line, f"line {number}")
         if (problem := self.tree.problem()) is not None:
@@ -45,7 +48,6 @@ class History:
                 expected="neurons, each a tree of its own nodes",
                 found=problem,
             )
-        self._changes.clear()  # nobody has seen an earlier revision of this session
 
     @property
     def can_undo(self) -> bool:
@@ -57,20 +59,39 @@ class History:
         """Whether there is an operation to do again."""
         return bool(self._redo)
 
-    def do(self, operation: str, edit: Edit) -> Change:
+    @property
+    def standing(self) -> Iterator[Change]:
+        """The operations that were not taken back, oldest first."""
+        return iter(self._undo)
+
+    def acted(self, action: str) -> Change | None:
+        """What was done under a name that the one who did it gave it; None where nothing was."""
+        return self._acted.get(action)
+
+    def do(self, operation: str, edit: Edit, said: Mapping[str, Any] | None = None) -> Change:
         """Write an operation down, then do it.
+
+        Args:
+            operation: its name.
+            edit: what it does.
+            said: what else the log is to say of it.
 
         Raises:
             OutputError: it cannot be written; nothing is done.
         """
-        self._log.append(self._line(operation) | edit_to_json(edit))
+        line = self._line(operation, said)
+        self._log.append(line | edit_to_json(edit))
         self._redo.clear()
-        change = self._applied(operation, edit)
+        change = self._applied(operation, edit, None, line)
         self._undo.append(change)
         return change
 
-    def step(self, operation: Step) -> Change:
+    def step(self, operation: Step, said: Mapping[str, Any] | None = None) -> Change:
         """Take the last operation back, or do it again.
+
+        Args:
+            operation: undo or redo.
+            said: as `do`.
 
         Raises:
             UsageError: there is none.
@@ -78,8 +99,9 @@ class History:
         """
         if not (self._undo if operation == "undo" else self._redo):
             raise UsageError(f"there is nothing to {operation}", found="no operation")
-        self._log.append(self._line(operation))
-        return self._stepped(operation)
+        line = self._line(operation, said)
+        self._log.append(line)
+        return self._stepped(operation, line)
 
     def changes(self, since: int) -> list[Change] | None:
         """What was done after a revision, oldest first; None where that is too long ago.
@@ -93,23 +115,26 @@ class History:
             return None
         return [one for one in self._changes if one.revision > since]
 
-    def _stepped(self, operation: str) -> Change:
+    def _stepped(self, operation: str, line: Mapping[str, Any]) -> Change:
         back = operation == "undo"
         source, target = (self._undo, self._redo) if back else (self._redo, self._undo)
         one = source.pop()
         target.append(one)
-        return self._applied(operation, one.before() if back else one.after(), one.revision)
+        return self._applied(operation, one.before() if back else one.after(), one.revision, line)
 
-    def _applied(self, operation: str, edit: Edit, undoes: int | None = None) -> Change:
+    def _applied(self, operation: str, edit: Edit, undoes: int | None, line: Mapping[str, Any]) -> Change:
         self.revision += 1
-        change = self.tree.apply(edit, self.revision, operation, undoes)
+        said = {key: value for key, value in line.items() if key not in _OF_STEP}
+        change = self.tree.apply(edit, self.revision, operation, undoes, said)
         self._changes.append(change)
+        if isinstance(name := said.get("action"), str):
+            self._acted[name] = change
         return change
 
-    def _line(self, operation: str) -> dict[str, Any]:
+    def _line(self, operation: str, said: Mapping[str, Any] | None) -> dict[str, Any]:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         person = {} if self._person is None else {"person": self._person}
-        return {"revision": self.revision + 1, "at": at, **person, "operation": operation}
+        return {"revision": self.revision + 1, "at": at, **person, **(said or {}), "operation": operation}
 
     def _repeat(self, line: dict[str, Any], where: str) -> None:
         """Do a line of the log again."""
@@ -124,9 +149,10 @@ class History:
             )
         try:
             if operation in get_args(Step):
-                self._stepped(operation)
+                self._stepped(operation, line)
                 return
-            self._undo.append(self._applied(operation, edit_of_json(line, self._log.path, where)))
+            edit = edit_of_json(line, self._log.path, where)
+            self._undo.append(self._applied(operation, edit, None, line))
         except (IndexError, KeyError) as error:
             raise InputError(
                 "a line of the log does not fit the lines above it",

@@ -42,12 +42,18 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
     turning: float,
     memory: int,
     dearest: float,
+    known: npt.NDArray[np.float32],
+    closed: npt.NDArray[np.uint8],
+    slot_of: npt.NDArray[np.int32],
+    origin: npt.NDArray[np.int64],
+    whole: float,
     most: int,
 ) -> int:
     """Go on with a search until it is done, wants something, or has expanded `most` nodes more.
 
     A node is slot * voxels of a block + place in the block. The price of a step is its length times the mean of the
-    costs of its two voxels (per um); the estimate of what is left is the straight distance at the `least` cost.
+    costs of its two voxels (per um); the estimate of what is left is the straight distance at the `least` cost, or
+    what a search from the goal found, where there was one before.
 
     Args:
         cost: (slots, voxels of a block), above 0; inf where nobody may go.
@@ -66,6 +72,10 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
         turning: how much dearer a step against the direction of the way is; 0: turns cost nothing.
         memory: steps that the direction of the way is taken from.
         dearest: ways of a higher price are not looked for.
+        known, closed, slot_of: `reached`, `came` and `table` of a search from `goal` to `origin` that is done, at
+            costs that were nowhere higher; `known` is empty where there is none.
+        origin: voxel where this search begins.
+        whole: the price of the way that the other one found.
         most: nodes to expand before it returns.
     """
     sz, sy, sx = shifts[0], shifts[1], shifts[2]
@@ -73,7 +83,7 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
     voxels = 1 << (sz + sy + sx)
     ny = (shape[1] + my) >> sy
     nx = (shape[2] + mx) >> sx
-    done = 0
+    done, informed = 0, len(known) > 0
     steps = np.empty((27, 3), np.int64)
     units, beside = np.empty((27, 3)), np.empty(27, np.int64)
     for step in range(27):
@@ -172,6 +182,14 @@ def search(  # noqa: PLR0912, PLR0915 - one loop: a call would cost as much as i
                 came[other, spot] = step
                 az, ay, ax = (tz - goal[0]) * size[0], (ty - goal[1]) * size[1], (tx - goal[2]) * size[2]
                 left = least * math.sqrt(az * az + ay * ay + ax * ax)
+                if informed:
+                    there = slot_of[((tz >> sz) * ny + (ty >> sy)) * nx + (tx >> sx)]
+                    if there >= 0 and closed[there, spot] >= _CLOSED:
+                        left = np.float64(known[there, spot])
+                    else:  # the other search left it: a way through here would have been dearer
+                        az, ay = (tz - origin[0]) * size[0], (ty - origin[1]) * size[1]
+                        ax = (tx - origin[2]) * size[2]
+                        left = max(left, whole - least * math.sqrt(az * az + ay * ay + ax * ax))
                 _push(keys, nodes, control, np.float32(new + left), other * voxels + spot)
 
 

@@ -34,6 +34,8 @@ class Cable:
         source: the number of the seed that the voxel belongs to.
         contact: the number of the neuron that touches here, or -1.
         gap: above 0 where it is dark, or bright in another colour.
+        bright: along the colour of the seed, in noises.
+        blur: where it may be the blur of a brighter neurite; nowhere until somebody looks.
         stray: squared distance from the colour of the seed, in standard deviations.
         type: SWC types.
         meets: at an end, the number of another neuron whose voxels lie right beyond it, or -1.
@@ -47,6 +49,8 @@ class Cable:
     source: Ints
     contact: Ints
     gap: Floats
+    bright: Floats
+    blur: npt.NDArray[np.bool_]
     stray: Floats
     type: Ints
     meets: Ints
@@ -113,6 +117,8 @@ def cable_of(
         source=seen[:, 3].astype(np.int64),
         contact=seen[:, 4].astype(np.int64),
         gap=seen[:, 2],
+        bright=bright,
+        blur=np.zeros(n, np.bool_),
         stray=stray,
         type=np.zeros(n, np.int64),
         meets=meets,

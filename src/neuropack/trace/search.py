@@ -24,6 +24,7 @@ Corridor = Mapping[int, Floats]
 _SLICE = 20_000  # nodes that are expanded before the clock is looked at: some hundredths of a second
 _PATIENCE = 0.02  # seconds between two looks at the clock while a block is read
 _KEPT = 64  # blocks: the arrays of larger searches are given back
+_MORE = 8  # times: room for more blocks takes no memory before they come, and each time all are copied
 _SLOT = (1 << 15) * 9  # bytes that the search keeps of a block
 
 
@@ -97,6 +98,26 @@ class Watch:
         return value
 
 
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search that came to its goal knows: to one the other way, the least that is left from each voxel.
+
+    Attributes:
+        reached, came, table: its arrays.
+        price: of the way that it found.
+        memory: bytes that they take, with those of its costs.
+    """
+
+    reached: npt.NDArray[np.float32]
+    came: npt.NDArray[np.uint8]
+    table: npt.NDArray[np.int32]
+    price: float
+    memory: int
+
+
+_NOTHING = Found(np.empty((0, 0), np.float32), np.empty((0, 0), np.uint8), np.empty(0, np.int32), 0.0, 0)
+
+
 @dataclass(eq=False)
 class Work:
     """The arrays of a search that has ended, for the next one in the same grid; nothing in them is looked at."""
@@ -120,6 +141,7 @@ class Search:
         shut_um: micrometre.
         dearest: ways of a higher price are not looked for.
         most: voxels that it may look around in; None: as many as the watch allows.
+        known: what a search the other way found in the same grid, at costs that were nowhere higher.
         work: of searches before in the same grid.
     """
 
@@ -138,6 +160,7 @@ class Search:
         shut_um: float = 0.0,
         dearest: float = math.inf,
         most: int | None = None,
+        known: Found | None = None,
         work: Work | None = None,
     ) -> None:
         self._grid, self._model, self._corridor = grid, model, corridor
@@ -146,6 +169,7 @@ class Search:
         self._shut = np.empty((0, 3)) if shut is None else shut
         self._shut_um, self._dearest = shut_um, dearest
         self._most_expanded = 1 << 62 if most is None else most
+        self._known = known or _NOTHING
         self._most = max(memory // _SLOT, 8)
         self._size = np.array(size, np.float64)
         steps = np.array(list(np.ndindex(3, 3, 3))) - 1
@@ -156,7 +180,7 @@ class Search:
         self._slots = 0
         self._inside = np.empty(grid.edge, np.bool_)
         self._work = work or Work()
-        if self._work.kept is None or len(self._work.kept[3]) > self._most:
+        if self._work.kept is None:
             self._cost, self._reached = np.empty((0, 0), np.float32), np.empty((0, 0), np.float32)
             self._came, self._block_of = np.empty((0, 0), np.uint8), np.empty(0, np.int64)
             self._grow(min(16, self._most))
@@ -215,6 +239,11 @@ class Search:
                 self._turning,
                 self._recall,
                 self._dearest,
+                self._known.reached,
+                self._known.came,
+                self._known.table,
+                start,
+                self._known.price,
                 max(1, min(_SLICE, watch.most - watch.expanded, most - int(control[kernel.EXPANDED]))),
             )
             watch.expanded += int(control[kernel.EXPANDED]) - before
@@ -233,9 +262,14 @@ class Search:
                 raise PathError("the search has looked at as many voxels as it may", "budget")
             watch.look()
 
+    def found(self, price: float) -> Found:
+        """What it knows, once it came to its goal at this price, and if no other one ran in the grid since."""
+        self._work.kept = None  # no other one may write into these arrays
+        return Found(self._reached, self._came, self._table, price, self._slots * _SLOT)
+
     def _keep(self) -> None:
         """Leave the arrays, where they are not large, to the next search: new memory is as dear as a short one."""
-        if len(self._block_of) <= _KEPT and len(self._keys) <= _KEPT << 12:
+        if self._slots <= _KEPT and len(self._keys) <= _KEPT << 12:
             self._work.kept = (self._cost, self._reached, self._came, self._block_of, self._keys, self._nodes)
 
     def _way(self, goal: Voxels) -> Voxels:
@@ -273,15 +307,15 @@ class Search:
         image = (
             self._grid.block(number) if self._grid.has(number) else watch.during(lambda: self._grid.block(number))
         )
+        if self._slots >= self._most:
+            raise PathError(
+                "the search has come to more blocks than its memory holds",
+                "budget",
+                found=f"{self._slots:,} blocks, {self._slots * _SLOT >> 20} MiB",
+                fix="set points nearer to each other, or allow more memory",
+            )
         if self._slots == len(self._block_of):
-            if self._slots >= self._most:
-                raise PathError(
-                    "the search has come to more blocks than its memory holds",
-                    "budget",
-                    found=f"{self._slots:,} blocks, {self._slots * _SLOT >> 20} MiB",
-                    fix="set points nearer to each other, or allow more memory",
-                )
-            self._grow(min(2 * self._slots, self._most))
+            self._grow(min(_MORE * self._slots, self._most))
         slot, m = self._slots, self._model
         block = self._cost[slot].reshape(self._grid.edge)
         scale = (1 / m.noise).astype(np.float32)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -81,6 +81,7 @@ class TracingSession:
         self.folder, self.finder, self.person = Path(folder), finder, person
         self.notes: list[str] = []
         self._lock, self._closed = threading.RLock(), False
+        self._local = threading.local()
         stack = stack_record(volume) if volume is not None else None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +135,10 @@ class TracingSession:
         with self._lock:
             return self._tree.node(node).to_dict()
 
+    def __contains__(self, node: int) -> bool:
+        with self._lock:
+            return node in self._tree.nodes
+
     def children(self, node: int) -> list[int]:
         """The nodes right below one."""
         with self._lock:
@@ -160,6 +165,78 @@ class TracingSession:
         """
         with self._lock:
             return self._history.changes(since)
+
+    @property
+    def standing(self) -> list[Change]:
+        """The operations that were not taken back, oldest first: what the neurons are made of."""
+        with self._lock:
+            return list(self._history.standing)
+
+    def acted(self, action: str) -> Change | None:
+        """What was done as the ``action`` that `signed` named; None where nothing was, ever."""
+        with self._lock:
+            return self._history.acted(action)
+
+    @contextmanager
+    def signed(self, **said: Any) -> Iterator[None]:
+        """Have the log say more of what this thread does inside of the ``with``, in JSON.
+
+        Args:
+            said: ``person`` in place of that of the session; ``action``, a name by which `acted` finds the change,
+                also after a restart; and whatever else is to be known of it, such as settings.
+        """
+        before = getattr(self._local, "said", {})
+        self._local.said = {**before, **{key: value for key, value in said.items() if value is not None}}
+        try:
+            yield
+        finally:
+            self._local.said = before
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have nobody else change the session inside of the ``with``: to look at it first, and act on what is seen.
+
+        Search for paths before: others wait.
+        """
+        with self._lock:
+            yield
+
+    def changed(
+        self,
+        since: int,
+        *,
+        nodes: Iterable[int] = (),
+        children: Iterable[int] = (),
+        below: Iterable[int] = (),
+        above: Iterable[int] = (),
+        neurons: Iterable[int] = (),
+        trees: Iterable[int] = (),
+    ) -> list[Change] | None:
+        """What was done after a revision to some nodes and neurons: what one who knows only that has not seen.
+
+        Args:
+            since: a revision.
+            nodes: these nodes.
+            children: which nodes hang right below these.
+            below, above: these, and all nodes below or above them.
+            neurons: name and root of these.
+            trees: all of these.
+
+        Returns:
+            Oldest first; None where it is too long ago to say.
+
+        Raises:
+            UsageError: there is no such revision yet.
+        """
+        with self._lock:
+            done = self._history.changes(since)
+            if not done:
+                return done
+            tree, parents, named, whole = self._tree, set(children), set(neurons), set(trees)
+            wanted = {*nodes, *below, *above}
+            for many, of in ((tree.below, below), (tree.above, above)):
+                wanted |= {k for one in of if one in tree.nodes for k in many(one)}
+            return [one for one in done if one.concerns(wanted, parents, named) or one.touched & whole]
 
     # ---- operations: each gives the Change that it made
 
@@ -195,6 +272,7 @@ class TracingSession:
         *,
         how: How | None = None,
         type: int | None = None,
+        finder: Finder | None = None,
         cancel: Any = None,
         progress: Progress | None = None,
         revision: int | None = None,
@@ -207,6 +285,7 @@ class TracingSession:
             how: path: search for the way; straight: a line, which is marked as such. None: a path where there is a
                 finder.
             type: of the new nodes; None: that of the node, and 0 below a soma.
+            finder: searches in place of that of the session.
             cancel, progress: for the search.
             revision: as `start`.
 
@@ -214,7 +293,7 @@ class TracingSession:
             UsageError: the node has children (then it is a `branch`), there is no finder, and as `start`.
             ConflictError: as `start`; or the node was changed while the path was searched for.
         """
-        return self._grow("extend", node, xyz, how, type, cancel, progress, revision)
+        return self._grow("extend", node, xyz, how, type, finder, cancel, progress, revision)
 
     def branch(
         self,
@@ -223,12 +302,13 @@ class TracingSession:
         *,
         how: How | None = None,
         type: int | None = None,
+        finder: Finder | None = None,
         cancel: Any = None,
         progress: Progress | None = None,
         revision: int | None = None,
     ) -> Change:
         """Leave any node, to a point. All else as `extend`."""
-        return self._grow("branch", node, xyz, how, type, cancel, progress, revision)
+        return self._grow("branch", node, xyz, how, type, finder, cancel, progress, revision)
 
     def join(
         self,
@@ -236,6 +316,7 @@ class TracingSession:
         other: int,
         *,
         how: How | None = None,
+        finder: Finder | None = None,
         cancel: Any = None,
         progress: Progress | None = None,
         revision: int | None = None,
@@ -249,7 +330,7 @@ class TracingSession:
         with self._lock:
             self._see(revision)
             at, there = edits.two_neurons(self._tree, node, other)
-        piece = piece_to(self.finder, self.stack, at.xyz, there.xyz, at.radius, how, cancel, progress)
+        piece = piece_to(finder or self.finder, self.stack, at.xyz, there.xyz, at.radius, how, cancel, progress)
 
         def edit(tree: Tree) -> Edit:
             for k, seen in ((node, at), (other, there)):
@@ -386,18 +467,22 @@ class TracingSession:
     def _do(self, operation: str, edit: Callable[[Tree], Edit], revision: int | None) -> Change:
         with self._lock:
             self._see(revision)
-            return self._done(self._history.do(operation, edit(self._tree)))
+            return self._done(self._history.do(operation, edit(self._tree), self._said))
 
     def _step(self, operation: Step, revision: int | None) -> Change:
         with self._lock:
             self._see(revision)
-            return self._done(self._history.step(operation))
+            return self._done(self._history.step(operation, self._said))
 
     def _done(self, change: Change) -> Change:
         """Have the files of the neurons follow that a change touched."""
-        rows = (row for pair in change.nodes.values() for row in pair if row is not None)
-        self._files.touch({row.neuron for row in rows} | set(change.neurons))
+        self._files.touch(change.touched)
         return change
+
+    @property
+    def _said(self) -> dict[str, Any]:
+        found: dict[str, Any] = getattr(self._local, "said", {})
+        return found
 
     def _looks(self, neurons: set[int]) -> dict[int, Look | None]:
         """Neurons as they are now, for their files; None where one is gone."""
@@ -419,6 +504,7 @@ class TracingSession:
         xyz: Sequence[float],
         how: How | None,
         type_: int | None,
+        finder: Finder | None,
         cancel: Any,
         progress: Progress | None,
         revision: int | None,
@@ -433,7 +519,7 @@ class TracingSession:
             if ends and self._tree.children(node):
                 fix = "use branch to leave it sideways"
                 raise UsageError("the node is not the end of a branch", found=f"node {node}", fix=fix)
-        piece = piece_to(self.finder, self.stack, at.xyz, point, at.radius, how, cancel, progress)
+        piece = piece_to(finder or self.finder, self.stack, at.xyz, point, at.radius, how, cancel, progress)
 
         def edit(tree: Tree) -> Edit:
             self._see_unchanged(node, at, end=ends)

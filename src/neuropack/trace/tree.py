@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -85,6 +85,7 @@ class Change:
         operation: its name; ``undo`` and ``redo`` are operations too.
         nodes, neurons: what was and what is, by identifier; None where there was or is none.
         undoes: for ``undo`` and ``redo``, the revision of the operation that was taken back or done again.
+        said: what its line in the log says besides: ``at``, ``person``, and what `TracingSession.signed` was given.
     """
 
     revision: int
@@ -92,6 +93,23 @@ class Change:
     nodes: Mapping[int, tuple[Node | None, Node | None]]
     neurons: Mapping[int, tuple[Neuron | None, Neuron | None]]
     undoes: int | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def touched(self) -> set[int]:
+        """The neurons that it changed, those among them that were there before it or after it."""
+        rows = (row for pair in self.nodes.values() for row in pair if row is not None)
+        return {row.neuron for row in rows} | set(self.neurons)
+
+    def concerns(self, nodes: Set[int], parents: Set[int], neurons: Set[int]) -> bool:
+        """Whether it changed one of these nodes, what hangs right below one of the parents, or a neuron."""
+        if not (nodes.isdisjoint(self.nodes) and neurons.isdisjoint(self.neurons)):
+            return True
+        for was, now in self.nodes.values() if parents else ():
+            above = {row.parent for row in (was, now) if row is not None}
+            if (was is None or now is None or was.parent != now.parent) and not parents.isdisjoint(above):
+                return True
+        return False
 
     def before(self) -> Edit:
         """The edit that takes it back."""
@@ -135,7 +153,14 @@ class Tree:
         self._children: dict[int, set[int]] = {}
         self._named: dict[str, int] = {}
 
-    def apply(self, edit: Edit, revision: int, operation: str, undoes: int | None = None) -> Change:
+    def apply(
+        self,
+        edit: Edit,
+        revision: int,
+        operation: str,
+        undoes: int | None = None,
+        said: Mapping[str, Any] | None = None,
+    ) -> Change:
         """Do an edit; what it changed."""
         nodes = {k: (self.nodes.get(k), new) for k, new in edit.nodes.items()}
         neurons = {k: (self.neurons.get(k), new) for k, new in edit.neurons.items()}
@@ -158,7 +183,7 @@ class Tree:
             self.neurons[k] = now
             self._named[now.name.casefold()] = k
             self.next_neuron = max(self.next_neuron, k + 1)
-        return Change(revision, operation, nodes, neurons, undoes)
+        return Change(revision, operation, nodes, neurons, undoes, said or {})
 
     def _hang_off(self, node: int, parent: int) -> None:
         below = self._children[parent]

@@ -1,1 +1,1 @@
-"""Pages and API over a catalogue. Empty so far: its issue is open."""
+"""Pages, API and tracing over releases, on one port."""

@@ -12,12 +12,13 @@ from typing import Any, Final
 import neuropack
 from neuropack.errors import InputError, OutputError, UsageError
 from neuropack.locks import only_one
+from neuropack.manifest import MANIFEST, sha256_of
 from neuropack.page.atlas.atlases import Used, find_atlas
 from neuropack.page.atlas.records import Neuron, read_lengths, read_neurons
 from neuropack.page.atlas.tables import Tables, summarise
 from neuropack.page.facts import readable
 from neuropack.progress import Progress
-from neuropack.release import MANIFEST, METADATA, NEURONS, REGIONS, Release, open_release, sha256_of
+from neuropack.release import METADATA, NEURONS, REGIONS, Release, open_release
 from neuropack.space.levels import ANNOTATION, SUMMARY, Level, level_of
 from neuropack.whole import published_folder
 
