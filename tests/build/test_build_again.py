@@ -18,7 +18,7 @@ import tifffile
 from test_build import edit, times
 from tiny_study import FIRST, SECOND, THIRD, pixels, write_study
 
-import neuropack.release as release_module
+import neuropack.manifest as manifest_module
 from neuropack.build import MARKER, build, derivatives, stacks
 from neuropack.build.ledger import Ledger
 from neuropack.catalogue.files import FILES as CATALOGUE
@@ -42,11 +42,11 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read for their digest from now on."""
     names: list[str] = []
 
-    def noting(path: Path) -> release_module.Entry:
+    def noting(path: Path) -> manifest_module.Entry:
         names.append(path.name)
         return sha256_of(path)
 
-    monkeypatch.setattr(release_module, "sha256_of", noting)
+    monkeypatch.setattr(manifest_module, "sha256_of", noting)
     return names
 
 
@@ -65,7 +65,7 @@ def read_bytes() -> int:
     return int(Path("/proc/self/io").read_text().split("rchar: ")[1].split()[0])
 
 
-def digests(release: Path) -> dict[str, release_module.Entry]:
+def digests(release: Path) -> dict[str, manifest_module.Entry]:
     return {name: sha256_of(release / name) for name in files_below(release) if name != "manifest.tsv"}
 
 
@@ -315,7 +315,7 @@ def test_a_ledger_takes_no_file_whose_name_only_begins_alike(tmp_path: Path) -> 
     for name in ("a", "a.b", "a0", "c/x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name, encoding="utf-8")
-    release_module.write_manifest(tmp_path)
+    manifest_module.write_manifest(tmp_path)
     (tmp_path / "a.b").unlink()
     (tmp_path / "a0").unlink()
     ledger = Ledger(tmp_path)
@@ -328,7 +328,7 @@ def test_a_ledger_takes_no_file_whose_name_only_begins_alike(tmp_path: Path) -> 
 def test_a_ledger_forgets_what_it_verified_of_a_file_that_was_written_since(tmp_path: Path) -> None:
     file = tmp_path / "x.nwb"
     file.write_text("old", encoding="utf-8")
-    release_module.write_manifest(tmp_path)
+    manifest_module.write_manifest(tmp_path)
     file.touch()
     first = Ledger(tmp_path)
     assert not first.spoilt("x.nwb")
