@@ -26,7 +26,17 @@ from neuropack.describe.tables import tables as known_tables
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
 from neuropack.manifest import MANIFEST, PARTIAL, Entry, entry_of
-from neuropack.release import ATLAS, CLASSES, METADATA, NEURONS, NEURONS_PARQUET, QUALITY, REGIONS
+from neuropack.release import (
+    ATLAS,
+    BENCHMARK,
+    CLASSES,
+    METADATA,
+    NEURONS,
+    NEURONS_PARQUET,
+    QUALITY,
+    REGIONS,
+    SPLITS,
+)
 from neuropack.study import Study, load_study
 from neuropack.study.records import Record
 
@@ -85,6 +95,7 @@ def build(
     progress: Progress | None = None,
     version: str | None = None,
     changes: Sequence[str] = (),
+    benchmark: Mapping[str, bytes] | None = None,
 ) -> BuildResult:
     """Build a release, or bring one up to date.
 
@@ -108,6 +119,8 @@ def build(
         version: make it a new version: the version, or the part of the old one to count up (major, minor, patch).
             study.yaml is edited, so that the next build agrees.
         changes: what the new version brings, a sentence each.
+        benchmark: files for ``derivatives/benchmark``, by their path in it. What an earlier build or another
+            command put there stays.
 
     Raises:
         StudyError: the mistakes of the study, all at once.
@@ -136,7 +149,7 @@ def build(
             try:
                 for name in stale:
                     place.remove(name)
-                return _build(stacks, planned, stale, earlier)
+                return _build(stacks, planned, stale, earlier, benchmark or {})
             except UsageError:
                 if place.published and not begun:  # nothing was changed, so nothing is unfinished
                     stacks.ledger.close()
@@ -147,11 +160,18 @@ def build(
         raise OutputError(f"cannot be written: {error.strerror or error}", file=file, fix=fix) from error
 
 
-def _build(stacks: Stacks, planned: list[Planned], removed: Iterable[str], earlier: Record) -> BuildResult:
+def _build(
+    stacks: Stacks,
+    planned: list[Planned],
+    removed: Iterable[str],
+    earlier: Record,
+    benchmark: Mapping[str, bytes],
+) -> BuildResult:
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
     full = document(stacks.study, made, earlier)
-    texts = _write_texts(stacks.study, made, full, place)
+    beside = {f"{BENCHMARK}/{path}": data for path, data in benchmark.items()}
+    texts = _write_texts(stacks.study, made, full, place, beside)
     ledger.note({path: entry_of(data) for path, data in texts.items()})
     aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
     found = place.files()
@@ -285,7 +305,9 @@ def _first_of(names: list[str]) -> str:
     return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
-def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> dict[str, bytes]:
+def _write_texts(
+    study: Study, made: list[Made], full: Record, place: Place, beside: Mapping[str, bytes]
+) -> dict[str, bytes]:
     """Write the texts of the release but its descriptions and the manifest, each only where it changed."""
     planned = [m.planned for m in made]
     texts = bids.dataset_texts(study, planned, full)
@@ -299,6 +321,8 @@ def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> 
     if any(one.placement is not None for one in planned):
         used.append("registration")
         tables[QUALITY] = registration.quality_text(planned)
+    if beside or place.files(SPLITS):
+        used.append("benchmark")
     for name in used:
         texts |= bids.derivative_texts(study, name)
     for one in planned:
@@ -308,6 +332,7 @@ def _write_texts(study: Study, made: list[Made], full: Record, place: Place) -> 
     texts |= tables
     texts[METADATA] = bids.json_text(full)
     files = {path: text.encode() for path, text in texts.items()}
+    files |= beside
     files |= derivatives.parquet(neurons)
     used_atlas = next((one.atlas for one in planned if one.atlas is not None), None)
     files |= used_atlas.copy if used_atlas is not None else {}

@@ -32,6 +32,7 @@ from neuropack.cli.register import register
 from neuropack.cli.seal import seal
 from neuropack.cli.segment import segment
 from neuropack.cli.serve import serve
+from neuropack.cli.simulate import simulate
 from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.token import group as token_commands
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 for command in (
     demo,
+    simulate,
     inspect,
     init,
     sheets,

@@ -16,6 +16,8 @@ from neuropack.capsules import Capsules
 from neuropack.skeleton import Skeleton
 
 Floats = npt.NDArray[np.float64]
+Pieces = list[tuple[int, int]]
+"""Pieces of capsules, each with the number of its capsule."""
 
 
 class Scene:
@@ -24,23 +26,63 @@ class Scene:
     Args:
         skeletons: in the frame ``stack``; neuron n has label n + 1.
         voxel_size_um: (z, y, x). Voxel i covers [i * s, (i + 1) * s).
+
+    Attributes:
+        neurons: how many.
+        voxel_size_um: as given.
+        neuron_of_capsule: of each capsule, the neuron: edges by their child, then roots, neuron after neuron.
     """
 
     def __init__(self, skeletons: Sequence[Skeleton], voxel_size_um: tuple[float, float, float]) -> None:
         self.neurons = len(skeletons)
         edge = 0.5 * float(np.linalg.norm(voxel_size_um))  # the widest soft edge, see _coverage
         self._capsules = Capsules(skeletons, voxel_size_um, edge)
+        self.voxel_size_um = voxel_size_um
+        self.neuron_of_capsule = self._capsules.neuron
 
     def coverage(self, neuron: int, box: Box) -> npt.NDArray[np.float32] | None:
         """How much of each voxel (z, y, x) of a box a neuron fills, 0 to 1; None where it does not come near."""
-        pieces = self._near(box, neuron)
-        if not pieces:
+        pieces = dict(self.near(box)).get(neuron)
+        if pieces is None:
             return None
+        return self.filled(pieces, box)
+
+    def filled(self, pieces: Pieces, box: Box) -> npt.NDArray[np.float32]:
+        """How much of each voxel (z, y, x) of a box pieces of capsules fill, 0 to 1."""
         filled = np.zeros(box_shape(box), np.float32)
         for piece, row in pieces:
             part, local = self._capsules.window(piece, box)
             np.maximum(filled[local], self._coverage(row, part)[0], out=filled[local])
         return filled
+
+    def painted(self, pieces: Pieces, box: Box, paint: Floats) -> npt.NDArray[np.float32]:
+        """The same in each channel (c, z, y, x), each piece as bright as its capsule is.
+
+        Args:
+            pieces: as `near` gives them.
+            box: z, y, x.
+            paint: brightness of each capsule, (capsules, c).
+        """
+        glow = np.zeros((paint.shape[1], *box_shape(box)), np.float32)
+        for piece, row in pieces:
+            part, local = self._capsules.window(piece, box)
+            filled = self._coverage(row, part)[0]
+            for channel, bright in zip(glow, paint[row].tolist(), strict=True):
+                np.maximum(channel[local], bright * filled, out=channel[local])
+        return glow
+
+    def near(self, box: Box) -> list[tuple[int, Pieces]]:
+        """The neurons that come near a box, ascending, each with its pieces."""
+        pieces, rows = self._capsules.near(box)
+        neurons = self._capsules.neuron[rows]
+        order = np.argsort(neurons, kind="stable")
+        starts = np.flatnonzero(np.diff(neurons[order], prepend=-1))
+        found = []
+        for mine in np.split(order, starts[1:]) if len(order) else ():
+            found.append(
+                (int(neurons[mine[0]]), list(zip(pieces[mine].tolist(), rows[mine].tolist(), strict=True)))
+            )
+        return found
 
     def labels(self, box: Box) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
         """Instance labels of a box (z, y, x), and the voxels that more than one neuron claims.
@@ -53,10 +95,7 @@ class Scene:
         """
         labels = np.zeros(box_shape(box), np.uint16)
         hidden = [np.empty((0, 4), np.int64)]
-        for neuron in range(self.neurons):
-            pieces = self._near(box, neuron)
-            if not pieces:
-                continue
+        for neuron, pieces in self.near(box):
             mine = np.zeros(labels.shape, bool)
             for piece, row in pieces:
                 part, local = self._capsules.window(piece, box)
@@ -66,12 +105,6 @@ class Scene:
             hidden.append(np.column_stack([lost + [s.start for s in box], before]))
             labels[mine] = neuron + 1
         return labels, np.concatenate(hidden)
-
-    def _near(self, box: Box, neuron: int) -> list[tuple[int, int]]:
-        """The pieces of a neuron that come near a box, each with its capsule."""
-        pieces, rows = self._capsules.near(box)
-        mine = self._capsules.neuron[rows] == neuron
-        return list(zip(pieces[mine].tolist(), rows[mine].tolist(), strict=True))
 
     def _coverage(self, row: int, box: Box) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Soft coverage of a box by one capsule, and the voxels whose centre lies inside it.

@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box, box_shape, full_box
 from neuropack.errors import UsageError
 from neuropack.simulate.colours import BRAINBOW, Fluorophore, colour_vectors, copy_numbers
-from neuropack.simulate.optics import TILE, Optics, blur, halo_of, noise_of_tile, tile_aligned, tiles
+from neuropack.simulate.optics import Optics
+from neuropack.simulate.pixels import CleanPixels, Glow, LabelPixels, Sight, StackPixels
 from neuropack.simulate.render import Scene
-from neuropack.simulate.trees import Habit, grow
+from neuropack.simulate.seams import Mosaic, Tile, draw_tiles
+from neuropack.simulate.tissue import Scenery, Tissue, scenery
+from neuropack.simulate.trees import Habit, apart, grow
 from neuropack.skeleton import Skeleton
 from neuropack.volume import Channel, Instrument, Volume
 
-_BLOCK = tuple(n * t for n, t in zip((2, 4, 4), TILE, strict=True))  # bounds the memory of one reading
 _LARGEST = 65535  # neurons that uint16 labels can tell apart
 
 # One stream of random numbers for each choice, so that a change of one leaves the others as they were.
-_TREES, _COLOURS, _HAZE, _NOISE, _STRIPES = range(5)
+_TREES, _COLOURS, _HAZE, _NOISE, _STRIPES, _TISSUE, _SEAMS = range(7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,8 @@ class SimulatedStack:
         colors: brightness in each channel (neurons, channels).
         scene: the analytic neurons; its `labels` also tells where neurons overlap.
         clean: the counts of the image before the detector's noise, float32.
+        scenery: what it holds beside neurons.
+        tiles: what its planes are made of; none where they were taken at once.
     """
 
     volume: Volume
@@ -46,6 +49,8 @@ class SimulatedStack:
     colors: npt.NDArray[np.float64]
     scene: Scene
     clean: Volume
+    scenery: Scenery
+    tiles: tuple[Tile, ...]
 
 
 def stack(
@@ -57,6 +62,9 @@ def stack(
     fluorophores: Sequence[Fluorophore] = BRAINBOW,
     optics: Optics | None = None,
     habit: Habit | None = None,
+    tissue: Tissue | None = None,
+    mosaic: Mosaic | None = None,
+    mean_copies: float = 1.5,
     skeletons: Sequence[Skeleton] | None = None,
     name: str = "simulated",
     acquired: str | None = None,
@@ -70,6 +78,9 @@ def stack(
         neurons: how many to grow.
         fluorophores: one channel each.
         optics, habit: the microscope and the way neurons grow.
+        tissue: colours along neurites, and what is there beside neurons; by default, nothing.
+        mosaic: the tiles that the stack is made of; by default, it is taken at once.
+        mean_copies: of each fluorophore in a neuron.
         skeletons: neurons to render instead of growing some, in the frame ``stack``.
         name: what the volume calls itself; no file of that name exists.
         acquired: start of the acquisition that the volume is to state, ISO 8601.
@@ -78,20 +89,34 @@ def stack(
         UsageError: a size, the seed or the number of neurons or fluorophores makes no stack.
     """
     _check(seed, shape_zyx, voxel_size_um, neurons if skeletons is None else len(skeletons), len(fluorophores))
-    size_xyz = tuple(n * s for n, s in zip(shape_zyx[::-1], voxel_size_um[::-1], strict=True))
+    x, y, z = (n * s for n, s in zip(shape_zyx[::-1], voxel_size_um[::-1], strict=True))
+    size_xyz = (x, y, z)
     if skeletons is None:
         skeletons = _population(np.random.default_rng([seed, _TREES]), size_xyz, neurons, habit)
-    copies = copy_numbers(np.random.default_rng([seed, _COLOURS]), len(skeletons), len(fluorophores))
+    copies = copy_numbers(np.random.default_rng([seed, _COLOURS]), len(skeletons), len(fluorophores), mean_copies)
     colors = colour_vectors(copies)
     optics = optics or Optics()
     optics.check(len(fluorophores))
     scene = Scene(skeletons, voxel_size_um)
-    scenes = tuple(
-        scene if moved is skeletons else Scene(moved, voxel_size_um)
-        for moved in _seen(skeletons, size_xyz, optics, len(fluorophores))
+    around = scenery(
+        np.random.default_rng([seed, _TISSUE]), skeletons, size_xyz, len(fluorophores), tissue or Tissue()
     )
-    mixed = colors @ np.array(optics.mixing, float).T if optics.mixing else colors
-    pixels = _StackPixels(seed, shape_zyx, voxel_size_um, scenes, mixed, tuple(fluorophores), optics)
+    pieces = draw_tiles(np.random.default_rng([seed, _SEAMS]), shape_zyx, voxel_size_um, mosaic or Mosaic())
+    flicker = np.random.default_rng([seed, _STRIPES]).normal(0, optics.stripes, shape_zyx[0])
+    sight = Sight(
+        shape_zyx,
+        voxel_size_um,
+        tuple(f.emission_nm for f in fluorophores),
+        optics,
+        _shining(skeletons, scene, colors, around, optics, size_xyz),
+        Scene(around.vessels, voxel_size_um) if around.vessels else None,
+        around.shade,
+        pieces,
+        np.random.SeedSequence([seed, _NOISE]).generate_state(2, np.uint64).astype(np.uint64, copy=False),
+        np.random.default_rng([seed, _HAZE]).random(len(fluorophores)),
+        np.exp(flicker) if optics.stripes else None,
+    )
+    pixels = StackPixels(sight)
     volume = Volume(
         path=Path(name),
         format="simulated",
@@ -114,12 +139,41 @@ def stack(
         native_axes="ZYX",
         native_shape=shape_zyx,
         dtype=np.dtype(np.uint16),
-        pixels=_LabelPixels(shape_zyx, scene),
+        pixels=LabelPixels(shape_zyx, scene),
         voxel_size_um=voxel_size_um,
         channels=(Channel(name="neurons"),),
     )
-    clean = replace(volume, dtype=np.dtype(np.float32), pixels=_CleanPixels(pixels))
-    return SimulatedStack(volume, tuple(skeletons), labels, copies, colors, scene, clean)
+    clean = replace(volume, dtype=np.dtype(np.float32), pixels=CleanPixels(pixels))
+    return SimulatedStack(volume, tuple(skeletons), labels, copies, colors, scene, clean, around, pieces)
+
+
+def _shining(
+    skeletons: Sequence[Skeleton],
+    scene: Scene,
+    colors: npt.NDArray[np.float64],
+    around: Scenery,
+    optics: Optics,
+    size_xyz: tuple[float, ...],
+) -> tuple[Glow, ...]:
+    """The neurons and the specks, as each channel sees them: where, and how bright."""
+
+    def mixed(bright: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = bright @ np.array(optics.mixing, float).T if optics.mixing else bright
+        return found
+
+    def scenes(things: Sequence[Skeleton], whole: Scene) -> tuple[Scene, ...]:
+        seen = _seen(things, size_xyz, optics, colors.shape[1])
+        return tuple(whole if moved is things else Scene(moved, scene.voxel_size_um) for moved in seen)
+
+    neurons = scenes(skeletons, scene)
+    if around.paint is None:
+        found = [Glow(neurons, colors=mixed(colors))]
+    else:
+        found = [Glow(neurons, paint=mixed(colors[scene.neuron_of_capsule] * around.paint))]
+    if around.debris is not None:
+        specks = [around.debris]
+        found.append(Glow(scenes(specks, Scene(specks, scene.voxel_size_um)), paint=mixed(around.debris_colors)))
+    return tuple(found)
 
 
 def _seen(
@@ -154,146 +208,12 @@ def _check(
 
 
 def _population(
-    rng: np.random.Generator, size_xyz: tuple[float, ...], neurons: int, habit: Habit | None
+    rng: np.random.Generator, size_xyz: tuple[float, float, float], neurons: int, habit: Habit | None
 ) -> list[Skeleton]:
-    """Grow neurons whose somata keep apart: each takes the loneliest of several places."""
-    x, y, z = size_xyz
-    size = np.array(size_xyz)
+    """Grow neurons whose somata keep apart."""
     somata: list[npt.NDArray[np.float64]] = []
     grown = []
     for _ in range(neurons):
-        places = [size * rng.uniform(0.2, 0.8, 3) for _ in range(12)]
-        place = max(places, key=lambda p: min((float(((p - s) ** 2).sum()) for s in somata), default=0.0))
-        somata.append(place)
-        grown.append(grow(rng, (x, y, z), place, habit))
+        somata.append(apart(rng, size_xyz, somata))
+        grown.append(grow(rng, size_xyz, somata[-1], habit))
     return grown
-
-
-class _StackPixels:
-    """Computes the image, block by block. Holds no state that changes, so any thread may read."""
-
-    def __init__(
-        self,
-        seed: int,
-        shape: tuple[int, int, int],
-        voxel_size_um: tuple[float, float, float],
-        scenes: tuple[Scene, ...],
-        colors: npt.NDArray[np.float64],
-        fluorophores: tuple[Fluorophore, ...],
-        optics: Optics,
-    ) -> None:
-        self._shape, self._step = shape, voxel_size_um
-        self._scenes, self._colors, self._fluorophores, self._optics = scenes, colors, fluorophores, optics
-        words = np.random.SeedSequence([seed, _NOISE]).generate_state(2, np.uint64)
-        self._key = words.astype(np.uint64, copy=False)
-        self._phase = np.random.default_rng([seed, _HAZE]).random(len(fluorophores))
-        flicker = np.random.default_rng([seed, _STRIPES]).normal(0, optics.stripes, shape[0])
-        self._stripes = np.exp(flicker) if optics.stripes else None
-        self._sigma = []
-        for f in fluorophores:
-            z, y, x = (w / s for w, s in zip(optics.sigma_um(f.emission_nm), voxel_size_um, strict=True))
-            self._sigma.append((z, y, x))
-        self._halo = halo_of(self._sigma)
-
-    def read(self, box: Box, out: Array | None = None) -> Array:
-        """Compute a box (c, z, y, x)."""
-        return self.counts(box, noise=True)
-
-    def counts(self, box: Box, *, noise: bool) -> Array:
-        """The counts of a box (c, z, y, x): uint16 with noise, float32 without."""
-        out = np.empty(box_shape(box), np.uint16 if noise else np.float32)
-        channels, inner = range(box[0].start, box[0].stop), box[1:]
-        for _, block in tiles(inner, self._shape, _BLOCK):
-            wanted = _common(inner, block)
-            photons = self._photons(channels, whole := tile_aligned(wanted, self._shape))
-            for number, tile in tiles(wanted, self._shape):
-                part = _common(wanted, tile)
-                for row, c in enumerate(channels):
-                    light = photons[row][_within(tile, whole)]
-                    counts: Array
-                    if noise:
-                        counts = self._optics.digitise(light, noise_of_tile(self._key, c, number))
-                    else:
-                        counts = light * self._optics.counts_per_photon + self._optics.offset_counts
-                    out[row][_within(part, inner)] = counts[_within(part, tile)]
-        return out
-
-    def _photons(self, channels: range, box: Box) -> list[npt.NDArray[np.float64]]:
-        """Expected photons of whole tiles (z, y, x), one array for each channel."""
-        wide = tuple(slice(s.start - h, s.stop + h) for s, h in zip(box, self._halo, strict=True))
-        glow = np.zeros((len(channels), *box_shape(wide)), np.float32)
-        together = all(scene is self._scenes[0] for scene in self._scenes)
-        for neuron in range(self._scenes[0].neurons):
-            filled = self._scenes[0].coverage(neuron, wide) if together else None
-            for row, c in enumerate(channels):
-                if not together:
-                    filled = self._scenes[c].coverage(neuron, wide)
-                if filled is not None:
-                    glow[row] += np.float32(self._colors[neuron, c]) * filled
-        bright = self._optics.illumination(self._shape, box) if self._optics.vignetting else None
-        photons = []
-        for row, c in enumerate(channels):
-            light = blur(glow[row], self._halo, self._sigma[c]) * self._optics.peak_photons
-            depth = range(box[0].start, box[0].stop)
-            fade = self._optics.attenuation(depth, self._step[0], self._fluorophores[c].emission_nm)
-            haze = self._optics.haze(self._shape, box, float(self._phase[c]))
-            seen = light * fade[:, None, None] + haze
-            if bright is not None:
-                seen *= bright
-            if self._stripes is not None:
-                seen *= self._stripes[box[0], None, None]
-            photons.append(seen)
-        return photons
-
-    def native_blocks(self) -> Iterator[Box]:
-        """Blocks of all channels: these share the geometry, so computing them together is cheapest."""
-        for _, block in tiles(full_box(self._shape), self._shape, _BLOCK):
-            yield (slice(0, len(self._fluorophores)), *block)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class _CleanPixels:
-    """The same image before the detector's noise."""
-
-    def __init__(self, pixels: _StackPixels) -> None:
-        self._pixels = pixels
-
-    def read(self, box: Box, out: Array | None = None) -> Array:
-        """Compute a box (c, z, y, x)."""
-        return self._pixels.counts(box, noise=False)
-
-    def native_blocks(self) -> Iterator[Box]:
-        """Those of the image."""
-        return self._pixels.native_blocks()
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-class _LabelPixels:
-    """Computes instance labels, block by block."""
-
-    def __init__(self, shape: tuple[int, int, int], scene: Scene) -> None:
-        self._shape, self._scene = shape, scene
-
-    def read(self, box: Box, out: Array | None = None) -> Array:
-        """Compute a box (z, y, x)."""
-        return self._scene.labels(box)[0]
-
-    def native_blocks(self) -> Iterator[Box]:
-        """The blocks of the image."""
-        for _, block in tiles(full_box(self._shape), self._shape, _BLOCK):
-            yield block
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
-def _common(one: Box, other: Box) -> Box:
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-
-
-def _within(part: Box, whole: Box) -> Box:
-    return tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,8 @@ from neuropack.skeleton import Skeleton
 Vector = npt.NDArray[np.float64]
 
 SOMA, AXON, DENDRITE = 1, 2, 3
-_DIGITS = 3  # SWC files carry a thousandth of a micrometre: what is rendered is what is written
+DIGITS = 3  # SWC files carry a thousandth of a micrometre: what is rendered is what is written
+_MOST_SAMPLES = 200_000  # of one neuron
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def grow(
         A tree in the frame ``stack``, parents before children, all of it inside the box.
 
     Raises:
-        UsageError: the box is too small for a soma.
+        UsageError: the box is too small for a soma, or the neuron would branch without end.
     """
     habit = habit or Habit()
     size = np.asarray(size_um, dtype=np.float64)
@@ -101,10 +103,20 @@ def grow(
     return Skeleton(
         id=np.arange(1, len(rows) + 1, dtype=np.int64),
         type=np.array([r[0] for r in rows], dtype=np.int64),
-        xyz=np.round([r[1] for r in rows], _DIGITS),
-        radius=np.round([r[2] for r in rows], _DIGITS),
+        xyz=np.round([r[1] for r in rows], DIGITS),
+        radius=np.round([r[2] for r in rows], DIGITS),
         parent=np.array([r[3] for r in rows], dtype=np.int64),
     )
+
+
+def apart(rng: np.random.Generator, size_um: tuple[float, float, float], others: Sequence[Vector]) -> Vector:
+    """A place (x, y, z) for a soma in the middle of a box: the loneliest of several that are drawn."""
+    size = np.array(size_um)
+    places = [size * rng.uniform(0.2, 0.8, 3) for _ in range(12)]
+    if not others:
+        return places[0]
+    there = np.array(others)
+    return max(places, key=lambda p: float(((p - there) ** 2).sum(axis=1).min()))
 
 
 def _stems(rng: np.random.Generator, soma: Vector, radius: float, habit: Habit) -> list[_Tip]:
@@ -151,6 +163,12 @@ def _extend(
             bouton = tip.type == AXON and rng.random() < habit.step_um / habit.bouton_every_um
             rows.append((tip.type, tip.position, tip.radius * (2.0 if bouton else 1.0), tip.parent))
             tip.parent = len(rows)
+            if tip.parent > _MOST_SAMPLES:
+                raise UsageError(
+                    "a neuron that grows so branches without end",
+                    expected=f"at most {_MOST_SAMPLES} samples",
+                    fix="lower branches_per_um, branching_decay or the lengths, or raise step_um",
+                )
             if rng.random() < habit.branches_per_um * habit.branching_decay**tip.order * habit.step_um:
                 tips.append(_fork(rng, tip, habit))
 
