@@ -36,6 +36,7 @@ HEAVY = (
     *("pynwb", "hdmf", "h5py", "zarr", "tifffile", "imagecodecs", "nd2", "pylibCZIrw", "oiffile"),
     *("jsonschema", "jinja2", "ruamel", "isal", "scipy", "nibabel", "nrrd", "matplotlib", "itk"),
     *("pyarrow", "pandas", "skimage", "roifile", "openpyxl", "defusedxml", "numba"),
+    *("torch", "safetensors", "tensorboardX"),
     *("fastapi", "starlette", "uvicorn", "duckdb", "prometheus_client", "httpx", "neuroglancer"),
 )  # pydantic is not among them: typer itself loads it for the help of a command with a default
 

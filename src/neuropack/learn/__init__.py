@@ -1,1 +1,1 @@
-"""Training sets, models, predictions. Empty so far: its issue is open."""
+"""Training sets, models and predictions."""

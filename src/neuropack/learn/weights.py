@@ -1,0 +1,111 @@
+"""Weights of a network in a file of safetensors: numbers and a description, nothing that runs when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
+
+from neuropack.errors import InputError
+from neuropack.learn.features import NAMES
+from neuropack.learn.network import OUTPUTS, UNet
+from neuropack.resources import folder
+from neuropack.whole import published
+
+KIND = "neuropack unet 1"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with what is known of it.
+
+    Attributes:
+        network: ready to predict (in the mode `eval`).
+        about: how it was made: what a model card tells.
+        sha256: of the file.
+        path: of the file.
+    """
+
+    network: UNet
+    about: Mapping[str, Any]
+    sha256: str
+    path: Path
+
+
+def shipped() -> Path:
+    """The file of the weights that ship with neuropack; its model card stands beside it."""
+    return folder("templates") / "models" / "neurites.safetensors"
+
+
+def save_weights(path: Path, network: UNet, about: Mapping[str, Any], *, overwrite: bool = False) -> str:
+    """Write the weights of a network, whole or not at all.
+
+    Args:
+        path: of the file.
+        network: what to write.
+        about: how it was made, of what JSON can say; it goes into the file too.
+        overwrite: replace what is there.
+
+    Returns:
+        the digest of the file (SHA-256).
+
+    Raises:
+        OutputError: it is there already, or cannot be written.
+    """
+    tensors = {name: t.detach().to("cpu").contiguous() for name, t in network.state_dict().items()}
+    data = save(tensors, {"kind": KIND, "network": json.dumps(_shape(network)), "about": json.dumps(about)})
+    with published(path, overwrite) as partial:
+        partial.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_weights(path: Path) -> Weights:
+    """The network of a file that `save_weights` wrote. Nothing in it is run.
+
+    Raises:
+        InputError: it is no such file, it is cut short, or it is of another network than this version knows.
+    """
+    try:
+        data = path.read_bytes()
+        tensors = load(data)
+        with safe_open(path, "pt") as file:
+            described = file.metadata() or {}
+    except (SafetensorError, OSError) as e:
+        raise InputError(
+            "cannot be read as weights",
+            file=path,
+            expected="a whole file of safetensors, as neuropack train writes it",
+            found=str(e),
+        ) from e
+    try:
+        shape, about = json.loads(described["network"]), json.loads(described["about"])
+        network = UNet(shape["widths"])
+        known = described["kind"] == KIND and shape == _shape(network)
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as e:
+        raise _other(path, described, " ".join(str(e).split())) from e
+    if not known:
+        raise _other(path, described, described["network"])
+    return Weights(network.eval(), about, hashlib.sha256(data).hexdigest(), path)
+
+
+def _shape(network: UNet) -> dict[str, Any]:
+    widths = [block[0].out_channels for block in (network.down0, network.down1, network.down2)]
+    return {"widths": widths, "features": list(NAMES), "outputs": list(OUTPUTS)}
+
+
+def _other(path: Path, described: Mapping[str, str], why: str) -> InputError:
+    return InputError(
+        "holds weights of another network",
+        file=path,
+        where=described.get("kind", "no kind is said"),
+        expected=f"{KIND}, with features {', '.join(NAMES)} and outputs {', '.join(OUTPUTS)}",
+        found=why[:300],
+        fix="take weights that neuropack train of this version wrote",
+    )
