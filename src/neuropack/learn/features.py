@@ -1,4 +1,4 @@
-"""What a network sees of an image: features of each voxel that hang neither on the number of channels nor on units."""
+"""What a network sees of an image: the same features of a voxel whatever the number of channels and their units."""
 
 from __future__ import annotations
 

@@ -18,14 +18,14 @@ soma: it lies in a cell body. same: it belongs to the same neuron as its neighbo
 WIDTHS = (16, 32, 64)
 STRIDE = (2, 4, 4)
 """Voxels z, y, x of one voxel of the coarsest level: sizes of a block are multiples of it."""
-REACH = (16, 28, 28)
+REACH = (14, 24, 24)
 """Voxels z, y, x around a voxel beyond which nothing changes its output (a multiple of STRIDE)."""
 
 
 class UNet(nn.Module):
     """A U-Net of three levels: planes are halved first, then all axes, as stacks are coarser along z.
 
-    Batches (n, features, z, y, x) to logits (n, outputs, z, y, x), sizes multiples of `STRIDE`. Normalised by the
+    Batches (n, features, z, y, x) to logits (n, OUTPUTS, z, y, x), sizes multiples of `STRIDE`. Normalised by the
     statistics of training, not of the image, so that a voxel comes out the same whatever the block it is read in.
     """
 
@@ -34,11 +34,11 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         top, middle, low = widths
-        self.down0, self.down1, self.down2 = _convs(inputs, top), _convs(top, middle), _convs(middle, low)
+        self.down0, self.down1, self.down2 = _convs(len(NAMES), top), _convs(top, middle), _convs(middle, low)
         self.up1 = nn.ConvTranspose3d(low, middle, 2, 2)
         self.up0 = nn.ConvTranspose3d(middle, top, (1, 2, 2), (1, 2, 2))
         self.join1, self.join0 = _convs(2 * middle, middle), _convs(2 * top, top)
-        self.head = nn.Conv3d(top, outputs, 1)
+        self.head = nn.Conv3d(top, len(OUTPUTS), 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch."""
