@@ -1,10 +1,10 @@
-"""A server under load: ``web_load.py RELEASE [--seconds N] [--viewers N] [--tracers N] [--times N] [--out FILE]``.
+"""A server under load: ``web_load.py RELEASE``, and ``--help`` for what can be chosen.
 
 A real ``neuropack serve`` with a token for each person. Viewers open pages, search, count facets, read records and
 ranges of image chunks, each with a pause of about a second between two looks, as people have; a look at an image is
 a burst of six chunks. Tracers, where the server traces, ask for paths and take them. It tells how long answers took
-and the peak memory of the server: of the release, and of one whose images are ``--times`` as large (made of sparse
-files, so that it takes no disk).
+and the peak memory of the server: of the release, and of one whose images have ``--times`` as many files, each of
+``--size`` times as many bytes (sparse files, so that it takes no disk): shards of large stacks are larger too.
 
 The asking program has the same processors as the server: what it needs is part of every time.
 """
@@ -228,8 +228,8 @@ def ends_of(release: Path, stack: str) -> Ends:
     return [(voxels[a], voxels[b]) for a, b in pairs]
 
 
-def larger(release: Path, folder: Path, times: int) -> Path:
-    """The same release with images that are as many times larger: further chunks, of holes."""
+def larger(release: Path, folder: Path, times: int, size: int) -> Path:
+    """The same release with as many times the chunks: the further ones are holes, as many times larger."""
     made = folder / f"times{times}"
     shutil.copytree(release, made, copy_function=os.link)
     entries = dict(read_manifest(made))
@@ -238,8 +238,8 @@ def larger(release: Path, folder: Path, times: int) -> Path:
         for n in range(1, times):
             name = f"{path}x{n}"
             with (made / name).open("wb") as file:
-                file.truncate(one.bytes)
-            entries[name] = Entry(one.bytes, "0" * 64)
+                file.truncate(size * one.bytes)
+            entries[name] = Entry(size * one.bytes, "0" * 64)
     (made / "manifest.tsv").unlink()
     write_manifest(made, entries)
     return made
@@ -341,14 +341,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--tracers", type=int, default=5)
-    parser.add_argument("--times", type=int, default=100, help="how much larger the second release is; 1: none")
+    parser.add_argument(
+        "--times", type=int, default=100, help="of the chunks, in the second release; 1: there is none"
+    )
+    parser.add_argument("--size", type=int, default=1, help="how much larger each of these is")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.release.resolve().parent) as name:
         folder = Path(name)
         found = {"as it is": measure(options.release.resolve(), folder, options)}
         if options.times > 1:
-            big = larger(options.release.resolve(), folder, options.times)
+            big = larger(options.release.resolve(), folder, options.times, options.size)
             found[f"{options.times} times as large"] = measure(big, folder, options)
     text = json.dumps({"load": os.getloadavg(), **found}, indent=1)
     print(text)
