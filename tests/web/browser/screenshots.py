@@ -43,8 +43,33 @@ def trace(page: Any, base: str) -> None:
         page.wait_for_timeout(300)
 
 
+def take(browser: Any, base: str, folder: Path) -> None:
+    """Take all of them of a server with the demonstration."""
+    page = browser.new_page(viewport={"width": 1000, "height": 640})
+    for name, path in {
+        "release": "/",
+        "stack": f"/r/demo/stacks/{STACK}",
+        "neuron": f"/r/demo/neurons/{NEURON}",
+        "search": "/search?region=simCTX4&sort=-length_um",
+    }.items():
+        page.goto(base + path)
+        page.wait_for_load_state("networkidle")
+        keep(page, name, folder)
+    trace(page, base)
+    keep(page, "trace", folder)
+    page.goto(f"{base}/view/demo/{STACK}")
+    page.wait_for_timeout(8000)
+    keep(page, "view", folder)
+    page.close()
+    phone = browser.new_page(viewport={"width": 390, "height": 720}, color_scheme="dark")
+    phone.goto(f"{base}/r/demo/neurons/{NEURON}")
+    phone.wait_for_load_state("networkidle")
+    keep(phone, "phone", folder)
+    phone.close()
+
+
 def main(folder: Path) -> None:
-    """Take all of them."""
+    """Take all of them of a server of their own."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -53,25 +78,7 @@ def main(folder: Path) -> None:
     ):
         warm(base)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1000, "height": 640})
-        for name, path in {
-            "release": "/",
-            "stack": f"/r/demo/stacks/{STACK}",
-            "neuron": f"/r/demo/neurons/{NEURON}",
-            "search": "/search?region=simCTX4&sort=-length_um",
-        }.items():
-            page.goto(base + path)
-            page.wait_for_load_state("networkidle")
-            keep(page, name, folder)
-        trace(page, base)
-        keep(page, "trace", folder)
-        page.goto(f"{base}/view/demo/{STACK}")
-        page.wait_for_timeout(8000)
-        keep(page, "view", folder)
-        phone = browser.new_page(viewport={"width": 390, "height": 720}, color_scheme="dark")
-        phone.goto(f"{base}/r/demo/neurons/{NEURON}")
-        phone.wait_for_load_state("networkidle")
-        keep(phone, "phone", folder)
+        take(browser, base, folder)
         browser.close()
 
 
