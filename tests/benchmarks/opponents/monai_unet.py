@@ -186,7 +186,7 @@ def train(args: argparse.Namespace) -> None:
             *("--model", str(args.out.resolve()), "--task", "{task}", "--threshold", "{threshold}"),
         ],
         "tasks": ["foreground", "instances"],
-        "settings": [{"threshold": value} for value in (0.5, 0.3, 0.4, 0.6, 0.7)],
+        "settings": [{"threshold": value} for value in (0.5, 0.3, 0.7, 0.9, 0.97)],
         "trained_on": record["trained_on"],
     }
     (args.out / METHOD).write_text(json.dumps(method, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
