@@ -4,7 +4,7 @@ It knows nothing of neuropack: it reads OME-Zarr with zarr, in the environment o
 channel is normalised over its image (mean 0, standard deviation 1), and the network sees the mean and the largest
 of them: it takes any number of channels. Images are held in memory.
 
-    python monai_unet.py train OUT RELEASE... --voxels 200e6
+    python tests/benchmarks/opponents/train.py monai OUT RELEASE... --voxels 200e6
     neuropack benchmark --data RELEASE --task foreground --methods otsu,OUT/method.yaml
 """
 
@@ -44,6 +44,7 @@ from monai.transforms import (
 
 WEIGHTS, RECORD, METHOD = "weights.pt", "training.json", "method.yaml"
 KEYS = ("image", "label")
+HALF = 0.5
 CONNECTED = np.ones((3, 3, 3), bool)  # of objects: voxels that touch by a corner
 
 
@@ -134,7 +135,22 @@ def train(args: argparse.Namespace) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=steps + 1)
     patches = augmented(args.patch)
     args.out.mkdir(parents=True, exist_ok=True)
-    best, curve, began = -1.0, [], time.monotonic()
+    record: dict[str, Any] = {
+        "network": "monai.networks.nets.BasicUNet",
+        "features": args.features,
+        "parameters": sum(one.numel() for one in model.parameters()),
+        "versions": {"monai": monai.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "patch": args.patch,
+        "batch": args.batch,
+        "seed": args.seed,
+        "device": args.device,
+        "threads": torch.get_num_threads(),
+        "mixed_precision": args.mixed,
+        "trained_on": [about(release) for release in args.releases],
+        "best": None,
+        "curve": [],
+    }
+    began = time.monotonic()
     for step in range(1, steps + 1):
         model.train()
         made = [patches(training[i])[0] for i in order.integers(len(training), size=args.batch)]
@@ -149,48 +165,37 @@ def train(args: argparse.Namespace) -> None:
         schedule.step()
         if step % args.every == 0 or step == steps:
             found = [
-                dice(predicted(model, one["image"], args.patch, args.device) >= 0.5, one["label"][0].numpy() > 0)
+                dice(predicted(model, one["image"], args.patch, args.device) >= HALF, one["label"][0].numpy() > 0)
                 for one in validation
             ]
-            score = float(np.mean(found)) if found else float(step)  # without validation the last one is taken
-            curve.append({"step": step, "loss": value.item(), "dice": score if found else None})
-            print(f"step {step}/{steps}, {time.monotonic() - began:.0f} s: {curve[-1]}", flush=True)
-            if score > best:
-                best = score
+            row = {"step": step, "loss": value.item(), "dice": float(np.mean(found)) if found else None}
+            record["curve"].append(row)
+            best = record["best"]
+            if best is None or row["dice"] is None or row["dice"] > best["dice"]:  # the last without validation
+                record["best"] = row
                 torch.save(model.state_dict(), args.out / WEIGHTS)
-    record = {
-        "network": "monai.networks.nets.BasicUNet",
-        "features": args.features,
-        "parameters": sum(one.numel() for one in model.parameters()),
-        "versions": {"monai": monai.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "patch": args.patch,
-        "batch": args.batch,
-        "steps": steps,
-        "voxels": steps * voxels,
-        "seed": args.seed,
-        "device": args.device,
-        "threads": torch.get_num_threads(),
-        "mixed_precision": args.mixed,
-        "seconds": round(time.monotonic() - began, 1),
-        "best_validation_dice": best if validation else None,
-        "curve": curve,
-        "trained_on": [about(release) for release in args.releases],
-    }
-    (args.out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            record |= {"steps": step, "voxels": step * voxels, "seconds": round(time.monotonic() - began, 1)}
+            write(args.out, args.name, record)
+            print(f"step {step}/{steps}, {record['seconds']:.0f} s: {row}", flush=True)
+    print(f"{args.out / METHOD}: best on validation {record['best']}")
+
+
+def write(out: Path, name: str, record: dict[str, Any]) -> None:
+    """Write what the weights were made from, and the file of methods."""
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     method = {
-        "name": args.name,
+        "name": name,
         "about": f"BasicUNet of MONAI {monai.__version__}, {record['parameters']} parameters, "
-        f"{steps} steps of {args.batch} patches of {' x '.join(map(str, args.patch))} voxels",
+        f"{record['steps']} steps of {record['batch']} patches of {' x '.join(map(str, record['patch']))} voxels",
         "command": [
             *(sys.executable, str(Path(__file__).resolve()), "predict", "{image}", "{output}"),
-            *("--model", str(args.out.resolve()), "--task", "{task}", "--threshold", "{threshold}"),
+            *("--model", str(out.resolve()), "--task", "{task}", "--threshold", "{threshold}"),
         ],
         "tasks": ["foreground", "instances"],
-        "settings": [{"threshold": value} for value in (0.5, 0.3, 0.7, 0.9, 0.97)],
+        "settings": [{"threshold": value} for value in (HALF, 0.3, 0.7, 0.9, 0.97)],
         "trained_on": record["trained_on"],
     }
-    (args.out / METHOD).write_text(json.dumps(method, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
-    print(f"{args.out / METHOD}: {record['seconds']} s, best Dice on validation {best:.3f}")
+    (out / METHOD).write_text(json.dumps(method, indent=2) + "\n", encoding="utf-8")  # JSON is YAML
 
 
 def about(release: Path) -> dict[str, Any]:
