@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
+from test_study_schema import read
 
 from neuropack.study import StudyError, load_study
 from neuropack.study.convert import to_sheets
+from neuropack.study.json_schema import study_schema
 
 Write = Callable[[str], Path]
 BENCHMARKS = """\
@@ -106,3 +109,11 @@ def test_a_row_without_a_benchmark_is_of_all_of_them(write_study: Write, study_t
     with pytest.raises(StudyError, match=r"did you mean 'tracing'") as caught:
         load_study(sheets)
     assert f"splits.tsv:{len(only) + 1}:1" in str(caught.value)
+
+
+def test_an_editor_knows_benchmarks(study_text: str) -> None:
+    validator = jsonschema.Draft7Validator(study_schema())
+    assert list(validator.iter_errors(read(with_benchmarks(study_text)))) == []
+    for old, new in (("task: tracing", "task: follow"), ("metrics:", "metric:"), ("name: test", "name: tset")):
+        text = with_benchmarks(study_text, BENCHMARKS.replace(old, new, 1))
+        assert list(validator.iter_errors(read(text))) != [], new
