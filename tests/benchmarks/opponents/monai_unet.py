@@ -1,4 +1,4 @@
-"""An outside method of ``neuropack benchmark``: MONAI's BasicUNet, trained as its users do on the same releases.
+"""An outside method of ``neuropack benchmark``: MONAI's U-Nets, trained as its users do on releases.
 
 It knows nothing of neuropack: it reads OME-Zarr with zarr, in the environment of requirements-monai.txt. Each
 channel is normalised over its image (mean 0, standard deviation 1), and the network sees the mean and the largest
@@ -28,7 +28,7 @@ import torch
 import zarr
 from monai.inferers import sliding_window_inference
 from monai.losses import DiceCELoss
-from monai.networks.nets import BasicUNet
+from monai.networks.nets import BasicUNet, DynUNet
 from monai.transforms import (
     Compose,
     FgBgToIndicesd,
@@ -45,14 +45,22 @@ from monai.transforms import (
 WEIGHTS, RECORD, METHOD = "weights.pt", "training.json", "method.yaml"
 KEYS = ("image", "label")
 HALF = 0.5
+FEATURES = {"basicunet": [32, 32, 64, 128, 256, 32], "dynunet": [32, 64, 128, 256, 320]}  # by level
 CONNECTED = np.ones((3, 3, 3), bool)  # of objects: voxels that touch by a corner
 
 
-def network(features: list[int]) -> torch.nn.Module:
-    """The network: two channels to one logit."""
-    return BasicUNet(
-        spatial_dims=3, in_channels=2, out_channels=1, features=features, norm=("batch", {"affine": True})
-    )
+def network(kind: str, features: list[int]) -> torch.nn.Module:
+    """A network from two channels to one logit: MONAI's BasicUNet, or its DynUNet with the shape of nnU-Net's.
+
+    The latter halves planes before it halves stacks, as nnU-Net plans it where voxels are longer along z.
+    """
+    if kind == "dynunet":
+        strides = [1, (1, 2, 2), *[2] * (len(features) - 2)]
+        kernels = [(1, 3, 3), *[3] * (len(features) - 1)]
+        model: torch.nn.Module = DynUNet(3, 2, 1, kernels, strides, strides[1:], features, norm_name="instance")
+    else:
+        model = BasicUNet(3, 2, 1, features, norm=("batch", {"affine": True}))
+    return model.to(memory_format=torch.channels_last_3d)  # the same values, sooner
 
 
 def level(path: Path) -> np.ndarray:
@@ -121,6 +129,10 @@ def dice(mask: np.ndarray, truth: np.ndarray) -> float:
 def train(args: argparse.Namespace) -> None:
     """Train a network and write its weights, what they were made from, and the file of methods."""
     monai.utils.set_determinism(args.seed)
+    if args.mixed and args.device == "cpu":
+        sys.exit(
+            "--mixed is for CUDA: bfloat16 on a CPU ended in NaN in one of a few runs that were otherwise alike"
+        )
     order = np.random.default_rng(args.seed)
     prepare = Compose([SpatialPadd(KEYS, args.patch), FgBgToIndicesd("label")])
     training = [prepare(one) for release in args.releases for one in stacks(release, "train")]
@@ -129,15 +141,16 @@ def train(args: argparse.Namespace) -> None:
         sys.exit("no release has a subject in the split train")
     voxels = args.batch * int(np.prod(args.patch))
     steps = args.steps or max(1, round(args.voxels / voxels))
-    model = network(args.features).to(args.device)
+    features = args.features or FEATURES[args.network]
+    model = network(args.network, features).to(args.device)
     loss = DiceCELoss(sigmoid=True, batch=True)
     optimiser = torch.optim.AdamW(model.parameters(), args.rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=steps + 1)
     patches = augmented(args.patch)
     args.out.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {
-        "network": "monai.networks.nets.BasicUNet",
-        "features": args.features,
+        "network": args.network,
+        "features": features,
         "parameters": sum(one.numel() for one in model.parameters()),
         "versions": {"monai": monai.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "patch": args.patch,
@@ -185,7 +198,7 @@ def write(out: Path, name: str, record: dict[str, Any]) -> None:
     (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     method = {
         "name": name,
-        "about": f"BasicUNet of MONAI {monai.__version__}, {record['parameters']} parameters, "
+        "about": f"{record['network']} of MONAI {monai.__version__}, {record['parameters']} parameters, "
         f"{record['steps']} steps of {record['batch']} patches of {' x '.join(map(str, record['patch']))} voxels",
         "command": [
             *(sys.executable, str(Path(__file__).resolve()), "predict", "{image}", "{output}"),
@@ -215,7 +228,7 @@ def about(release: Path) -> dict[str, Any]:
 def predict(args: argparse.Namespace) -> None:
     """Write the mask, or the connected objects, of one image as labels.npy."""
     record = json.loads((args.model / RECORD).read_text(encoding="utf-8"))
-    model = network(record["features"])
+    model = network(record["network"], record["features"])
     model.load_state_dict(torch.load(args.model / WEIGHTS, map_location="cpu", weights_only=True))
     image = seen(level(args.image))
     found = predicted(model.to(args.device), image, record["patch"], args.device) >= args.threshold
@@ -247,12 +260,13 @@ def main() -> None:
     one.add_argument("--batch", type=int, default=2)
     one.add_argument("--voxels", type=float, default=50e6, help="of all patches together")
     one.add_argument("--steps", type=int, help="in place of --voxels")
-    one.add_argument("--features", type=int, nargs=6, default=[32, 32, 64, 128, 256, 32])
+    one.add_argument("--network", choices=FEATURES, default="basicunet")
+    one.add_argument("--features", type=int, nargs="+", help="channels of each level (BasicUNet: and of the last)")
     one.add_argument("--rate", type=float, default=1e-3)
     one.add_argument("--every", type=int, default=100, help="steps between validations")
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    one.add_argument("--mixed", action="store_true", help="bfloat16 where it can be")
+    one.add_argument("--mixed", action="store_true", help="bfloat16, on CUDA")
     one.add_argument("--name", default="monai-unet")
     one.set_defaults(run=train)
     one = commands.add_parser("predict", help="write labels.npy of one OME-Zarr image")
