@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from neuropack.release import SPLITS
 from neuropack.rules import Finding, ReleaseFiles, rule
 from neuropack.rules.values import dicts, text, texts
 
 EDIT = "correct the benchmark in the metadata and build the release again"
+SPLIT_NAMES = ("train", "validation", "test")
 NO_DEFINITION = ("todo", "tbd", "n/a", "unknown")
 # the kinds of annotations that a task is scored by
 TRUTH = {
@@ -62,6 +64,41 @@ def splits(release: ReleaseFiles) -> Iterator[Finding]:
         if names and "test" not in names:
             found = ", ".join(names) or "none"
             yield Finding(document.where("benchmarks", i, "splits"), "a split of the name test", found, EDIT)
+
+
+@rule(id="benchmark.table", level="error", reads="text")
+def splits_table(release: ReleaseFiles) -> Iterator[Finding]:
+    """splits.tsv has each animal once, in the split that the benchmarks of the metadata have it in.
+
+    Programs read the table: one that differs has them learn from what others are tested on.
+
+    Write the split into the study, and build the release again.
+    """
+    table, document = release.table(SPLITS), release.metadata
+    if table is None or document is None:
+        return
+    known = {f"sub-{text(one.get('id'))}" for _, one in release.records("subjects")}
+    said = _splits_said(release)
+    seen: dict[str, int] = {}
+    for row, cells in enumerate(table.rows):
+        name, split = cells.get("participant_id", ""), cells.get("split", "")
+        wanted = said.get(name, {})
+        where = table.where(row)
+        if name in seen:
+            yield Finding(where, "each animal once", f"{name}, which is in line {seen[name] + 2} too", EDIT)
+        elif name not in known:
+            yield Finding(where, "an animal of the metadata", name or "no participant_id", EDIT)
+        elif wanted and split not in wanted:
+            (right, (i, j)), *_ = wanted.items()
+            yield Finding(where, f"{right}, as /benchmarks/{i}/splits/{j} has {name}", split or "none", EDIT)
+        elif split not in SPLIT_NAMES:
+            yield Finding(where, " or ".join(SPLIT_NAMES), repr(split), EDIT)
+        seen.setdefault(name, row)
+    for name, wanted in said.items():
+        (i, j), *_ = wanted.values()
+        if name in known and name not in seen:
+            where = document.where("benchmarks", i, "splits", j)
+            yield Finding(where, f"a line of {SPLITS} about it", f"{name}, of which there is none", EDIT)
 
 
 @rule(id="benchmark.metrics", level="error", reads="text")
@@ -150,6 +187,16 @@ def truth_by_model(release: ReleaseFiles) -> Iterator[Finding]:
                     where = document.where("benchmarks", i, "splits", j, "subjects", k)
                     told = f"{name}; /annotations/{found} was made by a model"
                     yield Finding(where, "an animal whose ground truth people made", told, EDIT)
+
+
+def _splits_said(release: ReleaseFiles) -> dict[str, dict[str, tuple[int, int]]]:
+    """Of each animal of a benchmark the splits that it is in, each with the places of benchmark and split."""
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for i, benchmark in release.records("benchmarks"):
+        for j, part in dicts(benchmark.get("splits")):
+            for _, subject in texts(part.get("subjects")):
+                found.setdefault(f"sub-{subject}", {}).setdefault(text(part.get("name")), (i, j))
+    return found
 
 
 def _owners(release: ReleaseFiles) -> dict[str, set[str]]:

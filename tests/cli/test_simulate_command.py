@@ -52,6 +52,11 @@ def test_the_truth_stands_in_tables(tiny: Path) -> None:
     splits = {row["participant_id"]: row["split"] for row in read_tsv(folder / "splits.tsv")}
     assert splits == {"sub-S01": "train", "sub-S02": "validation", "sub-S03": "test"}
     document = json.loads((tiny / "release" / "metadata" / "neuropack.json").read_text(encoding="utf-8"))
+    tasks = ["semantic_segmentation", "instance_segmentation", "tracing", "detection"]
+    assert [one["task"] for one in document["benchmarks"]] == tasks
+    for one in document["benchmarks"]:
+        said = {f"sub-{subject}": part["name"] for part in one["splits"] for subject in part["subjects"]}
+        assert said == splits and one["metrics"]
     neurons = list(read_tsv(folder / "simulated_neurons.tsv"))
     assert [row["neuron_id"] for row in neurons] == [one["id"] for one in document["neurons"]]
     assert {row["image_stack"] for row in neurons} == {one["id"] for one in document["image_stacks"]}
@@ -213,3 +218,14 @@ def test_a_stack_without_neurons_and_of_one_channel(tmp_path: Path) -> None:
     )
     assert main(["simulate", str(tmp_path / "out"), "--config", str(tmp_path / "mine.yaml")]) == 0
     assert main(["validate", str(tmp_path / "out" / "release"), "--fail-on", "error"]) == 0
+
+
+@pytest.mark.parametrize(("subjects", "neurons", "tasks"), [(1, 1, 0), (2, 0, 2)])
+def test_a_benchmark_needs_a_test_and_the_truth(tmp_path: Path, subjects: int, neurons: int, tasks: int) -> None:
+    own = replace(Simulation("small"), shape=(12, 32, 32), subjects=subjects, neurons=neurons)
+    made = simulate_release(tmp_path / "made", own, 1)
+    document = json.loads((made.release / "metadata" / "neuropack.json").read_text(encoding="utf-8"))
+    assert len(document.get("benchmarks", ())) == tasks
+    splits = [row["split"] for row in read_tsv(made.release / "derivatives" / "benchmark" / "splits.tsv")]
+    assert splits == ["train", "test"][:subjects]
+    assert main(["validate", str(made.release)]) == 0

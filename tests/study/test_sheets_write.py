@@ -62,6 +62,7 @@ def test_menus_point_at_the_columns_that_they_name() -> None:
     known = {sheet.name: sheet for sheet in sheets()}
     found = {part: known[name].columns[ord(letter) - ord("A")].name for part, (name, letter) in MENUS.items()}
     names = {"subject": "id", "specimen": "id", "stack": "file", "instrument": "id", "other_annotator": "annotator"}
+    names["benchmark"] = "id"
     assert found == names
 
 
@@ -152,7 +153,7 @@ def test_a_study_reads_back_the_same(tmp_path: Path, kind: Kind) -> None:
         (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
         made = to_sheets(tmp_path / f"{number}.yaml", kind)
         study, again = load_study(tmp_path / f"{number}.yaml"), load_study(made)
-        for key in ("dataset", "release", "subjects", "specimens", "labellings"):
+        for key in ("dataset", "release", "subjects", "specimens", "labellings", "benchmarks"):
             assert getattr(again, key) == getattr(study, key)
         for old, new in zip(study.stacks, again.stacks, strict=True):
             for key in ("id", "title", "acquisition", "instrument", "annotation", "file", "scene", "derive"):

@@ -113,6 +113,45 @@ def a_split_twice(root: Path) -> None:
     benchmark(root, splits=[{"name": "test", "subjects": [n]} for n in ("M01", "M02")])
 
 
+def table_of_splits(root: Path, *rows: str) -> None:
+    """A table of splits, in a derivative of its own."""
+    folder = root / "derivatives" / "benchmark"
+    shutil.copytree(root / "derivatives" / "morphology", folder, ignore=shutil.ignore_patterns("sub-*"))
+    (folder / ".bidsignore").write_text("splits.*\n", encoding="utf-8")
+    (folder / "splits.tsv").write_text("\n".join(["participant_id\tsplit", *rows]) + "\n", encoding="utf-8")
+
+
+@RECORDS.twin
+def a_table_that_says_the_same(root: Path) -> None:
+    table_of_splits(root, "sub-M01\ttest")
+
+
+@RECORDS.defect("benchmark.table", "train")
+def a_table_that_says_otherwise(root: Path) -> None:
+    table_of_splits(root, "sub-M01\ttrain")
+
+
+@RECORDS.defect("benchmark.table", "which is in line 2 too")
+def an_animal_twice_in_the_table(root: Path) -> None:
+    table_of_splits(root, "sub-M01\ttest", "sub-M01\ttest")
+
+
+@RECORDS.defect("benchmark.table", "sub-M09")
+def a_table_of_other_animals(root: Path) -> None:
+    table_of_splits(root, "sub-M01\ttest", "sub-M09\ttrain")
+
+
+@RECORDS.defect("benchmark.table", "sub-M01, of which")
+def an_empty_table(root: Path) -> None:
+    table_of_splits(root)
+
+
+@RECORDS.defect("benchmark.table", "'holdout'")
+def a_split_of_another_name(root: Path) -> None:
+    another_animal(root)
+    table_of_splits(root, "sub-M01\ttest", "sub-M02\tholdout")
+
+
 @RECORDS.defect("benchmark.metrics", "'Recall.'")
 def a_metric_that_says_its_name(root: Path) -> None:
     benchmark(root, metrics=[{"name": "recall", "definition": "Recall."}])

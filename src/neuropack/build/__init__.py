@@ -16,6 +16,7 @@ from neuropack.build.document import Made, document
 from neuropack.build.ledger import Ledger
 from neuropack.build.place import MARKER, Place
 from neuropack.build.plan import Planned, plan
+from neuropack.build.splits import remove_splits, splits_files
 from neuropack.build.stacks import Stacks, outputs, unfinished
 from neuropack.build.version import new_version, protect, released
 from neuropack.catalogue.content import FOLDER, Content, in_catalogue
@@ -120,7 +121,7 @@ def build(
             study.yaml is edited, so that the next build agrees.
         changes: what the new version brings, a sentence each.
         benchmark: files for ``derivatives/benchmark``, by their path in it. What an earlier build or another
-            command put there stays.
+            command put there stays. ``splits.tsv`` is written where the study has benchmarks.
 
     Raises:
         StudyError: the mistakes of the study, all at once.
@@ -171,6 +172,9 @@ def _build(
     made = [stacks.make(one) for one in planned]
     full = document(stacks.study, made, earlier)
     beside = {f"{BENCHMARK}/{path}": data for path, data in benchmark.items()}
+    beside |= splits_files(stacks.study.splits)
+    if SPLITS not in beside:
+        remove_splits(place, earlier)
     texts = _write_texts(stacks.study, made, full, place, beside)
     ledger.note({path: entry_of(data) for path, data in texts.items()})
     aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)

@@ -95,6 +95,7 @@ def document(study: Study, made: Iterable[Made], earlier: Record) -> Record:
         "neurons": [n for m in made for n in _neurons(m)],
         "annotations": [a for m in made for a in annotation_records(m)],
         "processings": [p for m in made for p in _processings(m)],
+        "benchmarks": list(study.benchmarks),
     }
     head = {"schema_version": version, "dataset": dataset, "release": release}
     full: Record = ordered({**head, **{name: rows for name, rows in lists.items() if rows}}, "Document")

@@ -14,10 +14,13 @@ from typing import Any
 import neuropack
 from neuropack import resources
 from neuropack.build import BuildResult, build
+from neuropack.build.simulated_benchmarks import benchmarks_of, by_subject, splits_of
 from neuropack.build.simulated_truth import Simulated, truth_files
+from neuropack.build.splits import splits_files
 from neuropack.convert import convert
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
+from neuropack.release import BENCHMARK
 from neuropack.schema import schema_version
 from neuropack.simulate.placing import load_neuron, swc_files
 from neuropack.simulate.settings import Simulation
@@ -118,6 +121,9 @@ def simulate_release(
     for one in stacks:
         _write(one, folder, memory, progress)
     truth = truth_files(folder, simulation, record, stacks)
+    if not splits_of(stacks):  # and so no benchmark, from which the build would know them
+        said = splits_files({one.subject: one.split for one in stacks})
+        truth |= {path.removeprefix(f"{BENCHMARK}/"): data for path, data in said.items()}
     release = folder / RELEASE
     built = build(folder / STUDY, release, memory=memory, progress=progress, benchmark=truth)
     return SimulatedRelease(folder, release, stacks, built)
@@ -247,7 +253,7 @@ def _study(simulation: Simulation, seed: int, stacks: Sequence[Simulated], *, wi
             "sex": "FM"[i % 2],
             "stacks": [_described(one, _FIRST + timedelta(days=i, hours=one.number)) for one in group],
         }
-        for i, group in enumerate(_by_subject(stacks))
+        for i, group in enumerate(by_subject(stacks))
     ]
     source = "SWC files, turned, scaled and cut" if with_swc else "random branching trees"
     channels = len(simulation.fluorophores)
@@ -266,14 +272,9 @@ def _study(simulation: Simulation, seed: int, stacks: Sequence[Simulated], *, wi
         collection=f"Neurons ({source}) are drawn as tapered tubes, coloured by Poisson copy numbers, seen through "
         "a model of a confocal microscope, and counted with noise.",
         subjects=subjects,
+        splits=splits_of(stacks),
+        benchmarks=benchmarks_of(stacks),
     )
-
-
-def _by_subject(stacks: Sequence[Simulated]) -> Iterator[list[Simulated]]:
-    found: dict[str, list[Simulated]] = {}
-    for one in stacks:
-        found.setdefault(one.subject, []).append(one)
-    yield from found.values()
 
 
 def _described(one: Simulated, start: datetime) -> dict[str, Any]:

@@ -23,7 +23,6 @@ _OVERLAPS = "simulated_overlaps"
 _ID = {"participant_id": "The subject", "image_stack": "The stack, by its identifier in the metadata"}
 _AXES = "z, y and x"
 COLUMNS: dict[str, dict[str, str]] = {
-    "splits": {"participant_id": "The subject", "split": "train, validation or test: all stacks of the subject"},
     "simulated_neurons": {
         **_ID,
         "neuron_id": "The neuron, by its identifier in the metadata",
@@ -164,9 +163,7 @@ def truth_files(
         record: its settings, as JSON.
         stacks: the stacks.
     """
-    subjects = {f"sub-{one.subject}": one.split for one in stacks}
     rows = {
-        "splits": [{"participant_id": subject, "split": split} for subject, split in subjects.items()],
         "simulated_neurons": [row for one in stacks for row in _neurons(one)],
         "simulated_channels": [row for one in stacks for row in _channels(one)],
         "simulated_tiles": [row for one in stacks for row in _tiles(one)],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from neuropack import schema
 from neuropack.errors import UsageError
+from neuropack.study.benchmarks import benchmarks_of, splits_of
 from neuropack.study.inherit import Resolved, resolve
 from neuropack.study.recipes import recipes_of
 from neuropack.study.records import Record, record
@@ -32,6 +33,7 @@ class Study:
     release: Record
     stacks: tuple[Stack, ...]
     atlas: AtlasChoice | None = None
+    benchmarks: tuple[Record, ...] = ()
 
     @property
     def subjects(self) -> list[Record]:
@@ -47,6 +49,12 @@ class Study:
     def labellings(self) -> list[Record]:
         """One record per labelled specimen."""
         return list({s.labelling["id"]: s.labelling for s in self.stacks if s.labelling is not None}.values())
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """The split of each subject that a benchmark names, in the study's order."""
+        said = splits_of(self.benchmarks)
+        return {subject["id"]: said[subject["id"]] for subject in self.subjects if subject["id"] in said}
 
     def __repr__(self) -> str:
         return f"<Study {self.path}: {len(self.subjects)} subject(s), {len(self.stacks)} stack(s)>"
@@ -140,10 +148,13 @@ def checked_study(path: Path, root: Node, problems: list[Problem]) -> Study:
         ids.add(stack.id)
         stacks.append(stack)
     atlas = atlas_of(root, path.parent, problems)
+    subjects = root.get("subjects")
+    known = [one.text for subject in (subjects.entries if subjects else []) if (one := subject.get("id"))]
+    benchmarks = benchmarks_of(root, known, problems)
     problems += _newer(root)
     if problems:
         raise StudyError(path, problems)
-    return Study(path, dataset, release, tuple(stacks), atlas)
+    return Study(path, dataset, release, tuple(stacks), atlas, benchmarks)
 
 
 def _release(root: Node, problems: list[Problem]) -> Record:

@@ -15,7 +15,7 @@ DEFAULTS = {
     "subject": ["specimen", "labelling", "instrument", "acquisition", "stack"],
     "specimen": ["instrument", "acquisition", "stack"],
 }
-STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "recipes", "defaults", "subjects"]
+STUDY_KEYS = ["schema_version", "dataset", "release", "atlas", "recipes", "benchmarks", "defaults", "subjects"]
 
 # Every key of a stack, with what init and the error messages say about it.
 STACK_KEYS = {

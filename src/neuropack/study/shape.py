@@ -89,6 +89,7 @@ def study_shape() -> Field:
         "release": release,
         "atlas": _record("The atlas that regions are looked up in.", _keys(ATLAS_KEYS, _ATLAS)),
         "recipes": Field("Recipes of preprocessing: steps in their order, by name.", schema=recipes_schema()),
+        "benchmarks": of_class("Benchmark", many=True),
         "defaults": _defaults(
             "study", "What holds for every subject, specimen and stack, unless it is said nearer."
         ),

@@ -10,7 +10,7 @@ from typing import Any
 from neuropack.study.annotations import KINDS
 from neuropack.study.inherit import SHORT_FORMS, short_forms
 from neuropack.study.sheets.cells import raw_of
-from neuropack.study.sheets.layout import Path, Sheet, sheets
+from neuropack.study.sheets.layout import BENCHMARK, Path, Sheet, sheets
 from neuropack.study.yaml import Node, merge
 
 Record = dict[str, Any]
@@ -42,6 +42,9 @@ class _Filled:
         times = Counter(_word(stack, "file") for stack in _stacks(root))
         self._add("study", root, {})
         self._lists(root, {}, [s for s in self.sheets.values() if s.at and not s.address])
+        for benchmark in _entries(root, "benchmarks"):
+            among = [sheet for sheet in self.sheets.values() if sheet.address == BENCHMARK]
+            self._lists(benchmark, {"benchmark": _word(benchmark, "id")}, among)
         self._defaults(root, {})
         for subject in _entries(root, "subjects"):
             animal = {"subject": _word(subject, "id")}

@@ -24,10 +24,12 @@ STUDY: Path = ()
 SUBJECT: Path = ("subject",)
 SPECIMEN: Path = ("subject", "specimen")
 STACK: Path = ("subject", "specimen", "stack")
+BENCHMARK: Path = ("benchmark",)
 ADDRESS = {
     "subject": "Id of the animal.",
     "specimen": "Id of the piece of tissue.",
     "stack": "The image: its file, or its id; raw/M01.czi#P1 is the scene P1 of a file.",
+    "benchmark": "The benchmark: an id of sheet benchmarks.",
     "other_annotator": "Whose files they are, where not the stack's own: a name of sheet other_annotators.",
     "kind": "What is in the files.",
 }
@@ -140,7 +142,7 @@ def _less(record: Field, *keys: str) -> Field:
 def sheets() -> tuple[Sheet, ...]:
     """Every sheet, in the order in which they are filled in."""
     subject, stack = _part("subjects"), _part("subjects", "specimens", "stacks")
-    defaults = _part("defaults")
+    defaults, benchmark = _part("defaults"), _part("benchmarks")
     shared = {**defaults.fields, "stack": _less(defaults.fields["stack"], "acquisition", "instrument")}
     labelling, acquisition = defaults.fields["labelling"].fields, defaults.fields["acquisition"].fields
     return (
@@ -155,6 +157,9 @@ def sheets() -> tuple[Sheet, ...]:
         Sheet("related", "An article, protocol or other dataset.", *_list("dataset", "related")),
         Sheet("changelog", "A version and what changed in it, the newest first.", *_list("release", "changelog")),
         Sheet("licenses", "A part of the release that has its own licence.", *_list("release", "licenses")),
+        Sheet("benchmarks", "A task that methods are compared on.", benchmark, at=("benchmarks",)),
+        Sheet("splits", "Subjects that serve for the same.", benchmark.fields["splits"], BENCHMARK, ("splits",)),
+        Sheet("metrics", "How results are scored.", benchmark.fields["metrics"], BENCHMARK, ("metrics",)),
         Sheet(
             "defaults",
             "What holds for all, said once. A further column, with a subject (and a specimen) at its top, holds for"
@@ -217,5 +222,5 @@ def _address(name: str) -> Field:
     """What a column of an address holds."""
     if name == "kind":
         return Field(ADDRESS[name], "enum", words=dict.fromkeys(KINDS, ""), required=True, example="points")
-    example = {"subject": "M01", "specimen": "LH", "stack": "raw/M01_LH_1.czi"}.get(name, "Jane Doe")
-    return Field(ADDRESS[name], example=example)
+    examples = {"subject": "M01", "specimen": "LH", "stack": "raw/M01_LH_1.czi", "benchmark": "neuron-tracing"}
+    return Field(ADDRESS[name], example=examples.get(name, "Jane Doe"))

@@ -8,7 +8,7 @@ from itertools import islice
 
 from neuropack.study.annotations import KINDS
 from neuropack.study.records import suggestion
-from neuropack.study.sheets.layout import ADDRESS, STACK, Sheet, sheets
+from neuropack.study.sheets.layout import ADDRESS, BENCHMARK, STACK, Sheet, sheets
 from neuropack.study.sheets.rows import Grid, Row, rows_of
 from neuropack.study.yaml import Node, Place, Problem, merge
 
@@ -221,6 +221,10 @@ class _Tree:
     def _listed(self, sheet: Sheet, row: Row) -> None:
         """Put a row into its list."""
         *above, key = sheet.at
+        if sheet.address == BENCHMARK:
+            for benchmark in self._benchmarks(row):
+                _append(benchmark, key, row.node)
+            return
         target = self._target(sheet, row, above[0] if above else key)
         if target is None:
             return
@@ -229,6 +233,18 @@ class _Tree:
         for step in above:
             target = _mapping(target, step, row.at)
         _append(target, key, row.node)
+
+    def _benchmarks(self, row: Row) -> list[Node]:
+        """The benchmark that a row names, or all of them."""
+        found = self.root.get("benchmarks")
+        every = found.entries if found is not None else []
+        name = row.word("benchmark")
+        named = [one for one in every if name in (None, _word(one, "id"))]
+        if not named:
+            what = "no such benchmark" if name else "there is no benchmark that the row could be of"
+            fix = self._near(name or "", [_word(one, "id") for one in every], "add it to the sheet benchmarks")
+            self.tell(row.place("benchmark"), what, "an id of sheet benchmarks", name, fix)
+        return named
 
     def _annotations(self, row: Row) -> None:
         """Files of which more is said, beside those that a stack or another annotator has."""

@@ -192,6 +192,7 @@ MENUS = {
     "stack": ("stacks", "D"),
     "instrument": ("instruments", "A"),
     "other_annotator": ("other_annotators", "D"),
+    "benchmark": ("benchmarks", "A"),
 }
 
 
