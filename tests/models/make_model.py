@@ -49,7 +49,7 @@ def main() -> int:
         if line[0] == "train" and given.simulate_only:
             break
         print("neuropack", *line, flush=True)
-        if status := subprocess.run([sys.executable, "-m", "neuropack", *line], check=False).returncode:  # noqa: S603
+        if status := subprocess.run([sys.executable, "-m", "neuropack", *line], check=False).returncode:
             return status
     if given.install:
         install(given.folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,7 +42,8 @@ def train(
         int | None, typer.Option(min=0, metavar="N", help="Of the first weights and of the patches.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, max=256, metavar="N", help="Processes that make patches beside the training.")
+        int | None,
+        typer.Option(min=0, max=256, metavar="N", help="Processes that make patches beside the training."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a training that is there.")] = False,
     show: Watch = "auto",
@@ -52,6 +54,9 @@ def train(
     OUT gets weights.safetensors, their card, curves, and a checkpoint: run the same command again to continue after
     an interruption. Under torchrun, several GPUs share the work.
     """
+    _needs_the_extra()
+    # Threads that wait for each other must not spin: where others use the processor too, that costs a factor of 3.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     settings = _chosen(preset, config)
     settings = replace(
         settings,
@@ -73,9 +78,24 @@ def train(
         typer.echo(f"went on at step {made.resumed}")
     for name in _SCORES:
         typer.echo(f"{name:16} {found['first'][name]:.3f} at first, {found['best'][name]:.3f} at best")
-    typer.echo(f"best     step {int(found['best']['step'])} of {made.state.step}, {made.state.seconds:.0f} s in all")
+    typer.echo(
+        f"best     step {int(found['best']['step'])} of {made.state.step}, {made.state.seconds:.0f} s in all"
+    )
     typer.echo(f"weights  {made.weights}")
     return 0
+
+
+def _needs_the_extra() -> None:
+    """See that what a training is made of is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    from importlib.util import find_spec
+
+    if lacking := [one for one in ("torch", "safetensors", "tensorboardX", "numba") if find_spec(one) is None]:
+        fix = 'pip install "neuropack[learn]"'
+        raise UsageError("training needs more than is installed", found=f"no {', '.join(lacking)}", fix=fix)
 
 
 def _chosen(preset: str | None, config: Path | None) -> TrainSettings:

@@ -18,7 +18,7 @@ from neuropack.learn.checkpoints import Checkpoint, State, optimizer_tensors, re
 from neuropack.learn.curves import Board
 from neuropack.learn.devices import Device
 from neuropack.learn.losses import Batch, counts, parts, scores, total
-from neuropack.learn.network import UNet
+from neuropack.learn.network import OUTPUTS, UNet
 from neuropack.learn.patches import Patches
 from neuropack.learn.settings import TrainSettings
 from neuropack.learn.torch_data import PatchDataset
@@ -27,6 +27,8 @@ from neuropack.progress import Progress
 from neuropack.whole import published
 
 _LEAST = 1e-3  # of the largest learning rate, at the end
+_RARE = {"foreground": -3.0, "centerline": -4.0, "soma": -5.0}
+"""Logits before anything is learnt: most voxels are background, and to find that out takes many steps."""
 _LAST = torch.channels_last_3d  # convolutions of volumes are faster so, on processors and GPUs
 
 
@@ -67,6 +69,8 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):  # nothing else in the process is to depend on our seed
             torch.manual_seed(settings.seed)
             self.network = UNet(settings.widths)
+        with torch.no_grad():
+            self.network.head.bias.copy_(torch.tensor([_RARE.get(name, 0.0) for name in OUTPUTS]))
         self.best: dict[str, Tensor] = {}
         self.average: dict[str, Tensor] = {}
 
@@ -124,7 +128,9 @@ class Trainer:
                 if self.where.first:
                     kept = self._checked(means)
                     if board is not None:
-                        board.tell(state.step, {f"scores/{k}": v for k, v in state.history[-1].items() if k != "step"})
+                        board.tell(
+                            state.step, {f"scores/{k}": v for k, v in state.history[-1].items() if k != "step"}
+                        )
                     yield kept
                 self.where.wait()
                 model.train()
@@ -221,7 +227,9 @@ class Trainer:
         with published(path, overwrite=True) as partial:
             partial.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in batch.items()}))
         wrong = [f"{name} {float(value):g}" for name, value in found.items() if not torch.isfinite(value)]
-        bad = {name: int((~torch.isfinite(value)).sum()) for name, value in batch.items() if value.is_floating_point()}
+        bad = {
+            name: int((~torch.isfinite(value)).sum()) for name, value in batch.items() if value.is_floating_point()
+        }
         words = ", ".join(f"{n} value(s) of {name}" for name, n in bad.items() if n)
         first = state.step * self.settings.batch
         return InputError(
@@ -231,7 +239,9 @@ class Trainer:
             expected="a loss and gradients that are finite",
             found=f"{', '.join(wrong) or f'a gradient of norm {float(norm):g}'}; "
             + (f"the batch, which is kept there, holds no numbers in {words}" if words else "the batch is finite"),
-            fix="look at the image that the batch is of" if words else "lower learning_rate, or set precision: float32",
+            fix="look at the image that the batch is of"
+            if words
+            else "lower learning_rate, or set precision: float32",
         )
 
 

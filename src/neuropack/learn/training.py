@@ -195,7 +195,9 @@ def _begun(out: Path, wanted: dict[str, Any], data: list[dict[str, Any]]) -> Sta
         return None
     made = load_state(path)
     keys = dict.fromkeys([*wanted, *made.settings])
-    there = [f"{k}: {made.settings.get(k)}, not {wanted.get(k)}" for k in keys if made.settings.get(k) != wanted.get(k)]
+    there = [
+        f"{k}: {made.settings.get(k)}, not {wanted.get(k)}" for k in keys if made.settings.get(k) != wanted.get(k)
+    ]
     if made.data != data:
         there.append("other data: " + ", ".join(f"{d['name']} ({d['sha256'][:12]})" for d in made.data))
     if there:
@@ -223,7 +225,9 @@ def _clear(out: Path) -> None:
 
 
 def _same_widths(first: Weights, settings: TrainSettings) -> None:
-    widths = tuple(block[0].out_channels for block in (first.network.down0, first.network.down1, first.network.down2))
+    widths = tuple(
+        block[0].out_channels for block in (first.network.down0, first.network.down1, first.network.down2)
+    )
     if widths != tuple(settings.widths):
         raise InputError(
             "holds weights of another shape than the settings",
@@ -234,7 +238,9 @@ def _same_widths(first: Weights, settings: TrainSettings) -> None:
         )
 
 
-def _told(out: Path, settings: TrainSettings, state: State, resumed: int | None, *, finished_before: bool) -> Trained:
+def _told(
+    out: Path, settings: TrainSettings, state: State, resumed: int | None, *, finished_before: bool
+) -> Trained:
     path = out / WEIGHTS
     if not path.is_file():
         _publish(out, settings, load_checkpoint(out / CHECKPOINT))
