@@ -14,7 +14,7 @@ DEMO ?= demo
 
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
-.PHONY: help setup demo test slow lint format types schema rules api docs bench gates defects fuzz tools wheel-smoke clean distclean
+.PHONY: help setup demo test slow lint format types schema rules api docs bench model gates defects fuzz tools wheel-smoke clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,9 @@ docs: $(STAMP) ## the manual, in docs/_build/html
 
 bench: $(STAMP) ## neuropack beside its peers on a 2 GB stack (two hours; BENCH_ARGS="--runs 1" is shorter)
 	"$(PY)" tests/benchmarks/run.py $(BENCH_ARGS)
+
+model: $(STAMP) ## the model that ships: simulates its data, trains it, installs it (in model/; half an hour)
+	"$(PY)" tests/models/make_model.py model --install $(MODEL_ARGS)
 
 gates: $(STAMP) ## outside validators on a built release, each in its own environment
 	"$(PY)" tests/gates/run.py

@@ -37,6 +37,7 @@ from neuropack.cli.stitch import stitch
 from neuropack.cli.study import schema, sheets
 from neuropack.cli.token import group as token_commands
 from neuropack.cli.trace import trace
+from neuropack.cli.train import train
 from neuropack.cli.validate import explain, validate
 
 app = typer.Typer(
@@ -69,6 +70,7 @@ for command in (
     segment,
     features,
     trace,
+    train,
     evaluate,
 ):
     app.command()(command)

@@ -1,0 +1,124 @@
+"""Where a network works: the processor or GPUs, alone or as one of several processes, and how exactly it counts."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from neuropack.errors import UsageError
+
+WORDS = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a process works.
+
+    Attributes:
+        torch: the device.
+        rank, world: number of this process and of all that share the work, as ``torchrun`` starts them.
+    """
+
+    torch: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is this process that writes and tells."""
+        return self.rank == 0
+
+    def precision(self, word: str) -> torch.dtype:
+        """The type in which products are summed: bfloat16 where it is asked for, or, by ``auto``, where it is fast."""
+        if word == "auto":
+            word = "bfloat16" if self._fast_bfloat16() else "float32"
+        return torch.bfloat16 if word == "bfloat16" else torch.float32
+
+    def words(self) -> str:
+        """The hardware, without a name of the machine."""
+        if self.torch.type == "cuda":
+            name = f"{torch.cuda.get_device_name(self.torch)} (CUDA {torch.version.cuda})"
+        else:
+            name = f"{_processor()}, {torch.get_num_threads()} thread(s)"
+        return f"{self.world} x {name}" if self.world > 1 else name
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            torch.distributed.barrier()
+
+    def _fast_bfloat16(self) -> bool:
+        if self.torch.type == "cuda":
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        # Without these instructions it is emulated, and slower than float32.
+        flags = ("avx512_bf16", "amx_bf16")
+        try:
+            return any(flag in Path("/proc/cpuinfo").read_text(encoding="utf-8") for flag in flags)
+        except OSError:
+            return False
+
+
+def chosen_device(word: str = "auto") -> torch.device:
+    """The device that a word means: ``auto`` is a GPU where there is one.
+
+    Raises:
+        UsageError: there is no GPU where one was asked for, or the word is none.
+    """
+    if word not in WORDS:
+        raise UsageError("there is no such device", expected=", ".join(WORDS), found=word)
+    there = torch.cuda.is_available()
+    if word == "cuda" and not there:
+        built = f"PyTorch {torch.__version__}, " + (
+            "which finds no GPU" if torch.version.cuda else "which is built without CUDA"
+        )
+        raise UsageError(
+            "there is no GPU here",
+            expected="a GPU of NVIDIA with its driver, and a PyTorch with CUDA",
+            found=built,
+            fix="use --device cpu, or --device auto, which takes a GPU where there is one",
+        )
+    if word == "cpu" or not there:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+@contextmanager
+def devices(word: str = "auto") -> Iterator[Device]:
+    """The device of this process; under ``torchrun`` the processes are joined to one group until the end.
+
+    Raises:
+        UsageError: there is no such device, or fewer GPUs than processes on this machine.
+    """
+    chosen = chosen_device(word)
+    if chosen.type == "cuda":
+        if chosen.index >= torch.cuda.device_count():
+            raise UsageError(
+                "there are more processes than GPUs",
+                found=f"{torch.cuda.device_count()} GPU(s)",
+                fix="give torchrun --nproc-per-node the number of GPUs",
+            )
+        torch.cuda.set_device(chosen)
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Device(chosen)
+        return
+    torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Device(chosen, torch.distributed.get_rank(), world)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())

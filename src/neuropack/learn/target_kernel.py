@@ -1,0 +1,120 @@
+"""The compiled part of targets: distances from centrelines, and the voxels that these cross.
+
+Import it inside functions only: it needs Numba.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from neuropack.compiled import compiled
+
+
+@compiled
+def near(
+    ends: npt.NDArray[np.float64],
+    corner: npt.NDArray[np.float64],
+    step: npt.NDArray[np.float64],
+    reach: float,
+    squared: npt.NDArray[np.float32],
+) -> None:
+    """Lower `squared` to the squared distance of each voxel's centre from the nearest segment.
+
+    Args:
+        ends: z, y, x of both ends of each segment (n, 6), micrometre.
+        corner: z, y, x of the corner of the first voxel, micrometre.
+        step: voxel size z, y, x.
+        reach: distances above it are not looked for.
+        squared: (z, y, x), micrometre squared; larger than what is found.
+    """
+    low = np.empty(3, np.int64)
+    high = np.empty(3, np.int64)
+    for n in range(len(ends)):
+        a, b = ends[n, :3] - corner, ends[n, 3:6] - corner
+        d = b - a
+        length = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+        for axis in range(3):
+            least, most = min(a[axis], b[axis]) - reach, max(a[axis], b[axis]) + reach
+            low[axis] = max(0, math.floor(least / step[axis]))
+            high[axis] = min(squared.shape[axis], math.floor(most / step[axis]) + 1)
+        for z in range(low[0], high[0]):
+            pz = (z + 0.5) * step[0] - a[0]
+            for y in range(low[1], high[1]):
+                py = (y + 0.5) * step[1] - a[1]
+                for x in range(low[2], high[2]):
+                    px = (x + 0.5) * step[2] - a[2]
+                    t = 0.0
+                    if length > 0.0:
+                        t = min(1.0, max(0.0, (pz * d[0] + py * d[1] + px * d[2]) / length))
+                    qz, qy, qx = pz - t * d[0], py - t * d[1], px - t * d[2]
+                    far = np.float32(qz * qz + qy * qy + qx * qx)
+                    squared[z, y, x] = min(squared[z, y, x], far)
+
+
+@compiled
+def _crossed(
+    z: int, y: int, x: int, a: npt.NDArray[np.float64], d: npt.NDArray[np.float64], step: npt.NDArray[np.float64]
+) -> bool:
+    """Whether the segment from `a` along `d` passes through a voxel."""
+    enter, leave = 0.0, 1.0
+    for axis in range(3):
+        i = z if axis == 0 else (y if axis == 1 else x)
+        first, last = i * step[axis] - a[axis], (i + 1) * step[axis] - a[axis]
+        if d[axis] == 0.0:
+            if first > 0.0 or last <= 0.0:
+                return False
+        else:
+            one, other = first / d[axis], last / d[axis]
+            enter, leave = max(enter, min(one, other)), min(leave, max(one, other))
+    return enter <= leave
+
+
+@compiled
+def cross(
+    ends: npt.NDArray[np.float64],
+    corner: npt.NDArray[np.float64],
+    step: npt.NDArray[np.float64],
+    line: npt.NDArray[np.uint8],
+) -> None:
+    """Mark the voxels (z, y, x) that segments pass through (the slab test of ray tracing); see `near`."""
+    low = np.empty(3, np.int64)
+    high = np.empty(3, np.int64)
+    for n in range(len(ends)):
+        a, b = ends[n, :3] - corner, ends[n, 3:6] - corner
+        d = b - a
+        for axis in range(3):
+            low[axis] = max(0, math.floor(min(a[axis], b[axis]) / step[axis]))
+            high[axis] = min(line.shape[axis], math.floor(max(a[axis], b[axis]) / step[axis]) + 1)
+        for z in range(low[0], high[0]):
+            for y in range(low[1], high[1]):
+                for x in range(low[2], high[2]):
+                    if _crossed(z, y, x, a, d, step):
+                        line[z, y, x] = 1
+
+
+@compiled
+def ball(
+    centre: npt.NDArray[np.float64],
+    radius: float,
+    corner: npt.NDArray[np.float64],
+    step: npt.NDArray[np.float64],
+    inside: npt.NDArray[np.uint8],
+) -> None:
+    """Mark the voxels (z, y, x) whose centre lies in a ball; z, y, x in micrometre."""
+    low = np.empty(3, np.int64)
+    high = np.empty(3, np.int64)
+    for axis in range(3):
+        at = centre[axis] - corner[axis]
+        low[axis] = max(0, math.floor((at - radius) / step[axis]))
+        high[axis] = min(inside.shape[axis], math.floor((at + radius) / step[axis]) + 1)
+    for z in range(low[0], high[0]):
+        dz = (z + 0.5) * step[0] - (centre[0] - corner[0])
+        for y in range(low[1], high[1]):
+            dy = (y + 0.5) * step[1] - (centre[1] - corner[1])
+            for x in range(low[2], high[2]):
+                dx = (x + 0.5) * step[2] - (centre[2] - corner[2])
+                if dz * dz + dy * dy + dx * dx <= radius * radius:
+                    inside[z, y, x] = 1
