@@ -6,7 +6,9 @@ is done here keeps it so, since the units of another image would be estimated an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +51,7 @@ class Augmentation:
 
 def coarser(values: Floats, known: Truth) -> tuple[Floats, Truth]:
     """Every second plane of a patch, whose planes are a multiple of 2."""
-    return values[:, ::2], replace(
-        known,
-        labels=known.labels[::2],
-        centerline=known.centerline[::2],
-        soma=known.soma[::2],
-        line=known.line[::2],
-    )
+    return values[:, ::2], _each(known, lambda array: array[::2])
 
 
 def turned(values: Floats, known: Truth, rng: np.random.Generator, *, square: bool) -> tuple[Floats, Truth]:
@@ -71,17 +67,15 @@ def turned(values: Floats, known: Truth, rng: np.random.Generator, *, square: bo
     quarter = bool(rng.random() < 0.5) and square  # with the flips, all eight turns
     at = (..., *flips)
 
-    def moved(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def moved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         array = array[at]
         return np.ascontiguousarray(array.swapaxes(-1, -2) if quarter else array)
 
-    return moved(values), replace(  # type: ignore[return-value]
-        known,
-        labels=moved(known.labels),
-        centerline=moved(known.centerline),  # type: ignore[arg-type]
-        soma=moved(known.soma),  # type: ignore[arg-type]
-        line=moved(known.line),  # type: ignore[arg-type]
-    )
+    return moved(values), _each(known, moved)
+
+
+def _each(known: Truth, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Truth:
+    return Truth(**{one.name: move(getattr(known, one.name)) for one in fields(Truth)})
 
 
 def other_light(values: Floats, rng: np.random.Generator, how: Augmentation) -> Floats:
