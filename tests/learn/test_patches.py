@@ -183,6 +183,14 @@ def test_another_light_leaves_the_noise_as_it_is_and_each_neuron_to_be_seen() ->
         assert made[:, 8, 31:33, 31:33].mean(axis=(1, 2)).max() > 40 * 0.3 * 0.35
 
 
+def test_augmentation_that_makes_no_sense() -> None:
+    with pytest.raises(UsageError, match="cannot be augmented") as caught:
+        Augmentation(dim=1.5)
+    assert (caught.value.where, caught.value.expected) == ("dim", "0 to 1")
+    with pytest.raises(UsageError, match="cannot be augmented"):
+        Augmentation(haze=float("nan"))
+
+
 def test_shade_is_slow_and_bounded() -> None:
     how = Augmentation(channels=0, dim=0, blur=0, shade=1, deepest_shade=0.5, haze=2.0)
     made = other_light(np.full((2, 8, 32, 32), 10, np.float32), np.random.default_rng(1), how)

@@ -6,13 +6,15 @@ is done here keeps it so, since the units of another image would be estimated an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.errors import UsageError
 from neuropack.learn.targets import Truth
 
 Floats = npt.NDArray[np.float32]
@@ -24,7 +26,7 @@ _KNOTS = 3  # of the grid, along each axis, between which shade and haze go stra
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often, from 0 to 1, and how much.
+    """How often, from 0 to 1, and how much; all are from 0 to 1 but haze, which is 0 or more.
 
     Attributes:
         channels: how often channels are mixed into fewer, and empty ones added.
@@ -34,8 +36,11 @@ class Augmentation:
         deepest_shade: the gain goes from 1 to less by up to this.
         haze: the background rises by up to this, in noises.
         blur: how often it is blurred in the plane.
-        most_blur: weight of each neighbour, at most.
+        most_blur: weight of each neighbour along an axis, at most.
         coarse: how often every second plane is left out.
+
+    Raises:
+        UsageError: a number is another one.
     """
 
     channels: float = 0.4
@@ -47,6 +52,17 @@ class Augmentation:
     blur: float = 0.3
     most_blur: float = 0.25
     coarse: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            most = math.inf if name == "haze" else 1
+            if not 0 <= value <= most:
+                raise UsageError(
+                    "patches cannot be augmented so",
+                    where=name,
+                    expected=f"0 to {most:g}" if most == 1 else "0 or more",
+                    found=f"{value:g}",
+                )
 
 
 def coarser(values: Floats, known: Truth) -> tuple[Floats, Truth]:

@@ -88,8 +88,10 @@ def truth(labels: Array, stack: TrainingStack, box: Box, radius_um: float = CENT
     ends = np.ascontiguousarray(stack.capsules.ends[rows, :6])
     target_kernel.near(ends, corner, step, _REACH * radius_um, squared)
     target_kernel.cross(ends, corner, step, line)
-    for x, y, z, radius in stack.somata.tolist():
-        target_kernel.ball(np.array([z, y, x]), radius, corner, step, soma)
+    centres = stack.somata[:, 2::-1] - corner
+    reached = np.abs(centres - np.clip(centres, 0, step * shape)).max(axis=1, initial=0) <= stack.somata[:, 3]
+    for centre, radius in zip(centres[reached], stack.somata[reached, 3].tolist(), strict=True):
+        target_kernel.ball(centre, radius, step, soma)
     soma *= labels > 0
     centerline = np.exp(squared * np.float32(-1 / radius_um**2))
     centerline[squared >= far] = 0
