@@ -16,6 +16,7 @@ from neuropack.learn.targets import Truth
 Floats = npt.NDArray[np.float32]
 
 _MOST_CHANNELS = 4
+_UNSEEN = 1e-3  # of the noise: less of it is not added
 _KNOTS = 3  # of the grid, along each axis, between which shade and haze go straight
 
 
@@ -127,11 +128,13 @@ def _mixed(channels: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
 
 def _seen(values: Floats, mix: Floats, rng: np.random.Generator) -> Floats:
     """Channels mixed, with so much noise of their own that it is 1 again."""
-    made: Floats = (mix @ values.reshape(len(values), -1)).reshape(len(mix), *values.shape[1:])
+    from neuropack.learn import augment_kernel
+
     missing = np.sqrt(np.maximum(0, 1 - (mix * mix).sum(axis=1)))
-    for c, much in enumerate(missing.tolist()):
-        if much > 1e-3:
-            made[c] += np.float32(much) * rng.standard_normal(made[c].shape, np.float32)
+    missing[missing < _UNSEEN] = 0
+    made = np.empty((len(mix), *values.shape[1:]), np.float32)
+    flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    augment_kernel.seen(flat, mix, missing, int(rng.integers(1 << 62)), made.reshape(len(mix), -1))
     return made
 
 

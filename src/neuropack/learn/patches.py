@@ -21,6 +21,7 @@ Patch = dict[str, Array]
 
 _SOMA = 0.15  # of the patches near neurons, those that lie near a soma
 _MEMORY = 512 << 20
+_COARSEST = 6.0  # planes, in voxels of the plane: further apart, neurites do not go on from one to the next
 
 
 class Patches:
@@ -117,7 +118,8 @@ class Patches:
         size = np.array(self.size)
         coarse = False
         if self.augmentation and rng.random() < self.augmentation.coarse:
-            coarse = 2 * self.size[0] <= stack.size_zyx[0]
+            z, _, x = stack.voxel_size_um
+            coarse = 2 * self.size[0] <= stack.size_zyx[0] and 2 * z <= _COARSEST * x
             size[0] *= 1 + coarse
         room = np.array(stack.size_zyx) - size
         corner = rng.integers(0, room + 1)

@@ -32,26 +32,31 @@ def near(
     """
     low = np.empty(3, np.int64)
     high = np.empty(3, np.int64)
+    sx = np.float32(step[2])
     for n in range(len(ends)):
         a, b = ends[n, :3] - corner, ends[n, 3:6] - corner
         d = b - a
-        length = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+        dz, dy, dx = np.float32(d[0]), np.float32(d[1]), np.float32(d[2])
+        length = dz * dz + dy * dy + dx * dx
+        per = np.float32(1.0) / length if length > 0 else np.float32(0.0)
         for axis in range(3):
             least, most = min(a[axis], b[axis]) - reach, max(a[axis], b[axis]) + reach
             low[axis] = max(0, math.floor(least / step[axis]))
             high[axis] = min(squared.shape[axis], math.floor(most / step[axis]) + 1)
         for z in range(low[0], high[0]):
-            pz = (z + 0.5) * step[0] - a[0]
+            pz = np.float32((z + 0.5) * step[0] - a[0])
             for y in range(low[1], high[1]):
-                py = (y + 0.5) * step[1] - a[1]
-                for x in range(low[2], high[2]):
-                    px = (x + 0.5) * step[2] - a[2]
-                    t = 0.0
-                    if length > 0.0:
-                        t = min(1.0, max(0.0, (pz * d[0] + py * d[1] + px * d[2]) / length))
-                    qz, qy, qx = pz - t * d[0], py - t * d[1], px - t * d[2]
-                    far = np.float32(qz * qz + qy * qy + qx * qx)
-                    squared[z, y, x] = min(squared[z, y, x], far)
+                py = np.float32((y + 0.5) * step[1] - a[1])
+                before, first = pz * dz + py * dy, np.float32((low[2] + 0.5) * step[2] - a[2])
+                row = squared[z, y, low[2] : high[2]]
+                for x in range(len(row)):  # written so that it is done for several voxels at once
+                    px = first + np.float32(x) * sx
+                    t = (before + px * dx) * per
+                    t = t if t > 0 else np.float32(0.0)
+                    t = t if t < 1 else np.float32(1.0)
+                    qz, qy, qx = pz - t * dz, py - t * dy, px - t * dx
+                    far = qz * qz + qy * qy + qx * qx
+                    row[x] = far if far < row[x] else row[x]
 
 
 @compiled
