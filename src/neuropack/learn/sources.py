@@ -15,7 +15,7 @@ _SIMULATION = f"{BENCHMARK}/simulation.json"
 
 
 def described(releases: Sequence[Path]) -> list[dict[str, Any]]:
-    """Of each release: name, version, license, digest of its manifest, subjects and stacks of each split, and the seed.
+    """Of each release: name, version, license, digest of its manifest, subjects and stacks of each split, seed.
 
     ``seed`` is that of a simulation, None of any other data. Where there is no manifest, the digest is that of the
     metadata.
