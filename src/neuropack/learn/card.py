@@ -77,7 +77,7 @@ def _data(data: Sequence[Mapping[str, Any]]) -> list[str]:
         name = " ".join(f"{one['name']} {one['version']}".split()).replace("|", "/")
         lines.append(
             f"| {name} | {kind} | {one['license']} | {one['stacks']['train']} | {one['stacks']['validation']} "
-            f"| {one['file']} `{one['sha256'][:16]}` |"
+            f"| {one['file']} `{one['sha256']}` |"
         )
     return [*lines, "", "Splits are by subject. Subjects of the split `test` were not looked at.", ""]
 
@@ -120,7 +120,7 @@ def _limits(data: Sequence[Mapping[str, Any]]) -> list[str]:
         *lines,
         "- It was shown light microscopy of neurons that are labelled sparsely or in several colours, with "
         "the voxel sizes and the light of the data above. Other data are other questions.",
-        "- Background and noise are estimated from the image: where most voxels are signal, they come out too high.",
+        "- Background and noise are estimated from the image: where most voxels are signal, they are too high.",
         "- `same_z`, `same_y` and `same_x` tell neighbours apart by colour; of one colour, they cannot part "
         "neurons that touch.",
         "",

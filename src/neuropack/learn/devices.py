@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from neuropack.errors import UsageError
+from neuropack.learn.network import STRIDE
 
 WORDS = ("auto", "cpu", "cuda")
+_KERNEL = 3  # planes
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,14 @@ class Device:
         """Whether it is this process that writes and tells."""
         return self.rank == 0
 
-    def precision(self, word: str) -> torch.dtype:
-        """The type in which products are taken: bfloat16 where it is asked for or, by ``auto``, is fast."""
+    def precision(self, word: str, planes: int) -> torch.dtype:
+        """The type in which products are taken: bfloat16 where it is asked for or, by ``auto``, is fast.
+
+        It is float32 for patches of so few `planes` that the coarsest level has less than a kernel on a processor:
+        there the gradients of oneDNN (PyTorch 2.13) in bfloat16 depend on memory that nobody wrote.
+        """
+        if self.device.type == "cpu" and planes < _KERNEL * STRIDE[0]:
+            return torch.float32
         if word == "auto":
             word = "bfloat16" if self._fast_bfloat16() else "float32"
         return torch.bfloat16 if word == "bfloat16" else torch.float32

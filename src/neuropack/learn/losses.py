@@ -53,8 +53,7 @@ def total(found: Mapping[str, Tensor], losses: Losses) -> Tensor:
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    # What has no weight may be anything, even no number: it must not come through as 0 times infinity.
-    return torch.where(weight > 0, values * weight, 0).sum() / weight.sum().clamp_min(1e-6)
+    return (values * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
 def counts(logits: Tensor, batch: Batch) -> dict[str, float]:

@@ -35,7 +35,7 @@ def _described(path: Path) -> dict[str, Any]:
     return {
         "name": str(dataset.get("title") or path.name),
         "version": str(dataset.get("version") or ""),
-        "license": str(dataset.get("license") or ""),
+        "license": str((dataset.get("license") or {}).get("spdx") or "not stated"),
         "file": file,
         "sha256": sha256_of(release.files.file(file)).sha256,
         "subjects": {name: sum(split == name for split in splits.values()) for name in NAMES},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Trainer:
     ) -> None:
         self.learnt, self.checked, self.settings, self.where = learnt, checked, settings, where
         self.state, self.path, self.progress = state, checkpoint, progress
-        self.precision = where.precision(settings.precision)
+        self.precision = where.precision(settings.precision, settings.patch[0])
         with torch.random.fork_rng(devices=[]):  # nothing else in the process is to depend on our seed
             torch.manual_seed(settings.seed)
             self.network = UNet(settings.widths)
@@ -97,6 +98,8 @@ class Trainer:
         board = Board(self.path.parent, self.state.step) if self.where.first else None
         model: torch.nn.Module = self.network
         if self.where.world > 1:
+            # The 1 x 1 x 1 kernels of the head lie in memory one way and the other, which are the same.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
             ids = [self.where.device.index] if self.where.device.type == "cuda" else None
             model = DistributedDataParallel(self.network, device_ids=ids)
         try:
@@ -226,7 +229,8 @@ class Trainer:
         path = self.path.with_name(f"bad-batch-step-{state.step:06d}-process-{self.where.rank}.safetensors")
         with published(path, overwrite=True) as partial:
             partial.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in batch.items()}))
-        wrong = [f"{name} {float(value):g}" for name, value in found.items() if not torch.isfinite(value)]
+        values = {name: float(value.detach()) for name, value in found.items()}
+        wrong = [f"{name} {value:g}" for name, value in values.items() if not math.isfinite(value)]
         bad = {
             name: int((~torch.isfinite(value)).sum()) for name, value in batch.items() if value.is_floating_point()
         }

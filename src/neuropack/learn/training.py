@@ -141,12 +141,16 @@ def _run(
     ]
     resumed = load_checkpoint(out / CHECKPOINT) if made is not None else None
     state = resumed.state if resumed is not None else State(json.loads(json.dumps(wanted)), data)
+    resumed_at = state.step
     trainer = Trainer(sets[0], sets[1], settings, where, state, out / CHECKPOINT, progress)
     trainer.begin(first, resumed)
     for kept in trainer.run():
         _publish(out, settings, kept)
         save_checkpoint(out / CHECKPOINT, kept)  # at the end: what it stands for is there
-    return _told(out, settings, state, resumed.state.step if resumed is not None else None, finished_before=False)
+    if not where.first:
+        state = load_state(out / CHECKPOINT)
+    step = resumed_at if made is not None else None
+    return _told(out, settings, state, step, finished_before=False)
 
 
 def _publish(out: Path, settings: TrainSettings, kept: Checkpoint) -> None:
