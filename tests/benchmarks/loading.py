@@ -7,10 +7,13 @@ and again, in this process or in workers that stay alive; the files lie in the p
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,8 @@ from neuropack.volume import Volume
 SIZE, BATCH, WORKERS = (24, 64, 64), 4, 2
 KEPT = {"nothing kept": 0, "512 MiB kept": 512 << 20}
 GOAL = 0.8
+CHUNKS = "chunks alone"
+PRESETS = ("sparse", "brainbow")
 COMMAND = "python tests/benchmarks/loading.py"
 
 
@@ -66,6 +71,19 @@ class Chunks(Dataset[int]):
             )
 
 
+def processor_seconds() -> float:
+    """What this process and its workers have had of processors, as Linux counts it."""
+    pids = [os.getpid(), *(one.pid for one in multiprocessing.active_children())]
+    fields = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in pids]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def in_threads(chunks: Chunks) -> Iterator[int]:
+    """All of them."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        yield from pool.map(chunks.__getitem__, range(len(chunks)))
+
+
 def loader(dataset: Any) -> DataLoader[Any]:
     """Two workers that stay."""
     return DataLoader(dataset, BATCH, num_workers=WORKERS, persistent_workers=True, multiprocessing_context="fork")
@@ -83,12 +101,17 @@ def ways(release: Path, count: int) -> tuple[dict[str, Callable[[], None]], Chun
 
     plain = Patches([release], None, size=SIZE, count=count, augment=False)
     chunks = Chunks(plain)
-    found = {"chunks alone": run(chunks), f"chunks alone, {WORKERS} workers": run(loader(chunks))}
+    found = {
+        CHUNKS: run(chunks),
+        f"{CHUNKS}, {WORKERS} threads": run(lambda: in_threads(chunks)),
+        f"{CHUNKS}, {WORKERS} workers": run(loader(chunks)),
+    }
     for augment in (False, True):
         for kept, memory in KEPT.items():
             patches = Patches([release], None, size=SIZE, count=count, augment=augment, memory=memory)
             name = f"{'augmented' if augment else 'plain'}, {kept}"
             found[name] = run(lambda patches=patches: patches.batches(BATCH))
+            found[f"{name}, {WORKERS} threads"] = run(lambda patches=patches: patches.batches(BATCH, WORKERS))
             found[f"{name}, {WORKERS} workers"] = run(loader(PatchDataset(patches)))
     return found, chunks
 
@@ -99,27 +122,32 @@ def table(release: Path, count: int, runs: int) -> list[str]:
     for way in found.values():  # files into the page cache, chunks into ours, kernels compiled, workers started
         way()
     seconds: dict[str, list[float]] = {name: [] for name in found}
+    busy: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(runs):
         for name, way in found.items():
-            start = time.perf_counter()
+            start, cpu = time.perf_counter(), processor_seconds()
             way()
             seconds[name].append(time.perf_counter() - start)
+            busy[name].append(processor_seconds() - cpu)
     rate = {name: count / statistics.median(times) for name, times in seconds.items()}
+    cost = {name: statistics.median(times) / count for name, times in busy.items()}
     read = sum(chunks[i] for i in range(len(chunks))) / count
     channels = [v.n_channels for v in chunks.volumes]
     of_patch = np.prod(SIZE) * np.mean([channels[2 * number] + 1 for number, _ in chunks.places])
     lines = [
-        "| what | patches/s | lowest to highest | million voxels/s | patches, of chunks alone | goal |",
-        "|---|---|---|---|---|---|",
+        "| what | patches/s | lowest to highest | million voxels/s | rate, of chunks alone | goal | CPU ms a patch "
+        "| CPU, of chunks alone |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, times in seconds.items():
-        alone = name.startswith("chunks")
-        floor = rate[f"chunks alone, {WORKERS} workers" if "workers" in name else "chunks alone"]
-        ratio = rate[name] / floor
+        alone = name.startswith(CHUNKS)
+        floor = next((f for f in rate if f.startswith(CHUNKS) and f.split()[-1] == name.split()[-1]), CHUNKS)
+        ratio = rate[name] / rate[floor]
         lines.append(
             f"| {name} | {rate[name]:.0f} | {count / max(times):.0f} to {count / min(times):.0f} | "
             f"{rate[name] * (read if alone else of_patch) / 1e6:.0f} | "
-            + (" | |" if alone else f"{ratio:.2f} | {'reached' if ratio >= GOAL else 'not reached'} |")
+            + (" | " if alone else f"{ratio:.2f} | {'reached' if ratio >= GOAL else 'not reached'}")
+            + f" | {1000 * cost[name]:.1f} | {'' if alone else f'{cost[name] / cost[floor]:.2f}'} |"
         )
     lines += [
         "",
@@ -133,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="patches of a run")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", choices=PRESETS)
     parser.add_argument("--out", type=Path, help="write the page here")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="neuropack-bench-") as name:
@@ -142,7 +171,8 @@ def main() -> None:
             "",
             f"`{COMMAND} --out docs/benchmarks/loading.md`: patches of {' x '.join(map(str, SIZE))} voxels with "
             "features, targets and weights, delivered from simulated releases of three stacks of 64 x 256 x 256 "
-            f"voxels each, batches of {BATCH}. *Chunks alone* reads the same chunks, whole, and does nothing with "
+            f"voxels each, batches of {BATCH}: one by one, by two threads of this process (`batches`), or by two "
+            "workers of PyTorch's data loader. *Chunks alone* reads the same chunks, whole, and does nothing with "
             "them. *Kept* is what each process keeps of decoded chunks: nothing stands for data far larger than "
             "memory, where hardly any chunk is wanted twice. Voxels are those of channels and labels: decoded ones "
             "of chunks alone, delivered ones of patches.",
@@ -150,7 +180,7 @@ def main() -> None:
             f"{words(machine(folder))} Others used the machine at the same time: all ways ran in turn, "
             f"{options.runs} times, and medians are shown. Compare rows of one table only.",
         ]
-        for preset in ("sparse", "brainbow"):
+        for preset in (options.only,) if options.only else PRESETS:
             release = simulate_release(folder / preset, preset_named(preset), 1).release
             lines += ["", f"## {preset}", "", *table(release, options.count, options.runs)]
     page = "\n".join(lines) + "\n"

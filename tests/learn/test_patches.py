@@ -58,6 +58,19 @@ def test_batches_hold_the_patches_in_order(tiny_release: Path) -> None:
     batches = list(patches.batches(2))
     assert [len(b["line"]) for b in batches] == [2, 2, 1]
     np.testing.assert_array_equal(batches[1]["features"][1], patches[3]["features"])
+    for one, other in zip(batches, patches.batches(2, threads=2), strict=True):
+        assert equal(one, other)
+
+
+def test_threads_stop_when_nobody_asks_any_more(tiny_release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patches = Patches([tiny_release], "train", size=SIZE, count=50)
+    drawn = []
+    draw = patches.patch
+    monkeypatch.setattr(patches, "patch", lambda epoch, i: drawn.append(i) or draw(epoch, i))  # type: ignore[func-returns-value]
+    batches = patches.batches(1, threads=2)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert len(drawn) <= 5
 
 
 def test_patches_lie_near_neurons_as_often_as_is_said(tiny_release: Path) -> None:
@@ -82,8 +95,9 @@ def test_a_loader_with_workers_gives_the_same(tiny_release: Path) -> None:
             dataset.set_epoch(epoch)
             batches = list(loader)
             for i in range(4):
-                got = batches[i // 2]["features"][i % 2].numpy()
-                np.testing.assert_array_equal(got, patches.patch(epoch, i)["features"])
+                for name, array in patches.patch(epoch, i).items():
+                    got = batches[i // 2][name][i % 2].float().numpy()
+                    np.testing.assert_allclose(got, array, atol=0 if name != "target" else 5e-4)
     with pytest.raises(IndexError):
         dataset[4]
 
@@ -109,7 +123,7 @@ def test_patches_that_cannot_be_drawn(tiny_release: Path) -> None:
 def some_truth(shape: tuple[int, int, int], seed: int = 0) -> Truth:
     rng = np.random.default_rng(seed)
     line = rng.integers(0, 2, shape).astype(np.uint8)
-    return Truth(rng.integers(0, 3, shape), rng.random(shape, np.float32), line.copy(), line, traced=True)
+    return Truth(rng.integers(0, 3, shape), rng.random(shape, np.float32), line.copy(), line, 1 - line)
 
 
 def test_turns_keep_image_and_truth_together() -> None:
@@ -121,6 +135,7 @@ def test_turns_keep_image_and_truth_together() -> None:
         np.testing.assert_array_equal(moved[0], told.labels)
         np.testing.assert_array_equal(moved[1], told.line)
         np.testing.assert_array_equal(told.soma, told.line)
+        np.testing.assert_array_equal(told.traced, 1 - told.line)
         seen.add(moved.tobytes())
         np.testing.assert_array_equal(np.sort(told.centerline, axis=None), np.sort(known.centerline, axis=None))
     assert len(seen) == 16  # z up or down, and eight in the plane
@@ -150,7 +165,7 @@ def test_coarser_leaves_out_every_second_plane() -> None:
     known = some_truth((6, 4, 4))
     values, told = coarser(known.labels[None].astype(np.float32), known)
     np.testing.assert_array_equal(values[0], known.labels[[0, 2, 4]])
-    for name in ("labels", "centerline", "soma", "line"):
+    for name in ("labels", "centerline", "soma", "line", "traced"):
         np.testing.assert_array_equal(getattr(told, name), getattr(known, name)[[0, 2, 4]])
 
 
@@ -166,6 +181,14 @@ def test_another_light_leaves_the_noise_as_it_is_and_each_neuron_to_be_seen() ->
         np.testing.assert_allclose(dark.std(axis=(1, 2, 3)), 1, atol=0.04)
         np.testing.assert_allclose(dark.mean(axis=(1, 2, 3)), 0, atol=0.03)
         assert made[:, 8, 31:33, 31:33].mean(axis=(1, 2)).max() > 40 * 0.3 * 0.35
+
+
+def test_augmentation_that_makes_no_sense() -> None:
+    with pytest.raises(UsageError, match="cannot be augmented") as caught:
+        Augmentation(dim=1.5)
+    assert (caught.value.where, caught.value.expected) == ("dim", "0 to 1")
+    with pytest.raises(UsageError, match="cannot be augmented"):
+        Augmentation(haze=float("nan"))
 
 
 def test_shade_is_slow_and_bounded() -> None:

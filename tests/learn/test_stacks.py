@@ -40,7 +40,17 @@ def test_a_split_gives_its_stacks_with_all_that_is_known(tiny_release: Path) -> 
     roots = np.array([[*s.xyz[0], s.radius[0]] for s in stack.skeletons])
     np.testing.assert_allclose(stack.somata, roots)
     assert len(stack.units.level) == 3
+    assert len(stack.untraced) == 0
     assert [s.split for s in stacks_of(tiny_release, None)] == ["train", "validation", "test"]
+
+
+def test_neurons_without_a_skeleton_are_told_by_their_label(copy: Path) -> None:
+    neurons = json.loads((copy / METADATA).read_text())["neurons"]
+    lost = next(n for n in neurons if "S01" in n["image_stack"] and n["id"].endswith("n002"))
+    del lost["morphology"]
+    edit(copy, neurons=neurons)
+    (stack,) = stacks_of(copy, "train")
+    assert (len(stack.skeletons), stack.untraced.tolist()) == (1, [2])
 
 
 def test_the_labels_lie_on_the_skeletons(tiny_release: Path) -> None:

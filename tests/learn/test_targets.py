@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,6 +118,16 @@ def test_without_skeletons_nothing_is_asked_of_lines_and_somata() -> None:
     made = targets(labels, stack_of(labels, somata=[]), full_box(SHAPE))
     assert made.weight[0].all()
     assert not made.weight[1:3].any()
+
+
+def test_nothing_is_asked_of_lines_in_labels_without_a_skeleton() -> None:
+    labels = np.ones(SHAPE, np.uint16)
+    labels[:, :5] = 2
+    stack = replace(stack_of(labels, skeleton((1, 1, 1), (5, 5, 5)), somata=[]), untraced=np.array([2, 9]))
+    made = targets(labels, stack, full_box(SHAPE))
+    for output in (1, 2):
+        np.testing.assert_array_equal(made.weight[output], labels == 1)
+    assert made.weight[0].all()
 
 
 def test_labels_of_another_box_are_refused() -> None:

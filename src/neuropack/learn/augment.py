@@ -6,11 +6,15 @@ is done here keeps it so, since the units of another image would be estimated an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.errors import UsageError
 from neuropack.learn.targets import Truth
 
 Floats = npt.NDArray[np.float32]
@@ -22,7 +26,7 @@ _KNOTS = 3  # of the grid, along each axis, between which shade and haze go stra
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often, from 0 to 1, and how much.
+    """How often, from 0 to 1, and how much; all are from 0 to 1 but haze, which is 0 or more.
 
     Attributes:
         channels: how often channels are mixed into fewer, and empty ones added.
@@ -32,8 +36,11 @@ class Augmentation:
         deepest_shade: the gain goes from 1 to less by up to this.
         haze: the background rises by up to this, in noises.
         blur: how often it is blurred in the plane.
-        most_blur: weight of each neighbour, at most.
+        most_blur: weight of each neighbour along an axis, at most.
         coarse: how often every second plane is left out.
+
+    Raises:
+        UsageError: a number is another one.
     """
 
     channels: float = 0.4
@@ -46,16 +53,21 @@ class Augmentation:
     most_blur: float = 0.25
     coarse: float = 0.2
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            most = math.inf if name == "haze" else 1
+            if not 0 <= value <= most:
+                raise UsageError(
+                    "patches cannot be augmented so",
+                    where=name,
+                    expected=f"0 to {most:g}" if most == 1 else "0 or more",
+                    found=f"{value:g}",
+                )
+
 
 def coarser(values: Floats, known: Truth) -> tuple[Floats, Truth]:
     """Every second plane of a patch, whose planes are a multiple of 2."""
-    return values[:, ::2], replace(
-        known,
-        labels=known.labels[::2],
-        centerline=known.centerline[::2],
-        soma=known.soma[::2],
-        line=known.line[::2],
-    )
+    return values[:, ::2], _each(known, lambda array: array[::2])
 
 
 def turned(values: Floats, known: Truth, rng: np.random.Generator, *, square: bool) -> tuple[Floats, Truth]:
@@ -71,17 +83,15 @@ def turned(values: Floats, known: Truth, rng: np.random.Generator, *, square: bo
     quarter = bool(rng.random() < 0.5) and square  # with the flips, all eight turns
     at = (..., *flips)
 
-    def moved(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def moved(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         array = array[at]
         return np.ascontiguousarray(array.swapaxes(-1, -2) if quarter else array)
 
-    return moved(values), replace(  # type: ignore[return-value]
-        known,
-        labels=moved(known.labels),
-        centerline=moved(known.centerline),  # type: ignore[arg-type]
-        soma=moved(known.soma),  # type: ignore[arg-type]
-        line=moved(known.line),  # type: ignore[arg-type]
-    )
+    return moved(values), _each(known, moved)
+
+
+def _each(known: Truth, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Truth:
+    return Truth(**{one.name: move(getattr(known, one.name)) for one in fields(Truth)})
 
 
 def other_light(values: Floats, rng: np.random.Generator, how: Augmentation) -> Floats:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -86,11 +90,31 @@ class Patches:
         """Go to another epoch: with augmentation, its patches are others."""
         self.epoch = epoch
 
-    def batches(self, size: int) -> Iterator[Patch]:
-        """The patches of this epoch in order, `size` stacked along a first axis; the last batch may be smaller."""
-        for start in range(0, self.count, size):
-            made = [self[i] for i in range(start, min(start + size, self.count))]
-            yield {name: np.stack([one[name] for one in made]) for name in made[0]}
+    def batches(self, size: int, threads: int = 0) -> Iterator[Patch]:
+        """The patches of this epoch in order, stacked along a first axis.
+
+        Args:
+            size: patches in a batch; the last one may be smaller.
+            threads: that make batches before they are asked for, one a thread; 0: none.
+        """
+        jobs = (partial(self._batch, self.epoch, start, size) for start in range(0, self.count, size))
+        if not threads:
+            yield from (job() for job in jobs)
+            return
+        with ThreadPoolExecutor(threads, "patches") as pool:
+            ahead = deque(pool.submit(job) for job in islice(jobs, threads))
+            try:
+                while ahead:
+                    made = ahead.popleft().result()
+                    ahead.extend(pool.submit(job) for job in islice(jobs, 1))
+                    yield made
+            finally:  # whoever stops to ask does not wait for what is not begun
+                for one in ahead:
+                    one.cancel()
+
+    def _batch(self, epoch: int, start: int, size: int) -> Patch:
+        made = [self.patch(epoch, i) for i in range(start, min(start + size, self.count))]
+        return {name: np.stack([one[name] for one in made]) for name in made[0]}
 
     def patch(self, epoch: int, index: int) -> Patch:
         """A patch of any epoch."""

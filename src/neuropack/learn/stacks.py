@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class TrainingStack:
         skeletons: of its neurons, in micrometre of the stack.
         somata: x, y, z and radius (n, 4), micrometre.
         units: background and noise of each channel of the whole image.
+        untraced: labels (n,) of neurons without a skeleton, where nothing is known of centrelines and somata.
     """
 
     name: str
@@ -50,6 +51,7 @@ class TrainingStack:
     skeletons: tuple[Skeleton, ...]
     somata: Floats
     units: NoiseUnits
+    untraced: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def size_zyx(self) -> tuple[int, int, int]:
@@ -193,17 +195,21 @@ def _training_stack(release: Release, stack: Stack, labels: Volume, splits: dict
     image.require_voxel_size()
     matches(image, labels)
     names = [n["id"] for n in release.metadata.get("neurons") or () if n.get("image_stack") == stack.id]
-    skeletons = tuple(release.neurons[name] for name in names if name in release.neurons)
-    subject = _subject(stack)
+    found = {name: release.neurons[name] for name in names if name in release.neurons}
+    found = {name: one for name, one in found.items() if one.frame == "stack"}
+    skeletons, subject = tuple(found.values()), _subject(stack)
+    told = [m for a in stack.annotations if a.get("kind") == "labels" for m in a.get("label_map") or ()]
+    untraced = [m["value"] for m in told if m.get("neuron") not in found]
     return TrainingStack(
         name=stack.id,
         subject=f"{identity(release)}/{subject}",
         split=splits.get(subject, ""),
         image=image,
         labels=labels,
-        skeletons=tuple(s for s in skeletons if s.frame == "stack"),
+        skeletons=skeletons,
         somata=_somata(skeletons),
         units=noise_units(image),
+        untraced=np.array(untraced, np.int64),
     )
 
 

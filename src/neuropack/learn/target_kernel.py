@@ -104,22 +104,20 @@ def cross(
 def ball(
     centre: npt.NDArray[np.float64],
     radius: float,
-    corner: npt.NDArray[np.float64],
     step: npt.NDArray[np.float64],
     inside: npt.NDArray[np.uint8],
 ) -> None:
-    """Mark the voxels (z, y, x) whose centre lies in a ball; z, y, x in micrometre."""
+    """Mark the voxels (z, y, x) whose centre lies in a ball; z, y, x from the first voxel's corner, um."""
     low = np.empty(3, np.int64)
     high = np.empty(3, np.int64)
     for axis in range(3):
-        at = centre[axis] - corner[axis]
-        low[axis] = max(0, math.floor((at - radius) / step[axis]))
-        high[axis] = min(inside.shape[axis], math.floor((at + radius) / step[axis]) + 1)
+        low[axis] = max(0, math.floor((centre[axis] - radius) / step[axis]))
+        high[axis] = min(inside.shape[axis], math.floor((centre[axis] + radius) / step[axis]) + 1)
     for z in range(low[0], high[0]):
-        dz = (z + 0.5) * step[0] - (centre[0] - corner[0])
+        dz = (z + 0.5) * step[0] - centre[0]
         for y in range(low[1], high[1]):
-            dy = (y + 0.5) * step[1] - (centre[1] - corner[1])
+            dy = (y + 0.5) * step[1] - centre[1]
             for x in range(low[2], high[2]):
-                dx = (x + 0.5) * step[2] - (centre[2] - corner[2])
+                dx = (x + 0.5) * step[2] - centre[2]
                 if dz * dz + dy * dy + dx * dx <= radius * radius:
                     inside[z, y, x] = 1

@@ -27,14 +27,14 @@ class Truth:
         centerline: exp(-(d / r)^2) of the distance d to the nearest centreline.
         soma: 1 in a cell body.
         line: 1 where a centreline crosses the voxel.
-        traced: whether there are skeletons: if not, nothing is known of centrelines and somata.
+        traced: 1 where centrelines and somata are known.
     """
 
     labels: Array
     centerline: Floats
     soma: Bytes
     line: Bytes
-    traced: bool
+    traced: Bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,8 @@ def targets(labels: Array, stack: TrainingStack, box: Box, radius_um: float = CE
     """The targets of a box.
 
     ``same`` counts only where a voxel or its neighbour lies in a neuron, and not for the first voxels of the box,
-    whose neighbours are not in it. In a stack without skeletons, centreline and soma do not count at all.
+    whose neighbours are not in it. Centreline and soma do not count in labels that have no skeleton, and
+    nowhere in a stack without any.
 
     Args:
         labels: (z, y, x) of the box.
@@ -87,12 +88,17 @@ def truth(labels: Array, stack: TrainingStack, box: Box, radius_um: float = CENT
     ends = np.ascontiguousarray(stack.capsules.ends[rows, :6])
     target_kernel.near(ends, corner, step, _REACH * radius_um, squared)
     target_kernel.cross(ends, corner, step, line)
-    for x, y, z, radius in stack.somata.tolist():
-        target_kernel.ball(np.array([z, y, x]), radius, corner, step, soma)
+    centres = stack.somata[:, 2::-1] - corner
+    reached = np.abs(centres - np.clip(centres, 0, step * shape)).max(axis=1, initial=0) <= stack.somata[:, 3]
+    for centre, radius in zip(centres[reached], stack.somata[reached, 3].tolist(), strict=True):
+        target_kernel.ball(centre, radius, step, soma)
     soma *= labels > 0
     centerline = np.exp(squared * np.float32(-1 / radius_um**2))
     centerline[squared >= far] = 0
-    return Truth(labels, centerline, soma, line, bool(stack.skeletons))
+    traced = np.full(shape, bool(stack.skeletons), np.uint8)
+    if stack.skeletons and len(stack.untraced):
+        traced[np.isin(labels, stack.untraced)] = 0
+    return Truth(labels, centerline, soma, line, traced)
 
 
 def of_truth(known: Truth) -> Targets:

@@ -7,11 +7,15 @@ from torch.utils.data import Dataset
 
 from neuropack.learn.patches import Patches
 
+_CARRIED = {"target": torch.float16, "weight": torch.uint8}
+
 
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     """`Patches` as tensors: a map-style dataset, for any number of workers.
 
-    The epoch is in shared memory: `set_epoch` reaches workers that stay alive between epochs too.
+    ``target`` comes in half precision and ``weight`` in bytes, since to carry a patch from a worker costs more than
+    to make it: turn them into what the loss is computed in (``.float()``). The epoch is in shared memory:
+    `set_epoch` reaches workers that stay alive between epochs too.
 
     Args:
         patches: what is drawn.
@@ -28,7 +32,8 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         if not 0 <= index < len(self.patches):
             raise IndexError(f"patch {index} of {len(self.patches)}")
         made = self.patches.patch(int(self._epoch[0]), index)
-        return {name: torch.from_numpy(array) for name, array in made.items()}
+        tensors = {name: torch.from_numpy(array) for name, array in made.items()}
+        return {name: tensor.to(_CARRIED.get(name, tensor.dtype)) for name, tensor in tensors.items()}
 
     def set_epoch(self, epoch: int) -> None:
         """Go to another epoch, in the workers too; before the loader is iterated."""
