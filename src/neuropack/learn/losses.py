@@ -81,7 +81,8 @@ def scores(sums: Mapping[str, float]) -> dict[str, float]:
 
     f1, precision, recall: of voxels. skeleton_recall: part of the voxels on a true centreline that are found.
     cldice_like: the harmonic mean of that and of the part of voxels on a predicted centreline (at 0.5) that lie in
-    a neuron. It is cheap and near to clDice, for which masks are thinned, as `neuropack evaluate` does.
+    a neuron. It is cheap, but no clDice: nothing is thinned, and so masks that are too thick lower it. Take
+    `neuropack evaluate` for that.
     """
     recall = _part(sums["hits"], sums["truth"])
     precision = _part(sums["hits"], sums["found"])
