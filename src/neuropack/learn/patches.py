@@ -103,14 +103,10 @@ class Patches:
             return
         with ThreadPoolExecutor(threads, "patches") as pool:
             ahead = deque(pool.submit(job) for job in islice(jobs, threads))
-            try:
-                while ahead:
-                    made = ahead.popleft().result()
-                    ahead.extend(pool.submit(job) for job in islice(jobs, 1))
-                    yield made
-            finally:  # whoever stops to ask does not wait for what is not begun
-                for one in ahead:
-                    one.cancel()
+            while ahead:
+                made = ahead.popleft().result()
+                ahead.extend(pool.submit(job) for job in islice(jobs, 1))
+                yield made
 
     def _batch(self, epoch: int, start: int, size: int) -> Patch:
         made = [self.patch(epoch, i) for i in range(start, min(start + size, self.count))]

@@ -63,16 +63,12 @@ def near(
 def _crossed(
     z: int, y: int, x: int, a: npt.NDArray[np.float64], d: npt.NDArray[np.float64], step: npt.NDArray[np.float64]
 ) -> bool:
-    """Whether the segment from `a` along `d` passes through a voxel."""
+    """Whether the segment from `a` along `d` passes through a voxel of its box."""
     enter, leave = 0.0, 1.0
     for axis in range(3):
-        i = z if axis == 0 else (y if axis == 1 else x)
-        first, last = i * step[axis] - a[axis], (i + 1) * step[axis] - a[axis]
-        if d[axis] == 0.0:
-            if first > 0.0 or last <= 0.0:
-                return False
-        else:
-            one, other = first / d[axis], last / d[axis]
+        if d[axis] != 0.0:  # where it does not move, only voxels that it lies in are asked for
+            i = z if axis == 0 else (y if axis == 1 else x)
+            one, other = (i * step[axis] - a[axis]) / d[axis], ((i + 1) * step[axis] - a[axis]) / d[axis]
             enter, leave = max(enter, min(one, other)), min(leave, max(one, other))
     return enter <= leave
 
