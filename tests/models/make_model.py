@@ -1,9 +1,9 @@
 """The model that ships: simulate what it is trained on, then train it. Run by ``make model``.
 
 Each file of templates/learn/simulate makes a release of its own, with a seed of its own (`SEED` plus its place in
-their list). None has the settings or the seed of a preset of ``neuropack simulate``: those are for tests. Run it again
-to go on after an interruption. The weights and their card lie in FOLDER/model; --install copies them to where the
-package has them.
+their list). None has the settings or the seed of a preset of ``neuropack simulate``: those are for tests. Run it
+again to go on after an interruption. The weights and their card lie in FOLDER/model; --install copies them to where
+the package has them.
 """
 
 from __future__ import annotations

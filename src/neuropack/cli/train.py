@@ -68,6 +68,8 @@ def train(
 
     with progress(show) as tell:
         made = run(releases, out, settings, device=device, start=start, overwrite=overwrite, progress=tell)
+    if os.environ.get("RANK", "0") != "0":  # one of several processes tells
+        return 0
     found = made.to_dict()
     if as_json:
         typer.echo(json.dumps({"preset": settings.name, **found}, indent=2, ensure_ascii=False))

@@ -77,7 +77,7 @@ def _data(data: Sequence[Mapping[str, Any]]) -> list[str]:
         name = " ".join(f"{one['name']} {one['version']}".split()).replace("|", "/")
         lines.append(
             f"| {name} | {kind} | {one['license']} | {one['stacks']['train']} | {one['stacks']['validation']} "
-            f"| {one['file']} `{one['sha256'][:16]}` |"
+            f"| {one['file']} `{one['sha256']}` |"
         )
     return [*lines, "", "Splits are by subject. Subjects of the split `test` were not looked at.", ""]
 
@@ -86,8 +86,8 @@ def _scores(first: Mapping[str, float], best: Mapping[str, float]) -> list[str]:
     lines = [
         "## Scores",
         "",
-        f"Of patches of the validation split, mostly around neurons, at step {int(best['step'])}, which did best. They "
-        "chose the weights, and so are a little too good; scores on other data are in the benchmarks.",
+        f"Of patches of the validation split, mostly around neurons, at step {int(best['step'])}, which did best. "
+        "They chose the weights, and so are a little too good; scores on other data are in the benchmarks.",
         "",
         "| | before | best |",
         "|---|---|---|",
@@ -113,16 +113,16 @@ def _limits(data: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["## Limits", ""]
     if all(one["seed"] is not None for one in data):
         lines += [
-            "- It has seen simulated images only. Real tissue has shapes, noise and debris that no simulator has: look at "
-            "what it finds before you count on it.",
+            "- It has seen simulated images only. Real tissue has shapes, noise and debris that no simulator has: "
+            "look at what it finds before you count on it.",
         ]
     return [
         *lines,
-        "- It was shown light microscopy of neurons that are labelled sparsely or in several colours, with the voxel "
-        "sizes and the light of the data above. Other data are other questions.",
-        "- Background and noise are estimated from the image: where most voxels are signal, they come out too high.",
-        "- `same_z`, `same_y` and `same_x` tell neighbours apart by colour; of one colour, they cannot part neurons that "
-        "touch.",
+        "- It was shown light microscopy of neurons that are labelled sparsely or in several colours, with "
+        "the voxel sizes and the light of the data above. Other data are other questions.",
+        "- Background and noise are estimated from the image: where most voxels are signal, they are too high.",
+        "- `same_z`, `same_y` and `same_x` tell neighbours apart by colour; of one colour, they cannot part "
+        "neurons that touch.",
         "",
     ]
 

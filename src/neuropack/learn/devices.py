@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from neuropack.errors import UsageError
+from neuropack.learn.network import STRIDE
 
 WORDS = ("auto", "cpu", "cuda")
+_KERNEL = 3  # planes
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class Device:
     """Where a process works.
 
     Attributes:
-        torch: the device.
+        device: of PyTorch.
         rank, world: number of this process and of all that share the work, as ``torchrun`` starts them.
     """
 
-    torch: torch.device
+    device: torch.device
     rank: int = 0
     world: int = 1
 
@@ -34,16 +36,22 @@ class Device:
         """Whether it is this process that writes and tells."""
         return self.rank == 0
 
-    def precision(self, word: str) -> torch.dtype:
-        """The type in which products are summed: bfloat16 where it is asked for, or, by ``auto``, where it is fast."""
+    def precision(self, word: str, planes: int) -> torch.dtype:
+        """The type in which products are taken: bfloat16 where it is asked for or, by ``auto``, is fast.
+
+        It is float32 for patches of so few `planes` that the coarsest level has less than a kernel on a processor:
+        there the gradients of oneDNN (PyTorch 2.13) in bfloat16 depend on memory that nobody wrote.
+        """
+        if self.device.type == "cpu" and planes < _KERNEL * STRIDE[0]:
+            return torch.float32
         if word == "auto":
             word = "bfloat16" if self._fast_bfloat16() else "float32"
         return torch.bfloat16 if word == "bfloat16" else torch.float32
 
     def words(self) -> str:
         """The hardware, without a name of the machine."""
-        if self.torch.type == "cuda":
-            name = f"{torch.cuda.get_device_name(self.torch)} (CUDA {torch.version.cuda})"
+        if self.device.type == "cuda":
+            name = f"{torch.cuda.get_device_name(self.device)} (CUDA {torch.version.cuda})"
         else:
             name = f"{_processor()}, {torch.get_num_threads()} thread(s)"
         return f"{self.world} x {name}" if self.world > 1 else name
@@ -54,8 +62,8 @@ class Device:
             torch.distributed.barrier()
 
     def _fast_bfloat16(self) -> bool:
-        if self.torch.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+        if self.device.type == "cuda":
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         # Without these instructions it is emulated, and slower than float32.
         flags = ("avx512_bf16", "amx_bf16")
         try:

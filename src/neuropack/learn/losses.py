@@ -21,7 +21,7 @@ _SMALL = 1.0  # voxels: keeps Dice of a patch without any foreground from being 
 
 
 def parts(logits: Tensor, batch: Batch, losses: Losses) -> dict[str, Tensor]:
-    """The parts of the loss of a batch, by the names of `Losses`, each a mean over what counts; 0 where nothing does.
+    """The parts of the loss of a batch by the names of `Losses`, each a mean over what counts, or 0.
 
     Where the weight is 0, neither target nor logits matter. Dice is that of Milletari et al. 2016 over the whole
     batch, skeleton recall that of Kirchhoff et al. 2024 (arXiv 2404.03010): the part of the voxels on a centreline
@@ -48,13 +48,12 @@ def parts(logits: Tensor, batch: Batch, losses: Losses) -> dict[str, Tensor]:
 
 def total(found: Mapping[str, Tensor], losses: Losses) -> Tensor:
     """The loss: its parts times their weights."""
-    made: Tensor = sum(getattr(losses, name) * part for name, part in found.items())  # type: ignore[assignment]
+    made: Tensor = sum(getattr(losses, name) * part for name, part in found.items())
     return made
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    # What has no weight may be anything, even no number: it must not come through as 0 times infinity.
-    return torch.where(weight > 0, values * weight, 0).sum() / weight.sum().clamp_min(1e-6)
+    return (values * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
 def counts(logits: Tensor, batch: Batch) -> dict[str, float]:
@@ -81,8 +80,9 @@ def scores(sums: Mapping[str, float]) -> dict[str, float]:
     """Scores of the foreground at a probability of 0.5, each 0 to 1; 0 where there is nothing to find or found.
 
     f1, precision, recall: of voxels. skeleton_recall: part of the voxels on a true centreline that are found.
-    cldice_like: the harmonic mean of that and of the part of voxels on a predicted centreline (at 0.5) that lie in a
-    neuron. It is cheap and near to clDice, for which masks would have to be thinned; `neuropack evaluate` does that.
+    cldice_like: the harmonic mean of that and of the part of voxels on a predicted centreline (at 0.5) that lie in
+    a neuron. It is cheap, but no clDice: nothing is thinned, and so masks that are too thick lower it. Take
+    `neuropack evaluate` for that.
     """
     recall = _part(sums["hits"], sums["truth"])
     precision = _part(sums["hits"], sums["found"])

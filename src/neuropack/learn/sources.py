@@ -15,7 +15,7 @@ _SIMULATION = f"{BENCHMARK}/simulation.json"
 
 
 def described(releases: Sequence[Path]) -> list[dict[str, Any]]:
-    """Of each release: name, version, license, digest of its manifest, subjects and stacks of each split, and the seed.
+    """Of each release: name, version, license, digest of its manifest, subjects and stacks of each split, seed.
 
     ``seed`` is that of a simulation, None of any other data. Where there is no manifest, the digest is that of the
     metadata.
@@ -35,7 +35,7 @@ def _described(path: Path) -> dict[str, Any]:
     return {
         "name": str(dataset.get("title") or path.name),
         "version": str(dataset.get("version") or ""),
-        "license": str(dataset.get("license") or ""),
+        "license": str((dataset.get("license") or {}).get("spdx") or "not stated"),
         "file": file,
         "sha256": sha256_of(release.files.file(file)).sha256,
         "subjects": {name: sum(split == name for split in splits.values()) for name in NAMES},

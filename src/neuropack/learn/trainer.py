@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,12 +66,12 @@ class Trainer:
     ) -> None:
         self.learnt, self.checked, self.settings, self.where = learnt, checked, settings, where
         self.state, self.path, self.progress = state, checkpoint, progress
-        self.precision = where.precision(settings.precision)
+        self.precision = where.precision(settings.precision, settings.patch[0])
         with torch.random.fork_rng(devices=[]):  # nothing else in the process is to depend on our seed
             torch.manual_seed(settings.seed)
             self.network = UNet(settings.widths)
         with torch.no_grad():
-            self.network.head.bias.copy_(torch.tensor([_RARE.get(name, 0.0) for name in OUTPUTS]))
+            self.network.head.bias[:] = torch.tensor([_RARE.get(name, 0.0) for name in OUTPUTS])  # type: ignore[index]
         self.best: dict[str, Tensor] = {}
         self.average: dict[str, Tensor] = {}
 
@@ -78,7 +79,7 @@ class Trainer:
         """Take random weights, those of a file, or those of a checkpoint."""
         if first is not None:
             self.network.load_state_dict(first.network.state_dict())
-        self.network.to(self.where.torch, memory_format=_LAST)  # type: ignore[call-overload]
+        self.network.to(self.where.device, memory_format=_LAST)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
@@ -92,12 +93,14 @@ class Trainer:
             self.state.device.append(words)
 
     def run(self) -> Iterator[Checkpoint]:
-        """Train to the last step. Yields checkpoints to be written: of the first process, as it begins and `every`."""
+        """Train to the last step. The first process yields checkpoints to write, as it begins and `every` steps."""
         self.since = time.monotonic()
         board = Board(self.path.parent, self.state.step) if self.where.first else None
         model: torch.nn.Module = self.network
         if self.where.world > 1:
-            ids = [self.where.torch.index] if self.where.torch.type == "cuda" else None
+            # The 1 x 1 x 1 kernels of the head lie in memory one way and the other, which are the same.
+            warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+            ids = [self.where.device.index] if self.where.device.type == "cuda" else None
             model = DistributedDataParallel(self.network, device_ids=ids)
         try:
             if self.where.first:
@@ -158,7 +161,7 @@ class Trainer:
 
     def _logits(self, model: torch.nn.Module, batch: Batch) -> Tensor:
         features = batch["features"].to(memory_format=_LAST)
-        with torch.autocast(self.where.torch.type, self.precision, enabled=self.precision != torch.float32):
+        with torch.autocast(self.where.device.type, self.precision, enabled=self.precision != torch.float32):
             made: Tensor = model(features)
         return made
 
@@ -169,7 +172,7 @@ class Trainer:
         if self.average:
             network = UNet(self.settings.widths)
             network.load_state_dict(self.average)
-            network.to(self.where.torch, memory_format=_LAST)  # type: ignore[call-overload]
+            network.to(self.where.device, memory_format=_LAST)  # type: ignore[call-overload]
         row = {"step": state.step, "learning_rate": learning_rate(self.settings, max(0, state.step - 1))}
         row |= {f"train_{name}": value for name, value in means.items()} | self._validate(network)
         now = time.monotonic()
@@ -204,17 +207,17 @@ class Trainer:
         rank, world = (0, 1) if alone else (self.where.rank, self.where.world)
         workers = 0 if alone else self.settings.workers
         return DataLoader(
-            PatchDataset(patches),  # type: ignore[arg-type]
+            PatchDataset(patches),
             batch_size=self.settings.batch // world,
             sampler=range(first + rank, last, world),
             num_workers=workers,
             # Not fork: threads that read chunks do not survive it.
             multiprocessing_context="spawn" if workers else None,
-            pin_memory=self.where.torch.type == "cuda",
+            pin_memory=self.where.device.type == "cuda",
         )
 
     def _there(self, batch: Batch) -> Batch:
-        return {name: value.to(self.where.torch, non_blocking=True) for name, value in batch.items()}
+        return {name: value.to(self.where.device, non_blocking=True) for name, value in batch.items()}
 
     def _tell(self, what: str, done: int, whole: int) -> None:
         if self.progress is not None:
@@ -226,7 +229,8 @@ class Trainer:
         path = self.path.with_name(f"bad-batch-step-{state.step:06d}-process-{self.where.rank}.safetensors")
         with published(path, overwrite=True) as partial:
             partial.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in batch.items()}))
-        wrong = [f"{name} {float(value):g}" for name, value in found.items() if not torch.isfinite(value)]
+        values = {name: float(value.detach()) for name, value in found.items()}
+        wrong = [f"{name} {value:g}" for name, value in values.items() if not math.isfinite(value)]
         bad = {
             name: int((~torch.isfinite(value)).sum()) for name, value in batch.items() if value.is_floating_point()
         }

@@ -77,13 +77,14 @@ def train(
 ) -> Trained:
     """Train a network on the split ``train`` of releases and keep the weights that do best on ``validation``.
 
-    The same call goes on after an interruption, from the last checkpoint; on the processor, and with as many threads,
-    it ends with the same weights to the bit. Under ``torchrun`` the processes share each batch.
+    The same call goes on after an interruption, from the last checkpoint. On the processor, and with as many
+    threads, it ends with the same weights to the bit. Under ``torchrun`` the processes share each batch.
 
     Args:
         releases: folders of releases; no subject may be in two splits.
         out: a folder, new or that of an earlier call with the same arguments. It gets ``weights.safetensors``,
-            ``checkpoint.safetensors``, ``curves.tsv``, ``curves.png``, ``tensorboard``, ``settings.yaml``, ``card.md``.
+            ``checkpoint.safetensors``, ``curves.tsv``, ``curves.png``, ``tensorboard``, ``settings.yaml``, and
+            ``card.md``.
         settings: how.
         device: cpu, cuda, or auto: a GPU where there is one.
         start: weights to begin with, in place of random ones.
@@ -91,10 +92,10 @@ def train(
         progress: called as the work goes on.
 
     Raises:
-        UsageError: no such device; a folder of something else, or a training of other settings; a batch that cannot be
-            shared.
-        InputError: a release or weights that cannot be used, a damaged checkpoint, or a loss that is no number: then
-            the batch is kept in the folder.
+        UsageError: no such device; a folder of something else, or a training of other settings; a batch that cannot
+            be shared.
+        InputError: a release or weights that cannot be used, a damaged checkpoint, or a loss that is no number:
+            then the batch is kept in the folder.
         OutputError: something cannot be written.
     """
     with devices(device) as where:
@@ -140,12 +141,16 @@ def _run(
     ]
     resumed = load_checkpoint(out / CHECKPOINT) if made is not None else None
     state = resumed.state if resumed is not None else State(json.loads(json.dumps(wanted)), data)
+    resumed_at = state.step
     trainer = Trainer(sets[0], sets[1], settings, where, state, out / CHECKPOINT, progress)
     trainer.begin(first, resumed)
     for kept in trainer.run():
         _publish(out, settings, kept)
         save_checkpoint(out / CHECKPOINT, kept)  # at the end: what it stands for is there
-    return _told(out, settings, state, resumed.state.step if resumed is not None else None, finished_before=False)
+    if not where.first:
+        state = load_state(out / CHECKPOINT)
+    step = resumed_at if made is not None else None
+    return _told(out, settings, state, step, finished_before=False)
 
 
 def _publish(out: Path, settings: TrainSettings, kept: Checkpoint) -> None:
