@@ -19,6 +19,7 @@ from neuropack.resources import folder
 from neuropack.whole import published
 
 KIND = "neuropack unet 1"
+_KEY = "neuropack"  # of the metadata of the file
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ def save_weights(path: Path, network: UNet, about: Mapping[str, Any], *, overwri
         OutputError: it is there already, or cannot be written.
     """
     tensors = {name: t.detach().to("cpu").contiguous() for name, t in network.state_dict().items()}
-    data = save(tensors, {"kind": KIND, "network": json.dumps(_shape(network)), "about": json.dumps(about)})
+    described = {"kind": KIND, "network": _shape(network), "about": about}
+    # One key: of several, the order in the file would be another each time, and so would be the digest.
+    data = save(tensors, {_KEY: json.dumps(described, sort_keys=True)})
     with published(path, overwrite) as partial:
         partial.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
@@ -75,8 +78,8 @@ def load_weights(path: Path) -> Weights:
         data = path.read_bytes()
         tensors = load(data)
         with safe_open(path, "pt") as file:
-            described = file.metadata() or {}
-    except (SafetensorError, OSError) as e:
+            described = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as e:
         raise InputError(
             "cannot be read as weights",
             file=path,
@@ -84,14 +87,14 @@ def load_weights(path: Path) -> Weights:
             found=str(e),
         ) from e
     try:
-        shape, about = json.loads(described["network"]), json.loads(described["about"])
+        shape, about = described["network"], described["about"]
         network = UNet(shape["widths"])
         known = described["kind"] == KIND and shape == _shape(network)
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise _other(path, described, " ".join(str(e).split())) from e
     if not known:
-        raise _other(path, described, described["network"])
+        raise _other(path, described, json.dumps(shape))
     return Weights(network.eval(), about, hashlib.sha256(data).hexdigest(), path)
 
 
@@ -100,11 +103,11 @@ def _shape(network: UNet) -> dict[str, Any]:
     return {"widths": widths, "features": list(NAMES), "outputs": list(OUTPUTS)}
 
 
-def _other(path: Path, described: Mapping[str, str], why: str) -> InputError:
+def _other(path: Path, described: Mapping[str, Any], why: str) -> InputError:
     return InputError(
         "holds weights of another network",
         file=path,
-        where=described.get("kind", "no kind is said"),
+        where=str(described.get("kind", "no kind is said")),
         expected=f"{KIND}, with features {', '.join(NAMES)} and outputs {', '.join(OUTPUTS)}",
         found=why[:300],
         fix="take weights that neuropack train of this version wrote",
