@@ -93,12 +93,7 @@ def predict(
         UsageError: there is no such device, the voxel size is not known, or the image is a time series.
         InputError: no value of the image is a number, or the file is damaged.
     """
-    where, half = device_of(device), precision == "bfloat16"
-    if half and where.type == "cpu":
-        raise UsageError(
-            "bfloat16 is for CUDA alone", found="--precision bfloat16 on a CPU", fix="leave --precision out"
-        )
-    half = half or (precision == "auto" and where.type == "cuda")
+    where, half = device_of(device), half_of(device, precision)
     image.require_axes()
     image.require_voxel_size()
     bins = factor or bins_of(image)
@@ -151,6 +146,20 @@ def device_of(name: str) -> torch.device:
     return found
 
 
+def half_of(device: str, precision: Precision) -> bool:
+    """Whether the arithmetic on a device is that of bfloat16.
+
+    Raises:
+        UsageError: there is no such device, or it is a CPU, which is for results that repeat.
+    """
+    gpu = device_of(device).type == "cuda"
+    if precision == "bfloat16" and not gpu:
+        raise UsageError(
+            "bfloat16 is for CUDA alone", found="--precision bfloat16 on a CPU", fix="leave --precision out"
+        )
+    return gpu and precision != "float32"
+
+
 def room_of(device: torch.device, memory: int | None) -> int:
     """Bytes that a block may take on its way through the network."""
     if device.type == "cuda":
@@ -197,7 +206,8 @@ class _Runner:
     def __init__(
         self, network: UNet, units: NoiseUnits, device: torch.device, half: bool, block: tuple[int, int, int]
     ) -> None:
-        self._network = fused(network).to(device, memory_format=torch.channels_last_3d)
+        own: Any = fused(network)  # the types of PyTorch do not know of memory formats here
+        self._network = own.to(device, memory_format=torch.channels_last_3d)
         self._units, self._device, self._half, self._block = units, device, half, block
         self._one = threading.Lock()
 
@@ -228,7 +238,7 @@ class _Runner:
                 seen = features(part, self._units)[(slice(None), *(slice(h, None) for h in HALO))]
                 made[(slice(0, len(OUTPUTS)), *here)] = self._run(seen, inner)
             if channels > len(OUTPUTS):
-                made[(len(OUTPUTS), *here)] = seen[(0, *inner)]
+                made[len(OUTPUTS)][here] = seen[0][inner]
         return made
 
     def _run(self, seen: Floats, inner: Box) -> Floats:
@@ -251,5 +261,3 @@ def fused(network: UNet) -> UNet:
             if isinstance(one, nn.Conv3d) and isinstance(then, nn.BatchNorm3d):
                 part[at], part[at + 1] = fuse_conv_bn_eval(one, then), nn.Identity()
     return made
-
-

@@ -1,4 +1,4 @@
-"""Images whose voxels are finer than a network knows them: looked at in bins of whole voxels, labels brought back."""
+"""Images whose voxels are finer than a network knows: looked at in bins of voxels, and the labels brought back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neuropack.axes import Array, Box, box_shape, full_box
+from neuropack.axes import Array, Box, full_box
 from neuropack.engine.planning import cut
 from neuropack.space.reduced import Reduced
 from neuropack.volume import Volume
@@ -117,7 +117,7 @@ class _Repeated:
     def read(self, box: Box, out: Array | None = None) -> Array:
         """The labels of a box (z, y, x)."""
         bins = tuple(slice(s.start // f, -(-s.stop // f)) for s, f in zip(box, self._factor, strict=True))
-        found = self._labels.read((slice(0, 1), *bins))[0]
+        found: Array = self._labels.read((slice(0, 1), *bins))[0]
         for axis, (s, f) in enumerate(zip(box, self._factor, strict=True)):
             found = found.take(np.arange(s.start, s.stop) // f - s.start // f, axis=axis)
         if out is None:

@@ -130,9 +130,7 @@ def _counted(pairs: Rows) -> Rows:
     return np.column_stack([found, times])
 
 
-def _united(
-    store: BlockStore, facts: Rows, first_of: Rows, min_voxels: int, progress: Progress | None
-) -> Rows:
+def _united(store: BlockStore, facts: Rows, first_of: Rows, min_voxels: int, progress: Progress | None) -> Rows:
     """The root of each part, where those that belong together are one, and small ones of what they touch most."""
     from neuropack.process import component_kernels, linked_kernels
 

@@ -14,6 +14,21 @@ Small = npt.NDArray[np.int32]
 
 
 @compiled
+def _counted(parent: Rows, inside: Array) -> tuple[Small, int]:
+    """The number of the set of each element that is inside, from 1 on; and how many there are."""
+    numbers, count = np.zeros(len(parent), np.int32), 0
+    for here in range(len(parent)):
+        if inside[here]:
+            root = find(parent, here)
+            if root == here:
+                count += 1
+                numbers[here] = count
+            else:
+                numbers[here] = numbers[root]
+    return numbers, count
+
+
+@compiled
 def numbers_of(inside: Array, linked: Array) -> tuple[Small, int]:
     """The object of each voxel (z, y, x), counted from 1 by first voxel in C order; and how many there are.
 
@@ -35,20 +50,8 @@ def numbers_of(inside: Array, linked: Array) -> tuple[Small, int]:
                     unite(parent, here, here - width)
                 if x > 0 and linked[2, z, y, x] and inside[z, y, x - 1]:
                     unite(parent, here, here - 1)
-    numbers = np.zeros((depth, height, width), np.int32)
-    flat, count = numbers.reshape(-1), 0
-    for z in range(depth):
-        for y in range(height):
-            for x in range(width):
-                if inside[z, y, x]:
-                    here = (z * height + y) * width + x
-                    root = find(parent, here)
-                    if root == here:
-                        count += 1
-                        flat[here] = count
-                    else:
-                        flat[here] = flat[root]
-    return numbers, count
+    numbers, count = _counted(parent, inside.ravel())
+    return numbers.reshape(depth, height, width), count
 
 
 @compiled
