@@ -14,9 +14,10 @@ from known_network import BRIGHT, known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
 from neuropack.learn.features import features
+from neuropack.learn.inside import fused, inside
 from neuropack.learn.instances import Rules, segment_prediction
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE
-from neuropack.learn.prediction import Prediction, block_of, device_of, fused, predict
+from neuropack.learn.prediction import Prediction, block_of, bytes_of, device_of, predict
 from neuropack.learn.scale import binned, bins_of, repeated
 from neuropack.learn.weights import Weights
 from neuropack.process.noise_units import noise_units
@@ -76,6 +77,14 @@ def test_the_fused_network_is_the_network() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(fused(network)(batch), network(batch), atol=1e-6, rtol=1e-6)
     assert all((network.state_dict()[name] == value).all() for name, value in before.items())
+
+
+def test_inside_the_outputs_are_those_of_the_network() -> None:
+    network, (z, y, x) = random_network(), REACH
+    batch = torch.rand(1, 6, 2 * z + 4, 2 * y + 8, 2 * x + 12)
+    with torch.inference_mode():
+        wanted = network(batch)[..., z:-z, y:-y, x:-x]
+        torch.testing.assert_close(inside(network, batch), wanted, atol=1e-6, rtol=1e-6)
 
 
 def test_neurons_are_what_the_network_links(small: Volume, tmp_path: Path) -> None:
@@ -153,11 +162,11 @@ def test_bins_are_means_and_leave_what_the_network_knows(small: Volume) -> None:
 def test_blocks_fit_into_the_memory_and_lie_on_the_lattice() -> None:
     for shape in ((1, 1, 1), (3, 50, 9000), (64, 512, 512), (20_000, 30_000, 40_000)):
         for room in (1 << 20, 1 << 28, 1 << 33):
-            block = block_of(shape, room)
+            block = block_of(shape, room, 16)
             assert all(b % s == 0 and b > 0 for b, s in zip(block, STRIDE, strict=True))
-            around = np.prod([b + 2 * r for b, r in zip(block, REACH, strict=True)])
-            assert around * 420 <= room or block <= (8, 32, 32)
-    assert np.prod(block_of((64, 512, 512), 1 << 31)) > 2 * np.prod(block_of((64, 512, 512), 1 << 28))
+            assert bytes_of(block, 16) <= room or all(b <= n for b, n in zip(block, (8, 32, 32), strict=True))
+    assert np.prod(block_of((64, 512, 512), 1 << 31, 16)) > 2 * np.prod(block_of((64, 512, 512), 1 << 28, 16))
+    assert np.prod(block_of((64, 512, 512), 1 << 30, 32)) < np.prod(block_of((64, 512, 512), 1 << 30, 16))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

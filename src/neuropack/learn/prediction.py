@@ -7,7 +7,6 @@ looked at at once.
 
 from __future__ import annotations
 
-import copy
 import math
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,13 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from neuropack.axes import Array, Box
 from neuropack.engine import memory_budget
 from neuropack.errors import UsageError
 from neuropack.learn.features import HALO, features
+from neuropack.learn.inside import fused, inside
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE, UNet
 from neuropack.learn.scale import Factor, binned, bins_of
 from neuropack.learn.weights import Weights
@@ -35,7 +33,9 @@ from neuropack.volume import Channel, Volume
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _AROUND = tuple(r + s for r, s in zip(REACH, STRIDE, strict=True))  # also to the lattice, and for the features
-_BYTES = 420  # for each voxel of a block and what lies around it, on its way through the network
+# Bytes of a voxel on its way through the network, and for each channel of its finest level, as measured: of those
+# that are read, of which the finest level is made, and of those that are wanted, where both halves of it meet.
+_READ, _WANTED = (24, 15), (80, 20)
 _SHARE = 0.75  # of the memory, for that
 _LEAST = (8, 32, 32)  # voxels z, y, x of a block, whatever the memory
 _LARGEST, _TRIED = 1024, 24  # voxels of a side; how many sides of an axis are tried
@@ -99,7 +99,8 @@ def predict(
     bins = factor or bins_of(image)
     looked_at = binned(image, bins)
     known = units or noise_units(looked_at)
-    block = block_of(looked_at.size_zyx, room_of(where, memory))
+    width = weights.network.head.in_channels
+    block = block_of(looked_at.size_zyx, room_of(where, memory), width)
     runner = _Runner(weights.network, known, where, half, block)
     record = {
         "model": {"sha256": weights.sha256, "name": weights.about.get("name", weights.path.stem)},
@@ -167,19 +168,25 @@ def room_of(device: torch.device, memory: int | None) -> int:
     return int((memory or memory_budget()) * _SHARE)
 
 
-def block_of(shape: Sequence[int], room: int) -> tuple[int, int, int]:
+def block_of(shape: Sequence[int], room: int, width: int) -> tuple[int, int, int]:
     """Voxels z, y, x of a block, multiples of `STRIDE`: the most of what is computed is kept, and it fits.
 
     Args:
         shape: of the image.
         room: bytes.
+        width: channels of the finest level of the network.
     """
-    most = room // _BYTES
     whole = [-(-n // s) * s for n, s in zip(shape, STRIDE, strict=True)]
     sides = [_sides(*one) for one in zip(whole, STRIDE, _LEAST, strict=True)]
-    fits = [c for c in product(*sides) if math.prod(_padded(c)) <= most]
+    fits = [c for c in product(*sides) if bytes_of(c, width) <= room]
     best = max(fits, key=lambda c: (_kept(c, whole), c), default=tuple(map(min, whole, _LEAST)))
     return best[0], best[1], best[2]
+
+
+def bytes_of(block: Sequence[int], width: int) -> int:
+    """Memory that a block takes on its way through a network of so many channels at its finest level."""
+    read, wanted = (a + b * width for a, b in (_READ, _WANTED))
+    return max(math.prod(_padded(block)) * read, math.prod(block) * wanted)
 
 
 def _sides(whole: int, stride: int, least: int) -> list[int]:
@@ -230,34 +237,20 @@ class _Runner:
             last = [e + r - s.start + a for e, r, s, a in zip(ends, REACH, box, _AROUND, strict=True)]
             part = wide[(slice(None), *(slice(f - h, e) for f, e, h in zip(first, last, HALO, strict=True)))]
             starts = [max(c, s.start) for c, s in zip(corner, box, strict=True)]
-            inner = tuple(
-                slice(i - c + r, e - c + r) for i, e, c, r in zip(starts, stops, corner, REACH, strict=True)
-            )
+            inner = tuple(slice(i - c, e - c) for i, e, c in zip(starts, stops, corner, strict=True))
             here = tuple(slice(i - s.start, e - s.start) for i, e, s in zip(starts, stops, box, strict=True))
             with self._one:
                 seen = features(part, self._units)[(slice(None), *(slice(h, None) for h in HALO))]
                 made[(slice(0, len(OUTPUTS)), *here)] = self._run(seen, inner)
             if channels > len(OUTPUTS):
-                made[len(OUTPUTS)][here] = seen[0][inner]
+                bright = seen[(0, *(slice(r, -r) for r in REACH))]
+                made[len(OUTPUTS)][here] = bright[inner]
         return made
 
     def _run(self, seen: Floats, inner: Box) -> Floats:
         """Probabilities of the inner part of features (f, z, y, x)."""
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
             batch = torch.from_numpy(np.ascontiguousarray(seen))[None].to(self._device)
-            logits = self._network(batch.to(memory_format=torch.channels_last_3d))
+            logits = inside(self._network, batch.to(memory_format=torch.channels_last_3d))
             found: Floats = torch.sigmoid(logits[(0, slice(None), *inner)].float()).cpu().numpy()
         return found
-
-
-def fused(network: UNet) -> UNet:
-    """The same network with its normalisation inside of the convolutions: half the work, the same values."""
-    made = copy.deepcopy(network).eval()
-    for part in made.modules():
-        if not isinstance(part, nn.Sequential):
-            continue
-        for at in range(len(part) - 1):
-            one, then = part[at], part[at + 1]
-            if isinstance(one, nn.Conv3d) and isinstance(then, nn.BatchNorm3d):
-                part[at], part[at + 1] = fuse_conv_bn_eval(one, then), nn.Identity()
-    return made
