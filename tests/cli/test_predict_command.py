@@ -115,6 +115,8 @@ def test_fine_voxels_are_told_and_come_back(
         assert (found[z, y, x] == int(row["label"])).mean() > 0.9
     assert run(folder, tmp_path / "same", "--voxel-size", "1,0.12,0.12", "--as-it-is") == 0
     assert "bins" not in capsys.readouterr().out
+    assert run(folder, tmp_path / "coarse", "--voxel-size", "8,0.5,0.5") == 0
+    assert "coarser than any" in capsys.readouterr().out
 
 
 def test_neurons_by_colour_in_the_foreground_of_the_network(folder: Path, tmp_path: Path) -> None:

@@ -178,7 +178,12 @@ def _told(looked: Prediction) -> dict[str, Any]:
 
 
 def _notes(looked: Prediction) -> list[str]:
-    if looked.factor == (1, 1, 1):
-        return []
-    bins = " x ".join(map(str, looked.factor))
-    return [f"voxels are finer than the network knows: it looked at bins of {bins} (z, y, x)"]
+    from neuropack.learn.scale import too_coarse
+
+    notes = []
+    if looked.factor != (1, 1, 1):
+        bins = " x ".join(map(str, looked.factor))
+        notes.append(f"voxels are finer than the network knows: it looked at bins of {bins} (z, y, x)")
+    if too_coarse(looked.image):
+        notes.append("voxels are coarser than any that the network knows: look twice at what it finds")
+    return notes

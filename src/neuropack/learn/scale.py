@@ -16,6 +16,8 @@ FINEST_UM = (0.5, 0.2, 0.2)
 """Voxels z, y, x that are smaller are looked at in bins: the network knows none like these."""
 WISHED_UM = (1.0, 0.4, 0.4)
 """What a bin is not larger than."""
+COARSEST_UM = (5.0, 1.0, 1.0)
+"""Voxels z, y, x that are larger are none that the network knows."""
 _BLOCK = (64, 256, 256)
 
 Factor = tuple[int, int, int]
@@ -28,6 +30,12 @@ def bins_of(volume: Volume) -> Factor:
         if size is not None and size < FINEST_UM[axis]:
             found[axis] = max(1, min(volume.size_zyx[axis], int(WISHED_UM[axis] / size + 1e-6)))
     return found[0], found[1], found[2]
+
+
+def too_coarse(volume: Volume) -> bool:
+    """Whether voxels are larger than any that the network knows."""
+    pairs = zip(volume.voxel_size_um, COARSEST_UM, strict=True)
+    return any(size is not None and size > largest for size, largest in pairs)
 
 
 def binned(volume: Volume, factor: Factor) -> Volume:
