@@ -243,8 +243,7 @@ class _Runner:
                 seen = features(part, self._units)[(slice(None), *(slice(h, None) for h in HALO))]
                 made[(slice(0, len(OUTPUTS)), *here)] = self._run(seen, inner)
             if channels > len(OUTPUTS):
-                bright = seen[(0, *(slice(r, -r) for r in REACH))]
-                made[len(OUTPUTS)][here] = bright[inner]
+                made[len(OUTPUTS)][here] = seen[0][tuple(slice(r, -r) for r in REACH)][inner]
         return made
 
     def _run(self, seen: Floats, inner: Box) -> Floats:
@@ -252,5 +251,6 @@ class _Runner:
         with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
             batch = torch.from_numpy(np.ascontiguousarray(seen))[None].to(self._device)
             logits = inside(self._network, batch.to(memory_format=torch.channels_last_3d))
-            found: Floats = torch.sigmoid(logits[(0, slice(None), *inner)].float()).cpu().numpy()
+            z, y, x = inner
+            found: Floats = torch.sigmoid(logits[0, :, z, y, x].float()).cpu().numpy()
         return found
