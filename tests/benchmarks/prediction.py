@@ -123,14 +123,12 @@ def measured(shape: tuple[int, int, int], weights: Weights, memory: int, runs: i
             seconds[name].append(time.process_time() - start)
     looked = predict(volume, weights, device="cpu", memory=memory)
     around = [b + 2 * r for b, r in zip(looked.block, REACH, strict=True)]
-    sides = " x ".join(map(str, looked.block))
-    print(
-        f"{' x '.join(map(str, shape))} voxels in {volume.n_channels} channels, {memory >> 20} MiB: blocks of {sides},"
-        f" {100 * np.prod(looked.block) / np.prod(around):.0f} % of what goes through the network\n"
-    )
-    print(
-        "| | CPU seconds | least to most | million voxels a CPU second | times the first |\n|---|---|---|---|---|"
-    )
+    sides, size = (" x ".join(map(str, some)) for some in (looked.block, shape))
+    kept = 100 * np.prod(looked.block) / np.prod(around)
+    print(f"{size} voxels in {volume.n_channels} channels, {memory >> 20} MiB:")
+    print(f"blocks of {sides}, {kept:.0f} % of what goes through the network\n")
+    print("| | CPU seconds | least to most | million voxels a CPU second | times the first |")
+    print("|---|---|---|---|---|")
     floor = None
     for name, (voxels, _) in todo.items():
         middle = statistics.median(seconds[name])
