@@ -36,7 +36,8 @@ class Rules:
         threshold: of the foreground.
         same: neighbours are of one neuron where the output says so with so much or more.
         soma: threshold of the output for cell bodies.
-        min_voxels: of the image; objects of fewer go to what they touch most, or are left out.
+        min_voxels: that the network looks at, which may be bins of those of the image; objects of fewer go to what
+            they touch most, or are left out.
         soma_um: radius of a ball as large as the smallest cell body.
     """
 
@@ -109,7 +110,7 @@ def segment_prediction(
     how = rules or Rules()
     how.check()
     seen = prediction.seen
-    smallest = max(1, -(-how.min_voxels // math.prod(prediction.factor)))
+    smallest = how.min_voxels
     places = [folder / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
     neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
 
