@@ -93,7 +93,8 @@ def segment_prediction(
     """Neurons and cell bodies from what a network says of an image.
 
     The network looks at each block once, for all of it; see `neuropack.process.linked` for how voxels become
-    objects. With the blocks that an interrupted run left in the folder the work goes on.
+    objects. With the blocks that an interrupted run left in the folder the work goes on: it is for the caller to
+    see that they are of the same image, network and rules.
 
     Args:
         prediction: of the image.
