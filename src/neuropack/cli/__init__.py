@@ -25,6 +25,7 @@ from neuropack.cli.features import features
 from neuropack.cli.inspect import inspect
 from neuropack.cli.map import map_
 from neuropack.cli.migrate import migrate
+from neuropack.cli.predict import predict
 from neuropack.cli.preprocess import preprocess
 from neuropack.cli.publish import publish
 from neuropack.cli.pull import pull
@@ -68,6 +69,7 @@ for command in (
     register,
     preprocess,
     segment,
+    predict,
     features,
     trace,
     train,

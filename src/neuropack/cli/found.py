@@ -54,7 +54,8 @@ def _found(
 ) -> Found:
     """One stack: segmented, traced, compared."""
     from neuropack.cli.derived import Image
-    from neuropack.cli.segmented import LABELS, SOMATA, Settings, segment
+    from neuropack.cli.segment_result import LABELS, SOMATA
+    from neuropack.cli.segmented import Settings, segment
     from neuropack.cli.trace_seeds import NEURONS, traced_seeds
     from neuropack.page.found import Found
     from neuropack.readers import open_volume

@@ -35,6 +35,9 @@ class Part(NamedTuple):
         facts: of the objects (k, 10), as `neuropack.process.component_kernels.facts_of` gives them.
         left_out: how many objects that end in the block are too weak, and too small (2,).
         shown: the largest values along z of what is shown.
+        linked: of the first planes along z, y and x, a bit for each voxel: it belongs with the one before it, which
+            lies in another block. Empty where all that touch belong together.
+        contacts: objects of the block that touch and are two, and over how many faces (k, 3).
     """
 
     line: Small
@@ -44,6 +47,8 @@ class Part(NamedTuple):
     facts: Rows
     left_out: Rows
     shown: npt.NDArray[np.float32]
+    linked: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
+    contacts: Rows = np.empty((0, 3), np.int64)
 
     def runs(self) -> Small:
         """First voxel and length of each run (r, 2)."""

@@ -8,7 +8,7 @@ their first voxel in C order: what comes out is the labelling of the whole image
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from itertools import product
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.errors import UsageError
+from neuropack.process.block_faces import neighbours
 from neuropack.process.block_store import BlockStore, Part
 from neuropack.progress import Progress
 from neuropack.volume import Channel, Volume
@@ -31,6 +32,8 @@ _BOX = slice(3, 9)
 _OPEN = 9  # it may go on in another block
 
 Rows = npt.NDArray[np.int64]
+Unite = Callable[[BlockStore, Rows, Rows, Progress | None], Rows]
+"""Gives the root of each part from the blocks, the facts, and the number of the first part of each block."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +101,35 @@ def components(
     """
     _check(response, low, high, min_voxels, block)
     store = BlockStore(folder / "x".join(map(str, block)), response.size_zyx, block)
-    _fill(store, response, low, high, min_voxels, workers, progress)
+
+    def parts_of(values: Array, box: Box) -> tuple[Part]:
+        return (part_of(values, box, store.shape, low, high, min_voxels, store.step),)
+
+    fill((store,), response, parts_of, workers, progress)
+    made_by = {"components": {"low": low, "high": high, "min_voxels": min_voxels}}
+    return objects_of_parts(store, response, made_by, min_voxels, progress=progress)
+
+
+def objects_of_parts(
+    store: BlockStore,
+    response: Volume,
+    made_by: Mapping[str, Any],
+    min_voxels: int,
+    unite: Unite | None = None,
+    progress: Progress | None = None,
+) -> Components:
+    """The objects of an image from what is kept of its blocks, all of which are done.
+
+    Args:
+        store: the blocks.
+        response: what they are of.
+        made_by: what decides the objects, by the name of the step.
+        min_voxels: objects of fewer are left out.
+        unite: tells which parts are one object; None: those that touch, over faces, edges and corners.
+        progress: told blocks done and in all.
+    """
     facts, first_of, left_out = store.facts()
-    parent = _united(store, first_of, progress)
+    parent = (unite or _united)(store, facts, first_of, progress)
     table, chosen, more = _numbered(parent, facts, min_voxels)
     weak, small = (left_out + more).tolist()
     pixels = _Labels(store, table, first_of)
@@ -113,9 +142,9 @@ def components(
         channels=(Channel(name="objects"),),
         levels=(),
         labels=True,
-        made_by={**response.made_by, "components": {"low": low, "high": high, "min_voxels": min_voxels}},
+        made_by={**response.made_by, **made_by},
     )
-    shown, drawn = _seen_from_above(store, pixels)
+    shown, drawn = _from_above(store, pixels)
     return Components(
         labels,
         chosen[:, _VOXELS],
@@ -149,27 +178,35 @@ def _check(response: Volume, low: float, high: float, min_voxels: int, block: tu
         )
 
 
-def _fill(
-    store: BlockStore,
+def fill(
+    stores: Sequence[BlockStore],
     response: Volume,
-    low: float,
-    high: float,
-    min_voxels: int,
-    workers: int,
-    progress: Progress | None,
+    parts_of: Callable[[Array, Box], Sequence[Part]],
+    workers: int = 1,
+    progress: Progress | None = None,
 ) -> None:
-    """Do the blocks that are not done yet."""
+    """Do the blocks that are not done yet.
+
+    Args:
+        stores: of the same blocks.
+        response: the image.
+        parts_of: what is kept of a block (c, z, y, x) and its box, for each of the stores.
+        workers: threads.
+        progress: told voxels done and in all.
+    """
+    store = stores[0]
     total, done = math.prod(store.shape), 0
 
     def work(number: int) -> int:
         box = store.box(number)
         values = response.read((slice(0, response.n_channels), *box))
-        store.put(number, part_of(values, box, store.shape, low, high, min_voxels, store.step))
+        for one, part in zip(stores, parts_of(values, box), strict=True):
+            one.put(number, part)
         return math.prod(box_shape(box))
 
     todo = []
     for number in range(len(store)):
-        if store.has(number):
+        if all(one.has(number) for one in stores):
             done += math.prod(box_shape(store.box(number)))
         else:
             todo.append(number)
@@ -218,11 +255,11 @@ def part_of(
         number[stays],
         facts[kept],
         np.array([weak.sum(), small.sum()], np.int64),
-        _shown(values[1] if len(values) > 1 else None, box, step),
+        seen_from_above(values[1] if len(values) > 1 else None, box, step),
     )
 
 
-def _shown(values: Array | None, box: Box, step: int) -> npt.NDArray[np.float32]:
+def seen_from_above(values: Array | None, box: Box, step: int) -> npt.NDArray[np.float32]:
     """The largest values along z, `step` voxels to a pixel, cut as the image is."""
     if values is None:
         return np.empty((0, 0), np.float32)
@@ -234,70 +271,17 @@ def _shown(values: Array | None, box: Box, step: int) -> npt.NDArray[np.float32]
     return np.asarray(seen, np.float32)
 
 
-def _united(store: BlockStore, first_of: Rows, progress: Progress | None) -> Rows:
+def _united(store: BlockStore, facts: Rows, first_of: Rows, progress: Progress | None) -> Rows:
     """The root of each part of an object, where those that touch are one."""
     from neuropack.process import component_kernels as kernels
 
     parent = np.arange(first_of[-1])
     before = [(z, y, x) for z, y, x in product((-1, 0, 1), repeat=3) if (z, y, x) < (0, 0, 0)]
-    near: dict[tuple[int, int, int], _Faces] = {}
-    for number in range(len(store)):
-        place = store.place(number)
-        mine = _Faces.of(store, number, int(first_of[number]))
-        for d in before:
-            other = near.get((place[0] + d[0], place[1] + d[1], place[2] + d[2]))
-            if mine is None or other is None:
-                continue
-            back = (-d[0], -d[1], -d[2])
-            kernels.join(parent, mine.towards(d), mine.first, other.towards(back), other.first)
-        if mine is not None:
-            near[place] = mine
-        near.pop((place[0] - 1, place[1] - 1, place[2] - 1), None)
-        if place[1:] == (0, 0):  # what lies more than a layer back is met by no block any more
-            for past in [p for p in near if p[0] < place[0] - 1]:
-                del near[past]
-        if progress:
-            progress("joining objects", number + 1, len(store))
+    for _, mine, other, d in neighbours(store, first_of, before, progress):
+        back = (-d[0], -d[1], -d[2])
+        kernels.join(parent, mine.towards(d), mine.first, other.towards(back), other.first)
     kernels.settle(parent)
     return parent
-
-
-class _Faces:
-    """The outer planes of a block, as the places and numbers of the objects on them."""
-
-    def __init__(self, first: int, shape: tuple[int, int, int]) -> None:
-        self.first, self._shape = first, shape
-        self._planes: dict[tuple[int, int], tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = {}
-
-    @classmethod
-    def of(cls, store: BlockStore, number: int, first: int) -> _Faces | None:
-        """Those of a block; None where it has no object."""
-        from neuropack.process import component_kernels as kernels
-
-        part = store.get(number)
-        if not len(part.number):
-            return None
-        depth, height, width = box_shape(store.box(number))
-        made = cls(first, (depth, height, width))
-        runs, begin = part.runs(), part.begin(depth * height)
-        for axis, side in product(range(3), (-1, 1)):
-            at = 0 if side < 0 else made._shape[axis] - 1
-            plane = kernels.face_of(runs, begin, part.number, np.array(made._shape), axis, at)
-            flat = np.flatnonzero(plane)
-            made._planes[axis, side] = flat.astype(np.int32), plane.reshape(-1)[flat]
-        return made
-
-    def towards(self, d: tuple[int, int, int]) -> npt.NDArray[np.int32]:
-        """The plane, edge or corner that looks in a direction, as a plane."""
-        axis = next(a for a in range(3) if d[a])
-        flat, numbers = self._planes[axis, d[axis]]
-        rest = [a for a in range(3) if a != axis]
-        plane = np.zeros((self._shape[rest[0]], self._shape[rest[1]]), np.int32)
-        plane.reshape(-1)[flat] = numbers
-        for i, a in enumerate(rest):
-            if d[a]:
-                plane = plane.take([0 if d[a] < 0 else self._shape[a] - 1], axis=i)
-        return plane
 
 
 def _numbered(parent: Rows, facts: Rows, min_voxels: int) -> tuple[npt.NDArray[np.uint32], Rows, Rows]:
@@ -361,7 +345,7 @@ class _Labels:
         """Nothing is open."""
 
 
-def _seen_from_above(store: BlockStore, labels: _Labels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
+def _from_above(store: BlockStore, labels: _Labels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint32]]:
     """The image and the labels from above, small; of labels in one pixel the highest."""
     step = store.step
     size = [-(-n // step) for n in store.shape[1:]]

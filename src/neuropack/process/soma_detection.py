@@ -22,6 +22,7 @@ from neuropack.process.around import read_around
 from neuropack.process.noise_units import NoiseUnits, chosen_channels, noise_units
 from neuropack.process.objects import known_size
 from neuropack.process.soma_shape import BodyFinder, DetectedSoma, SomaOptions, distinct
+from neuropack.process.somata import Soma
 from neuropack.progress import Progress
 from neuropack.space.reduced import Reduced
 from neuropack.volume import Volume
@@ -81,19 +82,21 @@ def detect_somata(
     return distinct(found)
 
 
-def soma_marks(somata: Sequence[DetectedSoma], credit: Credit | None = None) -> pa.Table:
+def soma_marks(somata: Sequence[DetectedSoma] | Sequence[Soma], credit: Credit | None = None) -> pa.Table:
     """Cell bodies as a table of points (`neuropack.marks`), of the class ``soma``: ``soma-1``, ``soma-2`` ...
 
     Args:
-        somata: as `detect_somata` gives them.
+        somata: as `detect_somata` gives them, or of neurons, whose labels are then told (``label-7``).
         credit: who found them; neuropack, a model, where it is None.
     """
     import neuropack
 
     made_by = credit or Credit(f"neuropack {neuropack.__version__}", "model")
+    neurons = [f"label-{s.label}" if isinstance(s, Soma) and s.label else None for s in somata]
     columns: dict[str, Any] = {
         "point_id": [f"soma-{i}" for i in range(1, len(somata) + 1)],
         **{f"{axis}_um": [soma.xyz[i] for soma in somata] for i, axis in enumerate("xyz")},
+        **({"neuron_id": neurons} if any(neurons) else {}),
         "class": ["soma"] * len(somata),
         "confidence": [soma.confidence for soma in somata],
     }

@@ -1,0 +1,181 @@
+"""What a network says of an image, made into neurons and cell bodies: one pass over the image, of any size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuropack.axes import Array, Box
+from neuropack.errors import UsageError
+from neuropack.learn.network import OUTPUTS
+from neuropack.learn.prediction import Prediction
+from neuropack.learn.scale import repeated
+from neuropack.process.block_store import BlockStore, Part
+from neuropack.process.components import Components, fill, objects_of_parts, part_of
+from neuropack.process.linked import FULL, linked_objects, linked_part
+from neuropack.process.objects import known_size
+from neuropack.process.somata import Soma
+from neuropack.process.sparse import sparse_labels
+from neuropack.progress import Progress
+from neuropack.volume import Channel, Volume
+
+_SOMA, _FIRST_LINK = OUTPUTS.index("soma"), OUTPUTS.index("same_z")
+_BRIGHTNESS = len(OUTPUTS)
+_BALL = 1.2  # radii of a ball of the same volume, within which a round body lies
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How outputs of the network become objects.
+
+    Attributes:
+        threshold: of the foreground.
+        same: neighbours are of one neuron where the output says so with so much or more.
+        soma: threshold of the output for cell bodies.
+        min_voxels: that the network looks at, which may be bins of those of the image; objects of fewer go to what
+            they touch most, or are left out.
+        soma_um: radius of a ball as large as the smallest cell body.
+    """
+
+    threshold: float = 0.5
+    same: float = 0.5
+    soma: float = 0.5
+    min_voxels: int = 20
+    soma_um: float = 2.0
+
+    def check(self) -> None:
+        """See that they make sense.
+
+        Raises:
+            UsageError: they do not.
+        """
+        for name in ("threshold", "same", "soma"):
+            value = getattr(self, name)
+            if not 0 < value <= 1:
+                raise UsageError(f"{name} is no probability", expected="above 0, at most 1", found=f"{value:g}")
+        if self.min_voxels < 1 or not 0 <= self.soma_um < math.inf:
+            found = f"{self.min_voxels} voxels, {self.soma_um:g} um"
+            raise UsageError("sizes of objects are 1 voxel or more, and of somata 0 um or more", found=found)
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Neurons and cell bodies of an image.
+
+    Attributes:
+        labels: of the image, voxel for voxel.
+        found: the neurons where the network looks at them, in bins of voxels where these are too fine for it;
+            labels, counts and boxes are of those bins.
+        confidence: of each neuron, the mean foreground of its voxels (n,).
+        somata: cell bodies, in the order of their first voxels; `label` is that of the neuron that they are of, 0
+            where that is none.
+    """
+
+    labels: Volume
+    found: Components
+    confidence: list[float]
+    somata: list[Soma]
+
+
+def segment_prediction(
+    prediction: Prediction,
+    image: Volume,
+    folder: Path,
+    rules: Rules | None = None,
+    *,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Neurons and cell bodies from what a network says of an image.
+
+    The network looks at each block once, for all of it; see `neuropack.process.linked` for how voxels become
+    objects. With the blocks that an interrupted run left in the folder the work goes on: it is for the caller to
+    see that they are of the same image, network and rules.
+
+    Args:
+        prediction: of the image.
+        image: the image.
+        folder: for the blocks; it is made, and must stay while the labels are read.
+        rules: how outputs become objects.
+        workers: blocks that are read and labelled at one time; the network takes one at a time.
+        progress: told voxels done and in all.
+
+    Raises:
+        UsageError: the rules make no sense.
+        InputError, OutputError: a file is damaged, or cannot be written.
+    """
+    how = rules or Rules()
+    how.check()
+    seen = prediction.seen
+    smallest = how.min_voxels
+    places = [folder / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
+    neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
+
+    def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
+        links = values[_FIRST_LINK : _FIRST_LINK + 3]
+        shown = values[_BRIGHTNESS]
+        return (
+            linked_part(values[0], links, box, neurons, how.threshold, how.same, smallest, shown),
+            part_of(values[_SOMA : _SOMA + 1], box, bodies.shape, how.soma, how.soma, 1, bodies.step),
+        )
+
+    fill((neurons, bodies), seen, parts_of, workers, progress)
+    found = linked_objects(neurons, seen, how.threshold, how.same, smallest, progress)
+    confidence = (found.strong / np.maximum(FULL * found.counts, 1)).round(4).tolist()
+    somata = _somata(bodies, seen, found, how, folder, progress)
+    return Predicted(repeated(found.labels, prediction.factor, image), found, confidence, somata)
+
+
+def foreground_of(predicted: Predicted) -> Volume:
+    """Where an image has neurons, read from what was found: 1 in their voxels, else 0."""
+    from neuropack.process.computed import computed
+
+    def mask(labels: Array, _: Box) -> Array:
+        return (labels > 0).astype(np.uint8)
+
+    made = computed(
+        predicted.labels, mask, {"foreground": True}, dtype=np.dtype(np.uint8), channels=(Channel(name="mask"),)
+    )
+    return replace(made, labels=True)
+
+
+def _somata(
+    store: BlockStore, seen: Volume, found: Components, how: Rules, folder: Path, progress: Progress | None
+) -> list[Soma]:
+    """Cell bodies: what hangs together of their output and is as large as a ball of the smallest radius.
+
+    The radius is that of a ball of the same volume, the centre the mean of the voxels, the confidence the part of
+    the voxels that lie within 1.2 radii of it: 1 for a ball, less for what is long or two bodies.
+    """
+    depth, height, width = seen.voxel_size_um
+    step = np.array(known_size((depth if depth is not None else height, height, width)))
+    volume = float(step.prod())
+    least = 4 / 3 * math.pi * how.soma_um**3
+    told: dict[str, Any] = {"somata": {"threshold": how.soma, "smallest_um": how.soma_um}}
+    bodies = objects_of_parts(store, seen, told, max(1, math.ceil(least / volume)), progress=progress)
+    if not len(bodies.counts):
+        return []
+    sparse = sparse_labels(replace(bodies.labels, voxel_size_um=(step[0], step[1], step[2])), folder, progress)
+    made = []
+    for row in range(len(sparse.ids)):
+        voxels = np.asarray(sparse.voxels[sparse.offsets[row] : sparse.offsets[row + 1]], np.int64)
+        centre = (voxels.mean(axis=0) + 0.5) * step
+        radius = (3 * len(voxels) * volume / (4 * math.pi)) ** (1 / 3)
+        away = np.linalg.norm((voxels + 0.5) * step - centre, axis=1)
+        inside = float((away <= _BALL * radius).mean())
+        x, y, z = centre[::-1].tolist()
+        made.append(Soma(_neuron_at(found.labels, voxels), (x, y, z), radius, round(inside, 4)))
+    return made
+
+
+def _neuron_at(labels: Volume, voxels: Array) -> int:
+    """The neuron of most of some voxels; 0 where they are of none."""
+    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
+    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    inside = labels.read((slice(0, 1), *box))[0][tuple((voxels - low).T)]
+    inside = inside[inside > 0]
+    return int(np.bincount(inside).argmax()) if len(inside) else 0
