@@ -15,6 +15,7 @@ import typer.exceptions
 
 from neuropack.cli.annotations import group as annotation_commands
 from neuropack.cli.atlas import atlas
+from neuropack.cli.benchmark import benchmark
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
@@ -70,6 +71,7 @@ for command in (
     features,
     trace,
     evaluate,
+    benchmark,
 ):
     app.command()(command)
 app.command("map")(map_)
