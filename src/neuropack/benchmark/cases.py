@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -64,6 +64,11 @@ class Case:
         """Whether it has truth of a kind: labels, skeletons or somata."""
         return bool(getattr(self, kind))
 
+    def files(self) -> Iterator[Path]:
+        """Image and truth."""
+        yield from (self.image, *self.skeletons)
+        yield from (path for path in (self.labels, self.somata) if path is not None)
+
     def opened(self) -> Volume:
         """The image."""
         from neuropack.readers import open_volume
@@ -99,13 +104,16 @@ class Case:
     def of(cls, record: dict[str, Any]) -> Case:
         """From what `record` gives."""
         size = record["voxel_size_um"]
-        paths = {key: Path(record[key]) if record[key] else None for key in ("labels", "somata")}
         return cls(
-            **{key: record[key] for key in ("name", "subject", "split", "origin")},
-            **paths,
+            name=record["name"],
+            subject=record["subject"],
+            split=record["split"],
             image=Path(record["image"]),
+            voxel_size_um=(size[0], size[1], size[2]) if size else None,
+            labels=Path(record["labels"]) if record["labels"] else None,
             skeletons=tuple(Path(one) for one in record["skeletons"]),
-            voxel_size_um=tuple(size) if size else None,
+            somata=Path(record["somata"]) if record["somata"] else None,
+            origin=record["origin"],
         )
 
 
@@ -117,6 +125,7 @@ class Data:
         name: of the release (identifier and version) or the folder.
         path: of it.
         digest: of its manifest, or of the file that names its images.
+        content: of the lines of the manifest for images and truth: results put into a release leave it as it is.
         seed: of a simulation, else None.
         cases: all images, also those of training.
     """
@@ -124,6 +133,7 @@ class Data:
     name: str
     path: Path
     digest: str
+    content: str
     seed: int | None
     cases: tuple[Case, ...]
 
@@ -152,7 +162,8 @@ def points_in(path: Path | None) -> Floats:
     table = read_marks(path, "points", Stated(unit="um", origin="corner"), Credit(path.name, "manual")).table
     kept = [name in (None, "", "soma") for name in table.column("class").to_pylist()]
     columns = [table.column(f"{axis}_um").to_numpy().astype(np.float64) for axis in "xyz"]
-    return np.column_stack(columns)[np.array(kept, bool)].reshape(-1, 3)
+    found: Floats = np.column_stack(columns)[np.array(kept, bool)].reshape(-1, 3)
+    return found
 
 
 def data_at(path: Path) -> Data:
@@ -216,6 +227,7 @@ def see_splits(data: Data) -> None:
 
 def _of_release(path: Path, release: Release) -> Data:
     from neuropack.manifest import MANIFEST, sha256_of
+    from neuropack.release import SPLITS as TABLE
 
     splits = _splits(path, release)
     cases = []
@@ -229,9 +241,26 @@ def _of_release(path: Path, release: Release) -> Data:
         name=" ".join(str(about[key]) for key in ("id", "version") if about.get(key)) or path.name,
         path=path,
         digest=sha256_of(manifest).sha256 if manifest.is_file() else "",
+        content=_content(path, (*(one for case in cases for one in case.files()), path / TABLE)),
         seed=_seed(path),
         cases=tuple(cases),
     )
+
+
+def _content(root: Path, files: Sequence[Path]) -> str:
+    """The digest of the lines of the manifest for some files and folders."""
+    from neuropack.manifest import MANIFEST, digest_of_lines, read_manifest
+
+    if not (root / MANIFEST).is_file():
+        return ""
+    wanted = {path.relative_to(root).as_posix() for path in files}
+    entries = read_manifest(root)
+    kept = {
+        name: entry
+        for name, entry in entries.items()
+        if name in wanted or any(parent.as_posix() in wanted for parent in PurePosixPath(name).parents)
+    }
+    return digest_of_lines(kept)
 
 
 def _subject(stack: Stack) -> str:

@@ -1,7 +1,7 @@
 """Methods that need no training: thresholds, filters for tubes, and colour; each with the settings that are tried.
 
-All but colour give one number for each voxel, and take what hangs together above a lower threshold and reaches an upper
-one somewhere. Thresholds are in units of noise, so that one grid fits images of any gain.
+All but colour give one number for each voxel, and take what hangs together above a lower threshold and reaches an
+upper one somewhere. Thresholds are in units of noise, so that one grid fits images of any gain.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def sato(image: Volume, folder: Path, settings: Settings, task: str, options: Op
 def frangi(image: Volume, folder: Path, settings: Settings, task: str, options: Options) -> Found:
     """scikit-image's frangi, of the image in units of noise.
 
-    gamma is stated: left out, it would be half of the largest Hessian of the block at hand, and hang on how the image
-    is cut.
+    gamma is stated: left out, it would be half of the largest Hessian of the block at hand, and hang on how the
+    image is cut.
     """
     return _ridges(image, folder, settings, "frangi")
 
@@ -91,7 +91,9 @@ def _ridges(image: Volume, folder: Path, settings: Settings, name: str) -> Found
 
     bright = _brightness(image, 0.0)
     sigma_um = float(settings["sigma_um"])
-    ((_, _, sigma),) = scales_of(image, [sigma_um])  # the filters know one sigma, in voxels, for all axes: that of x
+    ((_, _, sigma),) = scales_of(
+        image, [sigma_um]
+    )  # the filters know one sigma, in voxels, for all axes: that of x
     planar = image.size_zyx[0] == 1
     reach = math.ceil(_REACH * sigma) + 3
     halo = (0 if planar else reach, reach, reach)
@@ -189,11 +191,15 @@ def _pairs(default: Settings, lows: Sequence[float], **axes: Sequence[Any]) -> d
     return {"": [{**one, "high": 2 * one["low"]} for one in found]}
 
 
-_OTSU = _grid({"factor": 1.0}, factor=(0.5, 0.7, 1.0, 1.4))
-_HYSTERESIS = _pairs({"low": 3.0, "blur_um": 0.25}, (2.0, 3.0, 5.0, 8.0), blur_um=(0.0, 0.25, 0.5))
-_TUBENESS = _pairs({"low": 5.0, "sigmas_um": [0.5, 1.0]}, (3.0, 5.0, 8.0), sigmas_um=([0.5, 1.0], [0.35, 0.7], [1.0]))
-_SATO = _pairs({"low": 2.0, "sigma_um": 0.5}, (0.5, 1.0, 2.0, 4.0), sigma_um=(0.35, 0.5, 0.8))
-_FRANGI = _pairs({"low": 0.1, "sigma_um": 0.5, "gamma": 5.0}, (0.03, 0.1, 0.3), sigma_um=(0.35, 0.5, 0.8), gamma=(5.0,))
+_OTSU = _grid({"factor": 1.0}, factor=(0.35, 0.5, 0.7, 1.0, 1.4))
+_HYSTERESIS = _pairs({"low": 3.0, "blur_um": 0.25}, (2.0, 3.0, 5.0, 8.0, 12.0), blur_um=(0.0, 0.25, 0.5))
+_TUBENESS = _pairs(
+    {"low": 5.0, "sigmas_um": [0.5, 1.0]}, (3.0, 5.0, 8.0), sigmas_um=([0.5, 1.0], [0.35, 0.7], [1.0])
+)
+_SATO = _pairs({"low": 2.0, "sigma_um": 0.5}, (0.25, 0.5, 1.0, 2.0, 4.0), sigma_um=(0.35, 0.5, 0.8))
+_FRANGI = _pairs(
+    {"low": 0.1, "sigma_um": 0.5, "gamma": 5.0}, (0.01, 0.03, 0.1, 0.3), sigma_um=(0.35, 0.5, 0.8), gamma=(5.0,)
+)
 _COLOR = _grid({"low": 5.0, "evidence": 0.0}, low=(3.0, 5.0, 8.0), evidence=(-2.0, 0.0, 2.0))
 _SOMA = _grid({"smallest_um": 2.8, "least": 6.0}, smallest_um=(2.0, 2.8, 4.0), least=(4.0, 6.0, 10.0))
 

@@ -14,7 +14,7 @@ _PERCENT = (2.5, 97.5)
 
 
 def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % percentile interval of the mean by the bootstrap over images (Efron 1979); None of fewer than three."""
+    """The 95 % percentile interval of the mean by the bootstrap (Efron 1979); None of fewer than three images."""
     if len(values) < LEAST_IMAGES:
         return None
     found = np.asarray(values, np.float64)

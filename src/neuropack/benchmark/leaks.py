@@ -66,7 +66,7 @@ def _leak(said: Mapping[str, Any], data: Data) -> str | None:
         known = {**_of_release(Path(known["release"])), **known}
     names = {data.name, data.name.partition(" ")[0]}
     texts = {value for value in known.values() if isinstance(value, str)}
-    same = bool(data.digest and data.digest in texts) or known.get("dataset") in names
+    same = bool(data.digest and data.digest in texts) or any(known.get(key) in names for key in ("dataset", "name"))
     if not same and data.path.exists() and isinstance(known.get("release"), str | Path):
         same = Path(known["release"]).absolute() == data.path.absolute()
     if same:

@@ -29,7 +29,9 @@ def weights_of(options: Options) -> Weights:
 
     path: Path = options.weights or shipped()
     if not path.is_file():
-        raise InputError("there are no weights", file=path, fix="name some: --weights FILE; neuropack train makes them")
+        raise InputError(
+            "there are no weights", file=path, fix="name some: --weights FILE; neuropack train makes them"
+        )
     return load_weights(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,20 @@ def data_listed(path: Path) -> Data:
         name=str(title.text) if title is not None and title.text else path.parent.name,
         path=path.parent,
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        content=_content(path, [case for case in cases if case is not None]),
         seed=None,
         cases=tuple(case for case in cases if case is not None),
     )
+
+
+def _content(path: Path, cases: Sequence[Case]) -> str:
+    """A digest of the list, and of the sizes of all files that it names: those that changed mostly differ in it."""
+    found = hashlib.sha256(path.read_bytes())
+    for case in cases:
+        for one in case.files():
+            parts = sorted(one.rglob("*")) if one.is_dir() else [one]
+            found.update(repr([part.stat().st_size for part in parts if part.is_file()]).encode())
+    return found.hexdigest()
 
 
 def loaded(path: Path, problems: list[Problem]) -> Node:
@@ -91,7 +103,15 @@ def _case(node: Node, folder: Path, row: int, problems: list[Problem]) -> Case |
     subject = _text(node, "subject") or name
     lines = (truth["skeletons"],) if truth["skeletons"] else ()
     return Case(
-        name, subject, split, image, size, truth["labels"], lines, truth["somata"], origin  # type: ignore[arg-type]
+        name,
+        subject,
+        split,
+        image,
+        size,
+        truth["labels"],
+        lines,
+        truth["somata"],
+        origin,  # type: ignore[arg-type]
     )
 
 

@@ -26,8 +26,8 @@ class Found:
     """What a method finds in an image; only what its task wants has to be there.
 
     Attributes:
-        labels: whole numbers (z, y, x), 0 is background; any other is foreground, and an object of its own. Closing it
-            ends what it is computed from.
+        labels: whole numbers (z, y, x), 0 is background; any other is foreground, and an object of its own. Closing
+            it ends what it is computed from.
         skeletons: by the name of the neuron, micrometre from the corner of the first voxel; None: those of the
             objects of the labels.
         somata: centres (n, 3), x, y, z, as the skeletons.
@@ -79,7 +79,7 @@ class Method:
         name: on the line and in tables.
         tasks: that it can do.
         run: the work.
-        settings: what is tried on the validation split, by task (or ``""`` for all of them); the first is the default.
+        settings: what is tried on the validation split, by task (``""``: all tasks); the first is the default.
         trained_on: what it has seen, given the options: mappings as in a file of methods. Asked when a benchmark
             begins.
         least_channels: of an image.
@@ -144,7 +144,9 @@ def method_of(spec: str) -> Method:
             fix="see that the module lies on PYTHONPATH",
         ) from error
     if not isinstance(found, Method):
-        raise InputError("is no method", where=spec, expected=f"a {Method.__module__}.Method", found=repr(found)[:80])
+        raise InputError(
+            "is no method", where=spec, expected=f"a {Method.__module__}.Method", found=repr(found)[:80]
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,11 @@ def write_somata(path: Path, somata: Floats) -> None:
     path.write_text(tsv_text(columns, rows), encoding="utf-8", newline="\n")
 
 
-def write_skeletons(folder: Path, skeletons: object) -> None:
+def write_skeletons(folder: Path, skeletons: Mapping[str, Skeleton]) -> None:
     """Write a file for each neuron of a mapping."""
     from neuropack.swc import write_swc
 
     folder.mkdir()
-    assert isinstance(skeletons, dict) or hasattr(skeletons, "items")
     for name, one in skeletons.items():
         write_swc(folder / f"{name}.swc", one)
 

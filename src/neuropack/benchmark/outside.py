@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ def outside_of(text: str) -> Outside:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError("the command cannot be cut into words", expected="closed quotes", found=str(error)) from None
+        raise UsageError(
+            "the command cannot be cut into words", expected="closed quotes", found=str(error)
+        ) from None
     if not _NAME.fullmatch(name.strip()) or not words:
         raise UsageError(
             "is no method", expected="NAME=COMMAND, such as mine='python mine.py {image} {output}'", found=text
@@ -145,8 +148,12 @@ def _method(node: Node, folder: Path, problems: list[Problem]) -> Outside:
         for key in _PLACE.findall(word):
             if key not in _WORDS and not all(key in one for one in settings or [{}]):
                 problems.append(
-                    Problem(command.at if command else node.at, f"nothing fills {{{key}}}", f"{', '.join(_WORDS)}, "
-                            "or a setting that every entry of settings has", key)
+                    Problem(
+                        command.at if command else node.at,
+                        f"nothing fills {{{key}}}",
+                        f"{', '.join(_WORDS)}, or a setting that every entry of settings has",
+                        key,
+                    )
                 )
     limit = node.get("timeout_s")
     if limit is not None and not (isinstance(limit.value, int | float) and limit.value > 0):
@@ -172,7 +179,9 @@ def _listed(node: Node, key: str, problems: list[Problem]) -> list[Node]:
     wrong = [entry for entry in one.entries if not isinstance(entry.value, dict)]
     if not isinstance(one.value, list) or wrong:
         at = wrong[0].at if wrong else one.at
-        problems.append(Problem(at, f"{key} is no list of mappings", "- {name: value}", (wrong or [one])[0].shown()))
+        problems.append(
+            Problem(at, f"{key} is no list of mappings", "- {name: value}", (wrong or [one])[0].shown())
+        )
         return []
     return one.entries
 
@@ -218,7 +227,7 @@ def _run(words: Sequence[str], folder: Path, timeout_s: float | None, log: Path,
             cost, late = _waited(process, began, timeout_s)
         finally:
             if process.returncode is None:  # interrupted
-                _end(process)
+                end(process)
     if process.returncode or late:
         raise InputError(
             f"the command of {name} " + (f"took longer than {timeout_s:g} s" if late else "failed"),
@@ -241,18 +250,16 @@ def _waited(process: subprocess.Popen[bytes], began: float, timeout_s: float | N
         elif process.poll() is not None:
             return Cost(time.perf_counter() - began, None, None), False
         if timeout_s is not None and time.perf_counter() - began > timeout_s:
-            _end(process)
+            end(process)
             return Cost(time.perf_counter() - began, None, None), True
         time.sleep(_TICK_S)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a command and what it started."""
     if hasattr(os, "killpg"):
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     else:
         process.kill()
     process.wait()

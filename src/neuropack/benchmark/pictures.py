@@ -1,7 +1,8 @@
 """Pictures of results: an image from above, and beside it what was found rightly, wrongly, and missed.
 
-Hits are white, false finds orange and misses blue: of Okabe and Ito's palette (2008), which people of any colour vision
-tell apart. Errors lie above hits.
+Hits are white, false finds orange and misses blue: of Okabe and Ito's palette (2008), which people of any colour
+vision tell apart. Of masks, a pixel shows what most of the voxels below it are; of lines and points, errors lie
+above hits.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ def _boxes(shape: tuple[int, int, int]) -> Iterator[Box]:
     yield from cut(full_box(shape), _BLOCK)
 
 
-def _put(seen: npt.NDArray[Any], flat: npt.NDArray[Any], box: Box, step: int) -> None:
-    """The larger of a picture and of voxels (y, x) of a box, `step` voxels to a pixel."""
+def _put(seen: npt.NDArray[Any], flat: npt.NDArray[Any], box: Box, step: int, join: np.ufunc) -> None:
+    """Join a picture and voxels (y, x) of a box, `step` of them to a pixel: by the largest, or the sum."""
     for axis in (0, 1):
         pixels = np.arange(box[axis + 1].start, box[axis + 1].stop) // step
-        flat = np.maximum.reduceat(flat, np.flatnonzero(np.diff(pixels, prepend=-1)), axis=axis)
+        flat = join.reduceat(flat, np.flatnonzero(np.diff(pixels, prepend=-1)), axis=axis)
     y, x = box[1].start // step, box[2].start // step
     part = seen[y : y + flat.shape[0], x : x + flat.shape[1]]
-    np.maximum(part, flat, out=part)
+    join(part, flat, out=part)
 
 
 def _from_above(image: Volume, step: int) -> npt.NDArray[np.float64]:
@@ -81,7 +82,7 @@ def _from_above(image: Volume, step: int) -> npt.NDArray[np.float64]:
         for channel in range(image.n_channels):
             block = image.read((*lead, slice(channel, channel + 1), *box)).reshape(box_shape(box))
             flat = np.nan_to_num(block.max(axis=0).astype(np.float64), posinf=0, neginf=0)
-            _put(seen[channel], flat, box, step)
+            _put(seen[channel], flat, box, step, np.maximum)
     low, high = np.percentile(seen, _PERCENT, axis=(1, 2), keepdims=True)
     return np.asarray(np.clip((seen - low) / np.maximum(high - low, 1e-9), 0, 1).mean(axis=0))
 
@@ -89,18 +90,18 @@ def _from_above(image: Volume, step: int) -> npt.NDArray[np.float64]:
 def _mask_marks(case: Case, output: Path, image: Volume, shape: tuple[int, ...], step: int) -> Picture:
     from neuropack.readers import open_volume
 
-    marks = np.zeros(shape, np.uint8)
+    counts = np.zeros((len(_LEVELS), *shape), np.int64)
     if case.labels is None:
-        return marks
+        return np.zeros(shape, np.uint8)
     with labels_in(output, image) as found, open_volume(case.labels) as truth:
         for box in _boxes(image.size_zyx):
             mine, theirs = (
                 one.read((*(slice(0, 1),) * (one.ndim - 3), *box)).reshape(box_shape(box)) != 0
                 for one in (found, truth)
             )
-            levels = np.where(mine & theirs, 1, np.where(mine, 2, np.where(theirs, 3, 0))).astype(np.uint8)
-            _put(marks, levels.max(axis=0), box, step)
-    return marks
+            for n, those in enumerate((mine & theirs, mine & ~theirs, theirs & ~mine)):
+                _put(counts[n], those.sum(axis=0, dtype=np.int64), box, step, np.add)
+    return np.where(counts.any(axis=0), counts.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 def _cable_marks(

@@ -84,7 +84,9 @@ def markdown(task: str, rows: Sequence[Row]) -> str:
     for data, some in by_data(rows).items():
         head, cells = table(task, some)
         lines += [f"## {_plain(data)}", ""]
-        lines += [f"| {' | '.join(_plain(cell) for cell in line)} |" for line in (head, ["---"] * len(head), *cells)]
+        lines += [
+            f"| {' | '.join(_plain(cell) for cell in line)} |" for line in (head, ["---"] * len(head), *cells)
+        ]
         lines += ["", _beneath(some[0]), ""]
         lines += [f"- {_plain(row['method'])}: {_plain(note)}" for row in some for note in row["notes"]]
         lines += [""] if lines[-1] else []
@@ -125,6 +127,13 @@ def page(task: str, rows: Sequence[Row], folder: Path) -> str:
         ]
         notes = [f"{row['method']}: {note}" for row in some for note in row["notes"]]
         sets.append(
-            {"name": data, "head": head, "cells": cells, "beneath": _beneath(some[0]), "pictures": shown, "notes": notes}
+            {
+                "name": data,
+                "head": head,
+                "cells": cells,
+                "beneath": _beneath(some[0]),
+                "pictures": shown,
+                "notes": notes,
+            }
         )
     return environment.get_template("results.html.j2").render(task=task, sets=sets, chosen=CHOSEN_BY[task])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +17,7 @@ from neuropack.benchmark.cases import Case
 from neuropack.benchmark.measured import Cost, used
 from neuropack.benchmark.methods import Method, Options, Settings, method_of
 from neuropack.benchmark.outputs import write_found
-from neuropack.benchmark.outside import Outside, fresh, last_words, request
+from neuropack.benchmark.outside import Outside, end, fresh, last_words, request
 from neuropack.errors import InputError, NeuropackError
 from neuropack.whole import published
 
@@ -88,7 +86,8 @@ def run_outside(method: Outside, job: Job, task: str, options: Options) -> None:
             "seed": options.seed,
         }
     request(asked, said)
-    values = {"image": said["image"], "output": said["output"], "task": task, "request": str(asked)}
+    image_path = str(job.case.image.absolute())
+    values = {"image": image_path, "output": str(output), "task": task, "request": str(asked)}
     job.done(method.run(values, job.settings, job.folder / _LOG))
 
 
@@ -156,7 +155,7 @@ def _run_apart(
     (folder / _FAILED).unlink(missing_ok=True)
     words = [sys.executable, "-m", "neuropack.benchmark.work", str(folder / _JOBS)]
     with (folder / _LOG).open("wb") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - this Python
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
@@ -166,19 +165,11 @@ def _run_apart(
                 time.sleep(_TICK_S)
         finally:
             if process.returncode is None:
-                _end(process)
+                end(process)
     if process.returncode:
         raise _failure(name, process.returncode, folder)
     if tell:
         tell(total, total)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
-    process.wait()
 
 
 def _failure(name: str, status: int, folder: Path) -> NeuropackError:

@@ -20,7 +20,10 @@ def benchmark(
     data: Annotated[
         list[Path],
         typer.Option(
-            "--data", metavar="DIR", readable=False, help="A release, or a folder with benchmark.yaml. May come again."
+            "--data",
+            metavar="DIR",
+            readable=False,
+            help="A release, or a folder with benchmark.yaml. May come again.",
         ),
     ],
     task: Annotated[
@@ -59,14 +62,14 @@ def benchmark(
     show: Watch = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print an array with an object for each method.")] = False,
 ) -> int:
-    """Compare methods on the test split of data whose truth is known; their settings are tuned on the validation split.
+    """Compare methods on the test split of data whose truth is known, tuned on the validation split.
 
     Run it again to continue after an interruption.
     """
     if not 0 < tolerance < float("inf"):
         raise UsageError("--tolerance is a length above 0", found=f"{tolerance:g}")
+    from neuropack.benchmark.contest import Wanted
     from neuropack.benchmark.methods import Options
-    from neuropack.benchmark.run import Wanted
     from neuropack.benchmark.run import benchmark as run
 
     wanted = Wanted(
@@ -81,10 +84,10 @@ def benchmark(
     with progress(show) as tell:
         made = run(wanted, out, overwrite=overwrite, tell=tell)
     if into_release:
-        from neuropack.benchmark.into_release import put_into
+        from neuropack.mend.benchmarked import put_scores
 
         for path in data:
-            put_into(path, made.rows, wanted)
+            put_scores(path, made.rows)
     if as_json:
         typer.echo(json.dumps(made.rows, indent=2, ensure_ascii=False))
         return 0
@@ -104,6 +107,9 @@ def _text(task: str, rows: Sequence[dict[str, Any]]) -> str:
         width = [max(len(line[n]) for line in (head, *cells)) for n in range(len(head))]
         unit = "animal(s)" if task == "classification" else "test image(s)"
         lines.append(f"{task}, {some[0]['images']} {unit} of {data}")
-        lines += ["  " + "  ".join(c.ljust(n) for c, n in zip(line, width, strict=True)).rstrip() for line in (head, *cells)]
+        lines += [
+            "  " + "  ".join(c.ljust(n) for c, n in zip(line, width, strict=True)).rstrip()
+            for line in (head, *cells)
+        ]
         lines += [f"  {row['method']}: {note}" for row in some for note in row["notes"]]
     return "\n".join(lines)
