@@ -20,6 +20,7 @@ from neuropack.benchmark.outputs import taken_away
 from neuropack.benchmark.pictures import picture
 from neuropack.benchmark.scoring import CHOSEN_BY, COMMON, ERRORS, MEASURES, Scored, chosen_by, score
 from neuropack.benchmark.work import Job, run_all
+from neuropack.errors import NeuropackError
 from neuropack.progress import Progress
 
 PICTURES = "pictures"
@@ -138,7 +139,11 @@ class Runner:
         for n, job in enumerate(left):
             if self.tell:
                 self.tell(f"scoring {one.name}", n, len(left))
-            made = score(self.wanted.task, job.case, job.output, self.wanted.tolerance_um)
+            try:
+                made = score(self.wanted.task, job.case, job.output, self.wanted.tolerance_um)
+            except NeuropackError as error:
+                error.where = error.where or f"the result of {one.name} for {job.case.name}"
+                raise
             if pictures:
                 data = picture(self.wanted.task, job.case, job.output, self.wanted.tolerance_um)
                 (job.folder / "picture.png").write_bytes(data)

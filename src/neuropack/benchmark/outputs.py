@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,14 @@ SKELETONS, SOMATA, CLASSES = "skeletons", "somata.tsv", "classes.tsv"
 _BOX = 1 << 26  # voxels of the box of an object that is thinned at once
 
 
-def write_found(found: Found, output: Path, task: str, work: Path, memory: int | None = None) -> None:
+def write_found(
+    found: Found, image: Path, output: Path, task: str, work: Path, memory: int | None = None
+) -> None:
     """Write what a method found.
 
     Args:
         found: by the method; its labels are computed here, and closed.
+        image: that it was found in.
         output: an empty folder.
         task: decides which files.
         work: a folder for files on the way.
@@ -43,7 +47,8 @@ def write_found(found: Found, output: Path, task: str, work: Path, memory: int |
         write_skeletons(output / SKELETONS, found.skeletons)
     elif task in ("foreground", "instances", "tracing") and found.labels is not None:
         with found.labels as labels:
-            convert(labels, [output / LABELS[0]], labels=True, overwrite=True, memory=memory)
+            source = labels if labels.path.exists() else replace(labels, path=image)  # an array in memory has no file
+            convert(source, [output / LABELS[0]], labels=True, overwrite=True, memory=memory)
         if task == "tracing":
             write_skeletons(output / SKELETONS, _thinned(output / LABELS[0], work))
     else:

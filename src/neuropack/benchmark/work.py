@@ -64,7 +64,7 @@ def run_here(method: Method, job: Job, task: str, options: Options) -> None:
     began = time.perf_counter()
     with job.case.opened() as image:
         found = method.run(image, work, job.settings, task, options)
-        write_found(found, output, task, work, options.memory)
+        write_found(found, job.case.image, output, task, work, options.memory)
     seconds = time.perf_counter() - began
     shutil.rmtree(work)
     after, memory = used()
