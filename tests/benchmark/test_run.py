@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import tubes
+
 from neuropack.benchmark import work
 from neuropack.benchmark.contest import Wanted
 from neuropack.benchmark.run import Benchmark, benchmark

@@ -32,7 +32,9 @@ def folder(root: Path, splits: Sequence[str] = ("test",), **fields: str) -> Path
         write(root / f"image-{n}.ome.zarr", from_array(image, "CZYX", voxel_size_um=SIZE_UM))
         write(root / f"labels-{n}.ome.zarr", from_array(labels, "ZYX", voxel_size_um=SIZE_UM), labels=True)
         write_swc(root / f"tube-{n}.swc", line(n))
-        (root / f"somata-{n}.tsv").write_text(f"point_id\tx_um\ty_um\tz_um\ns\t6\t{2 + n / 2}\t3\n", encoding="utf-8")
+        (root / f"somata-{n}.tsv").write_text(
+            f"point_id\tx_um\ty_um\tz_um\ns\t6\t{2 + n / 2}\t3\n", encoding="utf-8"
+        )
         lines += [
             f"  - name: tube {n}",
             f"    subject: {fields.get('subject', f'animal {n}')}",

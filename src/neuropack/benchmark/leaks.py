@@ -27,7 +27,8 @@ def _told(value: Any, *, inside: bool) -> Iterator[Mapping[str, Any]]:
         if inside:
             yield value
         for key, one in value.items():
-            yield from _told(one, inside=inside or key in _KEYS)
+            if not isinstance(one, str) or key in _KEYS:
+                yield from _told(one, inside=inside or key in _KEYS)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for one in value:
             yield from _told(one, inside=inside)

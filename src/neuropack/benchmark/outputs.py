@@ -23,9 +23,7 @@ SKELETONS, SOMATA, CLASSES = "skeletons", "somata.tsv", "classes.tsv"
 _BOX = 1 << 26  # voxels of the box of an object that is thinned at once
 
 
-def write_found(
-    found: Found, image: Path, output: Path, task: str, work: Path, memory: int | None = None
-) -> None:
+def write_found(found: Found, image: Path, output: Path, task: str, work: Path, memory: int | None = None) -> None:
     """Write what a method found.
 
     Args:
@@ -47,7 +45,9 @@ def write_found(
         write_skeletons(output / SKELETONS, found.skeletons)
     elif task in ("foreground", "instances", "tracing") and found.labels is not None:
         with found.labels as labels:
-            source = labels if labels.path.exists() else replace(labels, path=image)  # an array in memory has no file
+            source = (
+                labels if labels.path.exists() else replace(labels, path=image)
+            )  # an array in memory has no file
             convert(source, [output / LABELS[0]], labels=True, overwrite=True, memory=memory)
         if task == "tracing":
             write_skeletons(output / SKELETONS, _thinned(output / LABELS[0], work))
@@ -102,6 +102,13 @@ def labels_in(output: Path, image: Volume) -> Volume:
         raise _nothing(output, " or ".join(LABELS), several=[path.name for path in there])
     volume = open_volume(there[0])
     if volume.axis_map.unknown:
+        if len(volume.native_shape) != 3:
+            raise InputError(
+                "the labels have not the shape of the image",
+                file=there[0],
+                expected=f"{' x '.join(map(str, image.size_zyx))} (z, y, x)",
+                found=" x ".join(map(str, volume.native_shape)),
+            )
         volume = volume.with_axes("ZYX")
     z, y, x = (
         None if mine is not None else given
