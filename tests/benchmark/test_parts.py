@@ -25,7 +25,7 @@ DIGEST = "d" * 64
 
 def data(tmp_path: Path, seed: int | None = 7) -> Data:
     cases = tuple(Case(f"{s}1", f"sub-{s}", s, tmp_path) for s in ("train", "validation", "test"))
-    return Data("sim-7 1.0.0", tmp_path, DIGEST, "c", seed, cases)
+    return Data("sim-7 1.0.0", tmp_path, ("a" * 64, DIGEST), "c", seed, cases)
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def data(tmp_path: Path, seed: int | None = 7) -> Data:
     [
         ({"manifest_sha256": DIGEST}, "does not say on which splits"),
         ({"sha256": DIGEST, "splits": ["train", "test"]}, "on the test split"),
-        ({"dataset": "sim-7 1.0.0", "split": "test"}, "on the test split"),
-        ({"name": "sim-7"}, "does not say on which splits"),
+        ({"dataset": "sim-7 1.0.0", "split": "train"}, "another simulation"),
+        ({"manifest_sha256": "a" * 64}, "does not say on which splits"),
         ({"manifest_sha256": DIGEST, "subjects": ["sub-train", "sub-test"]}, "sub-test, of the test split"),
         ({"seed": 7}, "another simulation of the seed 7"),
         ({"name": "other", "seed": 7, "splits": ["train"]}, "another simulation of the seed 7"),
@@ -51,7 +51,7 @@ def test_a_method_that_has_seen_the_test_data_is_refused(tmp_path: Path, said: d
     [
         {"manifest_sha256": DIGEST, "splits": ["train", "validation"]},
         {"manifest_sha256": DIGEST, "seed": 7, "split": "train"},
-        {"dataset": "sim-7 1.0.0", "subjects": ["sub-train"]},
+        {"sha256": DIGEST, "subjects": ["sub-train"]},
         {"manifest_sha256": "e" * 64},
         {"seed": 8},
         {"seed": None},
@@ -60,7 +60,16 @@ def test_a_method_that_has_seen_the_test_data_is_refused(tmp_path: Path, said: d
 )
 def test_a_method_that_has_seen_other_data_is_not(tmp_path: Path, said: dict[str, Any]) -> None:
     see_leaks("mine", [said], data(tmp_path))
-    see_leaks("mine", [{"seed": 7}], data(tmp_path, seed=None)) if said == {} else None
+
+
+def test_data_of_no_simulation_are_known_by_their_name(tmp_path: Path) -> None:
+    real = data(tmp_path, seed=None)
+    see_leaks("mine", [{"seed": 7}, {"name": "sim-7", "splits": ["train"]}], real)
+    with pytest.raises(InputError, match="has seen") as caught:
+        see_leaks("mine", [{"dataset": "sim-7 1.0.0", "split": "test"}], real)
+    assert "on the test split" in str(caught.value)
+    with pytest.raises(InputError, match="has seen"):
+        see_leaks("mine", [{"name": "sim-7"}], real)
 
 
 def test_a_release_that_a_file_names_is_looked_at(tmp_path: Path) -> None:
@@ -69,6 +78,7 @@ def test_a_release_that_a_file_names_is_looked_at(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="has seen"):
         see_leaks("mine", [{"release": str(root)}], data_at(root))
+    see_leaks("mine", [{"release": str(tubes.folder(tmp_path / "others", ("train",)))}], data_at(root))
     with pytest.raises(InputError, match="names no release"):
         see_leaks("mine", [{"release": str(tmp_path / "gone")}], data_at(root))
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.errors import InputError, UsageError
+from neuropack.table import MISSING, read_tsv
 
 if TYPE_CHECKING:
     from neuropack.release import Release, Stack
@@ -124,7 +125,8 @@ class Data:
     Attributes:
         name: of the release (identifier and version) or the folder.
         path: of it.
-        digest: of its manifest, or of the file that names its images.
+        digests: of its manifest, and as that was before scores were put into it; or of the file that names its
+            images. The last one is the oldest.
         content: of the lines of the manifest for images and truth: results put into a release leave it as it is.
         seed: of a simulation, else None.
         cases: all images, also those of training.
@@ -132,7 +134,7 @@ class Data:
 
     name: str
     path: Path
-    digest: str
+    digests: tuple[str, ...]
     content: str
     seed: int | None
     cases: tuple[Case, ...]
@@ -155,7 +157,6 @@ def points_in(path: Path | None) -> Floats:
     from neuropack.annotations.mark_files import read_marks
     from neuropack.annotations.stated import Stated
     from neuropack.marks import Credit
-    from neuropack.table import read_tsv
 
     if path is None or (path.suffix == ".tsv" and not read_tsv(path)):  # a header alone: no soma
         return np.empty((0, 3))
@@ -173,28 +174,36 @@ def data_at(path: Path) -> Data:
         InputError: it is neither; a file that it names is missing; a subject is in two splits.
         UsageError: there is no test split.
     """
+    data = data_read(path)
+    see_splits(data)
+    return data
+
+
+def data_read(path: Path) -> Data:
+    """The same, whatever the splits.
+
+    Raises:
+        InputError: it is neither; a file that it names is missing.
+    """
     from neuropack.release import METADATA, open_release
 
     if (path / METADATA).is_file():
         release = open_release(path)
         try:
-            data = _of_release(path, release)
+            return _of_release(path, release)
         finally:
             release.close()
-    elif (path / FILE).is_file():
+    if (path / FILE).is_file():
         from neuropack.benchmark.listed import data_listed
 
-        data = data_listed(path / FILE)
-    else:
-        raise InputError(
-            "holds nothing to compare methods on",
-            file=path,
-            expected=f"a release ({METADATA}), or a folder with a file {FILE}",
-            found="no such folder" if not path.is_dir() else "neither",
-            fix="neuropack simulate makes a release with splits; docs/how-to/benchmark.md shows the file",
-        )
-    see_splits(data)
-    return data
+        return data_listed(path / FILE)
+    raise InputError(
+        "holds nothing to compare methods on",
+        file=path,
+        expected=f"a release ({METADATA}), or a folder with a file {FILE}",
+        found="no such folder" if not path.is_dir() else "neither",
+        fix="neuropack simulate makes a release with splits; docs/how-to/benchmark.md shows the file",
+    )
 
 
 def see_splits(data: Data) -> None:
@@ -226,7 +235,6 @@ def see_splits(data: Data) -> None:
 
 
 def _of_release(path: Path, release: Release) -> Data:
-    from neuropack.manifest import MANIFEST, sha256_of
     from neuropack.release import SPLITS as TABLE
 
     splits = _splits(path, release)
@@ -236,15 +244,25 @@ def _of_release(path: Path, release: Release) -> Data:
         if subject in splits:
             cases.append(_case(path, stack, subject, splits[subject]))
     about = release.metadata.get("dataset", {})
-    manifest = path / MANIFEST
     return Data(
         name=" ".join(str(about[key]) for key in ("id", "version") if about.get(key)) or path.name,
         path=path,
-        digest=sha256_of(manifest).sha256 if manifest.is_file() else "",
+        digests=_digests(path),
         content=_content(path, (*(one for case in cases for one in case.files()), path / TABLE)),
         seed=_seed(path),
         cases=tuple(cases),
     )
+
+
+def _digests(path: Path) -> tuple[str, ...]:
+    """Of the manifest, as it is, and as it was when the scores that are in the release were made."""
+    from neuropack.manifest import MANIFEST, sha256_of
+    from neuropack.release import SCORES
+
+    found = [sha256_of(path / MANIFEST).sha256] if (path / MANIFEST).is_file() else []
+    if (path / SCORES).is_file():
+        found += [row.get("data_digest", MISSING) for row in read_tsv(path / SCORES)]
+    return tuple(dict.fromkeys(one for one in found if one != MISSING))
 
 
 def _content(root: Path, files: Sequence[Path]) -> str:
@@ -271,7 +289,6 @@ def _subject(stack: Stack) -> str:
 def _splits(path: Path, release: Release) -> dict[str, str]:
     """The split of each animal: of the table of splits, or of the benchmarks in the metadata."""
     from neuropack.release import SPLITS as TABLE
-    from neuropack.table import read_tsv
 
     pairs: list[tuple[str, str]] = []
     if (path / TABLE).is_file():

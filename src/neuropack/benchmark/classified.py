@@ -8,6 +8,7 @@ from typing import Any
 
 import neuropack
 from neuropack.benchmark import classification as task
+from neuropack.benchmark.cases import Data
 from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
 from neuropack.benchmark.methods import split_up
@@ -60,8 +61,7 @@ def about_of(one: Member) -> dict[str, Any]:
 
 
 def rows_of(
-    path: Path,
-    name: str,
+    data: Data,
     members: Sequence[Member],
     work: Path,
     *,
@@ -78,6 +78,7 @@ def rows_of(
     """
     from neuropack.release import METADATA, open_release
 
+    path = data.path
     if not (path / METADATA).is_file():
         raise InputError("is not a release", file=path, expected=f"a folder with {METADATA}")
     with open_release(path) as release:
@@ -86,12 +87,19 @@ def rows_of(
     for n, one in enumerate(members):
         if tell:
             tell(f"testing {one.name}", n, len(members))
-        rows.append(_row(one, neurons, name, work / one.name, features, tune, seed, about))
+        rows.append(_row(one, neurons, data, work / one.name, features, tune, seed, about))
     return rows
 
 
 def _row(
-    one: Member, neurons: task.Neurons, data: str, work: Path, features: str, tune: bool, seed: int, about: Row
+    one: Member,
+    neurons: task.Neurons,
+    data: Data,
+    work: Path,
+    features: str,
+    tune: bool,
+    seed: int,
+    about: Row,
 ) -> Row:
     from neuropack.evaluate.detections import class_scores
 
@@ -101,7 +109,8 @@ def _row(
     else:
         said, chosen, cost = task.cross_validated(one, neurons, tune=tune)
     truth: dict[Hashable, str] = dict(zip(neurons.ids, neurons.classes.tolist(), strict=True))
-    whole, by_class = class_scores(dict[Hashable, str](said), truth)
+    found: dict[Hashable, str] = dict(said.items())
+    whole, by_class = class_scores(found, truth)
     scored = Scored.of("classification", whole, {"true_objects": len(truth), "objects_found": len(said)})
     subjects = sorted(set(neurons.subjects.tolist()))
     parts = []
@@ -109,7 +118,7 @@ def _row(
         mine: dict[Hashable, str] = {
             i: truth[i] for i, s in zip(neurons.ids, neurons.subjects.tolist(), strict=True) if s == subject
         }
-        part, _ = class_scores(dict[Hashable, str](said), mine)
+        part, _ = class_scores(found, mine)
         made = Scored.of("classification", part, {"true_objects": len(mine)})
         parts.append({"image": subject, "subject": subject, **made.record()})
     accuracies = [part["values"]["accuracy"] for part in parts]
@@ -125,7 +134,7 @@ def _row(
     return {
         "method": one.name,
         "task": "classification",
-        "data": data,
+        "data": data.name,
         **dict.fromkeys(COMMON),
         **scored.values,
         **scored.counts,
@@ -139,6 +148,7 @@ def _row(
         "cpu_seconds": None if cost.cpu_seconds is None else round(cost.cpu_seconds, 4),
         "memory_bytes": cost.memory_bytes if isinstance(one, Outside) else None,
         "seed": seed,
+        "data_digest": data.digests[-1] if data.digests else None,
         "about": {"command": list(one.command)} if isinstance(one, Outside) else {},
         "classes": {name: {s.measure: s.value for s in scores} for name, scores in by_class.items()},
         "machine": about,

@@ -96,7 +96,7 @@ class Runner:
             "voxels": sum(voxels),
             "tolerance_um": self.wanted.tolerance_um if task in ("somata", "tracing") else None,
             "seed": self.wanted.options.seed,
-            "data_digest": self.data.digest,
+            "data_digest": self.data.digests[-1] if self.data.digests else None,
             "data_seed": self.data.seed,
             "about": about_of(one.method, self.wanted.options),
             "machine": about,

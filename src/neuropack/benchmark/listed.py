@@ -49,7 +49,7 @@ def data_listed(path: Path) -> Data:
     return Data(
         name=str(title.text) if title is not None and title.text else path.parent.name,
         path=path.parent,
-        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        digests=(hashlib.sha256(path.read_bytes()).hexdigest(),),
         content=_content(path, [case for case in cases if case is not None]),
         seed=None,
         cases=tuple(case for case in cases if case is not None),

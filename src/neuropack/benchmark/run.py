@@ -91,8 +91,7 @@ def benchmark(
         for n, data in enumerate(sets):
             if of_neurons:
                 rows += classified.rows_of(
-                    data.path,
-                    data.name,
+                    data,
                     members,
                     work / folders.WORK / f"data-{n}",
                     features=wanted.features,

@@ -15,10 +15,9 @@ from neuropack.errors import UsageError
 from neuropack.manifest import MANIFEST
 from neuropack.mend.released import Released
 from neuropack.mend.standing import alone
-from neuropack.release import BENCHMARK, METADATA, open_release
+from neuropack.release import METADATA, SCORES, open_release
 from neuropack.table import tsv_text
 
-SCORES: Final = f"{BENCHMARK}/scores.tsv"
 COLUMNS: Final = {
     "task": "What the methods did: foreground, instances, somata, tracing or classification",
     "method": "The method",
@@ -35,6 +34,7 @@ COLUMNS: Final = {
     "cpu_seconds": "Time of all processors",
     "memory_bytes": "The most memory that the process of the method held",
     "seed": "Of the bootstrap, and handed to the method",
+    "data_digest": "SHA-256 of the manifest of the release before scores were put into it",
     "processor": "That it ran on",
     "software": "Program and version that ran and scored the methods",
     "date": "When it was made",
@@ -112,6 +112,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "cpu_seconds": row["cpu_seconds"],
             "memory_bytes": row["memory_bytes"],
             "seed": row["seed"],
+            "data_digest": row["data_digest"],
             "processor": row["machine"]["processor"],
             "software": row["software"],
             "date": row["machine"]["date"],
