@@ -78,7 +78,9 @@ def test_a_release_that_a_file_names_is_looked_at(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="has seen"):
         see_leaks("mine", [{"release": str(root)}], data_at(root))
-    see_leaks("mine", [{"release": str(tubes.folder(tmp_path / "others", ("train",)))}], data_at(root))
+    others = tubes.folder(tmp_path / "others", ("train",)) / "benchmark.yaml"
+    others.write_text(others.read_text(encoding="utf-8").replace("name: tubes", "name: others"), encoding="utf-8")
+    see_leaks("mine", [{"release": str(others.parent)}], data_at(root))
     with pytest.raises(InputError, match="names no release"):
         see_leaks("mine", [{"release": str(tmp_path / "gone")}], data_at(root))
 
