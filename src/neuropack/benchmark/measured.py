@@ -30,9 +30,9 @@ class Cost:
     memory_bytes: int | None
 
     @classmethod
-    def of(cls, seconds: float, cpu_seconds: float, largest: int) -> Self:
+    def of(cls, seconds: float, cpu_seconds: float | None, largest: int | None) -> Self:
         """From what the system counts memory in: bytes on macOS, kibibytes elsewhere."""
-        return cls(seconds, cpu_seconds, largest if sys.platform == "darwin" else largest << 10)
+        return cls(seconds, cpu_seconds, largest if largest is None or sys.platform == "darwin" else largest << 10)
 
     def record(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -47,8 +47,16 @@ def used() -> tuple[float | None, int | None]:
         return None, None
     mine, others = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = mine.ru_utime + mine.ru_stime + others.ru_utime + others.ru_stime
-    largest = max(mine.ru_maxrss, others.ru_maxrss)
-    return cpu, largest if sys.platform == "darwin" else largest << 10
+    return cpu, _largest() or (mine.ru_maxrss if sys.platform == "darwin" else mine.ru_maxrss << 10)
+
+
+def _largest() -> int | None:
+    """The most memory that this process held, as Linux tells it, without that of the process which started it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def machine() -> dict[str, Any]:

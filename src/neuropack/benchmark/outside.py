@@ -12,7 +12,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-import time
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +31,6 @@ _WORDS = ("image", "table", "output", "task", "request")
 _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SHOWN = 4000  # characters of what a command printed, in a message
-_TICK_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -204,55 +203,43 @@ def _trained(node: Node, folder: Path) -> dict[str, Any]:
 
 
 def _run(words: Sequence[str], folder: Path, timeout_s: float | None, log: Path, name: str) -> Cost:
-    began = time.perf_counter()
+    report = log.with_name("report.json").absolute()
+    report.unlink(missing_ok=True)
+    launch = Path(__file__).with_name("launch.py")
     with log.open("wb") as printed:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command
+            [sys.executable, "-I", "-S", str(launch), str(report), *words],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        late = False
         try:
-            process = subprocess.Popen(  # noqa: S603 - the user's own command
-                words,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )
-        except OSError as error:
-            raise UsageError(
-                f"the command of {name} cannot be run",
-                where=words[0],
-                found=error.strerror or str(error),
-                fix="see that the program is there and may be run",
-            ) from error
-        try:
-            cost, late = _waited(process, began, timeout_s)
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            late = True
         finally:
-            if process.returncode is None:  # interrupted
+            if process.returncode is None:  # late, or interrupted
                 end(process)
-    if process.returncode or late:
+    said = {"status": None} if late or not report.is_file() else json.loads(report.read_text(encoding="utf-8"))
+    if "error" in said:
+        raise UsageError(
+            f"the command of {name} cannot be run",
+            where=words[0],
+            found=said["error"],
+            fix="see that the program is there and may be run",
+        )
+    if said["status"] != 0:
         raise InputError(
             f"the command of {name} " + (f"took longer than {timeout_s:g} s" if late else "failed"),
             where=shlex.join(words)[:500],
             expected="exit status 0",
-            found=f"exit status {process.returncode}; it printed:\n{last_words(log)}",
+            found=f"exit status {said['status']}; it printed:\n{last_words(log)}",
         )
-    return cost
-
-
-def _waited(process: subprocess.Popen[bytes], began: float, timeout_s: float | None) -> tuple[Cost, bool]:
-    """What the command cost; True where it was stopped."""
-    while True:
-        if hasattr(os, "wait4"):
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid:
-                process.returncode = os.waitstatus_to_exitcode(status)
-                seconds = time.perf_counter() - began
-                return Cost.of(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss), False
-        elif process.poll() is not None:
-            return Cost(time.perf_counter() - began, None, None), False
-        if timeout_s is not None and time.perf_counter() - began > timeout_s:
-            end(process)
-            return Cost(time.perf_counter() - began, None, None), True
-        time.sleep(_TICK_S)
+    return Cost.of(said["seconds"], said.get("cpu_seconds"), said.get("largest"))
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
