@@ -224,7 +224,9 @@ def _run(words: Sequence[str], folder: Path, timeout_s: float | None, log: Path,
         finally:
             if process.returncode is None:  # late, or interrupted
                 end(process)
-    said = {"status": None} if late or not report.is_file() else json.loads(report.read_text(encoding="utf-8"))
+    said: dict[str, Any] = (
+        {"status": None} if late or not report.is_file() else json.loads(report.read_text(encoding="utf-8"))
+    )
     if "error" in said:
         raise UsageError(
             f"the command of {name} cannot be run",
