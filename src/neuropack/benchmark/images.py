@@ -155,7 +155,7 @@ class Runner:
         """The pictures of the typical and the worst image: names of files below the folder."""
         measure = CHOSEN_BY[self.wanted.task]
         order = sorted(range(len(jobs)), key=lambda n: (tested[n].values.get(measure) or 0.0, n))
-        chosen = {"typical": order[len(order) // 2], "worst": order[0]}
+        chosen = {"typical": order[len(order) // 2]} | ({"worst": order[0]} if len(order) > 1 else {})
         found: dict[str, Any] = {}
         for what, n in chosen.items():
             path = Path(PICTURES) / f"{self.number}-{one.name}-{what}.png"
