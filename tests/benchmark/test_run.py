@@ -44,6 +44,13 @@ def test_settings_are_chosen_on_the_validation_split_and_scored_on_the_test_spli
     assert seen == {0: set(), 1: {90, 150, 400}, 2: {150}, 3: {150}, 4: {150}}
 
 
+def test_settings_are_chosen_by_the_score_that_is_named(data: Path) -> None:
+    (row,) = run(data, "tubes:TUNED", choose_by="recall").rows
+    assert (row["settings"], row["chosen_by"]) == ({"least": 90.0}, "recall")  # everything is found with it
+    with pytest.raises(UsageError, match="cannot be chosen by"):
+        run(data, "tubes:TUNED", choose_by="prevalence")
+
+
 def test_defaults_are_taken_where_nobody_wants_them_tuned(data: Path) -> None:
     (row,) = run(data, "tubes:TUNED", tune=False).rows
     assert (row["settings"], row["settings_tried"], row["tuned_on"]) == ({"least": 90.0}, 1, 0)

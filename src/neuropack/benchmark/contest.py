@@ -11,6 +11,7 @@ from neuropack.benchmark.cases import TRUTH, Data
 from neuropack.benchmark.leaks import see_leaks
 from neuropack.benchmark.methods import Method, Options, method_of, split_up
 from neuropack.benchmark.outside import Outside, outside_listed, outside_of
+from neuropack.benchmark.scoring import CHOICES, CHOSEN_BY
 from neuropack.errors import UsageError
 
 
@@ -25,6 +26,7 @@ class Wanted:
         tune: False takes the defaults of the methods.
         tolerance_um: of somata and skeletons.
         options: of all methods.
+        choose_by: the score that settings are chosen by; None: as `neuropack.benchmark.scoring.CHOSEN_BY` has it.
         features: of classification: morphology or color.
     """
 
@@ -35,6 +37,12 @@ class Wanted:
     tolerance_um: float = 2.0
     options: Options = field(default_factory=Options)
     features: str = "morphology"
+    choose_by: str | None = None
+
+    @property
+    def measure(self) -> str:
+        """The score that settings are chosen by, and images are put in order by."""
+        return self.choose_by or CHOSEN_BY[self.task]
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,13 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
     if len(set(names)) < len(names):
         raise UsageError("the same data comes twice", found=", ".join(names), fix="name each once")
     kind = TRUTH.get(wanted.task)
+    known = CHOICES.get(wanted.task, ())
+    if wanted.choose_by is not None and wanted.choose_by not in known:
+        raise UsageError(
+            "settings cannot be chosen by this score",
+            expected=", ".join(known) or f"no --choose-by with the task {wanted.task}",
+            found=wanted.choose_by,
+        )
     if kind is None:
         return
     for one in taking_part:

@@ -18,7 +18,7 @@ from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
 from neuropack.benchmark.outputs import taken_away
 from neuropack.benchmark.pictures import picture
-from neuropack.benchmark.scoring import CHOSEN_BY, COMMON, ERRORS, MEASURES, Scored, chosen_by, score
+from neuropack.benchmark.scoring import COMMON, ERRORS, MEASURES, Scored, chosen_by, score
 from neuropack.benchmark.work import Job, run_all
 from neuropack.errors import NeuropackError
 from neuropack.progress import Progress
@@ -70,7 +70,10 @@ class Runner:
                 for case in tuning
             ]
             scored = self._scored(one, jobs, f"tuning {one.name}", pictures=False)
-            means = [chosen_by(task, scored[n * len(tuning) : (n + 1) * len(tuning)]) for n in range(len(grid))]
+            means = [
+                chosen_by(self.wanted.measure, scored[n * len(tuning) : (n + 1) * len(tuning)])
+                for n in range(len(grid))
+            ]
             best = max(range(len(grid)), key=lambda n: (means[n], -n))
             chosen = means[best]
         jobs = [Job(case, grid[best], work / "test" / case.name) for case in testing]
@@ -88,7 +91,7 @@ class Runner:
             "settings_tried": len(grid),
             "tuned_on": len(tuning) if len(grid) > 1 else 0,
             "tuned_score": chosen,
-            "chosen_by": CHOSEN_BY[task],
+            "chosen_by": self.wanted.measure,
             "seconds": _total([cost.seconds for cost in costs if cost]),
             "cpu_seconds": _total([cost.cpu_seconds for cost in costs if cost]),
             "memory_bytes": max((c.memory_bytes or 0 for c in costs if c), default=0) or None,
@@ -153,7 +156,7 @@ class Runner:
 
     def _pictures(self, one: Contestant, jobs: Sequence[Job], tested: Sequence[Scored]) -> dict[str, Any]:
         """The pictures of the typical and the worst image: names of files below the folder."""
-        measure = CHOSEN_BY[self.wanted.task]
+        measure = self.wanted.measure
         order = sorted(range(len(jobs)), key=lambda n: (tested[n].values.get(measure) or 0.0, n))
         chosen = {"typical": order[len(order) // 2]} | ({"worst": order[0]} if len(order) > 1 else {})
         found: dict[str, Any] = {}

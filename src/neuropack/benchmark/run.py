@@ -133,6 +133,7 @@ def _identity(wanted: Wanted, methods: Sequence[Row], sets: Sequence[Data]) -> d
         "device": wanted.options.device,
         "data": [{"name": data.name, "digest": data.content} for data in sets],
         "features": wanted.features,
+        "choose_by": wanted.measure,
         "methods": list(methods),
         "software": {"name": "neuropack", "version": neuropack.__version__, "result": _VERSION},
     }

@@ -131,7 +131,16 @@ def _tracing(case: Case, output: Path, tolerance_um: float) -> Scored:
     return Scored.of("tracing", scores, counts)
 
 
-def chosen_by(task: str, scored: Sequence[Scored]) -> float:
+CHOICES: Final = {
+    "foreground": ("cldice", "f1", "iou", "precision", "recall", "accuracy"),
+    "instances": ("fisbe_s", "f1", "average_f1", "av_f1", "coverage", "pq"),
+    "somata": ("f1", "precision", "recall"),
+    "tracing": ("f1", "precision", "recall", "erl_um", "erl_fraction"),
+}
+"""The scores that settings can be chosen by: more is better."""
+
+
+def chosen_by(measure: str, scored: Sequence[Scored]) -> float:
     """The mean of the score that settings are chosen by; an image without a value counts as 0 here."""
-    values = [one.values.get(CHOSEN_BY[task]) or 0.0 for one in scored]
+    values = [one.values.get(measure) or 0.0 for one in scored]
     return sum(values) / len(values) if values else 0.0

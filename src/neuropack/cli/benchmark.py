@@ -45,6 +45,10 @@ def benchmark(
     tune: Annotated[
         Literal["on", "off"], typer.Option(help="Try settings on the validation split, or take the defaults.")
     ] = "on",
+    choose_by: Annotated[
+        str | None,
+        typer.Option(metavar="SCORE", help="The score that settings are chosen by (default: as the task has it)."),
+    ] = None,
     tolerance: Annotated[
         float, typer.Option(metavar="UM", help="How far apart two traces, or two somata, may lie.")
     ] = 2.0,
@@ -80,6 +84,7 @@ def benchmark(
         tolerance,
         Options(weights, device, common.size(memory), seed),
         features,
+        choose_by,
     )
     with progress(show) as tell:
         made = run(wanted, out, overwrite=overwrite, tell=tell)
