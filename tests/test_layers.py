@@ -23,7 +23,7 @@ engine
 simulate | process | evaluate | morphology
 trace
 study release amend source convert describe catalogue build
-learn
+learn benchmark
 rules report page
 publish mend
 web

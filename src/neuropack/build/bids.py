@@ -36,7 +36,7 @@ DERIVATIVES = {
         "registrations",
         "**/*_xfm.*\n**/*_xfm_field-*.npy\n**/*_landmarks.*\nquality.*\natlas\natlas/**\n",
     ),
-    "benchmark": ("splits and ground truth", "splits.*\nsimulat*\nsimulat*/**\n"),
+    "benchmark": ("splits, ground truth and scores", "splits.*\nscores.*\nsimulat*\nsimulat*/**\n"),
 }
 IGNORED = "croissant.json\nmanifest.tsv\nmetadata\nmetadata/**\n"
 

@@ -15,6 +15,7 @@ import typer.exceptions
 
 from neuropack.cli.annotations import group as annotation_commands
 from neuropack.cli.atlas import atlas
+from neuropack.cli.benchmark import benchmark
 from neuropack.cli.build import build, init
 from neuropack.cli.convert import convert
 from neuropack.cli.demo import demo
@@ -74,6 +75,7 @@ for command in (
     trace,
     train,
     evaluate,
+    benchmark,
 ):
     app.command()(command)
 app.command("map")(map_)

@@ -8,10 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from neuropack.build.place import MARKER
 from neuropack.build.registration import UsedAtlas
 from neuropack.build.version import published_as
+from neuropack.catalogue.content import Content, in_catalogue
+from neuropack.catalogue.files import catalogue_files
+from neuropack.describe import DESCRIPTIONS, Described, descriptions
+from neuropack.describe.tables import tables as known_tables
 from neuropack.errors import InputError, UsageError
-from neuropack.manifest import Entry, entry_of, read_manifest, sha256_of
+from neuropack.manifest import MANIFEST, PARTIAL, Entry, entry_of, read_manifest, sha256_of
 from neuropack.release import ATLAS_ANNOTATION, ATLAS_STRUCTURES, METADATA
 from neuropack.space.transforms import Transform
 from neuropack.study.names import Names
@@ -98,6 +103,18 @@ class Released:
             self.trusted(name)
         self.files[name] = data
         self.entries[name] = entry_of(data)
+
+    def put_descriptions(self) -> None:
+        """What tells of the release, and then the tables that are searched, where it has such: the last step."""
+        aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
+        texts = {path: self.read(path).decode() for path in known_tables() if self.has(path)}
+        entries = {n: e for n, e in self.entries.items() if n not in aside and not in_catalogue(n)}
+        for path, data in descriptions(Described(self.document, entries, texts)).items():
+            self.put(path, data)
+        if any(map(in_catalogue, self.entries)):
+            content = Content.of(self.root, document=self.document, entries=self.entries, files=self.files)
+            for path, data in catalogue_files(content).items():
+                self.put(path, data)
 
     def rows(self, name: str) -> Rows:
         """The rows of a table; none where there is none."""

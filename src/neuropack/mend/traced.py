@@ -22,13 +22,9 @@ from neuropack.build.annotation_records import skeleton_record
 from neuropack.build.document import neuron_record
 from neuropack.build.nwb import nwb_neuron
 from neuropack.build.place import MARKER
-from neuropack.catalogue.content import Content, in_catalogue
-from neuropack.catalogue.files import catalogue_files
-from neuropack.describe import DESCRIPTIONS, Described, descriptions
-from neuropack.describe.tables import tables as known_tables
 from neuropack.errors import OutputError, UsageError
 from neuropack.issue import Issue
-from neuropack.manifest import MANIFEST, PARTIAL, manifest, sha256_of
+from neuropack.manifest import MANIFEST, manifest, sha256_of
 from neuropack.marks import Credit
 from neuropack.mend.record import with_digests
 from neuropack.mend.rehearse import new_findings
@@ -170,7 +166,7 @@ class _Work:
             released.entries[name] = sha256_of(path)
         released.document = with_digests(released.ordered(), released.entries)
         released.put(METADATA, bids.json_text(released.document).encode())
-        self._descriptions()
+        released.put_descriptions()
         released.entries.pop(MANIFEST, None)
         return moved
 
@@ -312,21 +308,6 @@ class _Work:
         people = {name: released.read(name).decode() for name in names}
         for path, text in bids.derivative_texts_of(released.document["dataset"], "morphology", people).items():
             released.put(path, text.encode())
-
-    def _descriptions(self) -> None:
-        """What tells of the release, and then the tables that are searched, where it has such tables."""
-        released = self.released
-        aside = (MANIFEST, MARKER, PARTIAL, *DESCRIPTIONS)
-        texts = {path: released.read(path).decode() for path in known_tables() if released.has(path)}
-        entries = {n: e for n, e in released.entries.items() if n not in aside and not in_catalogue(n)}
-        for path, data in descriptions(Described(released.document, entries, texts)).items():
-            released.put(path, data)
-        if any(map(in_catalogue, released.entries)):
-            content = Content.of(
-                released.root, document=released.document, entries=released.entries, files=released.files
-            )
-            for path, data in catalogue_files(content).items():
-                released.put(path, data)
 
 
 def _identifiers(released: Released, neurons: Sequence[TracedNeuron]) -> dict[str, str]:
