@@ -169,7 +169,8 @@ def main() -> None:
         lines = [
             "# Loading patches",
             "",
-            f"`{COMMAND} --count {options.count} --runs {options.runs} --out docs/benchmarks/loading.md`: patches of {' x '.join(map(str, SIZE))} voxels with "
+            f"`{COMMAND} --count {options.count} --runs {options.runs} --out docs/benchmarks/loading.md`: "
+            f"patches of {' x '.join(map(str, SIZE))} voxels with "
             "features, targets and weights, delivered from simulated releases of three stacks of 64 x 256 x 256 "
             f"voxels each, batches of {BATCH}: one by one, by two threads of this process (`batches`), or by two "
             "workers of PyTorch's data loader. *Chunks alone* reads the same chunks, whole, and does nothing with "
