@@ -169,7 +169,8 @@ def main() -> None:
         lines = [
             "# Loading patches",
             "",
-            f"`{COMMAND} --out docs/benchmarks/loading.md`: patches of {' x '.join(map(str, SIZE))} voxels with "
+            f"`{COMMAND} --count {options.count} --runs {options.runs} --out docs/benchmarks/loading.md`: "
+            f"patches of {' x '.join(map(str, SIZE))} voxels with "
             "features, targets and weights, delivered from simulated releases of three stacks of 64 x 256 x 256 "
             f"voxels each, batches of {BATCH}: one by one, by two threads of this process (`batches`), or by two "
             "workers of PyTorch's data loader. *Chunks alone* reads the same chunks, whole, and does nothing with "
@@ -178,7 +179,7 @@ def main() -> None:
             "of chunks alone, delivered ones of patches.",
             "",
             f"{words(machine(folder))} Others used the machine at the same time: all ways ran in turn, "
-            f"{options.runs} times, and medians are shown. Compare rows of one table only.",
+            f"{options.runs} times {options.count} patches, and medians are shown. Compare rows of one table only.",
         ]
         for preset in (options.only,) if options.only else PRESETS:
             release = simulate_release(folder / preset, preset_named(preset), 1).release

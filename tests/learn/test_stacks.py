@@ -69,6 +69,7 @@ def test_splits_may_come_from_a_benchmark_of_the_metadata(copy: Path) -> None:
 
 def test_without_splits_only_all_stacks_can_be_had(copy: Path) -> None:
     (copy / SPLITS).unlink()
+    edit(copy, benchmarks=[])
     with pytest.raises(InputError, match="has no splits"):
         stacks_of(copy, "train")
     assert {s.split for s in stacks_of(copy, None)} == {""}
