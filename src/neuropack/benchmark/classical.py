@@ -7,9 +7,10 @@ upper one somewhere. Thresholds are in units of noise, so that one grid fits ima
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import product
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _SMALLEST = 20  # voxels of an object, as neuropack segment has it
 _REACH = 4.0  # sigmas: how far scikit-image's Gaussians reach
+_ROOM = 256 << 20  # bytes of filtered blocks that are kept while settings are tried
+_LOCK = Lock()
+_made: dict[Hashable, Array] = {}
 _NOTHING = float(np.finfo(np.float32).max)  # a threshold that no voxel reaches
 
 
@@ -98,7 +102,12 @@ def _ridges(image: Volume, folder: Path, settings: Settings, name: str) -> Found
     reach = math.ceil(_REACH * sigma) + 3
     halo = (0 if planar else reach, reach, reach)
 
+    key = (image.path, name, sigma, settings.get("gamma"))
+
     def compute(wide: Array, inner: Box) -> Array:
+        return _once((*key, *((s.start, s.stop) for s in inner)), lambda: filtered(wide))
+
+    def filtered(wide: Array) -> Array:
         from skimage import filters
 
         block = wide[0].astype(np.float64)
@@ -114,6 +123,19 @@ def _ridges(image: Volume, folder: Path, settings: Settings, name: str) -> Found
         bright, compute, {name: dict(settings)}, halo=halo, dtype=np.dtype(np.float32), channels=bright.channels
     )
     return _labels(response, folder, float(settings["low"]), float(settings["high"]), settings)
+
+
+def _once(key: Hashable, make: Callable[[], Array]) -> Array:
+    """An array as this process made it before, where there was room: other thresholds want the same filter."""
+    with _LOCK:
+        found = _made.get(key)
+    if found is None:
+        found = make()
+        with _LOCK:
+            _made[key] = found
+            while sum(one.nbytes for one in _made.values()) > _ROOM:
+                _made.pop(next(iter(_made)))
+    return found
 
 
 def _brightness(image: Volume, blur_um: float) -> Volume:
