@@ -1,0 +1,190 @@
+"""The network against classical methods: ``methods.py FOLDER [--weights FILE ...] [--out FILE]``.
+
+Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped network
+has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each classical method on the validation
+animals of a test set, by the very score that is compared, and scores it on the test animals; the network is taken as
+it is. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies in
+FOLDER and is taken from there when it is called again. The real dendrites are scored too, where they are at hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neuropack.learn.weights import shipped
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
+PRESETS = {"sparse": 101, "brainbow": 102, "low-snr": 103, "thick": 104}
+SIZES = ("--shape", "48,192,192", "--subjects", "15")  # three animals to tune on, three to test on
+CLASSICAL = ("otsu", "hysteresis", "tubeness", "sato", "frangi")
+REAL = ("mapmanager-rr30a-tp0-ch2-crop320.tif", "mapmanager-rr30a-s0-crop320.swc")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared: a score of a task, for which settings are tuned by that same score."""
+
+    task: str
+    score: str
+    words: str
+
+
+QUESTIONS = (
+    Question("foreground", "f1", "voxel F1"),
+    Question("foreground", "cldice", "clDice"),
+    Question("tracing", "f1", "length F1 at 2 um"),
+)
+INSTANCES = Question("instances", "fisbe_s", "FISBe S")
+
+
+def neuropack(*words: str) -> None:
+    """Run a command of neuropack, showing it."""
+    print("neuropack", shlex.join(words), flush=True)
+    subprocess.run([sys.executable, "-m", "neuropack", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def simulated(folder: Path, preset: str) -> Path:
+    """The test set of a preset."""
+    made = folder / "data" / preset
+    neuropack("simulate", str(made), "--preset", preset, "--seed", str(PRESETS[preset]), *SIZES)
+    return made / "release"
+
+
+def compared(data: Path, question: Question, methods: Sequence[str], out: Path, *more: str) -> list[dict[str, Any]]:
+    """Results of methods."""
+    words = ("--data", str(data), "--task", question.task, "--methods", ",".join(methods), "--out", str(out))
+    choose = ("--choose-by", question.score) if more[:2] != ("--tune", "off") else ()
+    neuropack("benchmark", *words, *choose, *more)
+    found: list[dict[str, Any]] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+def real(folder: Path) -> Path | None:
+    """The real dendrites as data of a benchmark; None where they are not."""
+    stack, trace = (DATA / "neuron" / name for name in REAL)
+    if not (stack.is_file() and trace.is_file()):
+        print(f"skipped: the real dendrites are not in {DATA}")
+        return None
+    made = folder / "data" / "dendrites"
+    made.mkdir(parents=True, exist_ok=True)
+    image = {"name": "dendrites", "subject": "rr30a", "split": "test", "image": str(stack), "skeletons": str(trace)}
+    image |= {"voxel_size_um": [1, 0.12, 0.12], "origin": "centre"}
+    (made / "benchmark.yaml").write_text(
+        json.dumps({"name": "real dendrites", "images": [image]}), encoding="utf-8"
+    )
+    return made
+
+
+def told(row: dict[str, Any], score: str) -> str:
+    """A score with its interval."""
+    low, high = (row["interval"].get(score) or (None, None))[:2]
+    value = "no value" if row[score] is None else f"{row[score]:.3f}"
+    return value if low is None else f"{value} ({low:.3f} to {high:.3f})"
+
+
+def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path], data: Path) -> Iterator[str]:
+    """The rows of a preset and a question."""
+    place = folder / "runs" / f"{preset}-{question.task}-{question.score}"
+    methods = CLASSICAL
+    if question is INSTANCES and preset != "sparse":  # of one colour there is nothing to tell apart
+        methods = ("otsu", "tubeness", "color")
+    rows = compared(data, question, methods, place / "classical")
+    key = question.score
+    best = max(rows, key=lambda row: row[key] if row[key] is not None else -1.0)
+    model = []
+    for i, file in enumerate(weights):
+        (one,) = compared(data, question, ("model",), place / f"model-{i}", "--weights", str(file))
+        model.append(one)
+    values = [row[key] for row in model]
+    spread = f"{min(values):.3f} to {max(values):.3f}" if len(values) > 1 else "one training"
+    margin = f"{values[0] - best[key]:+.3f}"
+    others = ", ".join(
+        f"{row['method']} {row[key]:.3f}" for row in rows if row is not best and row[key] is not None
+    )
+    yield (
+        f"| {preset} | {told(model[0], key)} | {spread} | {best['method']} {told(best, key)} | {margin} "
+        f"| {'yes' if min(values) > best[key] and min(values) - best[key] > max(values) - min(values) else 'no'} "
+        f"| {others} |"
+    )
+
+
+def page(folder: Path, weights: Sequence[Path], command: str) -> str:
+    """The page."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = []
+    sets = {preset: simulated(folder, preset) for preset in PRESETS}
+    for question in (*QUESTIONS, INSTANCES):
+        lines += ["", f"## {question.words[0].upper()}{question.words[1:]}", ""]
+        lines += [
+            "| simulated | network (95 % over images) | over trainings | best of the others, tuned by this score "
+            "| margin | beyond the spread | the rest |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for preset, data in sets.items():
+            lines += asked(folder, preset, question, weights, data)
+    row = json.loads((folder / "runs" / "sparse-foreground-f1" / "model-0" / "results.json").read_text("utf-8"))[0]
+    lines += ["", *_real(folder, weights[0])]
+    machine = row["machine"]
+    head = [
+        "# Methods compared",
+        "",
+        "```text",
+        command,
+        "```",
+        "",
+        f"Made at commit {commit.stdout.strip()}, {machine['date']}, on {machine['cores']} cores "
+        f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
+        f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
+        + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
+        + ".",
+    ]
+    return "\n".join([*head, *lines, ""])
+
+
+def _real(folder: Path, weights: Path) -> list[str]:
+    data = real(folder)
+    if data is None:
+        return []
+    question = QUESTIONS[2]
+    rows = compared(data, question, CLASSICAL, folder / "runs" / "real-classical", "--tune", "off")
+    place = folder / "runs" / "real-model"
+    rows += compared(data, question, ("model",), place, "--tune", "off", "--weights", str(weights))
+    lines = [
+        "## Real dendrites, length within 2 um",
+        "",
+        "| method | F1 | precision | recall |",
+        "|---|---|---|---|",
+    ]
+    return [
+        *lines,
+        *(f"| {r['method']} | {r['f1']:.3f} | {r['precision']:.3f} | {r['recall']:.3f} |" for r in rows),
+    ]
+
+
+def main() -> None:
+    """Run all of it and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--weights", type=Path, nargs="+", default=[shipped()], help="of one or more trainings")
+    parser.add_argument("--out", type=Path, help="a page in Markdown")
+    given = parser.parse_args()
+    text = page(given.folder, given.weights, "python " + shlex.join(["tests/benchmarks/methods.py", *sys.argv[1:]]))
+    print(text)
+    if given.out:
+        given.out.write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()
