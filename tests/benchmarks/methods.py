@@ -1,10 +1,11 @@
 """The network against classical methods: ``methods.py FOLDER [--weights FILE ...] [--out FILE]``.
 
-Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped network
-has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each classical method on the validation
-animals of a test set, by the very score that is compared, and scores it on the test animals; the network is taken as
-it is. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies in
-FOLDER and is taken from there when it is called again. The real dendrites are scored too, where they are at hand.
+Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped
+network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each classical method on the
+validation animals of a test set, by the very score that is compared, and scores it on the test animals; the
+network is taken as it is. With the weights of several trainings, the spread over their seeds stands beside the
+margin. Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored
+too, where they are at hand.
 """
 
 from __future__ import annotations
