@@ -9,6 +9,7 @@ have to be ours. NeuroM: what it measures of real and simulated neurons has to b
 ``neuropack publish`` stages for DANDI has to pass dandi's own validator.
 
     python tests/gates/run.py [--release DIR ...] [--work DIR]
+    python tests/gates/run.py --prepare    # makes their environments, and nothing else
 """
 
 from __future__ import annotations
@@ -387,7 +388,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="outside validators on releases")
     parser.add_argument("--release", type=Path, action="append", default=[], help="judge this one, build none")
     parser.add_argument("--work", type=Path, default=ROOT / ".gates" / "work", help="folder for what is built")
+    parser.add_argument("--prepare", action="store_true", help="make the environments, and nothing else")
     options = parser.parse_args()
+    if options.prepare:
+        for wanted in sorted(HERE.glob("requirements-*.txt")):
+            environment(wanted.stem.removeprefix("requirements-"))
+        return 0
     work: Path = options.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)

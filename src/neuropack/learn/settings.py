@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from neuropack.errors import InputError, UsageError
-from neuropack.resources import folder
-from neuropack.study.records import suggestion, unknown_keys
-from neuropack.study.yaml import Node, Problem, StudyError, load
+from neuropack.study.presets import HUGE, number, preset_file, preset_root, shipped_presets
+from neuropack.study.records import unknown_keys
+from neuropack.study.yaml import Node, Problem, StudyError
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-_HUGE = 1e9
 # Smallest and largest value of a field, where these are not 0 and a billion.
 _LIMITS: dict[str, tuple[float, float]] = {
     "steps": (1, 10_000_000),
@@ -25,7 +22,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "learning_rate": (0, 1e6),
     "warmup": (0, 1),
     "weight_decay": (0, 10),
-    "clip": (0, _HUGE),
+    "clip": (0, HUGE),
     "average": (0, 0.99999),
     "every": (1, 10_000_000),
     "validation_patches": (1, 100_000),
@@ -136,7 +133,7 @@ class SettingsError(StudyError):
 
 def presets() -> dict[str, Path]:
     """The presets that ship with neuropack, by name."""
-    return {path.stem: path for path in sorted((folder("templates") / "learn").glob("*.yaml"))}
+    return shipped_presets("learn")
 
 
 def preset_named(word: str) -> TrainSettings:
@@ -145,11 +142,7 @@ def preset_named(word: str) -> TrainSettings:
     Raises:
         UsageError: there is none of this name.
     """
-    known = presets()
-    if word not in known:
-        fix = suggestion(word, known)
-        raise UsageError(f"there is no preset {word!r}", expected=", ".join(known), found=word, fix=fix)
-    return load_settings(known[word])
+    return load_settings(preset_file(word, presets()))
 
 
 def load_settings(path: Path) -> TrainSettings:
@@ -159,17 +152,8 @@ def load_settings(path: Path) -> TrainSettings:
         SettingsError: with every mistake.
         InputError: the file cannot be read.
     """
-    if not path.is_file():
-        expected = f"a file in .yaml; presets are {', '.join(presets())}"
-        raise InputError("there is no such file", file=path, expected=expected)
     problems: list[Problem] = []
-    try:
-        root = load(path, problems)
-    except StudyError as error:
-        raise SettingsError(path, list(error.problems)) from error
-    except InputError as error:
-        what, fix = error.what.replace("a study", "settings"), "see docs/how-to/train.md for all fields"
-        raise InputError(what, file=path, found=error.found, fix=fix) from error
+    root = preset_root(path, presets(), "settings", "docs/how-to/train.md", SettingsError, problems)
     found: dict[str, Any] = {}
     if isinstance(root.value, dict):
         unknown_keys(root, [one.name for one in fields(TrainSettings)], "a training", problems)
@@ -218,13 +202,5 @@ def _three(key: str, node: Node, problems: list[Problem]) -> tuple[int, ...]:
 
 
 def _number(key: str, node: Node, default: float, problems: list[Problem]) -> Any:
-    low, high = _LIMITS.get(key, (0, _HUGE))
-    value, whole = node.value, isinstance(default, int)
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-        problems.append(Problem(node.at, f"{key} is {kind}", f"{low:g} to {high:g}", node.shown()))
-        return default
-    if not low <= value <= high:
-        problems.append(Problem(node.at, f"{key} is out of range", f"{low:g} to {high:g}", node.shown()))
-        return default
-    return value if whole else float(value)
+    value = number(key, node, _LIMITS, problems, whole=isinstance(default, int))
+    return default if value is None else value

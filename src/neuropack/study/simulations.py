@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from neuropack.errors import InputError, UsageError
-from neuropack.resources import folder
+from neuropack.errors import UsageError
 from neuropack.simulate.colours import BRAINBOW, Fluorophore
 from neuropack.simulate.optics import Optics
 from neuropack.simulate.seams import Mosaic
 from neuropack.simulate.settings import Simulation, Traced
 from neuropack.simulate.tissue import Tissue
 from neuropack.simulate.trees import Habit
+from neuropack.study.presets import HUGE, number, preset_file, preset_root, shipped_presets
 from neuropack.study.records import suggestion, unknown_keys
-from neuropack.study.yaml import Node, Problem, StudyError, load
+from neuropack.study.yaml import Node, Problem, StudyError
 
 _SECTIONS: dict[str, Any] = {
     "growth": Habit(),
@@ -27,7 +26,6 @@ _SECTIONS: dict[str, Any] = {
     "mosaic": Mosaic(),
 }
 _LABELLING = ("sparse_viral", "brainbow")
-_HUGE = 1e9
 # Smallest and largest value of a field, where these are not 0 and a billion.
 _LIMITS: dict[str, tuple[float, float]] = {
     "shape": (1, 1_000_000),
@@ -48,12 +46,12 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "growth.branches_per_um": (0, 1),
     "growth.branching_decay": (0, 1),
     "growth.taper_per_um": (0, 0.02),
-    "growth.bouton_every_um": (0.1, _HUGE),
+    "growth.bouton_every_um": (0.1, HUGE),
     "traced.scale": (1e-3, 1000),
     "tissue.drift": (0, 2),
-    "tissue.drift_um": (0.1, _HUGE),
+    "tissue.drift_um": (0.1, HUGE),
     "tissue.beads": (0, 1),
-    "tissue.bead_um": (0.1, _HUGE),
+    "tissue.bead_um": (0.1, HUGE),
     "tissue.debris_radius_um": (0.05, 100),
     "tissue.vessel_radius_um": (0.5, 100),
     "tissue.vessel_shade": (0, 1),
@@ -61,7 +59,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "optics.axial_ratio": (0.1, 20),
     "optics.peak_photons": (0, 1_000_000),
     "optics.background_photons": (0, 1_000_000),
-    "optics.attenuation_um": (1, _HUGE),
+    "optics.attenuation_um": (1, HUGE),
     "optics.offset_counts": (0, 60_000),
     "optics.counts_per_photon": (1e-3, 60_000),
     "optics.shift_um": (-100, 100),
@@ -93,7 +91,7 @@ class SimulationError(StudyError):
 
 def presets() -> dict[str, Path]:
     """The presets that ship with neuropack, by name."""
-    return {path.stem: path for path in sorted((folder("templates") / "simulate").glob("*.yaml"))}
+    return shipped_presets("simulate")
 
 
 def preset_named(word: str) -> Simulation:
@@ -102,11 +100,7 @@ def preset_named(word: str) -> Simulation:
     Raises:
         UsageError: there is none of this name.
     """
-    known = presets()
-    if word not in known:
-        fix = suggestion(word, known)
-        raise UsageError(f"there is no preset {word!r}", expected=", ".join(known), found=word, fix=fix)
-    return load_simulation(known[word])
+    return load_simulation(preset_file(word, presets()))
 
 
 def load_simulation(path: Path) -> Simulation:
@@ -116,19 +110,8 @@ def load_simulation(path: Path) -> Simulation:
         SimulationError: with every mistake.
         InputError: the file cannot be read.
     """
-    if not path.is_file():
-        expected = f"a file in .yaml; presets are {', '.join(presets())}"
-        raise InputError("there is no such file", file=path, expected=expected)
     problems: list[Problem] = []
-    try:
-        root = load(path, problems)
-    except StudyError as error:
-        raise SimulationError(path, list(error.problems)) from error
-    except InputError as error:
-        fix = "see docs/how-to/simulate.md for all fields"
-        raise InputError(
-            error.what.replace("a study", "a simulation"), file=path, found=error.found, fix=fix
-        ) from error
+    root = preset_root(path, presets(), "a simulation", "docs/how-to/simulate.md", SimulationError, problems)
     made = Simulation(path.stem)
     if not isinstance(root.value, dict):
         problems.append(Problem(root.at, "a simulation is a mapping", "keys and values", root.shown()))
@@ -193,20 +176,7 @@ def _value(name: str, node: Node, default: Any, problems: list[Problem]) -> Any:
         if values is not None and name in _RANGES and values[0] > values[1]:
             problems.append(Problem(node.at, f"{name} is from smallest to largest", "a smaller number first"))
         return values
-    return _number(name, node, problems, whole=isinstance(default, int))
-
-
-def _number(name: str, node: Node, problems: list[Problem], *, whole: bool) -> Any:
-    low, high = _LIMITS.get(name, (0, _HUGE))
-    value = node.value
-    kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
-        problems.append(Problem(node.at, f"{name} is {kind}", f"{low:g} to {high:g}", node.shown()))
-        return None
-    if not low <= value <= high:
-        problems.append(Problem(node.at, f"{name} is out of range", f"{low:g} to {high:g}", node.shown()))
-        return None
-    return value if whole else float(value)
+    return number(name, node, _LIMITS, problems, whole=isinstance(default, int))
 
 
 def _numbers(
@@ -216,7 +186,7 @@ def _numbers(
         expected = f"a list of {count} numbers" if count else "a list of numbers"
         problems.append(Problem(node.at, f"{name} is a list of numbers", expected, node.shown()))
         return None
-    values = tuple(_number(name, one, problems, whole=whole) for one in node.entries)
+    values = tuple(number(name, one, _LIMITS, problems, whole=whole) for one in node.entries)
     return None if any(v is None for v in values) else values
 
 
