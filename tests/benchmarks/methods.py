@@ -26,7 +26,7 @@ from neuropack.learn.weights import shipped
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
 PRESETS = {"sparse": 101, "brainbow": 102, "low-snr": 103, "thick": 104}
-SIZES = ("--shape", "48,192,192", "--subjects", "15")  # three animals to tune on, three to test on
+SIZES = ("--shape", "32,160,160", "--subjects", "15")  # three animals to tune on, three to test on
 CLASSICAL = ("otsu", "hysteresis", "tubeness", "sato", "frangi")
 REAL = ("mapmanager-rr30a-tp0-ch2-crop320.tif", "mapmanager-rr30a-s0-crop320.swc")
 

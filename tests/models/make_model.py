@@ -34,7 +34,11 @@ def install(folder: Path) -> None:
     """Copy the weights and their card into the package."""
     MODELS.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(folder / "model" / "weights.safetensors", MODELS / "neurites.safetensors")
-    shutil.copyfile(folder / "model" / "card.md", MODELS / "neurites.md")
+    card = (folder / "model" / "card.md").read_text(encoding="utf-8")
+    card = card.replace('Path("weights.safetensors")', "shipped()").replace(" --weights weights.safetensors", "")
+    card = card.replace("weights import load_weights", "weights import load_weights, shipped")
+    card = card.replace("from pathlib import Path\n\n", "")
+    (MODELS / "neurites.md").write_text(card, encoding="utf-8", newline="\n")
 
 
 def main() -> int:
