@@ -108,14 +108,14 @@ def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path]
         model.append(one)
     values = [row[key] for row in model]
     spread = f"{min(values):.3f} to {max(values):.3f}" if len(values) > 1 else "one training"
-    margin = f"{values[0] - best[key]:+.3f}"
+    margin, spread_of = min(values) - best[key], max(values) - min(values)
+    beyond = "not told" if len(values) < 2 else "yes" if margin > spread_of else "no"
     others = ", ".join(
         f"{row['method']} {row[key]:.3f}" for row in rows if row is not best and row[key] is not None
     )
     yield (
-        f"| {preset} | {told(model[0], key)} | {spread} | {best['method']} {told(best, key)} | {margin} "
-        f"| {'yes' if min(values) > best[key] and min(values) - best[key] > max(values) - min(values) else 'no'} "
-        f"| {others} |"
+        f"| {preset} | {told(model[0], key)} | {spread} | {best['method']} {told(best, key)} | {margin:+.3f} "
+        f"| {beyond} | {others} |"
     )
 
 
@@ -130,7 +130,7 @@ def page(folder: Path, weights: Sequence[Path], command: str) -> str:
         lines += ["", f"## {question.words[0].upper()}{question.words[1:]}", ""]
         lines += [
             "| simulated | network (95 % over images) | over trainings | best of the others, tuned by this score "
-            "| margin | beyond the spread | the rest |",
+            "| margin of the worst training | more than the spread | the rest |",
             "|---|---|---|---|---|---|---|",
         ]
         for preset, data in sets.items():
@@ -149,7 +149,7 @@ def page(folder: Path, weights: Sequence[Path], command: str) -> str:
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
-        + ".",
+        + ". Three animals of each are tested on, three tuned on. All simulated, but for the last table.",
     ]
     return "\n".join([*head, *lines, ""])
 
@@ -181,7 +181,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, nargs="+", default=[shipped()], help="of one or more trainings")
     parser.add_argument("--out", type=Path, help="a page in Markdown")
     given = parser.parse_args()
-    text = page(given.folder, given.weights, "python " + shlex.join(["tests/benchmarks/methods.py", *sys.argv[1:]]))
+    words = ["FOLDER" if word == str(given.folder) else word for word in sys.argv[1:]]
+    text = page(given.folder, given.weights, "python " + shlex.join(["tests/benchmarks/methods.py", *words]))
     print(text)
     if given.out:
         given.out.write_text(text, encoding="utf-8", newline="\n")
