@@ -119,14 +119,14 @@ def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path]
     )
 
 
-def page(folder: Path, weights: Sequence[Path], command: str) -> str:
+def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: str) -> str:
     """The page."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     lines = []
     sets = {preset: simulated(folder, preset) for preset in PRESETS}
-    for question in (*QUESTIONS, INSTANCES):
+    for question in (one for one in (*QUESTIONS, INSTANCES) if one.task in tasks):
         lines += ["", f"## {question.words[0].upper()}{question.words[1:]}", ""]
         lines += [
             "| simulated | network (95 % over images) | over trainings | best of the others, tuned by this score "
@@ -135,8 +135,10 @@ def page(folder: Path, weights: Sequence[Path], command: str) -> str:
         ]
         for preset, data in sets.items():
             lines += asked(folder, preset, question, weights, data)
-    row = json.loads((folder / "runs" / "sparse-foreground-f1" / "model-0" / "results.json").read_text("utf-8"))[0]
-    lines += ["", *_real(folder, weights[0])]
+    any_run = next((folder / "runs").glob("*/model-0/results.json"))
+    row = json.loads(any_run.read_text(encoding="utf-8"))[0]
+    if "tracing" in tasks:
+        lines += ["", *_real(folder, weights[0])]
     machine = row["machine"]
     head = [
         "# Methods compared",
@@ -179,10 +181,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights", type=Path, nargs="+", default=[shipped()], help="of one or more trainings")
+    known = ("foreground", "tracing", "instances")
+    parser.add_argument("--tasks", nargs="+", choices=known, default=known, help="these alone")
     parser.add_argument("--out", type=Path, help="a page in Markdown")
     given = parser.parse_args()
     words = ["FOLDER" if word == str(given.folder) else word for word in sys.argv[1:]]
-    text = page(given.folder, given.weights, "python " + shlex.join(["tests/benchmarks/methods.py", *words]))
+    text = page(
+        given.folder, given.weights, given.tasks, "python " + shlex.join(["tests/benchmarks/methods.py", *words])
+    )
     print(text)
     if given.out:
         given.out.write_text(text, encoding="utf-8", newline="\n")
