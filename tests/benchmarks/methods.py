@@ -41,9 +41,9 @@ class Question:
 
 
 QUESTIONS = (
-    Question("foreground", "f1", "voxel F1"),
+    Question("foreground", "f1", "Voxel F1"),
     Question("foreground", "cldice", "clDice"),
-    Question("tracing", "f1", "length F1 at 2 um"),
+    Question("tracing", "f1", "Length F1 at 2 um"),
 )
 INSTANCES = Question("instances", "fisbe_s", "FISBe S")
 
@@ -127,7 +127,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
     lines = []
     sets = {preset: simulated(folder, preset) for preset in PRESETS}
     for question in (one for one in (*QUESTIONS, INSTANCES) if one.task in tasks):
-        lines += ["", f"## {question.words[0].upper()}{question.words[1:]}", ""]
+        lines += ["", f"## {question.words}", ""]
         lines += [
             "| simulated | network (95 % over images) | over trainings | best of the others, tuned by this score "
             "| margin of the worst training | more than the spread | the rest |",
@@ -151,7 +151,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
-        + ". Three animals of each are tested on, three tuned on. All simulated, but for the last table.",
+        + ". Three animals of each are tested on, three tuned on; all of them are simulated.",
     ]
     return "\n".join([*head, *lines, ""])
 
