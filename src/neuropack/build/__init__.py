@@ -325,8 +325,8 @@ def _write_texts(
     if any(one.placement is not None for one in planned):
         used.append("registration")
         tables[QUALITY] = registration.quality_text(planned)
-    if beside or place.files(SPLITS):
-        used.append("benchmark")
+    if beside or set(place.files(BENCHMARK)) - set(bids.derivative_texts(study, "benchmark")):
+        used.append("benchmark")  # also what others put there, such as scores
     for name in used:
         texts |= bids.derivative_texts(study, name)
     for one in planned:
