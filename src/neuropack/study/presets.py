@@ -69,7 +69,8 @@ def number(
     low, high = limits.get(name, (0, HUGE))
     value = node.value
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
+    wrong = isinstance(value, bool) or not isinstance(value, int if whole else int | float)
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):  # an int may be too large for a float
         problems.append(Problem(node.at, f"{name} is {kind}", f"{low:g} to {high:g}", node.shown()))
         return None
     if not low <= value <= high:

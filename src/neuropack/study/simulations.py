@@ -122,7 +122,8 @@ def load_simulation(path: Path) -> Simulation:
         try:
             made.check()
         except UsageError as error:
-            problems.append(Problem.of(error, (root.get("optics") or root).at))
+            at = (root.get(error.where or "optics") or root).at
+            problems.append(Problem(at, error.what, error.expected, error.found, error.fix))
     if problems:
         raise SimulationError(path, problems)
     return made
@@ -236,8 +237,9 @@ def _fluorophore(node: Node, problems: list[Problem]) -> Fluorophore:
             Problem((color or node).at, "color is six hexadecimal digits", "such as '22DD44'", text[:60])
         )
     name_node = node.get("name")
-    return Fluorophore(name_node.text if name_node is not None else "", **values, color=text.upper())
+    called = " ".join(name_node.text.split()) if name_node is not None else ""
+    return Fluorophore(called, **values, color=text.upper())
 
 
 def _absent(names: Iterable[str], node: Node) -> list[str]:
-    return [name for name in names if (one := node.get(name)) is None or one.value is None]
+    return [name for name in names if (one := node.get(name)) is None or not one.text.strip() or one.value is None]
