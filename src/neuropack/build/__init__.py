@@ -171,8 +171,8 @@ def _build(
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
     full = document(stacks.study, made, earlier)
-    beside = {f"{BENCHMARK}/{path}": data for path, data in benchmark.items()}
-    beside |= splits_files(stacks.study.splits)
+    inside = {**benchmark, **splits_files(stacks.study.splits)}
+    beside = {f"{BENCHMARK}/{path}": data for path, data in inside.items()}
     if SPLITS not in beside:
         remove_splits(place, earlier)
     texts = _write_texts(stacks.study, made, full, place, beside)

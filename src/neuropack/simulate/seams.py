@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, overlap
 from neuropack.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -95,9 +95,5 @@ def draw_tiles(
 def parts(tiles: tuple[Tile, ...], box: Box) -> Iterator[tuple[Tile, Box]]:
     """The parts of a box (z, y, x) that lie in different tiles."""
     for tile in tiles:
-        y, x = (
-            slice(max(s.start, t.start), min(s.stop, t.stop))
-            for s, t in zip(box[1:], (tile.y, tile.x), strict=True)
-        )
-        if y.start < y.stop and x.start < x.stop:
-            yield tile, (box[0], y, x)
+        if (part := overlap(box, (box[0], tile.y, tile.x))) is not None:
+            yield tile, part
