@@ -84,9 +84,7 @@ _LASER = {"excitation_nm": (100.0, 20_000.0), "emission_nm": (100.0, 20_000.0)}
 class SimulationError(StudyError):
     """Everything that is wrong with a file of the simulator, each with its place."""
 
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        super().__init__(file, problems)
-        self.what = self.what.replace("in the study", "in the simulation")
+    about = "simulation"
 
 
 def presets() -> dict[str, Path]:
@@ -111,7 +109,8 @@ def load_simulation(path: Path) -> Simulation:
         InputError: the file cannot be read.
     """
     problems: list[Problem] = []
-    root = preset_root(path, presets(), "a simulation", "docs/how-to/simulate.md", SimulationError, problems)
+    fix = "see docs/how-to/simulate.md for all fields"
+    root = preset_root(path, presets(), "a simulation", fix, SimulationError, problems)
     made = Simulation(path.stem)
     if not isinstance(root.value, dict):
         problems.append(Problem(root.at, "a simulation is a mapping", "keys and values", root.shown()))

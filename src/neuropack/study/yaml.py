@@ -103,10 +103,12 @@ class Problem:
 class StudyError(InputError):
     """Everything that is wrong with a study, in one message: the build cannot run."""
 
+    about = "study"
+
     def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: p.at))
         count = len(self.problems)
-        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the study", file=file)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the {self.about}", file=file)
 
     def __str__(self) -> str:
         return "\n".join([p.told(str(self.file)) for p in self.problems] + [f"{self.file}: {self.what}"])
