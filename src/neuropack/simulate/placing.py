@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.simulate.trees import DIGITS
-from neuropack.skeleton import SOMA, Skeleton, parent_rows
+from neuropack.skeleton import ROOT, SOMA, Skeleton, parent_rows, root_rows
 from neuropack.swc import read_swc
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ def load_neuron(path: Path) -> Skeleton:
         InputError: it cannot be read, or has no tree.
     """
     skeleton = read_swc(path)
-    tree = _trees(skeleton)
+    tree = root_rows(parent_rows(skeleton.id, skeleton.parent))
     size = np.bincount(tree) if len(tree) else np.zeros(1, np.int64)
     if size.max() < _FEWEST:
         raise InputError(
@@ -143,20 +143,9 @@ def _apart(skeleton: Skeleton) -> Skeleton:
     same = (above >= 0) & (skeleton.xyz == skeleton.xyz[above]).all(axis=1)
     if not same.any():
         return skeleton
-    stands = np.where(same, above, np.arange(len(above)))  # for each node, the one in its place
-    while not np.array_equal(stands, further := stands[stands]):
-        stands = further
+    stands = root_rows(np.where(same, above, ROOT))  # for each node, the one in its place
     parent = np.where(above >= 0, skeleton.id[stands[above]], -1)
     return _only(replace(skeleton, parent=parent), ~same)
-
-
-def _trees(skeleton: Skeleton) -> npt.NDArray[np.int64]:
-    """The row of the root of each node."""
-    above = parent_rows(skeleton.id, skeleton.parent)
-    root = np.where(above < 0, np.arange(len(above)), above)
-    while not np.array_equal(root, further := root[root]):
-        root = further
-    return root
 
 
 def _depth(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
