@@ -164,7 +164,7 @@ def _begin(folder: Path, record: bytes, study: str) -> None:
             if settings.read_bytes() == record and (not path.exists() or path.read_bytes() == study.encode()):
                 _publish(path, study.encode())
                 return
-            found = "a simulation of other settings or another seed, or a study that was edited"
+            found = "a simulation of other settings, another seed or another neuropack, or a study that was edited"
         elif folder.is_dir() and any(folder.iterdir()):
             found = ", ".join(sorted(p.name for p in folder.iterdir())[:5])
         else:

@@ -22,7 +22,8 @@ class Mosaic:
         grid: tiles along y and x.
         gain: standard deviation of the logarithm of a tile's gain.
         vignetting: light that the corners of a tile lose, as a part of that in its middle.
-        seam_um: largest distance (z, y, x) of a tile from its place; the first tile is in its place.
+        seam_um: largest distance (z, y, x) of a tile from its place, before it is rounded to voxels; the first tile
+            is in its place.
         offset_photons: standard deviation of the background that a tile has more or less than others.
     """
 
