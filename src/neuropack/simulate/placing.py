@@ -106,6 +106,7 @@ def place_neuron(
     radius: Floats = np.asarray(np.maximum(skeleton.radius * factor, _THINNEST_UM), np.float64)
     places: Floats = np.asarray(np.round(xyz, DIGITS), np.float64)
     placed = Skeleton(skeleton.id, skeleton.type, places, np.round(radius, DIGITS), skeleton.parent, "stack")
+    placed = _with_soma(placed, size)
     return _apart(_only(placed, _kept(placed, size)))
 
 
@@ -127,10 +128,28 @@ def _rotation(rng: np.random.Generator) -> Floats:
     )
 
 
+def _with_soma(skeleton: Skeleton, size: Floats) -> Skeleton:
+    """A tree with its root at its soma, where another root lies outside: the soma would be cut off with all."""
+    soma = np.flatnonzero(skeleton.type == SOMA)
+    above = parent_rows(skeleton.id, skeleton.parent)
+    root = int(np.flatnonzero(above < 0)[0])
+    if not len(soma) or skeleton.type[root] == SOMA or not _outside(skeleton, size)[root]:
+        return skeleton
+    parent = skeleton.parent.copy()
+    row, child = int(soma[0]), -1
+    while row >= 0:  # on the way up, who was the parent hangs on its child
+        parent[row], child, row = child, int(skeleton.id[row]), int(above[row])
+    return replace(skeleton, parent=parent)
+
+
+def _outside(skeleton: Skeleton, size: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(((skeleton.xyz < 0) | (skeleton.xyz >= size)).any(axis=1), bool)
+
+
 def _kept(skeleton: Skeleton, size: Floats) -> npt.NDArray[np.bool_]:
     """The nodes inside the stack whose ancestors are all inside too; the root is kept in any case."""
     above = parent_rows(skeleton.id, skeleton.parent)
-    cut: npt.NDArray[np.bool_] = ((skeleton.xyz < 0) | (skeleton.xyz >= size)).any(axis=1) & (above >= 0)
+    cut: npt.NDArray[np.bool_] = _outside(skeleton, size) & (above >= 0)
     while (far := above >= 0).any():  # each round looks twice as far up
         cut = cut | (far & cut[above])
         above = np.where(far, above[above], -1)
