@@ -62,6 +62,9 @@ def test_a_notebook_is_clean(path: Path) -> None:
     assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
     ids = [cell["id"] for cell in book["cells"]]
     assert len(set(ids)) == len(ids)
+    told = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "markdown"]
+    headings = [text.split(" ", 1)[0] for text in told if text.startswith("#")]
+    assert told[0].startswith("# ") and set(headings[1:]) == {"##"}, "one title, and sections below it"
     code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     said = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "how-to").glob("*.md"))

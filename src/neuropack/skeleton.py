@@ -123,6 +123,18 @@ def _counted(ids: npt.NDArray[np.int64]) -> bool:
     return len(ids) > 0 and int(ids[-1]) - int(ids[0]) == len(ids) - 1 and bool((np.diff(ids) == 1).all())
 
 
+def root_rows(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The row of the root of each row of trees (n,).
+
+    Args:
+        above: as `parent_rows` gives them, without a ring.
+    """
+    top = np.where(above < 0, np.arange(len(above)), above)
+    for _ in range(len(above).bit_length()):  # each round doubles how far up a row points
+        top = top[top]
+    return np.asarray(top, np.int64)
+
+
 def rootless(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Rows whose ancestors never end, ascending.
 

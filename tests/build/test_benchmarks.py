@@ -63,3 +63,20 @@ def test_splits_that_were_put_there_otherwise_stay(fresh: Fresh) -> None:
     assert table.read_text(encoding="utf-8") == "participant_id\tsplit\nsub-M01\ttest\n"
     rebuilt(study, release, text + BENCHMARK)
     assert len(list(read_tsv(table))) == 2
+
+
+def test_the_folder_of_scores_without_splits_is_described_anew(fresh: Fresh) -> None:
+    study, release = fresh
+    folder = release / "derivatives" / "benchmark"
+    folder.mkdir()
+    (folder / "scores.tsv").write_text("task\tmethod\n", encoding="utf-8")
+    text = (study / "study.yaml").read_text(encoding="utf-8")
+    old, new = "1.0.0", "1.0.1"
+    assert text.count(f"version: {old}\n") == 1
+    for version in (old, new):
+        rebuilt(study, release, text.replace(f"version: {old}\n", f"version: {version}\n"))
+        described = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+        assert described["SourceDatasets"][0]["Version"] == version
+    (folder / "scores.tsv").unlink()
+    rebuilt(study, release, text)
+    assert not folder.exists()

@@ -182,6 +182,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
         (["--preset", "tinny"], 2, "did you mean 'tiny'"),
         (["--shape", "8,64"], 2, "--shape is no shape"),
         (["--shape", "8,64,0"], 2, "--shape is no shape"),
+        (["--shape", "100000,100000,1000000"], 2, "shape: a stack of 1e+16 voxels is too large"),
         (["--preset", "tiny", "--config", "x.yaml"], 2, "both say what to simulate"),
         (["--config", "none.yaml"], 3, "there is no such file"),
         (["--swc", "none.swc"], 3, "there is no SWC file"),

@@ -106,3 +106,18 @@ def test_files_of_a_folder_are_found_and_what_is_none_is_told(tmp_path: Path, ne
     (alone := tmp_path / "one.swc").write_text("1 1 0 0 0 4 -1\n", encoding="utf-8")
     with pytest.raises(InputError, match="holds no neuron"):
         load_neuron(alone)
+
+
+def test_a_neuron_whose_root_is_the_far_end_of_its_axon_keeps_its_soma(tmp_path: Path) -> None:
+    (path := tmp_path / "n.swc").write_text(
+        "1 2 500 0 0 0.5 -1\n2 2 20 0 0 0.5 1\n3 2 5 0 0 0.5 2\n4 1 0 0 0 4 3\n5 3 0 9 0 1 4\n6 2 20 9 0 0.5 2\n",
+        encoding="utf-8",
+    )
+    loaded, soma = load_neuron(path), np.array([90.0, 70.0, 30.0])
+    placed = place_neuron(np.random.default_rng(0), loaded, SIZE, soma, rotate=False)
+    assert parents_first(placed) and placed.type[0] == 1
+    assert sorted(placed.xyz.tolist()) == [[90, 70, 30], [90, 79, 30], [95, 70, 30], [110, 70, 30], [110, 79, 30]]
+    ends = {tuple(sorted(map(tuple, placed.xyz[edge].tolist()))) for edge in placed.edges()}
+    assert ((90, 70, 30), (95, 70, 30)) in ends and ((110, 70, 30), (110, 79, 30)) in ends
+    inside = place_neuron(np.random.default_rng(0), loaded, SIZE, soma, scale=0.1, rotate=False)
+    assert len(inside) == 6 and inside.type[0] == 2  # its root lies in the stack, and stays

@@ -116,8 +116,9 @@ def test_a_neurite_thinner_than_a_voxel_is_not_broken() -> None:
 
 def test_coverage_falls_from_one_inside_to_zero_outside() -> None:
     ball = Skeleton(np.array([1]), np.array([1]), np.array([[20.0, 16.0, 10.0]]), np.array([5.0]), np.array([-1]))
-    filled = Scene([ball], (1.0, 1.0, 1.0)).coverage(0, (slice(0, 20), slice(0, 32), slice(0, 40)))
-    assert filled is not None
+    scene, box = Scene([ball], (1.0, 1.0, 1.0)), (slice(0, 20), slice(0, 32), slice(0, 40))
+    ((_, pieces),) = scene.near(box)
+    filled = scene.filled(pieces, box)
     assert filled.min() == 0 and filled.max() == 1
     assert filled.sum() == pytest.approx(4 / 3 * np.pi * 5**3, rel=0.02)
 

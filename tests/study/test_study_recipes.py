@@ -111,7 +111,7 @@ def test_a_record_knows_files_by_their_content_and_not_by_their_place(tmp_path: 
 def test_a_recipe_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'brainbow'"):
         recipe_named("brainbw")
-    with pytest.raises(InputError, match="no such recipe"):
+    with pytest.raises(InputError, match="no such file"):
         recipe_named(str(tmp_path / "a.yaml"))
     with pytest.raises(InputError, match="is empty"):
         load_recipe(written(tmp_path, "\n"))
@@ -158,7 +158,7 @@ def test_a_stack_names_a_recipe_of_its_study_of_a_file_or_of_ours(tmp_path: Path
         ("recipes: [align]\n", "line 1, column 10", "a name, and a list of steps below"),
         ("recipes: {ours: [align]}\nstack: {preprocess: our}\n", "line 2, column 21", "did you mean 'ours'"),
         ("stack: {preprocess: bad.yaml}\n", "line 1, column 21", "no step"),
-        ("stack: {preprocess: none.yaml}\n", "line 1, column 21", "no such recipe"),
+        ("stack: {preprocess: none.yaml}\n", "line 1, column 21", "no such file"),
     ],
 )
 def test_mistakes_of_a_study_have_their_places(tmp_path: Path, text: str, place: str, told: str) -> None:

@@ -43,6 +43,12 @@ def test_scalars_are_those_of_yaml_1_2(tmp_path: Path) -> None:
     assert plain(read(tmp_path, text)) == expected
 
 
+def test_a_character_that_json_writes_as_two_escapes_is_one(tmp_path: Path) -> None:
+    root = read(tmp_path, 'a: "\\ud83d\\ude00 and \\u00e9"\n"\\ud83d\\ude00": 1\n')
+    assert root.get("a").value == "\U0001f600 and \u00e9"  # type: ignore[union-attr]
+    assert list(root.items) == ["a", "\U0001f600"]
+
+
 def test_an_alias_repeats_a_value(tmp_path: Path) -> None:
     assert plain(read(tmp_path, "a: &x {n: 1}\nb: *x\n")) == {"a": {"n": 1}, "b": {"n": 1}}
 
@@ -63,6 +69,8 @@ def test_a_reused_anchor_is_no_warning(tmp_path: Path) -> None:
         ("a: !!python/object:os.system {}\n", (1, 4), "a YAML tag"),
         ("a: !thing 1\n", (1, 4), "a YAML tag"),
         ("a: &x [*x]\n", (1, 4), "an alias that holds itself"),
+        ('a: "\\ud83d x"\n', (1, 4), "half a character"),
+        ('"\\ud83d": x\n', (1, 1), "half a character"),
     ],
 )
 def test_what_is_not_plain_data_is_refused_with_its_place(

@@ -171,8 +171,8 @@ def _build(
     place, ledger = stacks.place, stacks.ledger
     made = [stacks.make(one) for one in planned]
     full = document(stacks.study, made, earlier)
-    beside = {f"{BENCHMARK}/{path}": data for path, data in benchmark.items()}
-    beside |= splits_files(stacks.study.splits)
+    inside = {**benchmark, **splits_files(stacks.study.splits)}
+    beside = {f"{BENCHMARK}/{path}": data for path, data in inside.items()}
     if SPLITS not in beside:
         remove_splits(place, earlier)
     texts = _write_texts(stacks.study, made, full, place, beside)
@@ -325,8 +325,8 @@ def _write_texts(
     if any(one.placement is not None for one in planned):
         used.append("registration")
         tables[QUALITY] = registration.quality_text(planned)
-    if beside or place.files(SPLITS):
-        used.append("benchmark")
+    if beside or set(place.files(BENCHMARK)) - set(bids.derivative_texts(study, "benchmark")):
+        used.append("benchmark")  # also what others put there, such as scores
     for name in used:
         texts |= bids.derivative_texts(study, name)
     for one in planned:

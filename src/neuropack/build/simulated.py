@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,17 +19,17 @@ from neuropack.build.splits import splits_files
 from neuropack.convert import convert
 from neuropack.engine import Progress
 from neuropack.errors import OutputError, UsageError
-from neuropack.release import BENCHMARK
+from neuropack.manifest import sha256_of
 from neuropack.schema import schema_version
 from neuropack.simulate.placing import load_neuron, swc_files
 from neuropack.simulate.settings import Simulation
+from neuropack.simulate.trees import DIGITS
 from neuropack.skeleton import Skeleton
 from neuropack.swc import write_swc
 from neuropack.table import tsv_text
 from neuropack.whole import published
 
 SETTINGS, STUDY, RELEASE = "simulation.json", "study.yaml", "release"
-_DECIMALS = 3  # of micrometre in SWC files: what is rendered is what is written
 _FWHM = 2.3548  # full width at half maximum of a Gaussian, in standard deviations
 _MOST_NEURONS = 12_000  # what study.yaml, which names each, can hold
 _FIRST = datetime(2026, 1, 15, 9, 0, tzinfo=UTC)
@@ -120,10 +119,8 @@ def simulate_release(
     _begin(folder, record, _study(simulation, seed, stacks, with_swc=bool(files)))
     for one in stacks:
         _write(one, folder, memory, progress)
-    truth = truth_files(folder, simulation, record, stacks)
-    if not splits_of(stacks):  # and so no benchmark, from which the build would know them
-        said = splits_files({one.subject: one.split for one in stacks})
-        truth |= {path.removeprefix(f"{BENCHMARK}/"): data for path, data in said.items()}
+    truth = truth_files(folder, record, stacks)
+    truth |= splits_files({one.subject: one.split for one in stacks})  # those of the benchmarks, if there are any
     release = folder / RELEASE
     built = build(folder / STUDY, release, memory=memory, progress=progress, benchmark=truth)
     return SimulatedRelease(folder, release, stacks, built)
@@ -149,7 +146,7 @@ def _record(simulation: Simulation, seed: int, files: Sequence[Path]) -> bytes:
         "note": "Everything here is simulated: no animal was used and no microscope was switched on.",
         "generator": f"neuropack {neuropack.__version__}",
         "seed": seed,
-        "swc": [{"name": f.name, "sha256": hashlib.sha256(f.read_bytes()).hexdigest()} for f in files],
+        "swc": [{"name": f.name, "sha256": sha256_of(f).sha256} for f in files],
         "settings": asdict(simulation),
     }
     return (json.dumps(said, indent=2, ensure_ascii=False) + "\n").encode()
@@ -167,7 +164,7 @@ def _begin(folder: Path, record: bytes, study: str) -> None:
             if settings.read_bytes() == record and (not path.exists() or path.read_bytes() == study.encode()):
                 _publish(path, study.encode())
                 return
-            found = "a simulation of other settings or another seed, or a study that was edited"
+            found = "a simulation of other settings, another seed or another neuropack, or a study that was edited"
         elif folder.is_dir() and any(folder.iterdir()):
             found = ", ".join(sorted(p.name for p in folder.iterdir())[:5])
         else:
@@ -197,7 +194,7 @@ def _write(one: Simulated, folder: Path, memory: int | None, progress: Progress 
     for i, skeleton in enumerate(one.made.skeletons):
         if not (path := folder / one.skeleton(i)).exists():
             with published(path) as fresh:
-                write_swc(fresh, skeleton, _comments(one, i), decimals=_DECIMALS)
+                write_swc(fresh, skeleton, _comments(one, i), decimals=DIGITS)
     if any(soma is not None for soma in one.somata):
         _publish(folder / one.somata_file, _somata(one).encode())
     for file, volume, labels in ((one.raw, one.made.volume, False), (one.labels, one.made.labels, True)):
@@ -225,7 +222,7 @@ def _somata(one: Simulated) -> str:
     rows = [
         {
             "point_id": f"soma{i + 1:03d}",
-            **{f"{axis}_um": round(float(v), _DECIMALS) for axis, v in zip("xyz", soma, strict=True)},
+            **{f"{axis}_um": round(float(v), DIGITS) for axis, v in zip("xyz", soma, strict=True)},
             "neuron_id": one.neuron(i),
             "class": "soma",
         }

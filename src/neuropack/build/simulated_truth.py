@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
 from neuropack.build.bids import Texts, json_text, tsv_text
 from neuropack.simulate.settings import Simulation, split_of
 from neuropack.simulate.stack import SimulatedStack
+from neuropack.simulate.trees import DIGITS
+from neuropack.skeleton import SOMA
 from neuropack.whole import published
 
 _OVERLAPS = "simulated_overlaps"
@@ -152,15 +153,12 @@ class Simulated:
         return [skeleton.soma() for skeleton in self.made.skeletons]
 
 
-def truth_files(
-    folder: Path, simulation: Simulation, record: bytes, stacks: Sequence[Simulated]
-) -> dict[str, bytes]:
+def truth_files(folder: Path, record: bytes, stacks: Sequence[Simulated]) -> dict[str, bytes]:
     """The files of ``derivatives/benchmark``, by their path in it.
 
     Args:
         folder: of the study; overlaps are worked out once and kept there.
-        simulation: what was simulated.
-        record: its settings, as JSON.
+        record: the settings, as JSON.
         stacks: the stacks.
     """
     rows = {
@@ -192,7 +190,7 @@ def _neurons(one: Simulated) -> Iterator[dict[str, Any]]:
     made = one.made
     for i, skeleton in enumerate(made.skeletons):
         soma = skeleton.soma()
-        x, y, z = (round(float(v), 3) for v in soma) if soma is not None else (None, None, None)
+        x, y, z = (round(float(v), DIGITS) for v in soma) if soma is not None else (None, None, None)
         yield {
             "participant_id": f"sub-{one.subject}",
             "image_stack": one.stack_id,
@@ -202,7 +200,7 @@ def _neurons(one: Simulated) -> Iterator[dict[str, Any]]:
             "soma_x_um": x,
             "soma_y_um": y,
             "soma_z_um": z,
-            "soma_radius_um": float(skeleton.radius[skeleton.type == 1].max()) if soma is not None else None,
+            "soma_radius_um": float(skeleton.radius[skeleton.type == SOMA].max()) if soma is not None else None,
             "copies": _listed(made.copies[i]),
             "brightness": _listed(made.colors[i]),
         }
@@ -222,7 +220,7 @@ def _channels(one: Simulated) -> Iterator[dict[str, Any]]:
             **{f"shift_{axis}_um": v for axis, v in zip("zyx", shift, strict=True)},
             "scale": optics.scale[c] if optics.scale else 1.0,
             **{f"psf_sigma_{axis}_um": round(v, 4) for axis, v in zip("zyx", sigma, strict=True)},
-            "attenuation_um": round(optics.attenuation_um * (fluorophore.emission_nm / 600) ** 2, 2),
+            "attenuation_um": round(optics.attenuation_length_um(fluorophore.emission_nm), 2),
             "mixing": _listed(mixing),
         }
 
@@ -249,9 +247,8 @@ def _write_overlaps(one: Simulated, out: io.TextIOBase) -> None:
     out.write("\t".join(COLUMNS[_OVERLAPS]) + "\n")
     scene = one.made.scene
     for box in one.made.labels.pixels.native_blocks():
-        block: Box = box
-        if len(scene.near(block)) > 1:
-            _, hidden = scene.labels(block)
+        if len(scene.near(box)) > 1:
+            _, hidden = scene.labels(box)
             out.writelines("\t".join(map(str, row)) + "\n" for row in hidden.tolist())
 
 

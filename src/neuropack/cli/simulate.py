@@ -16,11 +16,9 @@ from neuropack.errors import UsageError
 if TYPE_CHECKING:
     from neuropack.simulate.settings import Simulation
 
-_MOST_VOXELS = 2**40
-
 
 def simulate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="A new folder to put it.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", readable=False, help="A new folder to put it in.")],
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="sparse, brainbow, low-snr, thick, tiled or tiny.")
     ] = None,
@@ -104,7 +102,7 @@ def _shape(text: str | None) -> tuple[int, int, int] | None:
         return None
     try:
         z, y, x = (int(part) for part in text.split(","))
-        if min(z, y, x) < 1 or z * y * x > _MOST_VOXELS:
+        if min(z, y, x) < 1:
             raise ValueError
     except ValueError:
         raise UsageError(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.evaluate.agreement import Floats, Ints, Score
-from neuropack.skeleton import Skeleton, parent_rows
+from neuropack.skeleton import Skeleton, parent_rows, root_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,8 @@ def places_of(truth: Sequence[Skeleton], step_um: float) -> Places:
 
 def _roots(above: Ints) -> Ints:
     """Of each row the number of its root among the roots (n,)."""
-    at = np.where(above < 0, np.arange(len(above)), above)
-    for _ in range(len(above).bit_length()):  # each round doubles how far up a row points
-        at = at[at]
     number = np.cumsum(above < 0) - 1
-    return np.asarray(number[at], np.int64)
+    return np.asarray(number[root_rows(above)], np.int64)
 
 
 def run_length_scores(

@@ -126,9 +126,7 @@ _NO_MATTER = ("name", "description", "workers", "license")
 class SettingsError(StudyError):
     """Everything that is wrong with settings of a training, each with its place."""
 
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        super().__init__(file, problems)
-        self.what = self.what.replace("in the study", "in the settings")
+    about = "settings"
 
 
 def presets() -> dict[str, Path]:
@@ -153,7 +151,8 @@ def load_settings(path: Path) -> TrainSettings:
         InputError: the file cannot be read.
     """
     problems: list[Problem] = []
-    root = preset_root(path, presets(), "settings", "docs/how-to/train.md", SettingsError, problems)
+    fix = "see docs/how-to/train.md for all fields"
+    root = preset_root(path, presets(), "settings", fix, SettingsError, problems)
     found: dict[str, Any] = {}
     if isinstance(root.value, dict):
         unknown_keys(root, [one.name for one in fields(TrainSettings)], "a training", problems)

@@ -89,9 +89,13 @@ class Optics:
         lateral = 0.225 * emission_nm / 1000 / self.numerical_aperture
         return self.axial_ratio * lateral, lateral, lateral
 
+    def attenuation_length_um(self, emission_nm: float) -> float:
+        """Depth at which light has fallen to 1/e. Scattering falls steeply with the wavelength."""
+        return self.attenuation_um * (emission_nm / 600) ** 2
+
     def attenuation(self, planes: range, step_um: float, emission_nm: float) -> Floats:
-        """What is left of the light from each plane. Scattering falls steeply with the wavelength."""
-        length = self.attenuation_um * (emission_nm / 600) ** 2
+        """What is left of the light from each plane."""
+        length = self.attenuation_length_um(emission_nm)
         return np.array([math.exp(-(z + 0.5) * step_um / length) for z in planes])
 
     def haze(self, shape: tuple[int, int, int], box: Box, phase: float) -> Floats:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array, Box, box_shape, full_box
+from neuropack.axes import Array, Box, box_shape, full_box, overlap, relative
 from neuropack.simulate.optics import TILE, Optics, blur, halo_of, noise_of_tile, tile_aligned, tiles
 from neuropack.simulate.render import Scene
 from neuropack.simulate.seams import Tile, parts
@@ -98,18 +98,20 @@ class StackPixels:
         out = np.empty(box_shape(box), np.uint16 if noise else np.float32)
         channels, inner = range(box[0].start, box[0].stop), box[1:]
         for _, block in tiles(inner, self._shape, BLOCK):
-            wanted = _common(inner, block)
+            if (wanted := overlap(inner, block)) is None:
+                continue
             photons = self._photons(channels, whole := tile_aligned(wanted, self._shape))
             for number, tile in tiles(wanted, self._shape):
-                part = _common(wanted, tile)
+                if (part := overlap(wanted, tile)) is None:
+                    continue
                 for row, c in enumerate(channels):
-                    light = photons[row][_within(tile, whole)]
+                    light = photons[row][relative(tile, whole)]
                     counts: Array
                     if noise:
                         counts = self._optics.digitise(light, noise_of_tile(self._sight.key, c, number))
                     else:
                         counts = light * self._optics.counts_per_photon + self._optics.offset_counts
-                    out[row][_within(part, inner)] = counts[_within(part, tile)]
+                    out[row][relative(part, inner)] = counts[relative(part, tile)]
         return out
 
     def _photons(self, channels: range, box: Box) -> Floats:
@@ -119,7 +121,7 @@ class StackPixels:
         photons = np.empty((len(channels), *box_shape(box)))
         for tile, part in parts(self._sight.tiles, box):
             seen = self._light(channels, part, tile.behind(part))
-            where = _within(part, box)
+            where = relative(part, box)
             photons[:, *where] = np.maximum(seen * tile.light(part) + tile.offset_photons, 0)
         return photons
 
@@ -200,11 +202,3 @@ class LabelPixels:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _common(one: Box, other: Box) -> Box:
-    return tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-
-
-def _within(part: Box, whole: Box) -> Box:
-    return tuple(slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, whole, strict=True))

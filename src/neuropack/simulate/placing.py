@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neuropack.errors import InputError
 from neuropack.simulate.trees import DIGITS
-from neuropack.skeleton import SOMA, Skeleton, parent_rows
+from neuropack.skeleton import ROOT, SOMA, Skeleton, parent_rows, root_rows
 from neuropack.swc import read_swc
 
 Floats = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ def load_neuron(path: Path) -> Skeleton:
         InputError: it cannot be read, or has no tree.
     """
     skeleton = read_swc(path)
-    tree = _trees(skeleton)
+    tree = root_rows(parent_rows(skeleton.id, skeleton.parent))
     size = np.bincount(tree) if len(tree) else np.zeros(1, np.int64)
     if size.max() < _FEWEST:
         raise InputError(
@@ -106,6 +106,7 @@ def place_neuron(
     radius: Floats = np.asarray(np.maximum(skeleton.radius * factor, _THINNEST_UM), np.float64)
     places: Floats = np.asarray(np.round(xyz, DIGITS), np.float64)
     placed = Skeleton(skeleton.id, skeleton.type, places, np.round(radius, DIGITS), skeleton.parent, "stack")
+    placed = _with_soma(placed, size)
     return _apart(_only(placed, _kept(placed, size)))
 
 
@@ -127,10 +128,28 @@ def _rotation(rng: np.random.Generator) -> Floats:
     )
 
 
+def _with_soma(skeleton: Skeleton, size: Floats) -> Skeleton:
+    """A tree with its root at its soma, where another root lies outside: the soma would be cut off with all."""
+    soma = np.flatnonzero(skeleton.type == SOMA)
+    above = parent_rows(skeleton.id, skeleton.parent)
+    root = int(np.flatnonzero(above < 0)[0])
+    if not len(soma) or skeleton.type[root] == SOMA or not _outside(skeleton, size)[root]:
+        return skeleton
+    parent = skeleton.parent.copy()
+    row, child = int(soma[0]), -1
+    while row >= 0:  # on the way up, who was the parent hangs on its child
+        parent[row], child, row = child, int(skeleton.id[row]), int(above[row])
+    return replace(skeleton, parent=parent)
+
+
+def _outside(skeleton: Skeleton, size: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray(((skeleton.xyz < 0) | (skeleton.xyz >= size)).any(axis=1), bool)
+
+
 def _kept(skeleton: Skeleton, size: Floats) -> npt.NDArray[np.bool_]:
     """The nodes inside the stack whose ancestors are all inside too; the root is kept in any case."""
     above = parent_rows(skeleton.id, skeleton.parent)
-    cut: npt.NDArray[np.bool_] = ((skeleton.xyz < 0) | (skeleton.xyz >= size)).any(axis=1) & (above >= 0)
+    cut: npt.NDArray[np.bool_] = _outside(skeleton, size) & (above >= 0)
     while (far := above >= 0).any():  # each round looks twice as far up
         cut = cut | (far & cut[above])
         above = np.where(far, above[above], -1)
@@ -143,20 +162,9 @@ def _apart(skeleton: Skeleton) -> Skeleton:
     same = (above >= 0) & (skeleton.xyz == skeleton.xyz[above]).all(axis=1)
     if not same.any():
         return skeleton
-    stands = np.where(same, above, np.arange(len(above)))  # for each node, the one in its place
-    while not np.array_equal(stands, further := stands[stands]):
-        stands = further
+    stands = root_rows(np.where(same, above, ROOT))  # for each node, the one in its place
     parent = np.where(above >= 0, skeleton.id[stands[above]], -1)
     return _only(replace(skeleton, parent=parent), ~same)
-
-
-def _trees(skeleton: Skeleton) -> npt.NDArray[np.int64]:
-    """The row of the root of each node."""
-    above = parent_rows(skeleton.id, skeleton.parent)
-    root = np.where(above < 0, np.arange(len(above)), above)
-    while not np.array_equal(root, further := root[root]):
-        root = further
-    return root
 
 
 def _depth(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

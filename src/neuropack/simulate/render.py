@@ -40,13 +40,6 @@ class Scene:
         self.voxel_size_um = voxel_size_um
         self.neuron_of_capsule = self._capsules.neuron
 
-    def coverage(self, neuron: int, box: Box) -> npt.NDArray[np.float32] | None:
-        """How much of each voxel (z, y, x) of a box a neuron fills, 0 to 1; None where it does not come near."""
-        pieces = dict(self.near(box)).get(neuron)
-        if pieces is None:
-            return None
-        return self.filled(pieces, box)
-
     def filled(self, pieces: Pieces, box: Box) -> npt.NDArray[np.float32]:
         """How much of each voxel (z, y, x) of a box pieces of capsules fill, 0 to 1."""
         filled = np.zeros(box_shape(box), np.float32)

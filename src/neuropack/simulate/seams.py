@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Box
+from neuropack.axes import Box, overlap
 from neuropack.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -22,7 +22,8 @@ class Mosaic:
         grid: tiles along y and x.
         gain: standard deviation of the logarithm of a tile's gain.
         vignetting: light that the corners of a tile lose, as a part of that in its middle.
-        seam_um: largest distance (z, y, x) of a tile from its place; the first tile is in its place.
+        seam_um: largest distance (z, y, x) of a tile from its place, before it is rounded to voxels; the first tile
+            is in its place.
         offset_photons: standard deviation of the background that a tile has more or less than others.
     """
 
@@ -95,9 +96,5 @@ def draw_tiles(
 def parts(tiles: tuple[Tile, ...], box: Box) -> Iterator[tuple[Tile, Box]]:
     """The parts of a box (z, y, x) that lie in different tiles."""
     for tile in tiles:
-        y, x = (
-            slice(max(s.start, t.start), min(s.stop, t.stop))
-            for s, t in zip(box[1:], (tile.y, tile.x), strict=True)
-        )
-        if y.start < y.stop and x.start < x.stop:
-            yield tile, (box[0], y, x)
+        if (part := overlap(box, (box[0], tile.y, tile.x))) is not None:
+            yield tile, part

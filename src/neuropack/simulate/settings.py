@@ -20,6 +20,7 @@ from neuropack.simulate.trees import Habit, apart
 from neuropack.skeleton import Skeleton
 
 MOST_NEURONS = 500  # that a larger shape makes of those of a preset
+_MOST_VOXELS = 2**40  # of a stack
 _LARGEST = 65535
 _CHOICE = 7  # a stream of random numbers beside those of `stack`
 _SPLITS = ("train", "validation", "test")
@@ -92,14 +93,25 @@ class Simulation:
         """See that the parts fit each other.
 
         Raises:
-            UsageError: they do not.
+            UsageError: they do not; `where` names the attribute, and nothing where it is the optics.
         """
+        if (voxels := math.prod(self.shape)) > _MOST_VOXELS:
+            raise UsageError(
+                f"a stack of {voxels:.3g} voxels is too large",
+                where="shape",
+                expected=f"at most {_MOST_VOXELS}",
+                found=" x ".join(map(str, self.shape)),
+            )
         self.optics.check(len(self.fluorophores))
         if not 0 <= self.neurons <= _LARGEST:
-            raise UsageError("the labels have 16 bits", expected=f"0 to {_LARGEST}", found=str(self.neurons))
+            found = str(self.neurons)
+            raise UsageError("the labels have 16 bits", where="neurons", expected=f"0 to {_LARGEST}", found=found)
         names = [f.name for f in self.fluorophores]
         if len(set(names)) != len(names):
-            raise UsageError("a fluorophore is there twice", expected="each once", found=", ".join(names))
+            found = ", ".join(names)
+            raise UsageError(
+                "a fluorophore is there twice", where="fluorophores", expected="each once", found=found
+            )
 
     def make(
         self, seed: int, subject: int, number: int, traced: Sequence[Skeleton] = (), name: str = "simulated"

@@ -25,12 +25,13 @@ class Tissue:
 
     Attributes:
         drift: standard deviation of the logarithm of a fluorophore's brightness along a neurite.
-        drift_um: path length after which that brightness has half forgotten (to 1/e) what it was.
+        drift_um: path length after which that logarithm is correlated by 1/e with what it was.
         beads: height of the beads on neurites, as a part of the brightness.
         bead_um: path length from bead to bead.
         debris_per_mm3: specks that shine and are no neuron.
         debris_radius_um: smallest and largest.
-        debris_brightness: smallest and largest, in units of a filled voxel of a neuron.
+        debris_brightness: smallest and largest, in units of a filled voxel of a neuron; each fluorophore has 0.4 to
+            1 of what a speck has.
         vessels_per_mm3: blood vessels, tubes without haze.
         vessel_radius_um: smallest and largest.
         vessel_shade: part of the haze that is missing in a vessel.

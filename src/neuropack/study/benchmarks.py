@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from neuropack.study.records import Record, record, suggestion
 from neuropack.study.yaml import Node, Place, Problem
@@ -94,12 +94,5 @@ def _check_subjects(benchmarks: Node, problems: list[Problem]) -> None:
 
 
 def _entries(nodes: Sequence[Node], key: str) -> list[Node]:
-    return list(_below(nodes, key))
-
-
-def _below(nodes: Sequence[Node], key: str) -> Iterator[Node]:
     """The entries of the lists at a key."""
-    for node in nodes:
-        found = node.get(key)
-        if found is not None and isinstance(found.value, list):
-            yield from found.entries
+    return [entry for node in nodes if (found := node.get(key)) is not None for entry in found.entries]

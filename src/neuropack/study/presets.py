@@ -1,4 +1,4 @@
-"""Presets: files of YAML that ship with neuropack, and those of their form that somebody wrote."""
+"""Presets and recipes: files of YAML that ship with neuropack, and those of their form that somebody wrote."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def preset_file(word: str, known: Mapping[str, Path]) -> Path:
 
 
 def preset_root(
-    path: Path, known: Mapping[str, Path], what: str, page: str, wrong: type[StudyError], problems: list[Problem]
+    path: Path, known: Mapping[str, Path], what: str, fix: str, wrong: type[StudyError], problems: list[Problem]
 ) -> Node:
     """What stands in a file.
 
@@ -42,7 +42,7 @@ def preset_root(
         path: of the file.
         known: the presets that ship, to be named where there is no such file.
         what: it is, with its article.
-        page: of the manual that has all fields.
+        fix: what to do about a file that is empty or no text.
         wrong: the error of mistakes in it.
         problems: where mistakes are noted that do not keep the rest from being read.
 
@@ -51,7 +51,7 @@ def preset_root(
         InputError: it cannot be read.
     """
     if not path.is_file():
-        expected = f"a file in .yaml; presets are {', '.join(known)}"
+        expected = f"{what} in a file in .yaml; those that ship are {', '.join(known)}"
         raise InputError("there is no such file", file=path, expected=expected)
     try:
         return load(path, problems)
@@ -59,7 +59,7 @@ def preset_root(
         raise wrong(path, list(error.problems)) from error
     except InputError as error:
         said = error.what.replace("a study", what)
-        raise InputError(said, file=path, found=error.found, fix=f"see {page} for all fields") from error
+        raise InputError(said, file=path, found=error.found, fix=fix) from error
 
 
 def number(
@@ -69,7 +69,8 @@ def number(
     low, high = limits.get(name, (0, HUGE))
     value = node.value
     kind = "a whole number" if whole else "a number"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not math.isfinite(value):
+    wrong = isinstance(value, bool) or not isinstance(value, int if whole else int | float)
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):  # an int may be too large for a float
         problems.append(Problem(node.at, f"{name} is {kind}", f"{low:g} to {high:g}", node.shown()))
         return None
     if not low <= value <= high:

@@ -10,9 +10,9 @@ from typing import Any
 from neuropack.errors import InputError, UsageError
 from neuropack.process.preprocess.recipe import KEYS, Fault, Recipe, Task, checked_steps, checked_task
 from neuropack.process.preprocess.steps import STEPS, Parameter, Step
-from neuropack.resources import folder
+from neuropack.study.presets import preset_root, shipped_presets
 from neuropack.study.records import suggestion, unknown_keys
-from neuropack.study.yaml import Node, Problem, StudyError, load
+from neuropack.study.yaml import Node, Problem, StudyError
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -20,14 +20,12 @@ _SUFFIXES = (".yaml", ".yml")
 class RecipeError(StudyError):
     """Everything that is wrong with a recipe, each with its place."""
 
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        super().__init__(file, problems)
-        self.what = self.what.replace("in the study", "in the recipe")
+    about = "recipe"
 
 
 def shipped() -> dict[str, Path]:
     """The recipes that ship with neuropack, by name."""
-    return {path.stem: path for path in sorted((folder("templates") / "recipes").glob("*.yaml"))}
+    return shipped_presets("recipes")
 
 
 def recipe_named(word: str) -> Recipe:
@@ -60,19 +58,8 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: with every mistake.
         InputError: the file cannot be read.
     """
-    if not path.is_file():
-        raise InputError(
-            "there is no such recipe", file=path, expected=f"a file, or one of: {', '.join(shipped())}"
-        )
-    try:
-        problems: list[Problem] = []
-        root = load(path, problems)
-    except StudyError as error:
-        raise RecipeError(path, list(error.problems)) from error
-    except InputError as error:
-        raise InputError(
-            error.what, file=path, expected="a recipe", found=error.found, fix="write steps: and a list below it"
-        ) from error
+    problems: list[Problem] = []
+    root = preset_root(path, shipped(), "a recipe", "write steps: and a list below it", RecipeError, problems)
     if isinstance(root.value, dict):
         unknown_keys(root, KEYS, "a recipe", problems)
         steps = root.get("steps") or Node(None, root.at)

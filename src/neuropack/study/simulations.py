@@ -84,9 +84,7 @@ _LASER = {"excitation_nm": (100.0, 20_000.0), "emission_nm": (100.0, 20_000.0)}
 class SimulationError(StudyError):
     """Everything that is wrong with a file of the simulator, each with its place."""
 
-    def __init__(self, file: Path, problems: list[Problem]) -> None:
-        super().__init__(file, problems)
-        self.what = self.what.replace("in the study", "in the simulation")
+    about = "simulation"
 
 
 def presets() -> dict[str, Path]:
@@ -111,7 +109,8 @@ def load_simulation(path: Path) -> Simulation:
         InputError: the file cannot be read.
     """
     problems: list[Problem] = []
-    root = preset_root(path, presets(), "a simulation", "docs/how-to/simulate.md", SimulationError, problems)
+    fix = "see docs/how-to/simulate.md for all fields"
+    root = preset_root(path, presets(), "a simulation", fix, SimulationError, problems)
     made = Simulation(path.stem)
     if not isinstance(root.value, dict):
         problems.append(Problem(root.at, "a simulation is a mapping", "keys and values", root.shown()))
@@ -122,7 +121,8 @@ def load_simulation(path: Path) -> Simulation:
         try:
             made.check()
         except UsageError as error:
-            problems.append(Problem.of(error, (root.get("optics") or root).at))
+            at = (root.get(error.where or "optics") or root).at
+            problems.append(Problem(at, error.what, error.expected, error.found, error.fix))
     if problems:
         raise SimulationError(path, problems)
     return made
@@ -236,8 +236,9 @@ def _fluorophore(node: Node, problems: list[Problem]) -> Fluorophore:
             Problem((color or node).at, "color is six hexadecimal digits", "such as '22DD44'", text[:60])
         )
     name_node = node.get("name")
-    return Fluorophore(name_node.text if name_node is not None else "", **values, color=text.upper())
+    called = " ".join(name_node.text.split()) if name_node is not None else ""
+    return Fluorophore(called, **values, color=text.upper())
 
 
 def _absent(names: Iterable[str], node: Node) -> list[str]:
-    return [name for name in names if (one := node.get(name)) is None or one.value is None]
+    return [name for name in names if (one := node.get(name)) is None or not one.text.strip() or one.value is None]

@@ -6,6 +6,7 @@ value, because ``01`` is a session to a person and a number to YAML, and a date 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ MAX_BYTES = 10 * 2**20
 MAX_VALUES = 100_000
 
 Place = Line | Cell
+_HALF = re.compile("[\ud800-\udfff]")
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = {_CORE + kind for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
@@ -101,10 +103,12 @@ class Problem:
 class StudyError(InputError):
     """Everything that is wrong with a study, in one message: the build cannot run."""
 
+    about = "study"
+
     def __init__(self, file: Path, problems: list[Problem]) -> None:
         self.problems = tuple(sorted(dict.fromkeys(problems), key=lambda p: p.at))
         count = len(self.problems)
-        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the study", file=file)
+        super().__init__(f"{count} problem{'s' if count > 1 else ''} in the {self.about}", file=file)
 
     def __str__(self) -> str:
         return "\n".join([p.told(str(self.file)) for p in self.problems] + [f"{self.file}: {self.what}"])
@@ -212,8 +216,7 @@ class _Reader:
             )  # and the value below it is read as if there were none
         inside = (*above, id(raw))
         if isinstance(raw.value, str):
-            # ruamel marks where a folded text was folded with a bell, a character that YAML itself does not allow
-            text = raw.value.replace("\a", "")
+            text = self._characters(raw.value, at)
             return Node(_scalar(tag.removeprefix(_CORE), text), at, key_at, text)
         if all(isinstance(pair, tuple) for pair in raw.value) and (raw.value or tag == _CORE + "map"):
             return Node(dict(self._pairs(raw.value, inside)), at, key_at)
@@ -226,12 +229,25 @@ class _Reader:
             if not isinstance(key.value, str):
                 self.problems.append(Problem(at, "a key that is not text", expected="one word and a colon"))
                 continue
-            if key.value in seen:
-                first = f"it stands in {seen[key.value].short()} already"
-                self.problems.append(Problem(at, f"the key {key.value!r} comes twice", found=first, fix="keep one"))
+            name = self._characters(key.value, at)
+            if name in seen:
+                first = f"it stands in {seen[name].short()} already"
+                self.problems.append(Problem(at, f"the key {name!r} comes twice", found=first, fix="keep one"))
                 continue
-            seen[key.value] = at
-            yield key.value, self.node(value, inside, at)
+            seen[name] = at
+            yield name, self.node(value, inside, at)
+
+    def _characters(self, text: str, at: Place) -> str:
+        """Text in which two escapes that JSON writes for one character are that character."""
+        # ruamel marks where a folded text was folded with a bell, a character that YAML itself does not allow
+        text = text.replace("\a", "")
+        if _HALF.search(text):
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            if _HALF.search(text):
+                fix = "write the character itself in place of its escape"
+                self.problems.append(Problem(at, "half a character", found=ascii(text[:60]), fix=fix))
+                text = _HALF.sub("?", text)
+        return text
 
 
 def _scalar(tag: str, text: str) -> Any:

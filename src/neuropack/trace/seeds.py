@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.annotations import holds_skeletons, read_skeletons
 from neuropack.annotations.stated import Stated
 from neuropack.errors import InputError
 from neuropack.marks import Credit
-from neuropack.skeleton import SOMA, Skeleton, parent_rows
+from neuropack.skeleton import SOMA, Skeleton, parent_rows, root_rows
 from neuropack.trace.automatic import Seed
 from neuropack.trace.tree import NAME
 
@@ -93,7 +92,7 @@ def _of_skeletons(skeletons: dict[str, Skeleton]) -> list[Seed]:
     for name, skeleton in skeletons.items():
         above = parent_rows(skeleton.id, skeleton.parent)
         children = np.bincount(above[above >= 0], minlength=len(above))
-        tree = _trees(above)
+        tree = root_rows(above)
         several = len(np.unique(tree)) > 1
         for number, root in enumerate(np.unique(tree).tolist(), 1):
             mine = np.flatnonzero(tree == root)
@@ -108,11 +107,3 @@ def _of_skeletons(skeletons: dict[str, Skeleton]) -> list[Seed]:
                 x, y, z = skeleton.xyz[row].tolist()
                 seeds.append(Seed((x, y, z), called))
     return seeds
-
-
-def _trees(above: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The row of the root of each row."""
-    top = np.where(above < 0, np.arange(len(above)), above)
-    while (top[top] != top).any():
-        top = top[top]
-    return top
