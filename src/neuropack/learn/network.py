@@ -29,9 +29,7 @@ class UNet(nn.Module):
     statistics of training, not of the image, so that a voxel comes out the same whatever the block it is read in.
     """
 
-    def __init__(
-        self, widths: Sequence[int] = WIDTHS, inputs: int = len(NAMES), outputs: int = len(OUTPUTS)
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         top, middle, low = widths
         self.down0, self.down1, self.down2 = _convs(len(NAMES), top), _convs(top, middle), _convs(middle, low)
@@ -39,6 +37,11 @@ class UNet(nn.Module):
         self.up0 = nn.ConvTranspose3d(middle, top, (1, 2, 2), (1, 2, 2))
         self.join1, self.join0 = _convs(2 * middle, middle), _convs(2 * top, top)
         self.head = nn.Conv3d(top, len(OUTPUTS), 1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of its levels, the finest first."""
+        return tuple(block[0].out_channels for block in (self.down0, self.down1, self.down2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch."""

@@ -99,8 +99,7 @@ def predict(
     bins = factor or bins_of(image)
     looked_at = binned(image, bins)
     known = units or noise_units(looked_at)
-    width = weights.network.head.in_channels
-    block = block_of(looked_at.size_zyx, room_of(where, memory), width)
+    block = block_of(looked_at.size_zyx, room_of(where, memory), weights.network.widths[0])
     runner = _Runner(weights.network, known, where, half, block)
     record = {
         "model": {"sha256": weights.sha256, "name": weights.about.get("name", weights.path.stem)},

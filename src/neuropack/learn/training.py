@@ -230,9 +230,7 @@ def _clear(out: Path) -> None:
 
 
 def _same_widths(first: Weights, settings: TrainSettings) -> None:
-    widths = tuple(
-        block[0].out_channels for block in (first.network.down0, first.network.down1, first.network.down2)
-    )
+    widths = first.network.widths
     if widths != tuple(settings.widths):
         raise InputError(
             "holds weights of another shape than the settings",
