@@ -13,11 +13,12 @@ import torch
 from known_network import BRIGHT, known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
+from neuropack.learn.devices import chosen_device, devices
 from neuropack.learn.features import features
 from neuropack.learn.inside import fused, inside
 from neuropack.learn.instances import Rules, segment_prediction
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE
-from neuropack.learn.prediction import Prediction, block_of, bytes_of, device_of, predict
+from neuropack.learn.prediction import Prediction, block_of, bytes_of, predict
 from neuropack.learn.scale import binned, bins_of, repeated
 from neuropack.learn.weights import Weights
 from neuropack.process.noise_units import noise_units
@@ -171,7 +172,7 @@ def test_blocks_fit_into_the_memory_and_lie_on_the_lattice() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told(small: Volume) -> None:
-    assert device_of("auto") == torch.device("cpu")
+    assert chosen_device("auto") == torch.device("cpu")
     for name, what in (
         ("cuda", "no such GPU"),
         ("cuda:7", "no such GPU"),
@@ -182,6 +183,25 @@ def test_a_gpu_that_is_not_there_is_told(small: Volume) -> None:
             predict(small, weights(random_network()), device=name)
     with pytest.raises(UsageError, match="CUDA alone"):
         predict(small, weights(random_network()), precision="bfloat16")
+
+
+def test_a_gpu_is_chosen_by_its_number_or_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert chosen_device("cpu") == torch.device("cpu")
+    assert chosen_device("auto") == chosen_device("cuda") == torch.device("cuda", 0)
+    assert chosen_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(UsageError, match="no such GPU") as caught:
+        chosen_device("cuda:2")
+    assert "a number below 2" in str(caught.value)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert chosen_device("auto") == chosen_device("cuda") == torch.device("cuda", 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="cannot share one GPU"), devices("cuda:1"):
+        pass
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UsageError, match="more processes than GPUs"), devices("cuda"):
+        pass
 
 
 @pytest.mark.parametrize("rules", [Rules(threshold=0), Rules(same=1.5), Rules(soma=np.nan), Rules(min_voxels=0)])

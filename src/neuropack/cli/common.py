@@ -24,6 +24,9 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
 ]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 (auto: a GPU where there is one).")
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Do the work in N processes (default: threads of one).")
 ]

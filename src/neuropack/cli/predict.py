@@ -23,9 +23,7 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Weights that neuropack train wrote (default: the shipped ones)."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 (auto: a GPU where there is one).")
-    ] = "auto",
+    device: common.Device = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="Of the arithmetic (auto: bfloat16 on a GPU, float32 on a CPU)."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -41,7 +42,8 @@ class UNet(nn.Module):
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels of its levels, the finest first."""
-        return tuple(block[0].out_channels for block in (self.down0, self.down1, self.down2))
+        firsts: tuple[Any, ...] = (self.down0[0], self.down1[0], self.down2[0])
+        return tuple(first.out_channels for first in firsts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch."""

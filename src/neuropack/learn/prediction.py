@@ -21,6 +21,7 @@ import torch
 from neuropack.axes import Array, Box
 from neuropack.engine import memory_budget
 from neuropack.errors import UsageError
+from neuropack.learn.devices import chosen_device
 from neuropack.learn.features import HALO, features
 from neuropack.learn.inside import fused, inside
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE, UNet
@@ -82,7 +83,7 @@ def predict(
     Args:
         image: one time, any channels, its voxel size known.
         weights: of the network.
-        device: ``cpu``, ``cuda``, ``cuda:1``; auto: CUDA where there is one.
+        device: as `neuropack.learn.devices.chosen_device`.
         precision: of the arithmetic; auto: bfloat16 on CUDA, float32 on a CPU, so that results repeat.
         memory: bytes that the work may take; None: a quarter of the machine's, at most 2 GiB. On CUDA half of
             what is free there decides.
@@ -93,7 +94,7 @@ def predict(
         UsageError: there is no such device, the voxel size is not known, or the image is a time series.
         InputError: no value of the image is a number, or the file is damaged.
     """
-    where, half = device_of(device), half_of(device, precision)
+    where, half = chosen_device(device), half_of(device, precision)
     image.require_axes()
     image.require_voxel_size()
     bins = factor or bins_of(image)
@@ -122,37 +123,13 @@ def predict(
     return Prediction(looked_at, volume(len(OUTPUTS)), volume(len(channels)), bins, block, record)
 
 
-def device_of(name: str) -> torch.device:
-    """The device of a name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-
-    Raises:
-        UsageError: there is none of this name, or no GPU that PyTorch can use.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-    except RuntimeError:
-        found = torch.device("meta")
-    if found.type not in ("cpu", "cuda"):
-        raise UsageError("is no device", expected="auto, cpu, cuda, or cuda:1", found=f"--device {name}")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            "there is no such GPU here that PyTorch can use",
-            expected=f"one of {torch.cuda.device_count()}" if torch.cuda.device_count() else "--device cpu",
-            found=f"--device {name}",
-            fix="take --device cpu, or install a PyTorch for the GPU and its driver",
-        )
-    return found
-
-
 def half_of(device: str, precision: Precision) -> bool:
     """Whether the arithmetic on a device is that of bfloat16.
 
     Raises:
         UsageError: there is no such device, or it is a CPU, which is for results that repeat.
     """
-    gpu = device_of(device).type == "cuda"
+    gpu = chosen_device(device).type == "cuda"
     if precision == "bfloat16" and not gpu:
         raise UsageError(
             "bfloat16 is for CUDA alone", found="--precision bfloat16 on a CPU", fix="leave --precision out"

@@ -86,7 +86,7 @@ def train(
             ``checkpoint.safetensors``, ``curves.tsv``, ``curves.png``, ``tensorboard``, ``settings.yaml``, and
             ``card.md``.
         settings: how.
-        device: cpu, cuda, or auto: a GPU where there is one.
+        device: as `neuropack.learn.devices.chosen_device`.
         start: weights to begin with, in place of random ones.
         overwrite: replace a training of other settings, or a damaged one.
         progress: called as the work goes on.
