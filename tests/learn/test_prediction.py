@@ -13,6 +13,7 @@ import torch
 from known_network import BRIGHT, known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
+from neuropack.learn import instances
 from neuropack.learn.devices import chosen_device, devices
 from neuropack.learn.features import features
 from neuropack.learn.inside import fused, inside
@@ -132,6 +133,20 @@ def test_a_ball_is_a_soma_of_its_neuron(tmp_path: Path) -> None:
     assert soma.radius_um == pytest.approx(5, rel=0.03)
     assert soma.confidence > 0.99
     assert soma.label == made.labels[0, 11, 20, 24] > 0
+
+
+def test_the_neuron_of_what_reaches_through_a_large_image_is_looked_up_piece_by_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instances, "_AT_ONCE", 2)
+    side = 20_000
+    labels = np.broadcast_to(np.arange(side, dtype=np.uint32)[:, None, None] // 9_000, (side,) * 3)
+    voxels = np.array([[0, 0, 0], [9_000, side - 1, 5], [9_001, 0, 0], [side - 1] * 3], np.uint32)
+    huge = from_array(labels[None], "CZYX", voxel_size_um=SIZE)
+    assert instances._neuron_of(huge, voxels) == 1
+    assert instances._neuron_of(huge, voxels[::3]) == 2
+    assert instances._neuron_of(huge, voxels[1:]) == 1
+    assert instances._neuron_of(huge, voxels[:1]) == 0
 
 
 def test_fine_voxels_are_looked_at_in_bins_and_labels_come_back_as_fine(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuropack.axes import Array, Box
 from neuropack.errors import UsageError
+from neuropack.evaluate.images import labels_at
 from neuropack.learn.network import OUTPUTS
 from neuropack.learn.prediction import Prediction
 from neuropack.learn.scale import repeated
@@ -25,6 +29,7 @@ from neuropack.volume import Channel, Volume
 
 _SOMA, _FIRST_LINK = OUTPUTS.index("soma"), OUTPUTS.index("same_z")
 _BRIGHTNESS = len(OUTPUTS)
+_AT_ONCE = 1 << 22  # voxels of a cell body that are looked at together
 _BALL = 1.2  # radii of a ball of the same volume, within which a round body lies
 
 
@@ -162,20 +167,32 @@ def _somata(
     sparse = sparse_labels(replace(bodies.labels, voxel_size_um=(step[0], step[1], step[2])), folder, progress)
     made = []
     for row in range(len(sparse.ids)):
-        voxels = np.asarray(sparse.voxels[sparse.offsets[row] : sparse.offsets[row + 1]], np.int64)
-        centre = (voxels.mean(axis=0) + 0.5) * step
-        radius = (3 * len(voxels) * volume / (4 * math.pi)) ** (1 / 3)
-        away = np.linalg.norm((voxels + 0.5) * step - centre, axis=1)
-        inside = float((away <= _BALL * radius).mean())
+        voxels = sparse.voxels[sparse.offsets[row] : sparse.offsets[row + 1]]
+        n, total = len(voxels), np.zeros(3, np.int64)
+        for some in _pieces(voxels):
+            total += some.sum(axis=0)
+        centre = (total / n + 0.5) * step
+        radius = (3 * n * volume / (4 * math.pi)) ** (1 / 3)
+        inside = 0
+        for some in _pieces(voxels):
+            away = np.linalg.norm((some + 0.5) * step - centre, axis=1)
+            inside += int((away <= _BALL * radius).sum())
         x, y, z = centre[::-1].tolist()
-        made.append(Soma(_neuron_at(found.labels, voxels), (x, y, z), radius, round(inside, 4)))
+        made.append(Soma(_neuron_of(found.labels, voxels), (x, y, z), radius, round(inside / n, 4)))
     return made
 
 
-def _neuron_at(labels: Volume, voxels: Array) -> int:
+def _neuron_of(labels: Volume, voxels: Array) -> int:
     """The neuron of most of some voxels; 0 where they are of none."""
-    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    inside = labels.read((slice(0, 1), *box))[0][tuple((voxels - low).T)]
-    inside = inside[inside > 0]
-    return int(np.bincount(inside).argmax()) if len(inside) else 0
+    counts: Counter[int] = Counter()
+    for some in _pieces(voxels):
+        found, times = np.unique(labels_at(labels, some), return_counts=True)
+        counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+    del counts[0]
+    return min(counts, key=lambda one: (-counts[one], one), default=0)
+
+
+def _pieces(voxels: Array) -> Iterator[npt.NDArray[np.int64]]:
+    """Voxels (n, 3), as many as are looked at together: what lies in a whole image may be taken for one body."""
+    for first in range(0, len(voxels), _AT_ONCE):
+        yield np.asarray(voxels[first : first + _AT_ONCE], np.int64)
