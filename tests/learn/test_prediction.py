@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from known_network import BRIGHT, known_network, known_objects, random_network
 from neuropack.axes import Array
@@ -34,7 +36,8 @@ def image(shape: tuple[int, int, int], voxel_size_um: tuple[float, float, float]
 
 
 def weights(network: Any) -> Weights:
-    return Weights(network, {"name": "a test"}, "0" * 64, Path("test.safetensors"))
+    data = save(dict(network.state_dict()))
+    return Weights(network, {"name": "a test"}, hashlib.sha256(data).hexdigest(), Path("test.safetensors"))
 
 
 def in_blocks(volume: Volume, network: Any, block: tuple[int, int, int], **how: Any) -> Prediction:
@@ -116,6 +119,19 @@ def test_an_interrupted_run_goes_on_where_it_was(small: Volume, tmp_path: Path) 
     )
     assert told[0] > 0
     np.testing.assert_array_equal(made.labels[0], known_objects(small)[1])
+
+
+def test_blocks_of_other_rules_or_of_another_network_are_not_gone_on_with(small: Volume, tmp_path: Path) -> None:
+    def found(network: Any, rules: Rules) -> int:
+        made = segment_prediction(in_blocks(small, network, (14, 48, 44)), small, tmp_path, rules)
+        return int((made.labels[0] > 0).sum())
+
+    network, blind = known_network(), known_network()
+    blind.head.bias.data[:] = -1e3
+    most = found(network, Rules(min_voxels=1))
+    assert found(network, Rules(threshold=1 - 1e-6, min_voxels=1)) < most
+    assert found(network, Rules(min_voxels=1)) == most
+    assert found(blind, Rules(min_voxels=1)) == 0
 
 
 def test_a_ball_is_a_soma_of_its_neuron(tmp_path: Path) -> None:

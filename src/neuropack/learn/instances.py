@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +100,8 @@ def segment_prediction(
     """Neurons and cell bodies from what a network says of an image.
 
     The network looks at each block once, for all of it; see `neuropack.process.linked` for how voxels become
-    objects. With the blocks that an interrupted run left in the folder the work goes on: it is for the caller to
-    see that they are of the same image, network and rules.
+    objects. With the blocks that an interrupted run left in the folder the work goes on where the network, the
+    rules, and of the image the size, background and noise are the same; else they are made anew, beside them.
 
     Args:
         prediction: of the image.
@@ -117,7 +119,8 @@ def segment_prediction(
     how.check()
     seen = prediction.seen
     smallest = how.min_voxels
-    places = [folder / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
+    mine = folder / _digest(prediction, how)
+    places = [mine / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
     neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
 
     def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
@@ -133,6 +136,12 @@ def segment_prediction(
     confidence = (found.strong / np.maximum(FULL * found.counts, 1)).round(4).tolist()
     somata = _somata(bodies, seen, found, how, folder, progress)
     return Predicted(repeated(found.labels, prediction.factor, image), found, confidence, somata)
+
+
+def _digest(prediction: Prediction, how: Rules) -> str:
+    """A name for the blocks of a prediction: of other ones it is another."""
+    decides = [dict(prediction.record), prediction.seen.shape, asdict(how)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def foreground_of(predicted: Predicted) -> Volume:
