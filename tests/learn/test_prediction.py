@@ -21,7 +21,7 @@ from neuropack.learn.features import features
 from neuropack.learn.inside import fused, inside
 from neuropack.learn.instances import Rules, segment_prediction
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE
-from neuropack.learn.prediction import Prediction, block_of, bytes_of, predict
+from neuropack.learn.prediction import Prediction, block_of, bytes_of, predict, room_of
 from neuropack.learn.scale import binned, bins_of, repeated
 from neuropack.learn.weights import Weights
 from neuropack.process.noise_units import noise_units
@@ -29,6 +29,7 @@ from neuropack.simulate.stack import stack
 from neuropack.volume import Volume, from_array
 
 SIZE = (2.0, 0.5, 0.5)
+MANY = 1 << 60
 
 
 def image(shape: tuple[int, int, int], voxel_size_um: tuple[float, float, float] = SIZE) -> Volume:
@@ -194,11 +195,28 @@ def test_bins_are_means_and_leave_what_the_network_knows(small: Volume) -> None:
 def test_blocks_fit_into_the_memory_and_lie_on_the_lattice() -> None:
     for shape in ((1, 1, 1), (3, 50, 9000), (64, 512, 512), (20_000, 30_000, 40_000)):
         for room in (1 << 20, 1 << 28, 1 << 33):
-            block = block_of(shape, room, 16)
+            block = block_of(shape, room, MANY, 16)
             assert all(b % s == 0 and b > 0 for b, s in zip(block, STRIDE, strict=True))
             assert bytes_of(block, 16) <= room or all(b <= n for b, n in zip(block, (8, 32, 32), strict=True))
-    assert np.prod(block_of((64, 512, 512), 1 << 31, 16)) > 2 * np.prod(block_of((64, 512, 512), 1 << 28, 16))
-    assert np.prod(block_of((64, 512, 512), 1 << 30, 32)) < np.prod(block_of((64, 512, 512), 1 << 30, 16))
+    assert np.prod(block_of((64, 512, 512), 1 << 31, MANY, 16)) > 2 * np.prod(
+        block_of((64, 512, 512), 1 << 28, MANY, 16)
+    )
+    assert np.prod(block_of((64, 512, 512), 1 << 30, MANY, 32)) < np.prod(
+        block_of((64, 512, 512), 1 << 30, MANY, 16)
+    )
+
+
+def test_on_a_gpu_the_memory_of_the_machine_is_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 36, 1 << 37))
+    big = from_array(np.broadcast_to(np.uint16(0), (3, 2000, 3000, 3000)), "CZYX", voxel_size_um=SIZE)
+    blocks = []
+    for memory in (1 << 30, 1 << 33, 1 << 45):
+        room, most = room_of(torch.device("cuda"), memory, big)
+        blocks.append(block_of(big.size_zyx, room, most, 16))
+        assert bytes_of(blocks[-1], 16) <= room == 1 << 35
+        read = np.prod([b + 2 * r for b, r in zip(blocks[-1], REACH, strict=True)])
+        assert read * 3 * (4 + 2) < 0.75 * memory  # its values, and as they are in the file, at the least
+    assert np.prod(blocks[0]) < np.prod(blocks[1]) < np.prod(blocks[2])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -37,6 +37,9 @@ _AROUND = tuple(r + s for r, s in zip(REACH, STRIDE, strict=True))  # also to th
 # Bytes of a voxel on its way through the network, and for each channel of its finest level, as measured: of those
 # that are read, of which the finest level is made, and of those that are wanted, where both halves of it meet.
 _READ, _WANTED = (24, 15), (80, 20)
+# Bytes of a voxel that is read, and of each channel beside those of the image, as measured without a network: of what
+# lies in the machine's own memory while a GPU has the network.
+_BESIDE = 75, 8
 _SHARE = 0.75  # of the memory, for that
 _LEAST = (8, 32, 32)  # voxels z, y, x of a block, whatever the memory
 _LARGEST, _TRIED = 1024, 24  # voxels of a side; how many sides of an axis are tried
@@ -85,8 +88,8 @@ def predict(
         weights: of the network.
         device: as `neuropack.learn.devices.chosen_device`.
         precision: of the arithmetic; auto: bfloat16 on CUDA, float32 on a CPU, so that results repeat.
-        memory: bytes that the work may take; None: a quarter of the machine's, at most 2 GiB. On CUDA half of
-            what is free there decides.
+        memory: bytes of the machine that the work may take; None: a quarter of them, at most 2 GiB. On CUDA half
+            of what is free there is a limit too.
         units: background and noise of each channel, where they are known.
         factor: voxels z, y, x that are looked at as one; None: `neuropack.learn.scale.bins_of` tells.
 
@@ -100,7 +103,7 @@ def predict(
     bins = factor or bins_of(image)
     looked_at = binned(image, bins)
     known = units or noise_units(looked_at)
-    block = block_of(looked_at.size_zyx, room_of(where, memory), weights.network.widths[0])
+    block = block_of(looked_at.size_zyx, *room_of(where, memory, looked_at), weights.network.widths[0])
     runner = _Runner(weights.network, known, where, half, block)
     record = {
         "model": {"sha256": weights.sha256, "name": weights.about.get("name", weights.path.stem)},
@@ -137,24 +140,26 @@ def half_of(device: str, precision: Precision) -> bool:
     return gpu and precision != "float32"
 
 
-def room_of(device: torch.device, memory: int | None) -> int:
-    """Bytes that a block may take on its way through the network."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0]) // 2
-    return int((memory or memory_budget()) * _SHARE)
+def room_of(device: torch.device, memory: int | None, image: Volume) -> tuple[int, int]:
+    """Bytes that a block may take on its way through the network, and voxels that may be read for it."""
+    room = int((memory or memory_budget()) * _SHARE)
+    one, channel = _BESIDE
+    most = room // (one + image.n_channels * (channel + image.dtype.itemsize))
+    return (int(torch.cuda.mem_get_info(device)[0]) // 2 if device.type == "cuda" else room), most
 
 
-def block_of(shape: Sequence[int], room: int, width: int) -> tuple[int, int, int]:
+def block_of(shape: Sequence[int], room: int, most: int, width: int) -> tuple[int, int, int]:
     """Voxels z, y, x of a block, multiples of `STRIDE`: the most of what is computed is kept, and it fits.
 
     Args:
         shape: of the image.
         room: bytes.
+        most: voxels of it and around it.
         width: channels of the finest level of the network.
     """
     whole = [-(-n // s) * s for n, s in zip(shape, STRIDE, strict=True)]
     sides = [_sides(*one) for one in zip(whole, STRIDE, _LEAST, strict=True)]
-    fits = [c for c in product(*sides) if bytes_of(c, width) <= room]
+    fits = [c for c in product(*sides) if bytes_of(c, width) <= room and math.prod(_padded(c)) <= most]
     best = max(fits, key=lambda c: (_kept(c, whole), c), default=tuple(map(min, whole, _LEAST)))
     return best[0], best[1], best[2]
 
