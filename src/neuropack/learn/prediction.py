@@ -37,7 +37,7 @@ _AROUND = tuple(r + s for r, s in zip(REACH, STRIDE, strict=True))  # also to th
 # Bytes of a voxel on its way through the network, and for each channel of its finest level, as measured: of those
 # that are read, of which the finest level is made, and of those that are wanted, where both halves of it meet.
 _READ, _WANTED = (24, 15), (80, 20)
-# Bytes of a voxel that is read, and of each channel beside those of the image, as measured without a network: of what
+# Bytes of a voxel that is read, and of each channel beside those of the image, as measured without a network: what
 # lies in the machine's own memory while a GPU has the network.
 _BESIDE = 75, 8
 _SHARE = 0.75  # of the memory, for that
