@@ -121,6 +121,18 @@ def test_fine_voxels_are_told_and_come_back(
     assert "coarser than any" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", [0.5, 0.12])
+def test_a_plane_whose_thickness_nobody_states(folder: Path, tmp_path: Path, size: float) -> None:
+    with open_volume(folder / "neurons.ome.tif") as image:
+        voxels = image[:]
+    deep = int(voxels.max(axis=(0, 2, 3)).argmax())
+    voxels = np.tile(voxels[:, deep : deep + 1], (1, 1, 2, 2))  # enough of it for bins
+    plane = from_array(voxels, "CZYX", voxel_size_um=(None, size, size))
+    write_ome_tiff(tmp_path / "plane.ome.tif", plane)
+    assert run(folder, tmp_path / "found", "--min-size", 9, image=str(tmp_path / "plane.ome.tif")) == 0
+    assert all(float(row["length_um"]) >= 0 for row in read_tsv(tmp_path / "found" / "objects.tsv"))
+
+
 def test_neurons_by_colour_in_the_foreground_of_the_network(folder: Path, tmp_path: Path) -> None:
     assert run(folder, tmp_path / "found", "--instances", "color", "--min-size", 30) == 0
     with (

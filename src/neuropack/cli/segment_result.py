@@ -256,7 +256,7 @@ def _skeletons(
     if not len(found.counts):
         return
     if found.thin is not None:
-        sparse = sparse_labels(found.thin, work, tell)
+        sparse = sparse_labels(replace(found.thin, voxel_size_um=_known(found.thin)), work, tell)
     else:
         with open_volume(work / LABELS, voxel_size_um=_known(volume)) as labels:
             sparse = sparse_labels(labels, work, tell)
