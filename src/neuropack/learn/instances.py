@@ -151,10 +151,14 @@ def foreground_of(predicted: Predicted) -> Volume:
     def mask(labels: Array, _: Box) -> Array:
         return (labels > 0).astype(np.uint8)
 
-    made = computed(
-        predicted.labels, mask, {"foreground": True}, dtype=np.dtype(np.uint8), channels=(Channel(name="mask"),)
+    return computed(
+        predicted.labels,
+        mask,
+        {"foreground": True},
+        dtype=np.dtype(np.uint8),
+        channels=(Channel(name="mask"),),
+        labels=True,
     )
-    return replace(made, labels=True)
 
 
 def _somata(
