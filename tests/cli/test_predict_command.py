@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +121,18 @@ def test_fine_voxels_are_told_and_come_back(
     assert "coarser than any" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", [0.5, 0.12])
+def test_a_plane_whose_thickness_nobody_states(folder: Path, tmp_path: Path, size: float) -> None:
+    with open_volume(folder / "neurons.ome.tif") as image:
+        voxels = image[:]
+    deep = int(voxels.max(axis=(0, 2, 3)).argmax())
+    voxels = np.tile(voxels[:, deep : deep + 1], (1, 1, 2, 2))  # enough of it for bins
+    plane = from_array(voxels, "CZYX", voxel_size_um=(None, size, size))
+    write_ome_tiff(tmp_path / "plane.ome.tif", plane)
+    assert run(folder, tmp_path / "found", "--min-size", 9, image=str(tmp_path / "plane.ome.tif")) == 0
+    assert all(float(row["length_um"]) >= 0 for row in read_tsv(tmp_path / "found" / "objects.tsv"))
+
+
 def test_neurons_by_colour_in_the_foreground_of_the_network(folder: Path, tmp_path: Path) -> None:
     assert run(folder, tmp_path / "found", "--instances", "color", "--min-size", 30) == 0
     with (
@@ -149,9 +163,18 @@ def test_without_weights_it_says_what_to_do(
     assert main(["predict", str(folder / "neurons.ome.tif"), str(tmp_path / "found")]) == 0
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "text", "absent", "other", "narrow"])
+SAID: dict[str, Callable[[dict[str, Any]], object]] = {  # what a file says that cannot be trusted
+    "a list": lambda said: [],
+    "no network": lambda said: said | {"network": "wide"},
+    "about nothing": lambda said: said | {"about": [1]},
+    "huge": lambda said: said | {"network": said["network"] | {"widths": [1 << 16] * 3}},  # some terabytes
+}
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty", "text", "absent", "other", "narrow", *SAID])
 def test_weights_that_are_none(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     import torch
+    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     path, whole = tmp_path / "w.safetensors", folder / "known.safetensors"
@@ -165,6 +188,10 @@ def test_weights_that_are_none(folder: Path, tmp_path: Path, capsys: pytest.Capt
         tensors = load_file(whole)
         tensors["head.weight"] = tensors["head.weight"][:3].clone()
         save_file(tensors, path)
+    elif kind in SAID:
+        with safe_open(whole, "pt") as file:
+            said = json.loads(file.metadata()["neuropack"])
+        save_file(load_file(whole), path, {"neuropack": json.dumps(SAID[kind](said))})
     assert run(folder, tmp_path / "found", "--weights", path) == 3
     message = capsys.readouterr().err
     assert path.name in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,6 +59,39 @@ def test_what_earlier_runs_did_is_no_speed() -> None:
     clock.now += 2
     stage = stages.update("pixels", 32_000_000, 40_000_000)
     assert (stage.speed, stage.remaining) == (1_000_000, 8)
+
+
+def test_a_stage_that_counts_no_bytes_has_no_speed_in_bytes() -> None:
+    clock = Clock()
+    stages = Stages(clock)
+    stages.update("training", 0, 2000)
+    clock.now += 10
+    stage = stages.update("training", 50, 2000)
+    assert (stage.unit, stage.to_json()["mb_per_s"], stage.to_json()["remaining_s"]) == ("steps", None, 390.0)
+    assert stages.update("pixels", 0, 9).unit is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "done", "total", "words"),
+    [("training", 1234, 20_000, "1,234/20,000 steps"), ("pixels", 12_300_000, 45_600_000, "12.3 MB/45.6 MB")],
+)
+def test_a_bar_says_what_it_counts(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    done: int,
+    total: int,
+    words: str,
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with shown.progress("auto") as tell:
+        assert tell is not None
+        tell(stage, done, total)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)
+    assert words in text
+    assert ("MB" in text) == (stage == "pixels")
 
 
 def test_stages_that_take_turns_and_one_that_begins_again() -> None:

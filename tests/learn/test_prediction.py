@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 
 from known_network import BRIGHT, known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
+from neuropack.learn import instances
+from neuropack.learn.devices import chosen_device, devices
 from neuropack.learn.features import features
 from neuropack.learn.inside import fused, inside
 from neuropack.learn.instances import Rules, segment_prediction
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE
-from neuropack.learn.prediction import Prediction, block_of, bytes_of, device_of, predict
+from neuropack.learn.prediction import Prediction, block_of, bytes_of, predict, room_of
 from neuropack.learn.scale import binned, bins_of, repeated
 from neuropack.learn.weights import Weights
 from neuropack.process.noise_units import noise_units
@@ -25,6 +29,7 @@ from neuropack.simulate.stack import stack
 from neuropack.volume import Volume, from_array
 
 SIZE = (2.0, 0.5, 0.5)
+MANY = 1 << 60
 
 
 def image(shape: tuple[int, int, int], voxel_size_um: tuple[float, float, float] = SIZE) -> Volume:
@@ -32,7 +37,8 @@ def image(shape: tuple[int, int, int], voxel_size_um: tuple[float, float, float]
 
 
 def weights(network: Any) -> Weights:
-    return Weights(network, {"name": "a test"}, "0" * 64, Path("test.safetensors"))
+    data = save(dict(network.state_dict()))
+    return Weights(network, {"name": "a test"}, hashlib.sha256(data).hexdigest(), Path("test.safetensors"))
 
 
 def in_blocks(volume: Volume, network: Any, block: tuple[int, int, int], **how: Any) -> Prediction:
@@ -116,6 +122,19 @@ def test_an_interrupted_run_goes_on_where_it_was(small: Volume, tmp_path: Path) 
     np.testing.assert_array_equal(made.labels[0], known_objects(small)[1])
 
 
+def test_blocks_of_other_rules_or_of_another_network_are_not_gone_on_with(small: Volume, tmp_path: Path) -> None:
+    def found(network: Any, rules: Rules) -> int:
+        made = segment_prediction(in_blocks(small, network, (14, 48, 44)), small, tmp_path, rules)
+        return int((made.labels[0] > 0).sum())
+
+    network, blind = known_network(), known_network()
+    blind.head.bias.data[:] = -1e3
+    most = found(network, Rules(min_voxels=1))
+    assert found(network, Rules(threshold=1 - 1e-6, min_voxels=1)) < most
+    assert found(network, Rules(min_voxels=1)) == most
+    assert found(blind, Rules(min_voxels=1)) == 0
+
+
 def test_a_ball_is_a_soma_of_its_neuron(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     z, y, x = np.ogrid[:24, :48, :48]
@@ -131,6 +150,20 @@ def test_a_ball_is_a_soma_of_its_neuron(tmp_path: Path) -> None:
     assert soma.radius_um == pytest.approx(5, rel=0.03)
     assert soma.confidence > 0.99
     assert soma.label == made.labels[0, 11, 20, 24] > 0
+
+
+def test_the_neuron_of_what_reaches_through_a_large_image_is_looked_up_piece_by_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(instances, "_AT_ONCE", 2)
+    side = 20_000
+    labels = np.broadcast_to(np.arange(side, dtype=np.uint32)[:, None, None] // 9_000, (side,) * 3)
+    voxels = np.array([[0, 0, 0], [9_000, side - 1, 5], [9_001, 0, 0], [side - 1] * 3], np.uint32)
+    huge = from_array(labels[None], "CZYX", voxel_size_um=SIZE)
+    assert instances._neuron_of(huge, voxels) == 1
+    assert instances._neuron_of(huge, voxels[::3]) == 2
+    assert instances._neuron_of(huge, voxels[1:]) == 1
+    assert instances._neuron_of(huge, voxels[:1]) == 0
 
 
 def test_fine_voxels_are_looked_at_in_bins_and_labels_come_back_as_fine(tmp_path: Path) -> None:
@@ -162,16 +195,33 @@ def test_bins_are_means_and_leave_what_the_network_knows(small: Volume) -> None:
 def test_blocks_fit_into_the_memory_and_lie_on_the_lattice() -> None:
     for shape in ((1, 1, 1), (3, 50, 9000), (64, 512, 512), (20_000, 30_000, 40_000)):
         for room in (1 << 20, 1 << 28, 1 << 33):
-            block = block_of(shape, room, 16)
+            block = block_of(shape, room, MANY, 16)
             assert all(b % s == 0 and b > 0 for b, s in zip(block, STRIDE, strict=True))
             assert bytes_of(block, 16) <= room or all(b <= n for b, n in zip(block, (8, 32, 32), strict=True))
-    assert np.prod(block_of((64, 512, 512), 1 << 31, 16)) > 2 * np.prod(block_of((64, 512, 512), 1 << 28, 16))
-    assert np.prod(block_of((64, 512, 512), 1 << 30, 32)) < np.prod(block_of((64, 512, 512), 1 << 30, 16))
+    assert np.prod(block_of((64, 512, 512), 1 << 31, MANY, 16)) > 2 * np.prod(
+        block_of((64, 512, 512), 1 << 28, MANY, 16)
+    )
+    assert np.prod(block_of((64, 512, 512), 1 << 30, MANY, 32)) < np.prod(
+        block_of((64, 512, 512), 1 << 30, MANY, 16)
+    )
+
+
+def test_on_a_gpu_the_memory_of_the_machine_is_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1 << 36, 1 << 37))
+    big = from_array(np.broadcast_to(np.uint16(0), (3, 2000, 3000, 3000)), "CZYX", voxel_size_um=SIZE)
+    blocks = []
+    for memory in (1 << 30, 1 << 33, 1 << 45):
+        room, most = room_of(torch.device("cuda"), memory, big)
+        blocks.append(block_of(big.size_zyx, room, most, 16))
+        assert bytes_of(blocks[-1], 16) <= room == 1 << 35
+        read = np.prod([b + 2 * r for b, r in zip(blocks[-1], REACH, strict=True)])
+        assert read * 3 * (4 + 2) < 0.75 * memory  # its values, and as they are in the file, at the least
+    assert np.prod(blocks[0]) < np.prod(blocks[1]) < np.prod(blocks[2])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_told(small: Volume) -> None:
-    assert device_of("auto") == torch.device("cpu")
+    assert chosen_device("auto") == torch.device("cpu")
     for name, what in (
         ("cuda", "no such GPU"),
         ("cuda:7", "no such GPU"),
@@ -182,6 +232,25 @@ def test_a_gpu_that_is_not_there_is_told(small: Volume) -> None:
             predict(small, weights(random_network()), device=name)
     with pytest.raises(UsageError, match="CUDA alone"):
         predict(small, weights(random_network()), precision="bfloat16")
+
+
+def test_a_gpu_is_chosen_by_its_number_or_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert chosen_device("cpu") == torch.device("cpu")
+    assert chosen_device("auto") == chosen_device("cuda") == torch.device("cuda", 0)
+    assert chosen_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(UsageError, match="no such GPU") as caught:
+        chosen_device("cuda:2")
+    assert "a number below 2" in str(caught.value)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert chosen_device("auto") == chosen_device("cuda") == torch.device("cuda", 1)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="cannot share one GPU"), devices("cuda:1"):
+        pass
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(UsageError, match="more processes than GPUs"), devices("cuda"):
+        pass
 
 
 @pytest.mark.parametrize("rules", [Rules(threshold=0), Rules(same=1.5), Rules(soma=np.nan), Rules(min_voxels=0)])

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from neuropack.errors import InputError
+from neuropack.learn.sources import described
 from neuropack.learn.stacks import check_splits, identity, matches, splits_of, stacks_of
-from neuropack.release import METADATA, SPLITS, open_release
+from neuropack.release import BENCHMARK, METADATA, SPLITS, open_release
 from neuropack.volume import Volume, from_array
 
 
@@ -146,3 +147,20 @@ def test_labels_of_another_image(labels: Volume, complaint: str) -> None:
     matches(volume(3, 4, 5, 6), volume(1, 4, 5, 6))
     with pytest.raises(InputError, match=complaint):
         matches(volume(3, 4, 5, 6), labels)
+
+
+def test_what_was_learnt_from_is_described_by_its_labelled_stacks(copy: Path) -> None:
+    (before,) = described([copy])
+    assert before["seed"] == 1
+    assert before["stacks"] == before["subjects"] == {"train": 1, "validation": 1, "test": 1}
+    annotations = json.loads((copy / METADATA).read_text())["annotations"]
+    edit(copy, annotations=[a for a in annotations if a["kind"] != "labels" or "S01" not in a["image_stack"]])
+    (after,) = described([copy])
+    assert after["subjects"]["train"] == 1
+    assert after["stacks"] == {"train": 0, "validation": 1, "test": 1}  # nothing is learnt from it
+
+
+def test_the_record_of_a_simulation_may_be_damaged(copy: Path) -> None:
+    (copy / BENCHMARK / "simulation.json").write_text("{}")
+    with pytest.raises(InputError, match="does not say what was simulated"):
+        described([copy])

@@ -195,7 +195,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
 def test_a_gpu_where_there_is_none(tiny_release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", str(tiny_release), str(tmp_path / "out"), "--preset", "tiny", "--device", "cuda"]) == 2
     told = capsys.readouterr().err
-    assert "there is no GPU here" in told and "--device cpu" in told
+    assert "there is no such GPU here" in told and "--device cpu" in told
     assert not (tmp_path / "out").exists()
     assert main(["train", str(tiny_release), str(tmp_path / "out"), "--preset", "tiny", "--device", "tpu"]) == 2
 

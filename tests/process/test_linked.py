@@ -83,3 +83,10 @@ def test_what_is_no_number_is_of_no_object(tmp_path: Path) -> None:
     assert len(objects(values, tmp_path, (1, 2, 3)).counts) == 0
     values[0], values[0, 0, 0, 0] = 1, np.inf
     assert objects(values, tmp_path / "links", (1, 2, 3)).counts.tolist() == [1] * 24  # no link is a number
+
+
+def test_what_is_hardly_foreground_is_an_object_where_the_threshold_says_so(tmp_path: Path) -> None:
+    values = np.zeros((4, 2, 3, 4))
+    values[0, 0] = 1e-3
+    image = from_array(values.astype(np.float32), "CZYX", voxel_size_um=(2, 0.5, 0.5))
+    assert linked_components(image, 1e-3 / 2, 0.0, tmp_path).counts.tolist() == [12]

@@ -24,6 +24,18 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Memory to use, such as 1GiB (default: a quarter, at most 2GiB)."),
 ]
+VoxelSize = Annotated[
+    str | None,
+    typer.Option(metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it or is wrong."),
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(metavar="LETTERS", help="What the file's dimensions mean, one letter of TCZYXS for each."),
+]
+Scene = Annotated[str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 (auto: a GPU where there is one).")
+]
 Workers = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Do the work in N processes (default: threads of one).")
 ]

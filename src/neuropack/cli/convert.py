@@ -28,17 +28,9 @@ def convert(
             metavar="DST", help="Names that end in .ome.zarr or .nwb; also URLs such as s3://b/a.ome.zarr."
         ),
     ],
-    voxel_size: Annotated[
-        str | None,
-        typer.Option(metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it or is wrong."),
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(metavar="LETTERS", help="What the file's dimensions mean, one letter of TCZYXS for each."),
-    ] = None,
-    scene: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")
-    ] = None,
+    voxel_size: common.VoxelSize = None,
+    axes: common.Axes = None,
+    scene: common.Scene = None,
     session_start: Annotated[
         str | None,
         typer.Option(metavar="TIME", help="Start of the acquisition with zone, where the file lacks it (NWB)."),

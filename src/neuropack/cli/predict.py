@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
-from neuropack.errors import UsageError
 
 
 def predict(
@@ -23,9 +22,7 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Weights that neuropack train wrote (default: the shipped ones)."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1 (auto: a GPU where there is one).")
-    ] = "auto",
+    device: common.Device = "auto",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"],
         typer.Option(help="Of the arithmetic (auto: bfloat16 on a GPU, float32 on a CPU)."),
@@ -45,17 +42,9 @@ def predict(
     as_it_is: Annotated[
         bool, typer.Option("--as-it-is", help="Look at voxels that are finer than the network knows as they are.")
     ] = False,
-    voxel_size: Annotated[
-        str | None,
-        typer.Option(metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it or is wrong."),
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(metavar="LETTERS", help="What the file's dimensions mean, one letter of TCZYXS for each."),
-    ] = None,
-    scene: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")
-    ] = None,
+    voxel_size: common.VoxelSize = None,
+    axes: common.Axes = None,
+    scene: common.Scene = None,
     memory: common.Memory = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result of neuropack.")] = False,
     show: Watch = "auto",
@@ -66,10 +55,9 @@ def predict(
     Run it again to continue after an interruption. Ends with status 1 where nothing was found.
     """
     size, budget = common.voxel_size(voxel_size), common.size(memory)
-    if stack.exists() and out.exists() and stack.resolve() == out.resolve():
-        raise UsageError("the destination is the source itself", file=out, fix="name another folder")
     from neuropack.cli import predicted
     from neuropack.cli.derived import Image
+    from neuropack.cli.segment_result import text
 
     settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is)
     with progress(show) as tell:
@@ -83,18 +71,7 @@ def predict(
             memory=budget,
             tell=tell,
         )
-    typer.echo(json.dumps({"output": str(out), **report}, indent=2) if as_json else _text(out, report))
+    model = f"model: {report['model']['name']}, sha256 {report['model']['sha256'][:12]}"
+    shown = json.dumps({"output": str(out), **report}, indent=2) if as_json else text(out, report, model)
+    typer.echo(shown)
     return 0 if report["counts"]["objects"] else 1
-
-
-def _text(out: Path, report: dict[str, Any]) -> str:
-    counts = report["counts"]
-    lines = [
-        f"{out}: {report['status']}",
-        f"  {counts['objects']} object(s), {counts['voxels']} voxels, {report['length_um']:.1f} um of skeletons",
-    ]
-    if "left_out_small" in counts:
-        lines.append(f"  left out: {counts['left_out_small']} too small")
-    lines.append(f"  {report['somata']} soma(ta)")
-    lines.append(f"  model: {report['model']['name']}, sha256 {report['model']['sha256'][:12]}")
-    return "\n".join([*lines, *(f"  {note}" for note in report["notes"])])

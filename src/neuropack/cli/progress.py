@@ -20,6 +20,12 @@ Watch = Annotated[
     Mode, typer.Option("--progress", help="A bar on a terminal, JSON lines on the error stream, or nothing.")
 ]
 """The option of every command that takes time."""
+_COUNTED = {
+    **{"opening": "files", "looking at the tiles": "files", "comparing overlaps": "overlaps"},
+    **{"drawing seams": "seams", "finding objects": "voxels", "joining objects": "blocks"},
+    **{"training": "steps", "validating": "patches"},
+}
+"""What stages count that do not count bytes."""
 _PAUSE = 0.25  # seconds between two JSON lines
 
 
@@ -30,8 +36,8 @@ class Stage:
     Attributes:
         name: of the stage.
         since: when it began in this run, on the clock in seconds.
-        before: bytes done by then.
-        done, total: bytes now and in all.
+        before: bytes, or what else it counts, done by then.
+        done, total: now and in all.
         now: when that was.
     """
 
@@ -44,9 +50,19 @@ class Stage:
 
     @property
     def speed(self) -> float | None:
-        """Bytes each second, counted from the beginning of the stage in this run; None while nothing is known."""
+        """So much each second, counted from the beginning of the stage in this run; None while nothing is known."""
         seconds = self.now - self.since
         return (self.done - self.before) / seconds if seconds > 0 and self.done > self.before else None
+
+    @property
+    def unit(self) -> str | None:
+        """What it counts; None: bytes."""
+        return _COUNTED.get(self.name)
+
+    @property
+    def mb_per_s(self) -> float | None:
+        """Million bytes each second; None while that is not known, and where something else is counted."""
+        return None if self.speed is None or self.unit else self.speed / 1e6
 
     @property
     def remaining(self) -> float | None:
@@ -60,13 +76,13 @@ class Stage:
             "done": self.done,
             "total": self.total,
             "seconds": round(self.now - self.since, 3),
-            "mb_per_s": None if self.speed is None else round(self.speed / 1e6, 3),
+            "mb_per_s": None if self.mb_per_s is None else round(self.mb_per_s, 3),
             "remaining_s": None if self.remaining is None else round(self.remaining, 1),
         }
 
 
 class Stages:
-    """The stages of a command. One of the same name with fewer bytes done, or another sum, is a new one."""
+    """The stages of a command. One of the same name with less done, or another sum, is a new one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -126,28 +142,30 @@ def _lines() -> Iterator[Progress]:
 @contextmanager
 def _bar() -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
     from rich.table import Column
 
     columns = (
         TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
         BarColumn(bar_width=20),
-        DownloadColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[amount]}", style="progress.download", table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[speed]}", style="progress.data.speed"),
         TextColumn("{task.fields[left]}", style="progress.remaining"),
     )
     stages = Stages()
     with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
-        task = bar.add_task("opening", total=None, speed="", left="")
+        task = bar.add_task("opening", total=None, amount="", speed="", left="")
 
         def update(name: str, done: int, total: int) -> None:
             bar.update(task, description=name)
             if total:  # a stage that moves no bytes leaves the bar as it is
                 stage = stages.update(name, done, total)
-                speed = "" if stage.speed is None else f"{stage.speed / 1e6:.1f} MB/s"
+                amount = f"{done:,}/{total:,} {stage.unit}" if stage.unit else f"{decimal(done)}/{decimal(total)}"
+                speed = "" if stage.mb_per_s is None else f"{stage.mb_per_s:.1f} MB/s"
                 left = "" if stage.remaining is None else _clock_text(stage.remaining)
-                bar.update(task, completed=done, total=total, speed=speed, left=left)
+                bar.update(task, completed=done, total=total, amount=amount, speed=speed, left=left)
 
         yield update
 

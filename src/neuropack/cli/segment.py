@@ -11,7 +11,6 @@ import typer
 from neuropack.address import place
 from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
-from neuropack.errors import UsageError
 
 
 def segment(
@@ -44,17 +43,9 @@ def segment(
         typer.Option(metavar="VOXELS", help="Objects of fewer are left out (default: 20; of color, 100)."),
     ] = None,
     soma: Annotated[bool, typer.Option("--soma", help="Look for cell bodies too.")] = False,
-    voxel_size: Annotated[
-        str | None,
-        typer.Option(metavar="Z,Y,X", help="Voxel size in micrometre, where the file lacks it or is wrong."),
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(metavar="LETTERS", help="What the file's dimensions mean, one letter of TCZYXS for each."),
-    ] = None,
-    scene: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which image, where the file holds several.")
-    ] = None,
+    voxel_size: common.VoxelSize = None,
+    axes: common.Axes = None,
+    scene: common.Scene = None,
     memory: common.Memory = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result of neuropack.")] = False,
     show: Watch = "auto",
@@ -65,8 +56,6 @@ def segment(
     Run it again to continue after an interruption. Ends with status 1 where nothing was found.
     """
     size, budget = common.voxel_size(voxel_size), common.size(memory)
-    if stack.exists() and out.exists() and stack.resolve() == out.resolve():
-        raise UsageError("the destination is the source itself", file=out, fix="name another folder")
     from neuropack.cli import segmented
     from neuropack.cli.derived import Image
 
@@ -80,15 +69,9 @@ def segment(
 
 
 def _text(out: Path, report: dict[str, Any]) -> str:
-    counts, recipe = report["counts"], report.get("recipe")
-    lines = [f"{out}: {report['status']}"]
-    lines.append(
-        f"  {counts['objects']} object(s), {counts['voxels']} voxels, {report['length_um']:.1f} um of skeletons"
-    )
-    if "left_out_weak" in counts:
-        lines.append(f"  left out: {counts['left_out_weak']} too weak, {counts['left_out_small']} too small")
-    if recipe and recipe["low"] is not None:
-        lines.append(f"  thresholds of {recipe['method']}: {recipe['low']:g} and {recipe['high']:g}")
-    if "somata" in report:
-        lines.append(f"  {report['somata']} soma(ta)")
-    return "\n".join([*lines, *(f"  {note}" for note in report["notes"])])
+    from neuropack.cli.segment_result import text
+
+    recipe = report.get("recipe")
+    if not recipe or recipe["low"] is None:
+        return text(out, report)
+    return text(out, report, f"thresholds of {recipe['method']}: {recipe['low']:g} and {recipe['high']:g}")

@@ -103,6 +103,8 @@ def write_folder(
     from neuropack.locks import only_one
     from neuropack.source import fingerprint
 
+    if image.path.exists() and out.exists() and image.path.resolve() == out.resolve():
+        raise UsageError("the destination is the source itself", file=out, fix="name another folder")
     if not out.parent.is_dir():
         raise OutputError("cannot be written: there is no such folder", file=out.parent, fix="make the folder")
     budget = memory or memory_budget()
@@ -119,6 +121,26 @@ def write_folder(
             report = _made(volume, work, way, identity, budget, tell)
             publish(work, out)
     return {**report, "status": "resumed" if resumed else "written"}
+
+
+def text(out: Path, report: dict[str, Any], *more: str) -> str:
+    """A report for a person, with more lines about what was found.
+
+    Args:
+        out: the folder.
+        report: as `write_folder` gives it.
+        more: lines.
+    """
+    counts = report["counts"]
+    lines = [
+        f"{out}: {report['status']}",
+        f"  {counts['objects']} object(s), {counts['voxels']} voxels, {report['length_um']:.1f} um of skeletons",
+    ]
+    if "left_out_weak" in counts:
+        lines.append(f"  left out: {counts['left_out_weak']} too weak, {counts['left_out_small']} too small")
+    if "somata" in report:
+        lines.append(f"  {report['somata']} soma(ta)")
+    return "\n".join([*lines, *(f"  {line}" for line in (*more, *report["notes"]))])
 
 
 def _identity(volume: Volume, way: Way, source: dict[str, Any]) -> dict[str, Any]:
@@ -150,18 +172,7 @@ def _made(
     with found.labels as labels:
         convert(labels, [work / LABELS], labels=True, overwrite=True, memory=budget, progress=tell)
         if not found.counted:
-            counted = _counted(volume, work / LABELS, tell)
-            record = {"counts": {**found.record.get("counts", {}), **counted.record["counts"]}}
-            drawn = found.picture is not None
-            found = replace(
-                found,
-                counts=counted.counts,
-                boxes=counted.boxes,
-                confidence=found.confidence or counted.confidence,
-                record={**found.record, **record},
-                picture=found.picture if drawn else counted.picture,
-                notes=[*found.notes, *([] if drawn else counted.notes)],
-            )
+            found = _counted(found, volume, work / LABELS, tell)
         report = _told(found, volume, work, budget, tell)
     normal: dict[str, Any] = json.loads(json.dumps({"activity": way.activity, "identity": identity, **report}))
     write(work / REPORT, normal)
@@ -204,20 +215,30 @@ def _told(found: Found, volume: Volume, work: Path, budget: int, tell: Progress 
     }
 
 
-def _counted(volume: Volume, path: Path, tell: Progress | None) -> Found:
-    """The objects of a label image whose numbers nobody knows yet; they count up from 1."""
+def _counted(found: Found, volume: Volume, path: Path, tell: Progress | None) -> Found:
+    """The objects with the numbers that their label image has, which count up from 1, and a picture."""
     from neuropack.process.label_boxes import boxes_of_labels
     from neuropack.readers import open_volume
 
+    picture = found.picture
     with open_volume(path) as labels:
         boxes = boxes_of_labels(labels, tell)
-        picture = drawn_of(volume, labels)
+        if picture is None:
+            picture = drawn_of(volume, labels)
     n = len(boxes.ids)
     if boxes.ids.tolist() != list(range(1, n + 1)):
-        raise ValueError("the labels of colour instances do not count up from 1")
-    record = {"counts": {"objects": n, "voxels": int(boxes.counts.sum())}}
+        raise ValueError("the labels do not count up from 1")
+    counts = {**found.record.get("counts", {}), "objects": n, "voxels": int(boxes.counts.sum())}
     notes = [] if picture is not None else ["no picture: the image has no pyramid, and is too large to look at"]
-    return Found(labels, boxes.counts, boxes.boxes, [None] * n, record, picture, notes)
+    return replace(
+        found,
+        counts=boxes.counts,
+        boxes=boxes.boxes,
+        confidence=found.confidence or [None] * n,
+        record={**found.record, "counts": counts},
+        picture=picture,
+        notes=[*found.notes, *notes],
+    )
 
 
 def _skeletons(
@@ -235,7 +256,7 @@ def _skeletons(
     if not len(found.counts):
         return
     if found.thin is not None:
-        sparse = sparse_labels(found.thin, work, tell)
+        sparse = sparse_labels(replace(found.thin, voxel_size_um=_known(found.thin)), work, tell)
     else:
         with open_volume(work / LABELS, voxel_size_um=_known(volume)) as labels:
             sparse = sparse_labels(labels, work, tell)

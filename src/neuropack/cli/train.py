@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neuropack.cli import common
 from neuropack.cli.progress import Watch, progress
 from neuropack.errors import UsageError
 
@@ -30,9 +31,7 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", readable=False, help="A file of your own in the form of a preset."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="cpu, cuda, or auto: a GPU where there is one.")
-    ] = "auto",
+    device: common.Device = "auto",
     start: Annotated[
         Path | None,
         typer.Option(metavar="WEIGHTS", readable=False, help="Weights to begin with, in place of random ones."),

@@ -14,7 +14,6 @@ import torch
 from neuropack.errors import UsageError
 from neuropack.learn.network import STRIDE
 
-WORDS = ("auto", "cpu", "cuda")
 _KERNEL = 3  # planes
 
 
@@ -73,27 +72,31 @@ class Device:
 
 
 def chosen_device(word: str = "auto") -> torch.device:
-    """The device that a word means: ``auto`` is a GPU where there is one.
+    """The device that a word means: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` is a GPU where there is one.
+
+    Of several GPUs without a number it is the first; under ``torchrun`` each process has one of its own.
 
     Raises:
-        UsageError: there is no GPU where one was asked for, or the word is none.
+        UsageError: there is no GPU where one was asked for, or none of that number, or the word is none.
     """
-    if word not in WORDS:
-        raise UsageError("there is no such device", expected=", ".join(WORDS), found=word)
-    there = torch.cuda.is_available()
-    if word == "cuda" and not there:
-        built = f"PyTorch {torch.__version__}, " + (
-            "which finds no GPU" if torch.version.cuda else "which is built without CUDA"
-        )
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    try:
+        found = torch.device(("cuda" if there else "cpu") if word == "auto" else word)
+    except RuntimeError:
+        found = torch.device("meta")
+    if found.type not in ("cpu", "cuda"):
+        raise UsageError("is no device", expected="auto, cpu, cuda, or cuda:1", found=f"--device {word}")
+    if found.type == "cpu":
+        return torch.device("cpu")
+    if (found.index or 0) >= there:
+        built = "which finds no GPU" if torch.version.cuda else "which is built without CUDA"
         raise UsageError(
-            "there is no GPU here",
-            expected="a GPU of NVIDIA with its driver, and a PyTorch with CUDA",
-            found=built,
+            "there is no such GPU here that PyTorch can use",
+            expected=f"a number below {there}" if there else "a GPU of NVIDIA, its driver, a PyTorch with CUDA",
+            found=f"--device {word}" + ("" if there else f", and PyTorch {torch.__version__}, {built}"),
             fix="use --device cpu, or --device auto, which takes a GPU where there is one",
         )
-    if word == "cpu" or not there:
-        return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) if found.index is None else found.index)
 
 
 @contextmanager
@@ -103,7 +106,13 @@ def devices(word: str = "auto") -> Iterator[Device]:
     Raises:
         UsageError: there is no such device, or fewer GPUs than processes on this machine.
     """
-    chosen = chosen_device(word)
+    chosen, world = chosen_device(word), int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and ":" in word:
+        raise UsageError(
+            "several processes cannot share one GPU",
+            found=f"--device {word} and {world} processes",
+            fix="use --device cuda, which gives each a GPU of its own",
+        )
     if chosen.type == "cuda":
         if chosen.index >= torch.cuda.device_count():
             raise UsageError(
@@ -112,7 +121,6 @@ def devices(word: str = "auto") -> Iterator[Device]:
                 fix="give torchrun --nproc-per-node the number of GPUs",
             )
         torch.cuda.set_device(chosen)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Device(chosen)
         return

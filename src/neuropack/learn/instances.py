@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neuropack.axes import Array, Box
 from neuropack.errors import UsageError
+from neuropack.evaluate.images import labels_at
 from neuropack.learn.network import OUTPUTS
 from neuropack.learn.prediction import Prediction
 from neuropack.learn.scale import repeated
@@ -25,6 +31,7 @@ from neuropack.volume import Channel, Volume
 
 _SOMA, _FIRST_LINK = OUTPUTS.index("soma"), OUTPUTS.index("same_z")
 _BRIGHTNESS = len(OUTPUTS)
+_AT_ONCE = 1 << 22  # voxels of a cell body that are looked at together
 _BALL = 1.2  # radii of a ball of the same volume, within which a round body lies
 
 
@@ -93,8 +100,8 @@ def segment_prediction(
     """Neurons and cell bodies from what a network says of an image.
 
     The network looks at each block once, for all of it; see `neuropack.process.linked` for how voxels become
-    objects. With the blocks that an interrupted run left in the folder the work goes on: it is for the caller to
-    see that they are of the same image, network and rules.
+    objects. With the blocks that an interrupted run left in the folder the work goes on where the network, the
+    rules, and of the image the size, background and noise are the same; else they are made anew, beside them.
 
     Args:
         prediction: of the image.
@@ -112,7 +119,8 @@ def segment_prediction(
     how.check()
     seen = prediction.seen
     smallest = how.min_voxels
-    places = [folder / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
+    mine = folder / _digest(prediction, how)
+    places = [mine / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
     neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
 
     def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
@@ -130,6 +138,12 @@ def segment_prediction(
     return Predicted(repeated(found.labels, prediction.factor, image), found, confidence, somata)
 
 
+def _digest(prediction: Prediction, how: Rules) -> str:
+    """A name for the blocks of a prediction: of other ones it is another."""
+    decides = [dict(prediction.record), prediction.seen.shape, asdict(how)]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def foreground_of(predicted: Predicted) -> Volume:
     """Where an image has neurons, read from what was found: 1 in their voxels, else 0."""
     from neuropack.process.computed import computed
@@ -137,10 +151,14 @@ def foreground_of(predicted: Predicted) -> Volume:
     def mask(labels: Array, _: Box) -> Array:
         return (labels > 0).astype(np.uint8)
 
-    made = computed(
-        predicted.labels, mask, {"foreground": True}, dtype=np.dtype(np.uint8), channels=(Channel(name="mask"),)
+    return computed(
+        predicted.labels,
+        mask,
+        {"foreground": True},
+        dtype=np.dtype(np.uint8),
+        channels=(Channel(name="mask"),),
+        labels=True,
     )
-    return replace(made, labels=True)
 
 
 def _somata(
@@ -162,20 +180,32 @@ def _somata(
     sparse = sparse_labels(replace(bodies.labels, voxel_size_um=(step[0], step[1], step[2])), folder, progress)
     made = []
     for row in range(len(sparse.ids)):
-        voxels = np.asarray(sparse.voxels[sparse.offsets[row] : sparse.offsets[row + 1]], np.int64)
-        centre = (voxels.mean(axis=0) + 0.5) * step
-        radius = (3 * len(voxels) * volume / (4 * math.pi)) ** (1 / 3)
-        away = np.linalg.norm((voxels + 0.5) * step - centre, axis=1)
-        inside = float((away <= _BALL * radius).mean())
+        voxels = sparse.voxels[sparse.offsets[row] : sparse.offsets[row + 1]]
+        n, total = len(voxels), np.zeros(3, np.int64)
+        for some in _pieces(voxels):
+            total += some.sum(axis=0)
+        centre = (total / n + 0.5) * step
+        radius = (3 * n * volume / (4 * math.pi)) ** (1 / 3)
+        inside = 0
+        for some in _pieces(voxels):
+            away = np.linalg.norm((some + 0.5) * step - centre, axis=1)
+            inside += int((away <= _BALL * radius).sum())
         x, y, z = centre[::-1].tolist()
-        made.append(Soma(_neuron_at(found.labels, voxels), (x, y, z), radius, round(inside, 4)))
+        made.append(Soma(_neuron_of(found.labels, voxels), (x, y, z), radius, round(inside / n, 4)))
     return made
 
 
-def _neuron_at(labels: Volume, voxels: Array) -> int:
+def _neuron_of(labels: Volume, voxels: Array) -> int:
     """The neuron of most of some voxels; 0 where they are of none."""
-    low, high = voxels.min(axis=0), voxels.max(axis=0) + 1
-    box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-    inside = labels.read((slice(0, 1), *box))[0][tuple((voxels - low).T)]
-    inside = inside[inside > 0]
-    return int(np.bincount(inside).argmax()) if len(inside) else 0
+    counts: Counter[int] = Counter()
+    for some in _pieces(voxels):
+        found, times = np.unique(labels_at(labels, some), return_counts=True)
+        counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
+    del counts[0]
+    return min(counts, key=lambda one: (-counts[one], one), default=0)
+
+
+def _pieces(voxels: Array) -> Iterator[npt.NDArray[np.int64]]:
+    """Voxels (n, 3), as many as are looked at together: what lies in a whole image may be taken for one body."""
+    for first in range(0, len(voxels), _AT_ONCE):
+        yield np.asarray(voxels[first : first + _AT_ONCE], np.int64)

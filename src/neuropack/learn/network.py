@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -29,9 +30,7 @@ class UNet(nn.Module):
     statistics of training, not of the image, so that a voxel comes out the same whatever the block it is read in.
     """
 
-    def __init__(
-        self, widths: Sequence[int] = WIDTHS, inputs: int = len(NAMES), outputs: int = len(OUTPUTS)
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         top, middle, low = widths
         self.down0, self.down1, self.down2 = _convs(len(NAMES), top), _convs(top, middle), _convs(middle, low)
@@ -39,6 +38,12 @@ class UNet(nn.Module):
         self.up0 = nn.ConvTranspose3d(middle, top, (1, 2, 2), (1, 2, 2))
         self.join1, self.join0 = _convs(2 * middle, middle), _convs(2 * top, top)
         self.head = nn.Conv3d(top, len(OUTPUTS), 1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of its levels, the finest first."""
+        firsts: tuple[Any, ...] = (self.down0[0], self.down1[0], self.down2[0])
+        return tuple(first.out_channels for first in firsts)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch."""

@@ -21,6 +21,7 @@ import torch
 from neuropack.axes import Array, Box
 from neuropack.engine import memory_budget
 from neuropack.errors import UsageError
+from neuropack.learn.devices import chosen_device
 from neuropack.learn.features import HALO, features
 from neuropack.learn.inside import fused, inside
 from neuropack.learn.network import OUTPUTS, REACH, STRIDE, UNet
@@ -36,6 +37,9 @@ _AROUND = tuple(r + s for r, s in zip(REACH, STRIDE, strict=True))  # also to th
 # Bytes of a voxel on its way through the network, and for each channel of its finest level, as measured: of those
 # that are read, of which the finest level is made, and of those that are wanted, where both halves of it meet.
 _READ, _WANTED = (24, 15), (80, 20)
+# Bytes of a voxel that is read, and of each channel beside those of the image, as measured without a network: what
+# lies in the machine's own memory while a GPU has the network.
+_BESIDE = 75, 8
 _SHARE = 0.75  # of the memory, for that
 _LEAST = (8, 32, 32)  # voxels z, y, x of a block, whatever the memory
 _LARGEST, _TRIED = 1024, 24  # voxels of a side; how many sides of an axis are tried
@@ -82,10 +86,10 @@ def predict(
     Args:
         image: one time, any channels, its voxel size known.
         weights: of the network.
-        device: ``cpu``, ``cuda``, ``cuda:1``; auto: CUDA where there is one.
+        device: as `neuropack.learn.devices.chosen_device`.
         precision: of the arithmetic; auto: bfloat16 on CUDA, float32 on a CPU, so that results repeat.
-        memory: bytes that the work may take; None: a quarter of the machine's, at most 2 GiB. On CUDA half of
-            what is free there decides.
+        memory: bytes of the machine that the work may take; None: a quarter of them, at most 2 GiB. On CUDA half
+            of what is free there is a limit too.
         units: background and noise of each channel, where they are known.
         factor: voxels z, y, x that are looked at as one; None: `neuropack.learn.scale.bins_of` tells.
 
@@ -93,14 +97,13 @@ def predict(
         UsageError: there is no such device, the voxel size is not known, or the image is a time series.
         InputError: no value of the image is a number, or the file is damaged.
     """
-    where, half = device_of(device), half_of(device, precision)
+    where, half = chosen_device(device), half_of(device, precision)
     image.require_axes()
     image.require_voxel_size()
     bins = factor or bins_of(image)
     looked_at = binned(image, bins)
     known = units or noise_units(looked_at)
-    width = weights.network.head.in_channels
-    block = block_of(looked_at.size_zyx, room_of(where, memory), width)
+    block = block_of(looked_at.size_zyx, *room_of(where, memory, looked_at), weights.network.widths[0])
     runner = _Runner(weights.network, known, where, half, block)
     record = {
         "model": {"sha256": weights.sha256, "name": weights.about.get("name", weights.path.stem)},
@@ -123,37 +126,13 @@ def predict(
     return Prediction(looked_at, volume(len(OUTPUTS)), volume(len(channels)), bins, block, record)
 
 
-def device_of(name: str) -> torch.device:
-    """The device of a name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-
-    Raises:
-        UsageError: there is none of this name, or no GPU that PyTorch can use.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(name)
-    except RuntimeError:
-        found = torch.device("meta")
-    if found.type not in ("cpu", "cuda"):
-        raise UsageError("is no device", expected="auto, cpu, cuda, or cuda:1", found=f"--device {name}")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            "there is no such GPU here that PyTorch can use",
-            expected=f"one of {torch.cuda.device_count()}" if torch.cuda.device_count() else "--device cpu",
-            found=f"--device {name}",
-            fix="take --device cpu, or install a PyTorch for the GPU and its driver",
-        )
-    return found
-
-
 def half_of(device: str, precision: Precision) -> bool:
     """Whether the arithmetic on a device is that of bfloat16.
 
     Raises:
         UsageError: there is no such device, or it is a CPU, which is for results that repeat.
     """
-    gpu = device_of(device).type == "cuda"
+    gpu = chosen_device(device).type == "cuda"
     if precision == "bfloat16" and not gpu:
         raise UsageError(
             "bfloat16 is for CUDA alone", found="--precision bfloat16 on a CPU", fix="leave --precision out"
@@ -161,24 +140,26 @@ def half_of(device: str, precision: Precision) -> bool:
     return gpu and precision != "float32"
 
 
-def room_of(device: torch.device, memory: int | None) -> int:
-    """Bytes that a block may take on its way through the network."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0]) // 2
-    return int((memory or memory_budget()) * _SHARE)
+def room_of(device: torch.device, memory: int | None, image: Volume) -> tuple[int, int]:
+    """Bytes that a block may take on its way through the network, and voxels that may be read for it."""
+    room = int((memory or memory_budget()) * _SHARE)
+    one, channel = _BESIDE
+    most = room // (one + image.n_channels * (channel + image.dtype.itemsize))
+    return (int(torch.cuda.mem_get_info(device)[0]) // 2 if device.type == "cuda" else room), most
 
 
-def block_of(shape: Sequence[int], room: int, width: int) -> tuple[int, int, int]:
+def block_of(shape: Sequence[int], room: int, most: int, width: int) -> tuple[int, int, int]:
     """Voxels z, y, x of a block, multiples of `STRIDE`: the most of what is computed is kept, and it fits.
 
     Args:
         shape: of the image.
         room: bytes.
+        most: voxels of it and around it.
         width: channels of the finest level of the network.
     """
     whole = [-(-n // s) * s for n, s in zip(shape, STRIDE, strict=True)]
     sides = [_sides(*one) for one in zip(whole, STRIDE, _LEAST, strict=True)]
-    fits = [c for c in product(*sides) if bytes_of(c, width) <= room]
+    fits = [c for c in product(*sides) if bytes_of(c, width) <= room and math.prod(_padded(c)) <= most]
     best = max(fits, key=lambda c: (_kept(c, whole), c), default=tuple(map(min, whole, _LEAST)))
     return best[0], best[1], best[2]
 

@@ -158,12 +158,24 @@ def identity(release: Release) -> str:
     Raises:
         InputError: the record of a simulation is damaged.
     """
+    seed = seed_of(release)
+    if seed is not None:
+        return f"simulation seed {seed}"
+    dataset = release.metadata.get("dataset") or {}
+    return str(dataset.get("id") or dataset.get("title") or release.path)
+
+
+def seed_of(release: Release) -> int | None:
+    """The seed of a simulation; None of any other data.
+
+    Raises:
+        InputError: the record of a simulation is damaged.
+    """
     if not release.files.has(_SIMULATION):
-        dataset = release.metadata.get("dataset") or {}
-        return str(dataset.get("id") or dataset.get("title") or release.path)
+        return None
     file = release.files.file(_SIMULATION)
     try:
-        return f"simulation seed {int(json.loads(file.read_text(encoding='utf-8'))['seed'])}"
+        return int(json.loads(file.read_text(encoding="utf-8"))["seed"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "does not say what was simulated",

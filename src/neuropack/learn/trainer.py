@@ -211,7 +211,7 @@ class Trainer:
             batch_size=self.settings.batch // world,
             sampler=range(first + rank, last, world),
             num_workers=workers,
-            # Not fork: threads that read chunks do not survive it.
+            # Not fork: the copy of a process with threads may wait for a lock that one of them held.
             multiprocessing_context="spawn" if workers else None,
             pin_memory=self.where.device.type == "cuda",
         )

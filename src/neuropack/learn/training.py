@@ -86,7 +86,7 @@ def train(
             ``checkpoint.safetensors``, ``curves.tsv``, ``curves.png``, ``tensorboard``, ``settings.yaml``, and
             ``card.md``.
         settings: how.
-        device: cpu, cuda, or auto: a GPU where there is one.
+        device: as `neuropack.learn.devices.chosen_device`.
         start: weights to begin with, in place of random ones.
         overwrite: replace a training of other settings, or a damaged one.
         progress: called as the work goes on.
@@ -230,9 +230,7 @@ def _clear(out: Path) -> None:
 
 
 def _same_widths(first: Weights, settings: TrainSettings) -> None:
-    widths = tuple(
-        block[0].out_channels for block in (first.network.down0, first.network.down1, first.network.down2)
-    )
+    widths = first.network.widths
     if widths != tuple(settings.widths):
         raise InputError(
             "holds weights of another shape than the settings",

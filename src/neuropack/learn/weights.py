@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
@@ -79,7 +80,7 @@ def load_weights(path: Path) -> Weights:
         tensors = load(data)
         with safe_open(path, "pt") as file:
             described = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except (SafetensorError, OSError, ValueError) as e:
+    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as e:
         raise InputError(
             "cannot be read as weights",
             file=path,
@@ -87,27 +88,31 @@ def load_weights(path: Path) -> Weights:
             found=str(e),
         ) from e
     try:
-        shape, about = described["network"], described["about"]
-        network = UNet(shape["widths"])
-        known = described["kind"] == KIND and shape == _shape(network)
+        kind, shape, about = described["kind"], described["network"], dict(described["about"])
+        with torch.device("meta"):  # without memory: what the file says of its size may not be true
+            network = UNet(shape["widths"])
+        if kind != KIND or shape != _shape(network):
+            raise ValueError(json.dumps(shape))
+        for name, tensor in network.state_dict().items():
+            if name not in tensors or tensors[name].shape != tensor.shape:
+                raise ValueError(f"no {name} of {' x '.join(map(str, tensor.shape))}")
+        network = network.to_empty(device="cpu")
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as e:
         raise _other(path, described, " ".join(str(e).split())) from e
-    if not known:
-        raise _other(path, described, json.dumps(shape))
     return Weights(network.eval(), about, hashlib.sha256(data).hexdigest(), path)
 
 
 def _shape(network: UNet) -> dict[str, Any]:
-    widths = [block[0].out_channels for block in (network.down0, network.down1, network.down2)]
-    return {"widths": widths, "features": list(NAMES), "outputs": list(OUTPUTS)}
+    return {"widths": list(network.widths), "features": list(NAMES), "outputs": list(OUTPUTS)}
 
 
-def _other(path: Path, described: Mapping[str, Any], why: str) -> InputError:
+def _other(path: Path, described: Any, why: str) -> InputError:
+    kind = described.get("kind") if isinstance(described, dict) else None
     return InputError(
         "holds weights of another network",
         file=path,
-        where=str(described.get("kind", "no kind is said")),
+        where=str(kind or "no kind is said"),
         expected=f"{KIND}, with features {', '.join(NAMES)} and outputs {', '.join(OUTPUTS)}",
         found=why[:300],
         fix="take weights that neuropack train of this version wrote",

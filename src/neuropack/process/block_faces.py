@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import box_shape
-from neuropack.process.block_store import BlockStore
+from neuropack.process.block_store import BlockStore, Rows
 from neuropack.progress import Progress
 
-Rows = npt.NDArray[np.int64]
 Place = tuple[int, int, int]
 
 

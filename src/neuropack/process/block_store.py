@@ -16,6 +16,8 @@ from neuropack.axes import Box
 from neuropack.errors import InputError
 from neuropack.whole import published
 
+VOXELS, STRONG, FIRST, BOX, OPEN = 0, 1, 2, slice(3, 9), 9
+"""Columns of the facts: see `neuropack.process.component_kernels.facts_of`."""
 _PICTURE = 1024  # pixels of the longer side of a view from above, at most
 _KEPT = 128 << 20  # bytes of blocks that are kept in memory
 _GROUP = 1000  # files in one folder

@@ -39,6 +39,21 @@ def settle(parent: Rows) -> None:
 
 
 @compiled
+def numbered(parent: Rows, inside: Array) -> tuple[Small, int]:
+    """The number of the set of each element that is inside, from 1 on; and how many there are."""
+    numbers, count = np.zeros(len(parent), np.int32), 0
+    for here in range(len(parent)):
+        if inside[here]:
+            root = find(parent, here)
+            if root == here:
+                count += 1
+                numbers[here] = count
+            else:
+                numbers[here] = numbers[root]
+    return numbers, count
+
+
+@compiled
 def runs_of(values: npt.NDArray[np.float32], low: float, high: float) -> tuple[Small, Rows]:
     """Neighbours along x that are `low` or more, in C order; what is not finite is none of them.
 
@@ -99,16 +114,7 @@ def objects_of(runs: Small, begin: Rows, height: int) -> tuple[Small, int]:
                     i += 1
                 else:
                     j += 1
-    number = np.zeros(len(runs), np.int32)
-    count = 0
-    for one in range(len(runs)):
-        root = find(parent, one)
-        if root == one:
-            count += 1
-            number[one] = count
-        else:
-            number[one] = number[root]
-    return number, count
+    return numbered(parent, np.ones(len(runs), np.bool_))
 
 
 @compiled

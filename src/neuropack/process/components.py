@@ -21,17 +21,13 @@ import numpy.typing as npt
 from neuropack.axes import Array, Box, box_shape, overlap, relative
 from neuropack.errors import UsageError
 from neuropack.process.block_faces import neighbours
-from neuropack.process.block_store import BlockStore, Part
+from neuropack.process.block_store import BOX, FIRST, OPEN, STRONG, VOXELS, BlockStore, Part, Rows
 from neuropack.progress import Progress
 from neuropack.volume import Channel, Volume
 
 BLOCK = (64, 256, 256)
 """Voxels z, y, x of the image that are looked at together, where nobody says otherwise."""
-_VOXELS, _STRONG, _FIRST = 0, 1, 2  # columns of the facts
-_BOX = slice(3, 9)
-_OPEN = 9  # it may go on in another block
 
-Rows = npt.NDArray[np.int64]
 Unite = Callable[[BlockStore, Rows, Rows, Progress | None], Rows]
 """Gives the root of each part from the blocks, the facts, and the number of the first part of each block."""
 
@@ -147,9 +143,9 @@ def objects_of_parts(
     shown, drawn = _from_above(store, pixels)
     return Components(
         labels,
-        chosen[:, _VOXELS],
-        chosen[:, _STRONG],
-        chosen[:, _BOX],
+        chosen[:, VOXELS],
+        chosen[:, STRONG],
+        chosen[:, BOX],
         weak,
         small,
         len(parent),
@@ -240,23 +236,34 @@ def part_of(
     runs, begin = kernels.runs_of(block, low, high)
     number, count = kernels.objects_of(runs, begin, block.shape[1])
     facts = kernels.facts_of(runs, begin, number, count, corner, size, np.array(shape))
-    whole = facts[:, _OPEN] == 0
-    weak = whole & (facts[:, _STRONG] == 0)
-    small = whole & ~weak & (facts[:, _VOXELS] < min_voxels)
+    whole = facts[:, OPEN] == 0
+    weak = whole & (facts[:, STRONG] == 0)
+    small = whole & ~weak & (facts[:, VOXELS] < min_voxels)
     kept = ~(weak | small)
-    new = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    number = new[number - 1] if count else number
+    return kept_part(
+        runs,
+        begin,
+        number,
+        facts,
+        kept,
+        left_out=np.array([weak.sum(), small.sum()], np.int64),
+        shown=seen_from_above(values[1] if len(values) > 1 else None, box, step),
+    )
+
+
+def kept_part(
+    runs: Array, begin: Rows, number: Array, facts: Rows, kept: npt.NDArray[np.bool_], **rest: Array
+) -> Part:
+    """The runs and the facts of the objects of a block that are kept (k,), numbered anew, and the rest of it."""
+    number = renumbered(kept)[number - 1] if len(kept) else number
     line = np.repeat(np.arange(len(begin) - 1), np.diff(begin)).astype(np.int32)
     stays = number > 0
-    return Part(
-        line[stays],
-        runs[stays, 0],
-        runs[stays, 1],
-        number[stays],
-        facts[kept],
-        np.array([weak.sum(), small.sum()], np.int64),
-        seen_from_above(values[1] if len(values) > 1 else None, box, step),
-    )
+    return Part(line[stays], runs[stays, 0], runs[stays, 1], number[stays], facts[kept], **rest)
+
+
+def renumbered(kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """The new number of each object (k,), from 1 on; 0 of those that are not kept."""
+    return np.where(kept, np.cumsum(kept), 0).astype(np.int32)
 
 
 def seen_from_above(values: Array | None, box: Box, step: int) -> npt.NDArray[np.float32]:
@@ -290,10 +297,10 @@ def _numbered(parent: Rows, facts: Rows, min_voxels: int) -> tuple[npt.NDArray[n
 
     kernels.gather(parent, facts)
     root = parent == np.arange(len(parent))
-    weak = root & (facts[:, _STRONG] == 0)
-    small = root & ~weak & (facts[:, _VOXELS] < min_voxels)
+    weak = root & (facts[:, STRONG] == 0)
+    small = root & ~weak & (facts[:, VOXELS] < min_voxels)
     stays = np.flatnonzero(root & ~weak & ~small)
-    stays = stays[np.argsort(facts[stays, _FIRST])]
+    stays = stays[np.argsort(facts[stays, FIRST])]
     if len(stays) > np.iinfo(np.uint32).max:
         raise UsageError("there are more objects than 32 bits can count", fix="raise the thresholds")
     label = np.zeros(len(parent), np.uint32)

@@ -13,9 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from neuropack.axes import Array, Box, box_shape
-from neuropack.process.block_faces import Place, Rows, neighbours
-from neuropack.process.block_store import BlockStore, Part
-from neuropack.process.components import BLOCK, Components, fill, objects_of_parts, seen_from_above
+from neuropack.process.block_faces import Place, neighbours
+from neuropack.process.block_store import FIRST, OPEN, VOXELS, BlockStore, Part, Rows
+from neuropack.process.components import (
+    BLOCK,
+    Components,
+    fill,
+    kept_part,
+    objects_of_parts,
+    renumbered,
+    seen_from_above,
+)
 from neuropack.progress import Progress
 from neuropack.volume import Volume
 
@@ -96,29 +104,26 @@ def linked_part(
     inside, linked = foreground >= threshold, same >= least
     numbers, count = linked_kernels.numbers_of(inside, linked)
     sure = np.rint(np.clip(np.where(inside, foreground, 0), 0, 1) * FULL).astype(np.int32)
+    np.maximum(sure, inside, out=sure)  # what counts for nothing would be left out as too weak
     runs, number, begin = linked_kernels.runs_of_numbers(numbers, sure)
     corner, size = np.array([s.start for s in box]), np.array(numbers.shape)
     facts = component_kernels.facts_of(runs, begin, number, count, corner, size, np.array(store.shape))
     contacts = _counted(linked_kernels.contacts_of(numbers))
     alone = np.ones(count, bool)
     alone[contacts[:, :2] - 1] = False
-    small = alone & (facts[:, 9] == 0) & (facts[:, 0] < min_voxels)
-    new = np.where(small, 0, np.cumsum(~small))
-    number = new[number - 1].astype(np.int32) if count else number
-    contacts[:, :2] = new[contacts[:, :2] - 1]
-    line = np.repeat(np.arange(len(begin) - 1), np.diff(begin)).astype(np.int32)
-    stays = number > 0
+    small = alone & (facts[:, OPEN] == 0) & (facts[:, VOXELS] < min_voxels)
+    contacts[:, :2] = renumbered(~small)[contacts[:, :2] - 1]
     faces = [linked[a].take(0, axis=a).ravel() for a in range(3)]
-    return Part(
-        line[stays],
-        runs[stays, 0],
-        runs[stays, 1],
-        number[stays],
-        facts[~small],
-        np.array([0, small.sum()], np.int64),
-        seen_from_above(shown, box, store.step),
-        np.packbits(np.concatenate(faces)),
-        contacts,
+    return kept_part(
+        runs,
+        begin,
+        number,
+        facts,
+        ~small,
+        left_out=np.array([0, small.sum()], np.int64),
+        shown=seen_from_above(shown, box, store.step),
+        linked=np.packbits(np.concatenate(faces)),
+        contacts=contacts,
     )
 
 
@@ -176,9 +181,9 @@ def _join_small(parent: Rows, facts: Rows, contacts: Rows, min_voxels: int) -> N
     from neuropack.process import linked_kernels
 
     while len(contacts):
-        size = np.bincount(parent, facts[:, 0], len(parent))
+        size = np.bincount(parent, facts[:, VOXELS], len(parent))
         first = np.full(len(parent), np.iinfo(np.int64).max)
-        np.minimum.at(first, parent, facts[:, 2])
+        np.minimum.at(first, parent, facts[:, FIRST])
         one, other = parent[contacts[:, 0]], parent[contacts[:, 1]]
         faces = contacts[:, 2]
         one, other, faces = np.append(one, other), np.append(other, one), np.append(faces, faces)

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from neuropack.axes import Array
 from neuropack.compiled import compiled
-from neuropack.process.component_kernels import find, unite
-
-Rows = npt.NDArray[np.int64]
-Small = npt.NDArray[np.int32]
-
-
-@compiled
-def _counted(parent: Rows, inside: Array) -> tuple[Small, int]:
-    """The number of the set of each element that is inside, from 1 on; and how many there are."""
-    numbers, count = np.zeros(len(parent), np.int32), 0
-    for here in range(len(parent)):
-        if inside[here]:
-            root = find(parent, here)
-            if root == here:
-                count += 1
-                numbers[here] = count
-            else:
-                numbers[here] = numbers[root]
-    return numbers, count
+from neuropack.process.component_kernels import Rows, Small, numbered, settle, unite
 
 
 @compiled
@@ -50,7 +31,7 @@ def numbers_of(inside: Array, linked: Array) -> tuple[Small, int]:
                     unite(parent, here, here - width)
                 if x > 0 and linked[2, z, y, x] and inside[z, y, x - 1]:
                     unite(parent, here, here - 1)
-    numbers, count = _counted(parent, inside.ravel())
+    numbers, count = numbered(parent, inside.ravel())
     return numbers.reshape(depth, height, width), count
 
 
@@ -137,5 +118,4 @@ def unite_all(parent: Rows, some: Rows, others: Rows) -> None:
     """Make one set of each pair, and point each element at its root."""
     for n in range(len(some)):
         unite(parent, some[n], others[n])
-    for one in range(len(parent)):
-        parent[one] = parent[parent[one]]
+    settle(parent)
