@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from known_network import BRIGHT, known_network, known_objects, random_network
+from known_network import known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
 from neuropack.learn import instances
@@ -264,4 +264,3 @@ def test_a_constant_image_has_no_neurons(tmp_path: Path) -> None:
     made = segment_prediction(in_blocks(flat, known_network(), (6, 12, 12)), flat, tmp_path)
     assert not made.labels[0].any()
     assert made.somata == []
-    assert BRIGHT > 0
