@@ -11,7 +11,8 @@ import pytest
 import tubes
 
 from neuropack.benchmark.contest import Wanted
-from neuropack.benchmark.outside import outside_listed, outside_of
+from neuropack.benchmark.method_files import outside_listed
+from neuropack.benchmark.outside import outside_of
 from neuropack.benchmark.run import benchmark
 from neuropack.errors import InputError, NeuropackError, UsageError
 
@@ -121,14 +122,30 @@ def test_what_is_no_command(text: str) -> None:
     [
         ("name: a\n", "a method has no command"),
         ("command: [x]\n", "a method has no name"),
-        ("name: ../a\ncommand: [x]\n", "a method has no name"),
+        ("name: ../a\ncommand: [x]\n", "mine.yaml:1:7: is no name of a method"),
+        ("name: a\ncommand: python 'x\n", "mine.yaml:2:10: the command cannot be cut into words"),
+        ("name: a\ncommand: [x, [y]]\n", "mine.yaml:2:14: a word of the command is no text"),
         ("name: a\ncommand: [x, '{colour}']\n", "nothing fills {colour}"),
         ("name: a\ncommand: [x, '{t}']\nsettings: [{t: 1}, {s: 1}]\n", "nothing fills {t}"),
         ("name: a\ncommand: [x]\ntasks: [trace]\n", "did you mean 'tracing'?"),
         ("name: a\ncommand: [x]\nsettings: [1]\n", "settings is no list of mappings"),
         ("name: a\ncommand: [x]\ntimeout_s: -1\n", "timeout_s is no time"),
         ("name: a\ncomand: [x]\n", "did you mean 'command'?"),
+        ("name: a\ncommand: [x]\ntasks: tracing\n", "mine.yaml:3:8: tasks is no list"),
+        ("name: a\ncommand: [x]\ntasks: []\n", "mine.yaml:3:8: tasks is no list"),
+        ("name: a\ncommand: [x]\nsettings: [{image: 1}]\n", "a setting cannot be called 'image'"),
+        ("name: a\ncommand: [x]\ntimeout_s: true\n", "timeout_s is no time"),
+        ("name: a\ncommand: [x]\ntimeout_s: .inf\n", "timeout_s is no time"),
+        ("name: a\ncommand: [x]\nabout: [y]\n", "mine.yaml:3:8: about is no text"),
+        ("name: a\ncommand: [x]\ntrained_on: [{seeds: 7}]\n", "did you mean 'seed'?"),
+        ("name: a\ncommand: [x]\ntrained_on: [{seed: '7'}]\n", "seed is no whole number"),
+        ("name: a\ncommand: [x]\ntrained_on: [{seed: 7, splits: [tset]}]\n", "did you mean 'test'?"),
+        ("name: a\ncommand: [x]\ntrained_on: [{seed: 7, subjects: M1}]\n", "subjects is no list"),
+        ("name: a\ncommand: [x]\ntrained_on: [{manifest_sha256: 12ab}]\n", "is no SHA-256"),
+        ("name: a\ncommand: [x]\ntrained_on: [{release: gone}]\n", "release is not there"),
         ("methods: []\n", "there is no method"),
+        ("methods:\n  -\n", "a method is a mapping"),
+        ("methods:\n  - {name: a, command: x}\n  - {name: a, command: y}\n", "3:12: two methods have the name 'a'"),
         ("name: a\ncommand: [x\n", "mine.yaml:"),
     ],
 )
@@ -139,6 +156,23 @@ def test_mistakes_in_a_file_of_methods_have_their_place(tmp_path: Path, text: st
         outside_listed(path)
     assert words in str(caught.value)
     assert f"{path}:" in str(caught.value)
+
+
+def test_one_mistake_is_told_once_and_several_together(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("- python\n", encoding="utf-8")
+    with pytest.raises(InputError, match="1 problem in the file of methods"):
+        outside_listed(path)
+    path.write_text("name: a b\ncommand: x 'y\ntasks: [trace]\ntimeout_s: 0\n", encoding="utf-8")
+    with pytest.raises(InputError, match="4 problems in the file of methods"):
+        outside_listed(path)
+    path.write_text("name: [\n", encoding="utf-8")
+    with pytest.raises(InputError, match="1 problem in the file of methods"):
+        outside_listed(path)
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="is empty") as caught:
+        outside_listed(path)
+    assert "a file of methods" in str(caught.value)
 
 
 def test_several_methods_stand_in_one_file(tmp_path: Path) -> None:

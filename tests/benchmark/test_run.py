@@ -203,6 +203,10 @@ def test_what_counts_from_centres_is_moved_by_half_a_voxel(tmp_path: Path) -> No
         ("    subject:", "    animal:", "has no field 'animal'"),
         ("name: tube 0", "name: a/b", "cannot be that of a folder"),
         ("    split: test", "    voxel_size_um: [1, 0]", "is no voxel size"),
+        ("    skeletons: tube-0.swc", "    skeletons: [tube-0.swc]", "skeletons is no path"),
+        ("subject: animal 0", "subject: [animal 0]", "subject is no text"),
+        ("  - name: tube 0", "  -\n  - name: tube 0", "an image is a mapping"),
+        ("name: tubes", "name: {a: b}", "name is no text"),
         ("images:", "pictures:", "images are missing"),
         ("images:", "images: [", "benchmark.yaml:"),
     ],
@@ -218,3 +222,33 @@ def test_mistakes_in_a_list_of_images_have_their_place(tmp_path: Path, old: str,
         data_at(file.parent)
     assert words in str(caught.value)
     assert "benchmark.yaml:" in str(caught.value)
+
+
+def test_all_mistakes_of_a_list_of_images_are_told_together(tmp_path: Path) -> None:
+    from neuropack.benchmark.cases import data_at
+
+    file = tubes.folder(tmp_path / "a", ("train", "validation", "test", "test")) / "benchmark.yaml"
+    text = file.read_text(encoding="utf-8")
+    for old, new in (
+        ("name: tube 1", "name: tube 0"),
+        ("animal 3", "animal 1"),
+        ("labels: labels-1.ome.zarr", "labels: gone.tif"),
+    ):
+        text = text.replace(old, new, 1)
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="3 problems in the list of images") as caught:
+        data_at(file.parent)
+    said = str(caught.value)
+    assert "benchmark.yaml:10:11: two images have the name 'tube 0'" in said
+    assert "benchmark.yaml:25:14: the subject 'animal 1' is in two splits" in said
+    assert "benchmark.yaml:14:13: labels is not there" in said
+
+
+def test_what_is_said_to_be_nothing_is_left_out(tmp_path: Path) -> None:
+    from neuropack.benchmark.cases import data_at
+
+    file = tubes.folder(tmp_path / "a") / "benchmark.yaml"
+    text = file.read_text(encoding="utf-8").replace("labels: labels-0.ome.zarr", "labels:")
+    file.write_text(text.replace("subject: animal 0", "subject: null"), encoding="utf-8")
+    (case,) = data_at(file.parent).cases
+    assert (case.labels, case.subject) == (None, "tube 0")

@@ -11,8 +11,9 @@ from neuropack.benchmark import classification as task
 from neuropack.benchmark.cases import Data
 from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
+from neuropack.benchmark.method_files import outside_listed
 from neuropack.benchmark.methods import split_up
-from neuropack.benchmark.outside import Outside, outside_listed, outside_of
+from neuropack.benchmark.outside import Outside, outside_of
 from neuropack.benchmark.scoring import COMMON, MEASURES, Scored
 from neuropack.errors import InputError, UsageError
 from neuropack.progress import Progress

@@ -9,8 +9,9 @@ from typing import Any
 
 from neuropack.benchmark.cases import TRUTH, Data
 from neuropack.benchmark.leaks import see_leaks
+from neuropack.benchmark.method_files import outside_listed
 from neuropack.benchmark.methods import Method, Options, method_of, split_up
-from neuropack.benchmark.outside import Outside, outside_listed, outside_of
+from neuropack.benchmark.outside import Outside, outside_of
 from neuropack.benchmark.scoring import CHOICES, CHOSEN_BY
 from neuropack.errors import UsageError
 

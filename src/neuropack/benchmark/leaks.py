@@ -11,6 +11,8 @@ from neuropack.errors import InputError
 
 _KEYS = ("trained_on", "training_data", "releases", "data")
 """Under which the description of a network tells of its data."""
+SAID = ("manifest_sha256", "sha256", "release", "dataset", "name", "seed", "split", "splits", "subjects")
+"""What is said of data that a method was trained on."""
 
 
 def trained_on(about: Any) -> list[Mapping[str, Any]]:

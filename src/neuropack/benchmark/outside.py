@@ -17,19 +17,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from neuropack.benchmark.cases import TASKS
-from neuropack.benchmark.listed import ListError, loaded
 from neuropack.benchmark.measured import Cost
 from neuropack.errors import InputError, UsageError
-from neuropack.study.records import suggestion, unknown_keys
-from neuropack.study.yaml import Node, Problem
 
-_FIELDS = ("name", "command", "tasks", "settings", "trained_on", "timeout_s", "about")
-_WORDS = ("image", "table", "output", "task", "request")
-_PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+WORDS: Final = ("image", "table", "output", "task", "request")
+"""What a command is handed; other words in braces are settings."""
+PLACE: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _SHOWN = 4000  # characters of what a command printed, in a message
 
 
@@ -77,7 +74,7 @@ class Outside:
             InputError: it failed, or took too long; its last words are shown.
         """
         filled = {**{key: str(value) for key, value in settings.items()}, **values}
-        words = [_PLACE.sub(lambda found: filled.get(found[1], found[0]), word) for word in self.command]
+        words = [PLACE.sub(lambda found: filled.get(found[1], found[0]), word) for word in self.command]
         if not any(f"{{{key}}}" in word for word in self.command for key in ("image", "table", "request")):
             words += [values.get("image") or values["table"], values["output"]]
         return _run(words, self.folder, self.timeout_s, log, self.name)
@@ -96,110 +93,11 @@ def outside_of(text: str) -> Outside:
         raise UsageError(
             "the command cannot be cut into words", expected="closed quotes", found=str(error)
         ) from None
-    if not _NAME.fullmatch(name.strip()) or not words:
+    if not NAME.fullmatch(name.strip()) or not words:
         raise UsageError(
             "is no method", expected="NAME=COMMAND, such as mine='python mine.py {image} {output}'", found=text
         )
     return Outside(name.strip(), tuple(words), folder=Path.cwd())
-
-
-def outside_listed(path: Path) -> list[Outside]:
-    """The commands that a YAML file tells of: one, or several under the key ``methods``.
-
-    Raises:
-        ListError: with every mistake.
-        InputError: it cannot be read.
-    """
-    problems: list[Problem] = []
-    root = loaded(path, problems)
-    nodes = root.get("methods")
-    if nodes is not None:
-        unknown_keys(root, ("methods",), "a file of methods", problems)
-    entries = nodes.entries if nodes is not None else [root]
-    if nodes is not None and not entries:
-        problems.append(Problem(nodes.at, "there is no method", "a list"))
-    found = [_method(node, path.absolute().parent, problems) for node in entries]
-    if problems:
-        raise ListError(path, problems, "file of methods")
-    return found
-
-
-def _method(node: Node, folder: Path, problems: list[Problem]) -> Outside:
-    unknown_keys(node, _FIELDS, "a method", problems)
-    name, command = node.get("name"), node.get("command")
-    if name is None or not _NAME.fullmatch(name.text):
-        problems.append(Problem(node.at, "a method has no name", "name: letters, digits, . _ + and -"))
-    words: Sequence[str] = ()
-    if command is not None and command.entries:
-        words = [one.text for one in command.entries]
-    elif command is not None and isinstance(command.value, str):
-        words = shlex.split(command.value)
-    if not words or not all(words):
-        problems.append(Problem(node.at, "a method has no command", 'command: [program, "{image}", "{output}"]'))
-    tasks = node.get("tasks")
-    for one in tasks.entries if tasks is not None else ():
-        if one.text not in TASKS:
-            problems.append(
-                Problem(one.at, "there is no such task", ", ".join(TASKS), one.shown(), suggestion(one.text, TASKS))
-            )
-    settings = [_plain(one) for one in _listed(node, "settings", problems)]
-    for word in words:
-        for key in _PLACE.findall(word):
-            if key not in _WORDS and not all(key in one for one in settings or [{}]):
-                problems.append(
-                    Problem(
-                        command.at if command else node.at,
-                        f"nothing fills {{{key}}}",
-                        f"{', '.join(_WORDS)}, or a setting that every entry of settings has",
-                        key,
-                    )
-                )
-    limit = node.get("timeout_s")
-    if limit is not None and not (isinstance(limit.value, int | float) and limit.value > 0):
-        problems.append(Problem(limit.at, "timeout_s is no time", "seconds, above 0", limit.shown()))
-        limit = None
-    about = node.get("about")
-    return Outside(
-        name.text if name is not None else "",
-        tuple(words),
-        tuple(one.text for one in tasks.entries) if tasks is not None and tasks.entries else TASKS,
-        tuple(settings),
-        tuple(_trained(one, folder) for one in _listed(node, "trained_on", problems)),
-        folder,
-        float(limit.value) if limit is not None else None,
-        about.text if about is not None else "",
-    )
-
-
-def _listed(node: Node, key: str, problems: list[Problem]) -> list[Node]:
-    one = node.get(key)
-    if one is None:
-        return []
-    wrong = [entry for entry in one.entries if not isinstance(entry.value, dict)]
-    if not isinstance(one.value, list) or wrong:
-        at = wrong[0].at if wrong else one.at
-        problems.append(
-            Problem(at, f"{key} is no list of mappings", "- {name: value}", (wrong or [one])[0].shown())
-        )
-        return []
-    return one.entries
-
-
-def _plain(node: Node) -> dict[str, Any]:
-    return {key: _value(one) for key, one in node.items.items()}
-
-
-def _value(node: Node) -> Any:
-    if isinstance(node.value, dict):
-        return _plain(node)
-    return [_value(one) for one in node.value] if isinstance(node.value, list) else node.value
-
-
-def _trained(node: Node, folder: Path) -> dict[str, Any]:
-    said = _plain(node)
-    if isinstance(said.get("release"), str):
-        said["release"] = str(folder / said["release"])
-    return said
 
 
 def _run(words: Sequence[str], folder: Path, timeout_s: float | None, log: Path, name: str) -> Cost:
