@@ -179,3 +179,15 @@ def test_several_methods_stand_in_one_file(tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
     path.write_text("methods:\n  - {name: a, command: x -v}\n  - {name: b, command: [y]}\n", encoding="utf-8")
     assert [(one.name, one.command) for one in outside_listed(path)] == [("a", ("x", "-v")), ("b", ("y",))]
+
+
+def test_traces_in_another_unit_do_not_fill_the_memory(data: Path, tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+folder = pathlib.Path(sys.argv[2], "skeletons")
+folder.mkdir()
+(folder / "a.swc").write_text("1 3 0 0 0 1 -1\\n2 3 1e9 0 0 1 1\\n")
+"""
+    with pytest.raises(UsageError, match="holds too much cable") as caught:
+        run(data, f"mine={shlex.join([sys.executable, '-c', code])}", "tracing")
+    assert "the result of mine for tube 0" in str(caught.value)

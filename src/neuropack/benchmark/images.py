@@ -18,9 +18,10 @@ from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
 from neuropack.benchmark.outputs import taken_away
 from neuropack.benchmark.pictures import picture
-from neuropack.benchmark.scoring import COMMON, ERRORS, MEASURES, Scored, chosen_by, score
+from neuropack.benchmark.scoring import COMMON, MEASURES, Scored, chosen_by, score
 from neuropack.benchmark.work import Job, run_all
 from neuropack.errors import NeuropackError
+from neuropack.evaluate.traces import ERRORS
 from neuropack.progress import Progress
 
 PICTURES = "pictures"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from neuropack.benchmark.cases import Case
-from neuropack.benchmark.outputs import labels_in, skeletons_in, somata_in
+from neuropack.benchmark.outputs import SKELETONS, labels_in, skeletons_in, somata_in
 from neuropack.errors import InputError
 from neuropack.evaluate.agreement import Score
+from neuropack.evaluate.traces import trace_scores
 
 COMMON: Final = ("f1", "iou", "precision", "recall", "accuracy")
 """The columns that every task has, null where it has no such score."""
@@ -32,14 +33,12 @@ CHOSEN_BY: Final = {
     "classification": "f1",
 }
 """The score that settings are chosen by, and images are put in order."""
-ERRORS: Final = ("splits", "merges", "missing", "spurious", "unfound")
 _RENAMED: Final = {
     "f1_50": "f1",
     **{f"point_{name}": name for name in ("f1", "precision", "recall")},
     **{f"length_{name}": name for name in ("f1", "precision", "recall")},
     **{f"macro_{name}": name for name in ("f1", "precision", "recall")},
 }
-_MERGE_PART = 0.05  # as neuropack evaluate has it
 
 
 @dataclass(frozen=True)
@@ -115,19 +114,9 @@ def _somata(case: Case, output: Path, tolerance_um: float) -> Scored:
 
 
 def _tracing(case: Case, output: Path, tolerance_um: float) -> Scored:
-    from dataclasses import asdict
-
-    from neuropack.evaluate.lengths import length_scores
-    from neuropack.evaluate.run_length import places_of, run_length_scores
-    from neuropack.evaluate.topology import topology_errors, trees_at
-
     found, right = list(skeletons_in(output).values()), list(case.neurons().values())
-    scores = length_scores(found, right, tolerance_um, distances=False)
-    places = places_of(right, tolerance_um / 4)
-    trees = trees_at(places.xyz, places.owner, found, tolerance_um)
-    scores += run_length_scores(places, trees, _MERGE_PART)
-    errors = asdict(topology_errors(right, found, tolerance_um))
-    counts = {"true_objects": len(right), "objects_found": len(found), **{name: errors[name] for name in ERRORS}}
+    scores, errors = trace_scores(output / SKELETONS, found, right, tolerance_um, distances=False)
+    counts = {"true_objects": len(right), "objects_found": len(found), **errors}
     return Scored.of("tracing", scores, counts)
 
 

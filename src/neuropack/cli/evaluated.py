@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
 
 COLUMNS = ("kind", "object", "measure", "value", "n", "note")
-_MOST = 200_000_000  # pieces that cable is looked at in, about 200 bytes each
 _PAIRS = 10_000_000  # of points that may be matched, about 200 bytes each
 _BESIDE = ("prevalence", "largest_class")  # what accuracy has to be read beside
 Kind = Literal["skeletons", "marks", "labels"]
 _POINT = ("x_um", "y_um", "z_um")
 _BOX = ("z0", "y0", "x0", "z1", "y1", "x1")
-_MERGE_PART = 0.05  # of two neurons in one object, before it merges them: less is where they cross
 
 
 @dataclass(frozen=True)
@@ -214,34 +212,16 @@ def _see_frames(
             )
 
 
-def _see_cable(path: Path, neurons: Sequence[Skeleton], step_um: float, at: str) -> None:
-    """See that memory holds the cable, of which there is a place in each step."""
-    length, most = sum(one.length_um() for one in neurons), _MOST * step_um
-    if length > most:
-        raise UsageError(
-            "holds too much cable to be looked at so finely",
-            file=path,
-            expected=f"{most:.4g} um at {at}",
-            found=f"{length:.4g} um, all neurons together",
-            fix="see that coordinates are micrometre; else give fewer neurons, or a larger --tolerance",
-        )
-
-
 def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
     from neuropack.evaluate.diadem import diadem_like
     from neuropack.evaluate.lengths import length_scores, paired
-    from neuropack.evaluate.run_length import places_of, run_length_scores
-    from neuropack.evaluate.topology import PIECE_UM, topology_errors, trees_at
+    from neuropack.evaluate.traces import trace_scores
     from neuropack.evaluate.voxels import ratio
 
     found, right = _neurons(prediction), _neurons(truth)
     _see_frames(prediction, found, truth, right)
-    mine, theirs, tolerance = list(found.values()), list(right.values()), settings.tolerance_um
-    _see_cable(prediction, (*mine, *theirs), min(tolerance / 10, PIECE_UM), f"a tolerance of {tolerance:g} um")
-    scores = length_scores(mine, theirs, tolerance)
-    places = places_of(theirs, tolerance / 4)
-    trees = trees_at(places.xyz, places.owner, mine, tolerance)
-    scores += run_length_scores(places, trees, _MERGE_PART)
+    tolerance = settings.tolerance_um
+    scores, errors = trace_scores(prediction, list(found.values()), list(right.values()), tolerance)
     objects, whole, there = dict[str, list[Score]](), 0, 0
     for name, other in paired(found, right, tolerance).items():
         made = [found[other]] if other is not None else []
@@ -255,15 +235,14 @@ def _skeletons(prediction: Path, truth: Path, settings: Settings) -> Evaluated:
         ]
         whole, there = whole + total, there + good
     scores.append(ratio("diadem_like", there, whole, "the truth has neither a fork nor a tip"))
-    errors = asdict(topology_errors(theirs, mine, tolerance))
-    counts = {"true_neurons": len(right), "neurons_found": len(found)}
-    counts |= {name: errors[name] for name in ("splits", "merges", "missing", "spurious", "unfound")}
+    counts = {"true_neurons": len(right), "neurons_found": len(found), **errors}
     return Evaluated("skeletons", scores, objects if len(objects) > 1 else {}, counts, (), tolerance)
 
 
 def _run_length(prediction: Path, truth: Path, settings: Settings, tell: Progress | None) -> Evaluated:
     from neuropack.evaluate.images import labels_at
     from neuropack.evaluate.run_length import places_of, run_length_scores
+    from neuropack.evaluate.traces import MERGE_PART, see_cable
 
     right = _neurons(truth)
     with _opened(prediction, settings) as found:
@@ -280,11 +259,11 @@ def _run_length(prediction: Path, truth: Path, settings: Settings, tell: Progres
                 )
         size = np.array([1.0 if v is None else v for v in found.voxel_size_um])
         step = float(size.min())
-        _see_cable(truth, list(right.values()), step, f"voxels of {step:g} um")
+        see_cable(truth, list(right.values()), step, f"voxels of {step:g} um")
         places = places_of(list(right.values()), step)
         voxels = np.floor(np.clip(places.xyz[:, ::-1] / size, -1, found.size_zyx)).astype(np.int64)
         outside = int(((voxels < 0) | (voxels >= found.size_zyx)).any(axis=1).sum())
-        scores = run_length_scores(places, labels_at(found, voxels, tell), _MERGE_PART)
+        scores = run_length_scores(places, labels_at(found, voxels, tell), MERGE_PART)
     notes = [f"{outside} of {len(voxels)} places of the truth lie outside of the image"] if outside else []
     return Evaluated("run length", scores, counts={"true_neurons": len(right)}, notes=notes)
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from neuropack.amend import commit, finish
-from neuropack.benchmark.scoring import ERRORS, MEASURES
+from neuropack.benchmark.scoring import MEASURES
 from neuropack.build import bids
 from neuropack.build.place import MARKER
 from neuropack.errors import UsageError
+from neuropack.evaluate.traces import ERRORS
 from neuropack.manifest import MANIFEST
 from neuropack.mend.released import Released
 from neuropack.mend.standing import alone
