@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -180,3 +182,17 @@ def test_a_part_that_is_measured_again_replaces_only_itself(goals: Any, tmp_path
     assert [r["seconds"] for r in stored["engine"]["rows"]] == [[1.0], [2.0]]
     assert stored["small"]["rows"][0]["seconds"] == [1.0]
     assert "2.00 | reached" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_the_machine_is_that_of_the_package_and_takes_no_library() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tests' / 'benchmarks')!r}); import machine\n"
+        "from neuropack.benchmark import measured\n"
+        "machine._disk_speed = lambda folder: 300.4\n"
+        "of, mine = machine.machine(None), measured.machine()\n"
+        "assert mine.keys() < of.keys()\n"
+        "assert mine['libraries'].items() <= of['libraries'].items()\n"
+        "assert machine.words(of) == measured.words(mine) + ' Its disk takes 300 MB/s of synced writing.'\n"
+        "assert 'numpy' not in sys.modules\n"  # a child is charged with the memory of its parent
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import zarr
-from machine import cores
 from numcodecs import blosc
+
+from neuropack.benchmark.measured import cores
 
 _BATCH = 256 << 20
 

@@ -1,33 +1,18 @@
-"""The machine in words: what a reader needs to know of it, and nothing that names it."""
+"""The machine in words, as `neuropack benchmark` has it; and beside it what these comparisons need to know."""
 
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from measure import HERE
 
-_LIBRARIES = (
-    "neuropack",
-    "numpy",
-    "scipy",
-    "numba",
-    "scikit-image",
-    "itk",
-    "tifffile",
-    "zarr",
-    "numcodecs",
-    "h5py",
-    "isal",
-    "pynwb",
-    "distributed",
-)
+from neuropack.benchmark import measured
+
+_LIBRARIES = ("itk", "tifffile", "numcodecs", "h5py", "isal", "pynwb", "distributed")
 _PEERS = ("ngff-zarr", "bioio", "neuroconv", "brainglobe-atlasapi", "neurom")
 
 
@@ -37,38 +22,14 @@ def machine(folder: Path) -> dict[str, Any]:
     Args:
         folder: where the benchmark works; its disk is tried.
     """
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "processor": _processor(),
-        "cores": cores(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "disk_write_mb_s": round(_disk_speed(folder)),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "libraries": _versions(),
-    }
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = measured.machine(_LIBRARIES)
+    libraries = {**found["libraries"], **_pinned()}
+    return {**found, "libraries": libraries, "disk_write_mb_s": round(_disk_speed(folder))}
 
 
 def words(of: Mapping[str, Any]) -> str:
-    """The machine in a sentence."""
-    return (
-        f"Measured {of['date']} on {of['cores']} cores ({of['processor']}), {of['memory_gib']} GiB of memory, a "
-        f"disk that takes {of['disk_write_mb_s']} MB/s of synced writing, {of['system']}, Python {of['python']}."
-    )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return " ".join(line.split(":", 1)[1].split())
-    return platform.processor() or platform.machine()
+    """The machine in a sentence, and its disk in another one."""
+    return f"{measured.words(of)} Its disk takes {of['disk_write_mb_s']} MB/s of synced writing."
 
 
 def _disk_speed(folder: Path) -> float:
@@ -86,13 +47,9 @@ def _disk_speed(folder: Path) -> float:
         path.unlink(missing_ok=True)
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue  # an optional library that is not installed
+def _pinned() -> dict[str, str]:
+    """The versions of peers in their own environments."""
+    found: dict[str, str] = {}
     for name in _PEERS:
         wanted = (HERE / f"requirements-{name}.txt").read_text(encoding="utf-8")
         pinned = (line.split("==") for line in wanted.split())

@@ -9,13 +9,14 @@ from math import prod
 from pathlib import Path
 
 from bench import CHANNELS, OURS, PYTHON, SMALL_ZYX, Bench
-from machine import cores
 from measure import HERE, Row, environment, knows
 from points import space
 from segmentation import segment
 from shapes import shapes
 from tracing import trace
 from validation import validate
+
+from neuropack.benchmark.measured import cores
 
 START = ("--session-start", "2026-01-02T03:04:05Z")
 NOT_THERE = "not there yet"

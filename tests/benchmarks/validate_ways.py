@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from machine import cores
-
 from neuropack.axes import Array
+from neuropack.benchmark.measured import cores
 from neuropack.manifest import write_manifest
 from neuropack.rules import ReleaseFiles, check
 from neuropack.rules.hdf5_chunks import DatasetChunks

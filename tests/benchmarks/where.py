@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from machine import cores
+from neuropack.benchmark.measured import cores
 
 Clock = tuple[float, float]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -59,19 +59,28 @@ def _largest() -> int | None:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")), None)
 
 
-def machine() -> dict[str, Any]:
-    """Processor, memory, versions and date."""
+def machine(libraries: Sequence[str] = ()) -> dict[str, Any]:
+    """Processor, memory, versions and date.
+
+    Args:
+        libraries: whose versions are wanted beside those that every benchmark uses.
+    """
     pages = getattr(os, "sysconf_names", {})
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in pages else None
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": cores(),
         "memory_gib": round(memory / 2**30) if memory else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "libraries": _versions(),
+        "libraries": _versions((*_LIBRARIES, *libraries)),
     }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def words(of: Mapping[str, Any]) -> str:
@@ -92,9 +101,9 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _versions() -> dict[str, str]:
+def _versions(names: Sequence[str]) -> dict[str, str]:
     found = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
