@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -84,3 +85,31 @@ def test_mistakes_end_in_one_message(
     said = capsys.readouterr().err
     assert words in said
     assert "neuropack.errors" not in said
+
+
+def test_classes_of_neurons_need_no_splits(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "release", tmp_path / "out"
+    shutil.copytree(release, data)
+    (data / "derivatives" / "benchmark" / "splits.tsv").unlink()
+    metadata = data / "metadata" / "neuropack.json"
+    said = json.loads(metadata.read_text(encoding="utf-8"))
+    del said["benchmarks"]
+    metadata.write_text(json.dumps(said), encoding="utf-8")
+    line = ["benchmark", "--data", str(data), "--task", "classification", "--methods", "majority"]
+    line += ["--features", "color", "--out", str(out)]
+    assert main(line) == 0
+    assert main(line) == 0
+    assert capsys.readouterr().out.endswith("out: up to date\n")
+    for n, neuron in enumerate(said["neurons"]):
+        neuron["cell_type"] = f"kind {n % 2}"
+    metadata.write_text(json.dumps(said), encoding="utf-8")
+    assert main(line) == 2
+    assert "other methods, data or settings" in capsys.readouterr().err
+    code = tmp_path / "mine.yaml"
+    code.write_text(f"name: mine\ncommand: [x]\ntrained_on: [{{release: {data}, splits: [train]}}]\n")
+    assert main(["benchmark", "--data", str(data), "--task", "classification", "--methods", str(code)]) == 3
+    assert "every animal is tested" in capsys.readouterr().err
+    assert main(["benchmark", "--data", str(data), "--task", "foreground", "--methods", "otsu"]) == 2
+    assert "has no test split" in capsys.readouterr().err

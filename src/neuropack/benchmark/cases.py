@@ -127,9 +127,10 @@ class Data:
         path: of it.
         digests: of its manifest, and as that was before scores were put into it; or of the file that names its
             images. The last one is the oldest.
-        content: of the lines of the manifest for images and truth: results put into a release leave it as it is.
+        content: of the lines of the manifest for images and truth, or of the neurons with their classes and
+            features: results put into a release leave it as it is.
         seed: of a simulation, else None.
-        cases: all images, also those of training.
+        cases: all images, also those of training; none where neurons are classified.
     """
 
     name: str
@@ -231,12 +232,22 @@ def _of_release(path: Path, release: Release) -> Data:
         subject = _subject(stack)
         if subject in splits:
             cases.append(_case(path, stack, subject, splits[subject]))
+    content = _content(path, (*(one for case in cases for one in case.files()), path / TABLE))
+    return data_of(path, release, content, cases)
+
+
+def data_of(path: Path, release: Release, content: str, cases: Sequence[Case] = ()) -> Data:
+    """What is said of a release, with the images that methods are compared on; none for the task classification.
+
+    Raises:
+        InputError: what stands there of a simulation or its scores cannot be read.
+    """
     about = release.metadata.get("dataset", {})
     return Data(
         name=" ".join(str(about[key]) for key in ("id", "version") if about.get(key)) or path.name,
         path=path,
         digests=_digests(path),
-        content=_content(path, (*(one for case in cases for one in case.files()), path / TABLE)),
+        content=content,
         seed=_seed(path),
         cases=tuple(cases),
     )

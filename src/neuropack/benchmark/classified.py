@@ -8,7 +8,7 @@ from typing import Any
 
 import neuropack
 from neuropack.benchmark import classification as task
-from neuropack.benchmark.cases import Data
+from neuropack.benchmark.cases import Data, data_of
 from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
 from neuropack.benchmark.method_files import outside_listed
@@ -61,8 +61,30 @@ def about_of(one: Member) -> dict[str, Any]:
     return {"name": one.name, "settings": [dict(settings) for settings in one.settings], **about}
 
 
+def classed_at(path: Path, features: str) -> tuple[Data, task.Neurons]:
+    """A release and its neurons that have classes and features; nobody asks for splits.
+
+    Raises:
+        UsageError: it has no such neurons.
+        InputError: it is no release.
+    """
+    from neuropack.release import METADATA, open_release
+
+    if not (path / METADATA).is_file():
+        raise InputError(
+            "is not a release, and the task classification wants one",
+            file=path,
+            expected=f"a folder with {METADATA}",
+            found="no such file" if path.is_dir() else "no such folder",
+        )
+    with open_release(path) as release:
+        neurons = task.neurons_of(release, path, features)
+        return data_of(path, release, neurons.digest()), neurons
+
+
 def rows_of(
     data: Data,
+    neurons: task.Neurons,
     members: Sequence[Member],
     work: Path,
     *,
@@ -74,16 +96,8 @@ def rows_of(
     """The results of each method on the neurons of a release.
 
     Raises:
-        UsageError: it has no neurons with classes and features.
-        InputError: it is no release, or a method failed.
+        InputError: a method failed.
     """
-    from neuropack.release import METADATA, open_release
-
-    path = data.path
-    if not (path / METADATA).is_file():
-        raise InputError("is not a release", file=path, expected=f"a folder with {METADATA}")
-    with open_release(path) as release:
-        neurons = task.neurons_of(release, path, features)
     about, rows = machine(), []
     for n, one in enumerate(members):
         if tell:

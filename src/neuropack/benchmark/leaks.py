@@ -45,7 +45,7 @@ def see_leaks(method: str, said: Sequence[Mapping[str, Any]], data: Data) -> Non
         method: its name.
         said: what it was trained on: mappings with ``manifest_sha256``, ``dataset``, ``seed`` or ``release`` (a
             folder), and where it was not all of that, ``splits`` or ``subjects``.
-        data: what it is going to be tested on.
+        data: what it is going to be tested on; without images, all of it.
 
     Raises:
         InputError: it has.
@@ -81,6 +81,8 @@ def _leak(said: Mapping[str, Any], data: Data) -> str | None:
 
 def _of_test(known: Mapping[str, Any], data: Data) -> str | None:
     """What of the very data it has seen that it should not have."""
+    if not data.cases:
+        return "it was trained on this data, and of neurons that are classified every animal is tested"
     subjects, splits = known.get("subjects"), known.get("splits", known.get("split"))
     if isinstance(subjects, list) and subjects:
         both = data.subjects("test") & {str(one) for one in subjects}

@@ -16,6 +16,8 @@ from neuropack.benchmark import folder as folders
 from neuropack.benchmark.cases import Data, data_at
 from neuropack.benchmark.contest import Wanted, about_of, contestants, see
 from neuropack.benchmark.images import Runner
+from neuropack.benchmark.leaks import see_leaks
+from neuropack.benchmark.outside import Outside
 from neuropack.benchmark.scoring import MEASURES
 from neuropack.errors import UsageError
 from neuropack.progress import Progress
@@ -65,8 +67,13 @@ def benchmark(
     of_neurons = wanted.task == "classification"
     members = classified.members(wanted.methods) if of_neurons else []
     taking_part = [] if of_neurons else contestants(wanted.methods)
-    sets = [data_at(path) for path in wanted.data]
+    classed = [classified.classed_at(path, wanted.features) for path in wanted.data] if of_neurons else []
+    sets = [data for data, _ in classed] if of_neurons else [data_at(path) for path in wanted.data]
     see(wanted, taking_part, sets)
+    for data in sets if of_neurons else ():
+        for member in members:
+            if isinstance(member, Outside):
+                see_leaks(member.name, member.trained_on, data)
     methods = [
         {
             "name": one.name,
@@ -91,7 +98,7 @@ def benchmark(
         for n, data in enumerate(sets):
             if of_neurons:
                 rows += classified.rows_of(
-                    data,
+                    *classed[n],
                     members,
                     work / folders.WORK / f"data-{n}",
                     features=wanted.features,
