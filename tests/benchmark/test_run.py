@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +191,9 @@ def test_what_counts_from_centres_is_moved_by_half_a_voxel(tmp_path: Path) -> No
     (corner,) = data_at(data).cases
     file.write_text(file.read_text(encoding="utf-8") + "    origin: centre\n", encoding="utf-8")
     (centre,) = data_at(data).cases
-    (one,), (other,) = corner.neurons().values(), centre.neurons().values()
+    (one,), (other,) = corner.neurons.values(), centre.neurons.values()
     assert np.allclose(other.xyz - one.xyz, [0.25, 0.25, 0.5])
-    assert np.allclose(centre.places() - corner.places(), [0.25, 0.25, 0.5])
+    assert np.allclose(centre.places - corner.places, [0.25, 0.25, 0.5])
 
 
 @pytest.mark.parametrize(
@@ -252,3 +253,64 @@ def test_what_is_said_to_be_nothing_is_left_out(tmp_path: Path) -> None:
     file.write_text(text.replace("subject: animal 0", "subject: null"), encoding="utf-8")
     (case,) = data_at(file.parent).cases
     assert (case.labels, case.subject) == (None, "tube 0")
+
+
+def test_images_of_another_version_of_ome_zarr_are_written_anew(data: Path, tmp_path: Path) -> None:
+    import zarr
+
+    from neuropack.benchmark.cases import data_at
+    from neuropack.benchmark.handed import handed, is_promised
+
+    (case, *_) = data_at(data).cases
+    assert handed(case, tmp_path) is case
+    with case.opened() as image:
+        voxels = image[:]
+    old = tmp_path / "old.ome.zarr"
+    group = zarr.open_group(old, mode="w", zarr_format=2)
+    group.create_array("full", data=voxels[0])
+    scale = {"type": "scale", "scale": list(tubes.SIZE_UM)}
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    level = {"path": "full", "coordinateTransformations": [scale]}
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [level]}]
+    made = handed(replace(case, image=old), tmp_path / "images")
+    assert not is_promised(old)
+    assert is_promised(made.image)
+    with made.opened() as image:
+        assert np.array_equal(image[:], voxels)
+        assert image.voxel_size_um == tubes.SIZE_UM
+
+
+def test_truth_and_sizes_are_read_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuropack import annotations, readers
+
+    real_skeletons, real_volume = annotations.read_skeletons, readers.open_volume
+    read: list[str] = []
+
+    def skeletons(path: Path, *rest: Any, **more: Any) -> Any:
+        read.append(path.name)
+        return real_skeletons(path, *rest, **more)
+
+    def volume(path: Path, *rest: Any, **more: Any) -> Any:
+        read.append(path.name)
+        return real_volume(path, *rest, **more)
+
+    monkeypatch.setattr(annotations, "read_skeletons", skeletons)
+    monkeypatch.setattr(readers, "open_volume", volume)
+    run(data, "tubes:ONE,tubes:OTHER", task="tracing", tune=False)
+    assert read.count("tube-2.swc") == 1
+    assert read.count("image-2.ome.zarr") == 1 + 2 * 2  # before all; then by each method, and for its picture
+
+
+def test_images_that_settings_are_tried_on_are_looked_at_before_anything_is_run(tmp_path: Path) -> None:
+    from neuropack.volume import from_array
+
+    data = tubes.folder(tmp_path / "a", ("validation", "test"))
+    twice = from_array(np.ones((2, 1, *tubes.SHAPE), np.uint16), "TCZYX", voxel_size_um=tubes.SIZE_UM)
+    tubes.write(data / "twice.ome.zarr", twice)
+    file = data / "benchmark.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("image-0.ome.zarr", "twice.ome.zarr", 1), encoding="utf-8")
+    with pytest.raises(NeuropackError, match="is a time series"):
+        run(data, "tubes:TUNED")
+    assert not tubes.SEEN
+    assert run(data, "tubes:TUNED", tune=False).rows[0]["images"] == 1

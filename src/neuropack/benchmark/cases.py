@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from neuropack.skeleton import Skeleton
     from neuropack.volume import Volume
 
-Task = Literal["foreground", "instances", "somata", "tracing", "classification"]
 TASKS: Final = ("foreground", "instances", "somata", "tracing", "classification")
 SPLITS: Final = ("train", "validation", "test")
 FILE: Final = "benchmark.yaml"
@@ -36,8 +36,16 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What an image says of itself: its shape c, z, y, x, and voxel size z, y, x (a single plane: None for z)."""
+
+    shape: tuple[int, int, int, int]
+    voxel_size_um: tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True)
 class Case:
-    """An image and what is known of it.
+    """An image and what is known of it. Sizes, skeletons and somata are read when they are asked for, once.
 
     Attributes:
         name: of its own among the images of its data.
@@ -76,6 +84,21 @@ class Case:
 
         return open_volume(self.image, voxel_size_um=self.voxel_size_um)
 
+    @cached_property
+    def seen(self) -> Seen:
+        """What the image says of itself.
+
+        Raises:
+            UsageError: it lacks axes or a voxel size, or is a time series.
+        """
+        with self.opened() as image:
+            image.require_axes()
+            image.require_voxel_size()
+            if image.n_times != 1:
+                raise UsageError("is a time series", file=self.image, expected="one time point")
+            return Seen((image.n_channels, *image.size_zyx), image.voxel_size_um)
+
+    @cached_property
     def neurons(self) -> dict[str, Skeleton]:
         """The true skeletons, micrometre from the corner of the first voxel."""
         from neuropack.annotations import read_skeletons
@@ -87,13 +110,13 @@ class Case:
             return found
         return {name: replace(one, xyz=one.xyz + self._half()) for name, one in found.items()}
 
+    @cached_property
     def places(self) -> Floats:
         """The true somata (n, 3), x, y, z, micrometre from the corner of the first voxel."""
         return points_in(self.somata) + (0.0 if self.origin == "corner" else self._half())
 
     def _half(self) -> Floats:
-        with self.opened() as volume:
-            z, y, x = volume.voxel_size_um
+        z, y, x = self.seen.voxel_size_um
         return np.array([x or 0.0, y or 0.0, z or 0.0]) / 2
 
     def record(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuropack.benchmark.cases import TRUTH, Data
-from neuropack.benchmark.leaks import see_leaks
+from neuropack.benchmark.cases import TRUTH, Case, Data
+from neuropack.benchmark.leaks import see_leaks, told
 from neuropack.benchmark.method_files import outside_listed
 from neuropack.benchmark.methods import Method, Options, method_of, split_up
 from neuropack.benchmark.outside import Outside, outside_of
@@ -89,7 +89,8 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
     """See to what is wrong before anything is run.
 
     Raises:
-        UsageError: a method does another task or wants more channels; the data has no truth of its kind.
+        UsageError: a method does another task or wants more channels; the data has no truth of its kind, or an
+            image lacks its voxel size or is a time series.
         InputError: a method has seen the test data.
     """
     names = [data.name for data in sets]
@@ -113,8 +114,10 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
                 found=wanted.task,
                 fix="leave it out, or choose another task",
             )
+    said = {one.name: told(_trained_on(one.method, wanted.options)) for one in taking_part}
     for data in sets:
-        if not any(case.has(kind) for case in data.of("test")):
+        tuning, testing = taken(wanted, data)
+        if not testing:
             raise UsageError(
                 "has no truth of the kind that the task is scored by",
                 file=data.path,
@@ -122,9 +125,9 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
                 found="none",
                 fix="choose another task, or add them",
             )
-        channels = _channels(data)
+        channels = min(case.seen.shape[0] for case in (*tuning, *testing))
         for one in taking_part:
-            see_leaks(one.name, _trained_on(one.method, wanted.options), data)
+            see_leaks(one.name, said[one.name], data)
             least = one.method.least_channels if isinstance(one.method, Method) else 1
             if least > channels:
                 raise UsageError(
@@ -135,17 +138,11 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
                 )
 
 
-def _channels(data: Data) -> int:
-    """The fewest channels of a test image; each of them can be opened."""
-    found = []
-    for case in data.of("test"):
-        with case.opened() as image:
-            image.require_axes()
-            image.require_voxel_size()
-            if image.n_times != 1:
-                raise UsageError("is a time series", file=case.image, expected="one time point")
-            found.append(image.n_channels)
-    return min(found)
+def taken(wanted: Wanted, data: Data) -> tuple[list[Case], list[Case]]:
+    """The images that settings are tried on, and those for the test: they have truth of the kind of the task."""
+    kind = TRUTH[wanted.task]
+    tuning, testing = ([case for case in data.of(split) if case.has(kind)] for split in ("validation", "test"))
+    return tuning if wanted.tune else [], testing
 
 
 def _trained_on(method: Method | Outside, options: Options) -> Sequence[Any]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import neuropack
 from neuropack.benchmark import folder as folders
-from neuropack.benchmark.cases import TRUTH, Case, Data
-from neuropack.benchmark.contest import Contestant, Wanted, about_of
+from neuropack.benchmark.cases import Case, Data
+from neuropack.benchmark.contest import Contestant, Wanted, taken
+from neuropack.benchmark.handed import handed
 from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
 from neuropack.benchmark.outputs import taken_away
@@ -38,27 +40,16 @@ class Runner:
     number: int
     alone: bool
     tell: Progress | None
+    about: Mapping[str, Row]  # of each method
 
     def rows(self, taking_part: Sequence[Contestant]) -> list[Row]:
         """The results of each method."""
-        kind, work = TRUTH[self.wanted.task], self.folder / folders.WORK / f"data-{self.number}"
-        tuning = [case for case in self.data.of("validation") if case.has(kind)] if self.wanted.tune else []
-        testing = [case for case in self.data.of("test") if case.has(kind)]
-        tuning, testing = ([self._ready(case, work) for case in cases] for cases in (tuning, testing))
+        work, memory = self.folder / folders.WORK / f"data-{self.number}", self.wanted.options.memory
+        tuning, testing = (
+            [handed(case, work / "images", memory) for case in cases] for cases in taken(self.wanted, self.data)
+        )
         about = machine()
         return [self._row(one, tuning, testing, work / one.name, about) for one in taking_part]
-
-    def _ready(self, case: Case, work: Path) -> Case:
-        """The image as OME-Zarr, which all methods read; written anew where it is something else."""
-        from neuropack.convert import convert
-
-        if case.image.name.endswith((".ome.zarr", ".zarr")) and case.voxel_size_um is None:
-            return replace(case, image=case.image.absolute())
-        path = (work / "images" / f"{case.name}.ome.zarr").absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with case.opened() as image:
-            convert(image, [path], memory=self.wanted.options.memory)
-        return replace(case, image=path, voxel_size_um=None)
 
     def _row(self, one: Contestant, tuning: list[Case], testing: list[Case], work: Path, about: Row) -> Row:
         task = self.wanted.task
@@ -82,11 +73,6 @@ class Runner:
         row: Row = {"method": one.name, "task": task, "data": self.data.name}
         row |= summed(task, tested, self.wanted.options.seed)
         costs = [job.cost() for job in jobs]
-        voxels = []
-        for case in testing:
-            with case.opened() as image:
-                z, y, x = image.size_zyx
-                voxels.append(z * y * x)
         row |= {
             "settings": dict(grid[best]),
             "settings_tried": len(grid),
@@ -97,12 +83,12 @@ class Runner:
             "cpu_seconds": _total([cost.cpu_seconds for cost in costs if cost]),
             "memory_bytes": max((c.memory_bytes or 0 for c in costs if c), default=0) or None,
             "memory_is_of": "the process of the method" if self.alone or one.spec is None else "all methods so far",
-            "voxels": sum(voxels),
+            "voxels": sum(math.prod(case.seen.shape[1:]) for case in testing),
             "tolerance_um": self.wanted.tolerance_um if task in ("somata", "tracing") else None,
             "seed": self.wanted.options.seed,
             "data_digest": self.data.digests[-1] if self.data.digests else None,
             "data_seed": self.data.seed,
-            "about": about_of(one.method, self.wanted.options),
+            "about": self.about[one.name],
             "machine": about,
             "software": f"neuropack {neuropack.__version__}",
             "per_image": [

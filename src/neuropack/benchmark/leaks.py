@@ -50,7 +50,7 @@ def see_leaks(method: str, said: Sequence[Mapping[str, Any]], data: Data) -> Non
     Raises:
         InputError: it has.
     """
-    for one in said:
+    for one in told(said):
         why = _leak(one, data)
         if why is not None:
             raise InputError(
@@ -63,10 +63,21 @@ def see_leaks(method: str, said: Sequence[Mapping[str, Any]], data: Data) -> Non
             )
 
 
-def _leak(said: Mapping[str, Any], data: Data) -> str | None:
-    known = dict(said)
-    if isinstance(known.get("release"), str | Path):
-        known = {**_of_release(Path(known["release"])), **known}
+def told(said: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The same with what the releases that are named say of themselves, which is read once for all data.
+
+    Raises:
+        InputError: there is no such release.
+    """
+    found: list[Mapping[str, Any]] = []
+    for one in said:
+        known = dict(one)
+        release = known.pop("release", None)
+        found.append({**_of_release(Path(release)), **known} if isinstance(release, str | Path) else known)
+    return found
+
+
+def _leak(known: Mapping[str, Any], data: Data) -> str | None:
     names = {data.name, data.name.partition(" ")[0]}
     texts = {value for value in known.values() if isinstance(value, str)}
     seed = known.get("seed")

@@ -110,7 +110,7 @@ def _cable_marks(
     from neuropack.evaluate.agreement import cable
 
     fine = min(v for v in image.voxel_size_um if v is not None) * step
-    found, right = list(skeletons_in(output).values()), list(case.neurons().values())
+    found, right = list(skeletons_in(output).values()), list(case.neurons.values())
     mine, theirs = cable(found, min(tolerance_um, 2 * fine)), cable(right, min(tolerance_um, 2 * fine))
     marks = np.zeros(shape, np.uint8)
     for one, other, wrong in ((mine, theirs, 2), (theirs, mine, 3)):
@@ -124,7 +124,7 @@ def _cable_marks(
 def _soma_marks(
     case: Case, output: Path, image: Volume, shape: tuple[int, ...], step: int, tolerance_um: float
 ) -> Picture:
-    found, right = somata_in(output), case.places()
+    found, right = somata_in(output), case.places
     marks = np.zeros(shape, np.uint8)
     for mine, other, wrong in ((found, right, 2), (right, found, 3)):
         if not len(mine):

@@ -74,11 +74,12 @@ def benchmark(
         for member in members:
             if isinstance(member, Outside):
                 see_leaks(member.name, member.trained_on, data)
+    about = {one.name: about_of(one.method, wanted.options) for one in taking_part}
     methods = [
         {
             "name": one.name,
             "settings": [dict(settings) for settings in one.method.grid(wanted.task)],
-            **about_of(one.method, wanted.options),
+            **about[one.name],
         }
         for one in taking_part
     ]
@@ -107,7 +108,7 @@ def benchmark(
                     tell=tell,
                 )
                 continue
-            rows += Runner(wanted, data, work, n, alone, tell).rows(taking_part)
+            rows += Runner(wanted, data, work, n, alone, tell, about).rows(taking_part)
         if out is not None:
             from neuropack.benchmark.told import write_told
 

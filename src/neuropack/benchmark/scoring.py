@@ -108,13 +108,13 @@ def _labels(task: str, case: Case, output: Path) -> Scored:
 def _somata(case: Case, output: Path, tolerance_um: float) -> Scored:
     from neuropack.evaluate.detections import point_scores
 
-    found, right = somata_in(output), case.places()
+    found, right = somata_in(output), case.places
     counts = {"true_objects": len(right), "objects_found": len(found)}
     return Scored.of("somata", point_scores(found, right, tolerance_um), counts)
 
 
 def _tracing(case: Case, output: Path, tolerance_um: float) -> Scored:
-    found, right = list(skeletons_in(output).values()), list(case.neurons().values())
+    found, right = list(skeletons_in(output).values()), list(case.neurons.values())
     scores, errors = trace_scores(output / SKELETONS, found, right, tolerance_um, distances=False)
     counts = {"true_objects": len(right), "objects_found": len(found), **errors}
     return Scored.of("tracing", scores, counts)

@@ -75,19 +75,18 @@ def run_outside(method: Outside, job: Job, task: str, options: Options) -> None:
     """Do an image by a command."""
     output = fresh(job.output).absolute()
     asked = (job.folder / "request.json").absolute()
-    with job.case.opened() as image:
-        said = {
-            "task": task,
-            "image": str(job.case.image.absolute()),
-            "output": str(output),
-            "settings": dict(job.settings),
-            "shape": [image.n_channels, *image.size_zyx],
-            "voxel_size_um": list(image.voxel_size_um),
-            "seed": options.seed,
-        }
+    image = str(job.case.image.absolute())
+    said = {
+        "task": task,
+        "image": image,
+        "output": str(output),
+        "settings": dict(job.settings),
+        "shape": list(job.case.seen.shape),
+        "voxel_size_um": list(job.case.seen.voxel_size_um),
+        "seed": options.seed,
+    }
     request(asked, said)
-    image_path = str(job.case.image.absolute())
-    values = {"image": image_path, "output": str(output), "task": task, "request": str(asked)}
+    values = {"image": image, "output": str(output), "task": task, "request": str(asked)}
     job.done(method.run(values, job.settings, job.folder / _LOG))
 
 
