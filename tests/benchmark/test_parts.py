@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tubes
 
-from neuropack.benchmark import classification, learned
+from neuropack.benchmark import classification, classified, learned, told
 from neuropack.benchmark.cases import Case, Data
 from neuropack.benchmark.classification import CLASSIFIERS, Neurons, by_command, cross_validated, scaled
 from neuropack.benchmark.intervals import interval
@@ -194,3 +194,27 @@ def test_weights_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are no weights") as caught:
         learned.weights_of(Options(weights=tmp_path / "gone.safetensors"))
     assert "gone.safetensors" in str(caught.value)
+
+
+def test_a_command_that_classifies_says_what_it_was_run_with_and_whom_it_left_out(tmp_path: Path) -> None:
+    some, where = neurons(2, 2), Data("sim-7 1.0.0", tmp_path, (DIGEST,), "c", None, ())
+    code = (
+        "import pathlib, sys; pathlib.Path(sys.argv[2], 'classes.tsv').write_text('neuron_id\\tclass\\nn0\\ta\\n')"
+    )
+    mine = Outside("mine", (sys.executable, "-c", code), settings=({"k": 3}, {"k": 5}), about="a script")
+    (row,) = classified.rows_of(where, some, [mine], tmp_path / "work", features="color", tune=True, seed=0)
+    assert (row["settings"], row["settings_tried"]) == ({"k": 3}, 1)
+    assert row["about"]["about"] == "a script"
+    assert any("3 neuron(s) without a class" in note for note in row["notes"])
+    assert any("not tuned" in note for note in row["notes"])
+    text = told.markdown("classification", [row])
+    assert "Over all neurons of 2 animals" in text
+    twice = code.replace("nn0", "nn0\\tb\\nn0")
+    with pytest.raises(InputError, match="comes twice"):
+        by_command(Outside("mine", (sys.executable, "-c", twice)), some, tmp_path, 0)
+
+
+def test_subjects_are_the_same_with_and_without_their_prefix(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has seen") as caught:
+        see_leaks("mine", [{"manifest_sha256": DIGEST, "subjects": ["test"]}], data(tmp_path))
+    assert "sub-test, of the test split" in str(caught.value)

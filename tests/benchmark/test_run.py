@@ -89,6 +89,7 @@ def test_results_are_told_in_three_forms_with_pictures(data: Path, tmp_path: Pat
     assert made.status == "written"
     assert tubes.rows((out / "results.json").read_text(encoding="utf-8")) == json.loads(json.dumps(made.rows))
     text = (out / "results.md").read_text(encoding="utf-8")
+    assert "Settings are chosen" not in text  # there is one for each
     assert "| a \\| &lt;b> |" in text
     page = (out / "results.html").read_text(encoding="utf-8")
     assert "a | &lt;b&gt;" in page
@@ -152,6 +153,7 @@ def test_images_that_are_done_are_kept_over_an_interruption(
         (("otsu",), "somatas", "did you mean 'somata'"),
         (("otsu",), "classification", "for this task"),
         ((), "foreground", "no method is named"),
+        (("lda,lda",), "classification", "comes twice"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_run(
@@ -180,7 +182,9 @@ def test_data_without_a_test_split_or_truth_is_refused(tmp_path: Path) -> None:
     (row,) = run(data, "tubes:ONE", task="tracing").rows
     assert row["interval"]["f1"] is None
     assert any("no interval" in note for note in row["notes"])
-    assert any("there is no validation image" in note or row["settings_tried"] == 1 for note in row["notes"])
+    assert not any("not tuned" in note for note in row["notes"])  # there is nothing to tune
+    (row,) = run(data, "tubes:TUNED", task="tracing").rows
+    assert any("there is no validation image" in note for note in row["notes"])
 
 
 def test_what_counts_from_centres_is_moved_by_half_a_voxel(tmp_path: Path) -> None:

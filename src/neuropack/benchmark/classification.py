@@ -249,10 +249,13 @@ def _best(classifier: Classifier, neurons: Neurons, among: npt.NDArray[np.bool_]
 
 
 def by_command(method: Outside, neurons: Neurons, work: Path, seed: int) -> tuple[dict[str, str], Cost]:
-    """The class of each neuron, by a command that is called once for each animal.
+    """The class of each neuron, by a command that is called once for each animal, with its first settings.
+
+    Returns:
+        classes by neuron, without those that the command left out; the cost.
 
     Raises:
-        InputError: it failed, or left a neuron out.
+        InputError: it failed, or wrote no table of classes.
     """
     said: dict[str, str] = {}
     costs = []
@@ -296,5 +299,14 @@ def _said(output: Path, wanted: Sequence[str]) -> dict[str, str]:
         raise InputError(
             "is no table of classes", file=path, expected="columns neuron_id, class", found=", ".join(rows[0])
         )
-    found = {row["neuron_id"]: row["class"] for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        if found.setdefault(row["neuron_id"], row["class"]) != row["class"]:
+            raise InputError(
+                "a neuron comes twice",
+                file=path,
+                where=row["neuron_id"],
+                expected="one class",
+                found=f"{found[row['neuron_id']]}, {row['class']}",
+            )
     return {name: found[name] for name in wanted if found.get(name, MISSING) != MISSING}

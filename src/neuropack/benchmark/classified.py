@@ -9,11 +9,10 @@ from typing import Any
 import neuropack
 from neuropack.benchmark import classification as task
 from neuropack.benchmark.cases import Data, data_of
+from neuropack.benchmark.contest import named, see_does
 from neuropack.benchmark.intervals import LEAST_IMAGES, interval
 from neuropack.benchmark.measured import machine
-from neuropack.benchmark.method_files import outside_listed
-from neuropack.benchmark.methods import split_up
-from neuropack.benchmark.outside import Outside, outside_of
+from neuropack.benchmark.outside import Outside
 from neuropack.benchmark.scoring import COMMON, MEASURES, Scored
 from neuropack.errors import InputError, UsageError
 from neuropack.progress import Progress
@@ -26,39 +25,36 @@ def members(given: Sequence[str]) -> list[Member]:
     """The methods of a line.
 
     Raises:
-        UsageError: there is no such method, or it does another task.
+        UsageError: there is no such method, a name comes twice, or one does another task.
         InputError: a file of methods is wrong.
     """
+    found = named(given, _classifier)
+    for one in found:
+        if isinstance(one, Outside):
+            see_does(one.name, one.tasks, "classification")
+    return found
+
+
+def _classifier(text: str) -> task.Classifier:
     from neuropack.study.records import suggestion
 
-    found: list[Member] = []
-    for text in split_up(given):
-        if "=" in text:
-            found.append(outside_of(text))
-        elif text.endswith((".yaml", ".yml")):
-            found += outside_listed(Path(text))
-        elif text in task.CLASSIFIERS:
-            found.append(task.CLASSIFIERS[text])
-        else:
-            raise UsageError(
-                f"there is no method {text!r} for this task",
-                expected=f"{', '.join(task.CLASSIFIERS)}; NAME=COMMAND, or a file of methods in .yaml",
-                found=text,
-                fix=suggestion(text, task.CLASSIFIERS),
-            )
-    names = [one.name for one in found]
-    if not found or len(set(names)) < len(names):
-        raise UsageError("methods need names of their own", found=", ".join(names) or "no method")
-    for one in found:
-        if isinstance(one, Outside) and "classification" not in one.tasks:
-            raise UsageError(f"the method {one.name} does not do this task", expected=", ".join(one.tasks))
-    return found
+    if text not in task.CLASSIFIERS:
+        raise UsageError(
+            f"there is no method {text!r} for this task",
+            expected=f"{', '.join(task.CLASSIFIERS)}; NAME=COMMAND, or a file of methods in .yaml",
+            found=text,
+            fix=suggestion(text, task.CLASSIFIERS),
+        )
+    return task.CLASSIFIERS[text]
 
 
 def about_of(one: Member) -> dict[str, Any]:
     """What is told of a method, so that another one is another result."""
-    about = {"command": list(one.command)} if isinstance(one, Outside) else {}
-    return {"name": one.name, "settings": [dict(settings) for settings in one.settings], **about}
+    return {"name": one.name, "settings": [dict(settings) for settings in one.settings], **_about(one)}
+
+
+def _about(one: Member) -> dict[str, Any]:
+    return one.told() if isinstance(one, Outside) else {}
 
 
 def classed_at(path: Path, features: str) -> tuple[Data, task.Neurons]:
@@ -121,8 +117,10 @@ def _row(
     chosen: list[Any] = []
     if isinstance(one, Outside):
         said, cost = task.by_command(one, neurons, work, seed)
+        settings = one.grid("classification")[0]
     else:
         said, chosen, cost = task.cross_validated(one, neurons, tune=tune)
+        settings = chosen[0] if all(s == chosen[0] for s in chosen) else {}
     truth: dict[Hashable, str] = dict(zip(neurons.ids, neurons.classes.tolist(), strict=True))
     found: dict[Hashable, str] = dict(said.items())
     whole, by_class = class_scores(found, truth)
@@ -140,12 +138,15 @@ def _row(
     span = interval(accuracies, seed)
     spans: dict[str, Any] = dict.fromkeys(MEASURES["classification"])
     spans["accuracy"] = list(span) if span else None
-    settings = chosen[0] if chosen and all(s == chosen[0] for s in chosen) else {}
     notes = [f"classes: {neurons.source}; {features}, {len(neurons.names)} feature(s)"]
     if len(subjects) < LEAST_IMAGES:
         notes.append(f"no interval: {len(subjects)} animals, and {LEAST_IMAGES} are needed")
     if chosen and not settings and any(chosen):
         notes.append("settings differ between the animals left out: see settings_by_animal")
+    if tune and isinstance(one, Outside) and len(one.settings) > 1:
+        notes.append("not tuned: a command classifies with the first of its settings")
+    if len(said) < len(truth):
+        notes.append(f"{len(truth) - len(said)} neuron(s) without a class: each is missed by its own")
     return {
         "method": one.name,
         "task": "classification",
@@ -164,7 +165,7 @@ def _row(
         "memory_bytes": cost.memory_bytes if isinstance(one, Outside) else None,
         "seed": seed,
         "data_digest": data.digests[-1] if data.digests else None,
-        "about": {"command": list(one.command)} if isinstance(one, Outside) else {},
+        "about": _about(one),
         "classes": {name: {s.measure: s.value for s in scores} for name, scores in by_class.items()},
         "machine": about,
         "software": f"neuropack {neuropack.__version__}",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from neuropack.benchmark.cases import TRUTH, Case, Data
 from neuropack.benchmark.leaks import see_leaks, told
@@ -14,6 +14,14 @@ from neuropack.benchmark.methods import Method, Options, method_of, split_up
 from neuropack.benchmark.outside import Outside, outside_of
 from neuropack.benchmark.scoring import CHOICES, CHOSEN_BY
 from neuropack.errors import UsageError
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
 
 
 @dataclass(frozen=True)
@@ -60,29 +68,55 @@ class Contestant:
 
 
 def contestants(given: Sequence[str]) -> list[Contestant]:
-    """The methods of a line.
+    """The methods of a line for tasks on images.
 
     Raises:
         UsageError: there is no such method, or a name comes twice.
         InputError: a file of methods is wrong.
     """
-    found: list[Contestant] = []
+    found = named(given, lambda text: Contestant(method_of(text), text))
+    return [Contestant(one, None) if isinstance(one, Outside) else one for one in found]
+
+
+def named(given: Sequence[str], known: Callable[[str], T]) -> list[T | Outside]:
+    """What a line names: commands, those of files, and what `known` makes of any other name.
+
+    Raises:
+        UsageError: no method is named, or one comes twice.
+        InputError: a file of methods is wrong.
+    """
+    found: list[T | Outside] = []
     for text in split_up(given):
         if "=" in text:
-            found.append(Contestant(outside_of(text), None))
+            found.append(outside_of(text))
         elif text.endswith((".yaml", ".yml")):
-            found += [Contestant(one, None) for one in outside_listed(Path(text))]
+            found += outside_listed(Path(text))
         else:
-            found.append(Contestant(method_of(text), text))
+            found.append(known(text))
     names = [one.name for one in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not found:
         raise UsageError(
             "a method comes twice" if twice else "no method is named",
             found=", ".join(twice) or "nothing",
-            fix="give each a name of its own" if twice else "--methods otsu,tubeness",
+            fix="give each a name of its own" if twice else "--methods NAME,NAME",
         )
     return found
+
+
+def see_does(name: str, tasks: Sequence[str], task: str) -> None:
+    """See that a method does a task.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if task not in tasks:
+        raise UsageError(
+            f"the method {name} does not do this task",
+            expected=", ".join(tasks),
+            found=task,
+            fix="leave it out, or choose another task",
+        )
 
 
 def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data]) -> None:
@@ -95,7 +129,11 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
     """
     names = [data.name for data in sets]
     if len(set(names)) < len(names):
-        raise UsageError("the same data comes twice", found=", ".join(names), fix="name each once")
+        raise UsageError(
+            "two sets of data have one name",
+            found=", ".join(names),
+            fix="name each once; where they are not the same, give each a name of its own",
+        )
     kind = TRUTH.get(wanted.task)
     known = CHOICES.get(wanted.task, ())
     if wanted.choose_by is not None and wanted.choose_by not in known:
@@ -107,13 +145,7 @@ def see(wanted: Wanted, taking_part: Sequence[Contestant], sets: Sequence[Data])
     if kind is None:
         return
     for one in taking_part:
-        if wanted.task not in one.method.tasks:
-            raise UsageError(
-                f"the method {one.name} does not do this task",
-                expected=", ".join(one.method.tasks),
-                found=wanted.task,
-                fix="leave it out, or choose another task",
-            )
+        see_does(one.name, one.method.tasks, wanted.task)
     said = {one.name: told(_trained_on(one.method, wanted.options)) for one in taking_part}
     for data in sets:
         tuning, testing = taken(wanted, data)
@@ -154,5 +186,5 @@ def _trained_on(method: Method | Outside, options: Options) -> Sequence[Any]:
 def about_of(method: Method | Outside, options: Options) -> dict[str, Any]:
     """What is told of a method, so that another one is another result."""
     if isinstance(method, Outside):
-        return {"command": list(method.command), **({"about": method.about} if method.about else {})}
+        return method.told()
     return dict(method.about(options)) if method.about is not None else {}

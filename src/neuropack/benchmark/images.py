@@ -101,17 +101,17 @@ class Runner:
                 for job, made, cost in zip(jobs, tested, costs, strict=True)
             ],
         }
-        row["notes"] = self._notes(row, one, tuning, grid)
+        row["notes"] = self._notes(row, one, tuning)
         row["pictures"] = self._pictures(one, jobs, tested)
         return row
 
-    def _notes(self, row: Row, one: Contestant, tuning: list[Case], grid: Sequence[Any]) -> list[str]:
-        notes = []
+    def _notes(self, row: Row, one: Contestant, tuning: list[Case]) -> list[str]:
+        notes, several = [], len(one.method.grid(self.wanted.task)) > 1
         if row["images"] < LEAST_IMAGES:
             notes.append(f"no interval: {row['images']} image(s), and {LEAST_IMAGES} are needed")
-        if self.wanted.tune and not tuning:
+        if self.wanted.tune and several and not tuning:
             notes.append("not tuned: there is no validation image with truth; the defaults were taken")
-        if not self.wanted.tune and len(one.method.grid(self.wanted.task)) > 1:
+        if not self.wanted.tune and several:
             notes.append("not tuned: the defaults were asked for")
         notes += [f"{name}: {n} image(s) without a value" for name, n in row["without"].items()]
         return notes

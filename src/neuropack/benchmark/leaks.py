@@ -96,7 +96,8 @@ def _of_test(known: Mapping[str, Any], data: Data) -> str | None:
         return "it was trained on this data, and of neurons that are classified every animal is tested"
     subjects, splits = known.get("subjects"), known.get("splits", known.get("split"))
     if isinstance(subjects, list) and subjects:
-        both = data.subjects("test") & {str(one) for one in subjects}
+        seen = {str(one).removeprefix("sub-") for one in subjects}
+        both = {one for one in data.subjects("test") if one.removeprefix("sub-") in seen}
         return f"it was trained on {', '.join(sorted(both))}, of the test split" if both else None
     named = {splits} if isinstance(splits, str) else {str(one) for one in splits or ()}
     if not named:

@@ -99,14 +99,6 @@ class Method:
         return list(self.settings.get(task, self.settings.get("", ()))) or [{}]
 
 
-@dataclass(frozen=True)
-class Named:
-    """A method with the text that names it anew in another process: a name, ``module:name``, or None."""
-
-    method: Method
-    spec: str | None
-
-
 def known() -> dict[str, Method]:
     """The methods of neuropack for tasks on images, by name."""
     from neuropack.benchmark import classical, learned

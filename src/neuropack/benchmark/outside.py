@@ -58,6 +58,10 @@ class Outside:
         """What is tried for a task."""
         return list(self.settings) or [{}]
 
+    def told(self) -> dict[str, Any]:
+        """What is told of it, so that another one is another result."""
+        return {"command": list(self.command), **({"about": self.about} if self.about else {})}
+
     def run(self, values: Mapping[str, str], settings: Mapping[str, Any], log: Path) -> Cost:
         """Run it once.
 

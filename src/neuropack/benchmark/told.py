@@ -69,11 +69,17 @@ def by_data(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _beneath(row: Row) -> str:
-    unit = "animals" if row["task"] == "classification" else "images"
-    lines = f"Means over {row['images']} test {unit}; in brackets 95 % intervals of the bootstrap over them."
-    if row["task"] != "classification":
-        lines += f" Settings are chosen by {row['chosen_by']} on the validation split."
+def _beneath(rows: Sequence[Row]) -> str:
+    row = rows[0]
+    if row["task"] == "classification":
+        lines = (
+            f"Over all neurons of {row['images']} animals, each predicted from the others; in brackets the 95 % "
+        )
+        lines += "interval of the bootstrap over animals."
+    else:
+        lines = f"Means over {row['images']} test images; in brackets 95 % intervals of the bootstrap over them."
+        if any(one["settings_tried"] > 1 for one in rows):
+            lines += f" Settings are chosen by {row['chosen_by']} on the validation split."
     return f"{lines} Seed {row['seed']}. {row['software']}. {words(row['machine'])}"
 
 
@@ -86,7 +92,7 @@ def markdown(task: str, rows: Sequence[Row]) -> str:
         lines += [
             f"| {' | '.join(_plain(cell) for cell in line)} |" for line in (head, ["---"] * len(head), *cells)
         ]
-        lines += ["", _beneath(some[0]), ""]
+        lines += ["", _beneath(some), ""]
         lines += [f"- {_plain(row['method'])}: {_plain(note)}" for row in some for note in row["notes"]]
         lines += [""] if lines[-1] else []
     return "\n".join(lines).rstrip() + "\n"
@@ -131,7 +137,7 @@ def page(task: str, rows: Sequence[Row], folder: Path) -> str:
                 "name": data,
                 "head": head,
                 "cells": cells,
-                "beneath": _beneath(some[0]),
+                "beneath": _beneath(some),
                 "pictures": shown,
                 "notes": notes,
             }
