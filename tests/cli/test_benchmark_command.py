@@ -113,3 +113,12 @@ def test_classes_of_neurons_need_no_splits(
     assert "every animal is tested" in capsys.readouterr().err
     assert main(["benchmark", "--data", str(data), "--task", "foreground", "--methods", "otsu"]) == 2
     assert "has no test split" in capsys.readouterr().err
+
+
+def test_scores_are_only_put_into_releases_which_is_said_before_anything_is_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "benchmark.yaml").write_text("images: []\n", encoding="utf-8")
+    line = ["benchmark", "--data", str(tmp_path), "--task", "foreground", "--methods", "otsu", "--into-release"]
+    assert main(line) == 2
+    assert "--into-release is for releases" in capsys.readouterr().err

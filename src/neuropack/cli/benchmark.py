@@ -76,6 +76,11 @@ def benchmark(
     from neuropack.benchmark.methods import Options
     from neuropack.benchmark.run import benchmark as run
 
+    if into_release:
+        from neuropack.mend.benchmarked import put_scores, see_release
+
+        for path in data:
+            see_release(path)
     wanted = Wanted(
         tuple(data),
         task,
@@ -89,8 +94,6 @@ def benchmark(
     with progress(show) as tell:
         made = run(wanted, out, overwrite=overwrite, tell=tell)
     if into_release:
-        from neuropack.mend.benchmarked import put_scores
-
         for path in data:
             put_scores(path, made.rows)
     if as_json:

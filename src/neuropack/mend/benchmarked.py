@@ -58,10 +58,7 @@ def put_scores(root: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
         InputError: the release is not what its manifest lists.
         OutputError: another run is at work there, or it cannot be written.
     """
-    if not (root / METADATA).is_file():
-        raise UsageError(
-            "--into-release is for releases", file=root, expected=f"a folder with {METADATA}", fix="leave it out"
-        )
+    see_release(root)
     with open_release(root) as release:
         stacks, about = list(release.stacks), release.metadata.get("dataset", {})
     name = " ".join(str(about[key]) for key in ("id", "version") if about.get(key)) or root.name
@@ -82,6 +79,18 @@ def put_scores(root: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
         released.entries.pop(MANIFEST, None)
         commit(root, released.files, released.entries)
     return tuple(released.files)
+
+
+def see_release(root: Path) -> None:
+    """See that scores can be put there.
+
+    Raises:
+        UsageError: it is no release.
+    """
+    if not (root / METADATA).is_file():
+        raise UsageError(
+            "--into-release is for releases", file=root, expected=f"a folder with {METADATA}", fix="leave it out"
+        )
 
 
 def _derivative(released: Released) -> None:
