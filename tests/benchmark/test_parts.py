@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from neuropack.benchmark.leaks import see_leaks, trained_on
 from neuropack.benchmark.methods import Options
 from neuropack.benchmark.outside import Outside
 from neuropack.errors import InputError
+from neuropack.volume import from_array
 
 DIGEST = "d" * 64
 
@@ -159,33 +159,32 @@ pathlib.Path(sys.argv[2], "classes.tsv").write_text("\\n".join(["neuron_id\\tcla
 
 
 def test_the_model_is_what_prediction_makes_of_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {}
+    pytest.importorskip("torch")
+    from known_network import known_network
+    from neuropack.learn import prediction
+    from neuropack.learn.weights import Weights
+    from neuropack.simulate.stack import stack
 
-    def predict(image: Any, weights: Any, *, device: str, memory: int | None) -> str:
-        asked.update(image=image, weights=weights, device=device, memory=memory)
-        return "seen"
-
-    def segment(seen: str, image: Any, folder: Path, rules: Any) -> SimpleNamespace:
-        asked.update(seen=seen, rules=rules)
-        return SimpleNamespace(labels="labels", somata=[SimpleNamespace(xyz=(1.0, 2.0, 3.0))])
-
-    modules = {
-        "prediction": SimpleNamespace(predict=predict),
-        "instances": SimpleNamespace(segment_prediction=segment, Rules=SimpleNamespace),
-    }
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, f"neuropack.learn.{name}", module)  # type: ignore[arg-type]
-    monkeypatch.setattr(
-        learned, "weights_of", lambda options: SimpleNamespace(about={"data": [{"sha256": DIGEST}]})
-    )
-    (settings,) = learned.MODEL.grid("foreground")
-    image: Any = "image"
-    found = learned.MODEL.run(image, tmp_path, settings, "foreground", Options(device="cpu", memory=5))
-    assert (asked["image"], asked["seen"], asked["device"], asked["memory"]) == ("image", "seen", "cpu", 5)
-    assert vars(asked["rules"]) == {"threshold": 0.5, "same": 0.5}
-    assert found.labels == "labels"  # type: ignore[comparison-overlap]
-    assert found.somata is not None
-    assert found.somata.tolist() == [[1, 2, 3]]
+    asked = []
+    see = prediction.predict
+    monkeypatch.setattr(prediction, "predict", lambda *a, **k: (asked.append(k), see(*a, **k))[1])
+    mine = Weights(known_network(), {"data": [{"sha256": DIGEST}]}, "digest", tmp_path / "w.safetensors")
+    monkeypatch.setattr(learned, "weights_of", lambda options: mine)
+    voxels = stack(3, (12, 48, 48), (2.0, 0.5, 0.5), neurons=2).volume[:]
+    image = from_array(voxels, "CZYX", voxel_size_um=(2.0, 0.5, 0.5), path=tmp_path / "a")
+    found = {}
+    for task in ("foreground", "instances"):
+        for n, settings in enumerate(learned.MODEL.grid(task)[:3]):
+            made = learned.MODEL.run(
+                image, tmp_path / f"{task}{n}", settings, task, Options(device="cpu", memory=1 << 30)
+            )
+            assert made.labels is not None
+            assert made.somata is not None
+            found[task, n] = made.labels[0]
+    assert asked == [{"device": "cpu", "memory": 1 << 30}]  # looked at once for all settings
+    assert (found["foreground", 1] > 0).sum() > (found["foreground", 2] > 0).sum() > 100  # thresholds 0.3, 0.7
+    assert ((found["instances", 0] > 0) <= (found["foreground", 0] > 0)).all()
+    assert found["instances", 0].max() != found["foreground", 0].max()  # by colour, not by what touches
     assert learned.MODEL.trained_on is not None
     assert learned.MODEL.trained_on(Options()) == [{"splits": ["train", "validation"], "sha256": DIGEST}]
 

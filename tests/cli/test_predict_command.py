@@ -50,7 +50,7 @@ def test_the_folder_holds_what_the_network_found(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "found"
-    assert run(folder, out, "--min-size", 1, "--json") == 0
+    assert run(folder, out, "--instances", "network", "--no-align", "--min-size", 1, "--json") == 0
     report = json.loads(capsys.readouterr().out)
     assert {path.name for path in out.iterdir()} == FILES == {*report["outputs"], "segmentation.json"}
     with open_volume(folder / "neurons.ome.tif") as image, open_volume(out / "labels.ome.zarr") as labels:
@@ -68,6 +68,8 @@ def test_the_folder_holds_what_the_network_found(
     assert report["identity"]["settings"]["weights"] == report["model"]["sha256"]
     assert report["network"]["precision"] == "float32"
     assert report["network"]["bins"] == [1, 1, 1]
+    assert report["network"]["instances"] == "network"
+    assert "align" not in report["network"]
 
 
 def test_it_goes_on_after_an_interruption_and_says_when_all_is_there(
@@ -102,7 +104,7 @@ def test_fine_voxels_are_told_and_come_back(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "found"
-    assert run(folder, out, "--voxel-size", "1,0.12,0.12", "--min-size", 9) == 0
+    assert run(folder, out, "--voxel-size", "1,0.12,0.12", "--min-size", 9, "--instances", "touch") == 0
     assert "bins of 1 x 3 x 3" in capsys.readouterr().out
     with open_volume(out / "labels.ome.zarr") as labels:
         assert labels.size_zyx == (12, 48, 48)
@@ -134,7 +136,7 @@ def test_a_plane_whose_thickness_nobody_states(folder: Path, tmp_path: Path, siz
 
 
 def test_neurons_by_colour_in_the_foreground_of_the_network(folder: Path, tmp_path: Path) -> None:
-    assert run(folder, tmp_path / "found", "--instances", "color", "--min-size", 30) == 0
+    assert run(folder, tmp_path / "found", "--instances", "color", "--no-align", "--min-size", 30) == 0
     with (
         open_volume(folder / "neurons.ome.tif") as image,
         open_volume(tmp_path / "found/labels.ome.zarr") as labels,
@@ -142,6 +144,22 @@ def test_neurons_by_colour_in_the_foreground_of_the_network(folder: Path, tmp_pa
         inside, _ = known_objects(from_array(image[:], "CZYX", voxel_size_um=SIZE))
         assert labels[0].any()
         assert not labels[0][~inside].any()
+
+
+def test_neurons_are_told_apart_by_colour_where_there_is_any_and_channels_are_aligned(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, tmp_path / "colours", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["network"]["instances"] == "color"
+    assert len(report["network"]["align"]["shift"]) == 3
+    with open_volume(folder / "neurons.ome.tif") as image:
+        one = from_array(image[:].max(axis=0, keepdims=True), "CZYX", voxel_size_um=SIZE)
+    write_ome_tiff(tmp_path / "one.ome.tif", one)
+    assert run(folder, tmp_path / "one", "--json", image=str(tmp_path / "one.ome.tif")) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["network"]["instances"] == "touch"
+    assert "align" not in report["network"]
 
 
 def test_nothing_found_is_status_1(folder: Path, tmp_path: Path) -> None:

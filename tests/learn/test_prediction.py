@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
+from scipy import ndimage
 
 from known_network import known_network, known_objects, random_network
 from neuropack.axes import Array
 from neuropack.errors import UsageError
 from neuropack.learn import instances
+from neuropack.learn.alignment import alignment_of, together
 from neuropack.learn.devices import chosen_device, devices
 from neuropack.learn.features import features
 from neuropack.learn.inside import fused, inside
@@ -98,12 +100,65 @@ def test_neurons_are_what_the_network_links(small: Volume, tmp_path: Path) -> No
     found = []
     for block in ((14, 48, 44), (8, 24, 32)):
         looked = in_blocks(small, known_network(), block)
-        made = segment_prediction(looked, small, tmp_path / str(block), Rules(min_voxels=1), workers=2)
+        made = segment_prediction(looked, small, tmp_path / str(block), Rules(same=0.5, min_voxels=1), workers=2)
         np.testing.assert_array_equal(made.labels[0], wanted)
         found.append(made)
     assert len(found[0].confidence) == wanted.max()
     assert found[0].found.boxes.tolist() == found[1].found.boxes.tolist()
     assert (found[0].labels[0] > 0).sum() == inside.sum() > 100
+
+
+def test_what_touches_is_one_whatever_the_blocks(small: Volume, tmp_path: Path) -> None:
+    inside, linked = known_objects(small)
+    wanted, count = ndimage.label(inside, np.ones((3, 3, 3)))
+    sizes = np.bincount(wanted.ravel())
+    wanted[sizes[wanted] < 4] = 0
+    assert 0 < count < linked.max()
+    seen = in_blocks(small, known_network(), (14, 48, 44)).probabilities[:][0]
+    for block in ((14, 48, 44), (8, 24, 32)):
+        looked = in_blocks(small, known_network(), block)
+        made = segment_prediction(looked, small, tmp_path / str(block), Rules(min_voxels=4))
+        labels = made.labels[0]
+        pairs = np.unique(np.stack([labels[wanted > 0], wanted[wanted > 0]]), axis=1)
+        assert ((labels > 0) == (wanted > 0)).all()
+        assert pairs.shape[1] == len(made.confidence) == len(np.unique(wanted)) - 1
+        means = ndimage.mean(seen, labels, np.arange(1, labels.max() + 1))
+        np.testing.assert_allclose(made.confidence, means, atol=0.005)
+
+
+def test_channels_are_brought_onto_each_other_before_the_network_looks() -> None:
+    one = image((24, 96, 96))[:].astype(np.float64).sum(axis=0)
+    rng = np.random.default_rng(5)
+    apart = np.stack([ndimage.shift(one, d, order=1, mode="nearest") for d in ((0, 0, 0), (1, 1, -2), (2, 3, -4))])
+    volume = from_array(
+        (apart + rng.normal(0, 3, apart.shape)).clip(0).astype(np.uint16), "CZYX", voxel_size_um=SIZE
+    )
+    lies, note = alignment_of(volume)
+    assert lies is not None
+    assert note is None
+    np.testing.assert_allclose(lies["shift"], [(-1, -1, 2), (0, 0, 0), (1, 2, -2)], atol=0.1)
+    together_ = together(volume, lies)
+    inner = (slice(None), slice(4, -4), slice(8, -8), slice(8, -8))
+
+    def alike(found: Array) -> float:
+        return float(np.corrcoef(found[inner].reshape(3, -1)).min())
+
+    assert alike(volume[:]) < 0.8
+    assert alike(together_[:]) > 0.9
+    plain, moved = (predict(v, weights(random_network())) for v in (volume, together_))
+    assert moved.record["align"]["shift"] == lies["shift"]
+    assert "align" not in plain.record  # blocks of the one are not gone on with by the other
+
+
+def test_channels_that_share_nothing_are_looked_at_where_they_lie() -> None:
+    rng = np.random.default_rng(0)
+    noise = from_array(rng.normal(100, 5, (2, 24, 64, 64)).astype(np.uint16), "CZYX", voxel_size_um=SIZE)
+    lies, note = alignment_of(noise)
+    assert lies is None
+    assert "share no structure" in str(note)
+    assert together(noise, lies) is noise
+    one = from_array(noise[:1], "CZYX", voxel_size_um=SIZE)
+    assert alignment_of(one) == (None, None)
 
 
 def test_an_interrupted_run_goes_on_where_it_was(small: Volume, tmp_path: Path) -> None:
@@ -113,10 +168,10 @@ def test_an_interrupted_run_goes_on_where_it_was(small: Volume, tmp_path: Path) 
 
     looked = in_blocks(small, known_network(), (14, 48, 16))
     with pytest.raises(KeyboardInterrupt):
-        segment_prediction(looked, small, tmp_path, Rules(min_voxels=1), progress=stop)
+        segment_prediction(looked, small, tmp_path, Rules(same=0.5, min_voxels=1), progress=stop)
     told: list[int] = []
     made = segment_prediction(
-        looked, small, tmp_path, Rules(min_voxels=1), progress=lambda s, done, of: told.append(done)
+        looked, small, tmp_path, Rules(same=0.5, min_voxels=1), progress=lambda s, done, of: told.append(done)
     )
     assert told[0] > 0
     np.testing.assert_array_equal(made.labels[0], known_objects(small)[1])
@@ -173,7 +228,7 @@ def test_fine_voxels_are_looked_at_in_bins_and_labels_come_back_as_fine(tmp_path
     assert looked.factor == (1, 3, 3)
     assert looked.image.shape == (3, 9, 15, 16)
     assert looked.image.voxel_size_um == pytest.approx((1.0, 0.36, 0.36))
-    made = segment_prediction(looked, volume, tmp_path, Rules(min_voxels=1))
+    made = segment_prediction(looked, volume, tmp_path, Rules(same=0.5, min_voxels=1))
     _, wanted = known_objects(from_array(looked.image[:], "CZYX", voxel_size_um=looked.image.voxel_size_um))
     assert wanted.any()
     whole = wanted.repeat(3, axis=1).repeat(3, axis=2)[:, :44, :47]

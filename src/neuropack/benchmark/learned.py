@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +13,22 @@ import numpy as np
 
 from neuropack.benchmark.methods import IMAGES, Found, Method, Options, Settings
 from neuropack.errors import InputError
+from neuropack.volume import from_array
 
 if TYPE_CHECKING:
+    from neuropack.learn.prediction import Prediction
     from neuropack.learn.weights import Weights
     from neuropack.volume import Volume
 
-_SETTINGS: dict[str, Sequence[Settings]] = {"": [{"threshold": 0.5, "same": 0.5}]}  # as it is: it is not tuned
+_ROOM = 512 << 20  # bytes of probabilities that are kept while settings are tried
+_THRESHOLDS = (0.5, 0.3, 0.7, 0.9, 0.95)
+_SETTINGS: dict[str, Sequence[Settings]] = {
+    "": [{"threshold": one} for one in _THRESHOLDS],
+    "somata": [{"threshold": 0.5}],
+    "instances": [{"threshold": t, "evidence": e} for t, e in product((0.5, 0.7, 0.9), (-2.0, 0.0))],
+}
+_kept: dict[Hashable, Prediction] = {}
+_lies: dict[Path, Mapping[str, Any] | None] = {}  # how the channels of an image lie: other settings ask again
 
 
 def weights_of(options: Options) -> Weights:
@@ -36,15 +48,37 @@ def weights_of(options: Options) -> Weights:
 
 
 def model(image: Volume, folder: Path, settings: Settings, task: str, options: Options) -> Found:
-    """Neurons and cell bodies as neuropack predict makes them."""
+    """Neurons and cell bodies as neuropack predict makes them; by colour where there are several channels."""
     # by name, so that a benchmark of other methods needs no PyTorch
-    prediction = importlib.import_module("neuropack.learn.prediction")
+    alignment = importlib.import_module("neuropack.learn.alignment")
     instances = importlib.import_module("neuropack.learn.instances")
-    seen = prediction.predict(image, weights_of(options), device=options.device, memory=options.memory)
-    rules = instances.Rules(threshold=float(settings["threshold"]), same=float(settings["same"]))
-    made = instances.segment_prediction(seen, image, folder / "network", rules)
-    somata = np.array([one.xyz for one in made.somata], np.float64).reshape(-1, 3)
-    return Found(made.labels, somata=somata)
+    if image.path not in _lies:
+        _lies[image.path], _ = alignment.alignment_of(image)
+    moved = alignment.together(image, _lies[image.path])
+    seen = _looked_at(moved, weights_of(options), options)
+    rules = instances.Rules(threshold=float(settings["threshold"]))
+    made = instances.segment_prediction(seen, moved, folder / "network", rules)
+    labels, somata = made.labels, made.somata
+    if task in ("instances", "tracing") and image.n_channels > 1:
+        evidence = {"evidence": float(settings["evidence"])} if "evidence" in settings else {}
+        labels, somata = instances.by_colour(moved, made, folder, **evidence)
+    return Found(labels, somata=np.array([one.xyz for one in somata], np.float64).reshape(-1, 3))
+
+
+def _looked_at(image: Volume, weights: Weights, options: Options) -> Prediction:
+    """What the network says of an image, computed once where it has room: other settings want the same."""
+    prediction = importlib.import_module("neuropack.learn.prediction")
+    key = (image.path, weights.sha256, options.device)
+    if key in _kept:
+        return _kept[key]
+    made: Prediction = prediction.predict(image, weights, device=options.device, memory=options.memory)
+    if made.seen.nbytes > _ROOM:
+        return made
+    held = from_array(made.seen[:], "CZYX", voxel_size_um=made.seen.voxel_size_um)
+    _kept[key] = made = replace(made, seen=replace(made.seen, pixels=held.pixels))
+    while sum(one.seen.nbytes for one in _kept.values()) > _ROOM:
+        _kept.pop(next(iter(_kept)))
+    return made
 
 
 def _about(options: Options) -> Mapping[str, Any]:

@@ -31,13 +31,20 @@ def predict(
         float, typer.Option(metavar="P", help="Voxels of at least this foreground are neuron.")
     ] = 0.5,
     same: Annotated[
-        float, typer.Option(metavar="P", help="Neighbours are of one neuron from this probability on.")
+        float,
+        typer.Option(metavar="P", help="Of --instances network: neighbours are of one neuron from here on."),
     ] = 0.5,
     instances: Annotated[
-        Literal["network", "color"], typer.Option(help="Neurons told apart by the network, or by their colours.")
-    ] = "network",
+        Literal["auto", "color", "touch", "network"],
+        typer.Option(
+            help="What tells neurons apart: colour, what touches, the network (auto: colour, where there is any)."
+        ),
+    ] = "auto",
+    align: Annotated[
+        bool, typer.Option("--align/--no-align", help="Bring the channels onto each other before.")
+    ] = True,
     min_size: Annotated[
-        int, typer.Option(metavar="VOXELS", help="Objects of fewer go to what they touch, or are left out.")
+        int, typer.Option(metavar="VOXELS", help="Objects of fewer are left out, or go to what they touch.")
     ] = 20,
     as_it_is: Annotated[
         bool, typer.Option("--as-it-is", help="Look at voxels that are finer than the network knows as they are.")
@@ -59,7 +66,7 @@ def predict(
     from neuropack.cli.derived import Image
     from neuropack.cli.segment_result import text
 
-    settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is)
+    settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is, align)
     with progress(show) as tell:
         report = predicted.predict(
             Image(stack, scene, axes, size),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from neuropack.progress import Progress
     from neuropack.volume import Volume
 
-Instances = Literal["network", "color"]
+Instances = Literal["auto", "color", "touch", "network"]
 _SMALLEST = 20  # voxels of an object, where nobody says
 
 
@@ -29,19 +29,28 @@ class Settings:
 
     Attributes:
         threshold: of the foreground.
-        same: neighbours are of one neuron where the network says so with so much or more.
-        min_voxels: objects of fewer are joined to what they touch, or left out.
-        instances: how neurons are told apart: by the network, or by their colours.
+        same: of instances network: neighbours are of one neuron where it says so with so much or more.
+        min_voxels: objects of fewer are left out, or joined to what they touch.
+        instances: how neurons are told apart: by their colours, by what touches, by the network; auto: by colours
+            where there are several channels, else by what touches.
         precision: of the arithmetic.
         scaled: True where voxels finer than the network knows are looked at in bins.
+        align: True where channels are brought onto each other first.
     """
 
     threshold: float = 0.5
     same: float = 0.5
     min_voxels: int = _SMALLEST
-    instances: Instances = "network"
+    instances: Instances = "auto"
     precision: Precision = "auto"
     scaled: bool = True
+    align: bool = True
+
+    def way(self, channels: int) -> Instances:
+        """How neurons are told apart in an image of so many channels."""
+        if self.instances != "auto":
+            return self.instances
+        return "color" if channels > 1 else "touch"
 
 
 def predict(
@@ -73,8 +82,8 @@ def predict(
     from neuropack.learn.prediction import half_of
 
     half = half_of(device, settings.precision)
-    rules = Rules(settings.threshold, settings.same, min_voxels=settings.min_voxels)
-    rules.check()
+    linked = Rules(settings.threshold, settings.same, min_voxels=settings.min_voxels)
+    linked.check()
 
     def see(volume: Volume, budget: int) -> None:
         from neuropack.process.noise_units import chosen_channels
@@ -83,23 +92,31 @@ def predict(
         volume.require_voxel_size()
         if settings.instances == "color" and volume.n_channels < 2:
             raise UsageError(
-                "has one channel, and colour needs several", file=volume.path, fix="take --instances network"
+                "has one channel, and colour needs several", file=volume.path, fix="leave --instances out"
             )
 
     def find(volume: Volume, work: Path, budget: int, tell: Progress | None) -> Found:
-        from neuropack.learn.instances import segment_prediction
+        from neuropack.learn.alignment import alignment_of, together
+        from neuropack.learn.instances import by_colour, segment_prediction
         from neuropack.learn.prediction import predict as predicted
 
+        if tell and settings.align and volume.n_channels > 1:
+            tell("comparing channels", 0, 0)
+        lies, note = alignment_of(volume) if settings.align else (None, None)
+        image = together(volume, lies)
         factor = None if settings.scaled else (1, 1, 1)
         looked = predicted(
-            volume, network, device=device, precision=settings.precision, memory=budget, factor=factor
+            image, network, device=device, precision=settings.precision, memory=budget, factor=factor
         )
-        made = segment_prediction(looked, volume, work / BLOCKS, rules, progress=tell)
-        return (
-            _by_colour(volume, looked, made, settings, work, tell)
-            if settings.instances == "color"
-            else (_as_found(looked, made))
-        )
+        way = settings.way(volume.n_channels)
+        rules = linked if way == "network" else replace(linked, same=None)
+        made = segment_prediction(looked, image, work / BLOCKS, rules, progress=tell)
+        notes = [*([note] if note else []), *_notes(looked)]
+        record = {"model": looked.record["model"], "network": {**_told(looked), "instances": way}}
+        if way != "color":
+            return _as_found(looked, made, record, notes)
+        labels, somata = by_colour(image, made, work, min_voxels=settings.min_voxels, progress=tell)
+        return uncounted(labels, record, notes=notes, somata=somata)
 
     told = {
         **asdict(settings),
@@ -134,43 +151,17 @@ def weights_of(path: Path | None) -> Weights:
     return load_weights(chosen)
 
 
-def _as_found(looked: Prediction, made: Predicted) -> Found:
-    """The neurons as the network tells them apart."""
+def _as_found(looked: Prediction, made: Predicted, told: dict[str, Any], notes: list[str]) -> Found:
+    """The neurons as the network tells them apart, or as they touch."""
     from neuropack.process.components import described
 
-    record = {"model": looked.record["model"], "network": _told(looked), "counts": dict(described(made.found))}
-    notes = _notes(looked)
+    record = {**told, "counts": dict(described(made.found))}
     sure: list[float | None] = list(made.confidence)
     picture = drawing(made.found)
     if looked.factor == (1, 1, 1):
         return Found(made.labels, made.found.counts, made.found.boxes, sure, record, picture, notes, made.somata)
     rest = {"confidence": sure, "notes": notes, "somata": made.somata, "picture": picture}
     return uncounted(made.labels, record, thin=made.found.labels, **rest)
-
-
-def _by_colour(
-    volume: Volume, looked: Prediction, made: Predicted, settings: Settings, work: Path, tell: Progress | None
-) -> Found:
-    """The foreground of the network, in which neurons are told apart by their colours."""
-    from neuropack.learn.instances import foreground_of
-    from neuropack.process.color_instances import color_instances
-    from neuropack.process.color_options import ColorOptions
-    from neuropack.process.noise_units import noise_units
-    from neuropack.process.soma_detection import detect_somata
-
-    units = noise_units(volume)
-    somata = detect_somata(volume, units=units, progress=tell)
-    labels = color_instances(
-        volume,
-        options=ColorOptions(smallest=settings.min_voxels),
-        mask=foreground_of(made),
-        somata=somata,
-        units=units,
-        folder=work,
-        progress=tell,
-    )
-    record = {"model": looked.record["model"], "network": _told(looked)}
-    return uncounted(labels, record, notes=_notes(looked), somata=somata)
 
 
 def _told(looked: Prediction) -> dict[str, Any]:

@@ -21,9 +21,11 @@ from neuropack.learn.network import OUTPUTS
 from neuropack.learn.prediction import Prediction
 from neuropack.learn.scale import repeated
 from neuropack.process.block_store import BlockStore, Part
+from neuropack.process.color_options import ColorOptions
 from neuropack.process.components import Components, fill, objects_of_parts, part_of
-from neuropack.process.linked import FULL, linked_objects, linked_part
+from neuropack.process.linked import FULL, linked_objects, linked_part, sure_of
 from neuropack.process.objects import known_size
+from neuropack.process.soma_shape import DetectedSoma
 from neuropack.process.somata import Soma
 from neuropack.process.sparse import sparse_labels
 from neuropack.progress import Progress
@@ -32,6 +34,7 @@ from neuropack.volume import Channel, Volume
 _SOMA, _FIRST_LINK = OUTPUTS.index("soma"), OUTPUTS.index("same_z")
 _BRIGHTNESS = len(OUTPUTS)
 _AT_ONCE = 1 << 22  # voxels of a cell body that are looked at together
+_EVIDENCE = -2.0  # in the foreground of a network there is little between two neurons that is none of them
 _BALL = 1.2  # radii of a ball of the same volume, within which a round body lies
 
 
@@ -41,15 +44,16 @@ class Rules:
 
     Attributes:
         threshold: of the foreground.
-        same: neighbours are of one neuron where the output says so with so much or more.
+        same: neighbours are of one neuron where the output says so with so much or more; None: all that touch, over
+            faces, edges and corners, are one.
         soma: threshold of the output for cell bodies.
-        min_voxels: that the network looks at, which may be bins of those of the image; objects of fewer go to what
-            they touch most, or are left out.
+        min_voxels: that the network looks at, which may be bins of those of the image; objects of fewer are left
+            out, or go to what they touch most.
         soma_um: radius of a ball as large as the smallest cell body.
     """
 
     threshold: float = 0.5
-    same: float = 0.5
+    same: float | None = None
     soma: float = 0.5
     min_voxels: int = 20
     soma_um: float = 2.0
@@ -62,7 +66,7 @@ class Rules:
         """
         for name in ("threshold", "same", "soma"):
             value = getattr(self, name)
-            if not 0 < value <= 1:
+            if value is not None and not 0 < value <= 1:
                 raise UsageError(f"{name} is no probability", expected="above 0, at most 1", found=f"{value:g}")
         if self.min_voxels < 1 or not 0 <= self.soma_um < math.inf:
             found = f"{self.min_voxels} voxels, {self.soma_um:g} um"
@@ -123,16 +127,25 @@ def segment_prediction(
     places = [mine / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
     neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
 
-    def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
-        links = values[_FIRST_LINK : _FIRST_LINK + 3]
+    def neurons_of(values: Array, box: Box) -> Part:
         shown = values[_BRIGHTNESS]
-        return (
-            linked_part(values[0], links, box, neurons, how.threshold, how.same, smallest, shown),
-            part_of(values[_SOMA : _SOMA + 1], box, bodies.shape, how.soma, how.soma, 1, bodies.step),
-        )
+        if how.same is None:
+            at, step = how.threshold, neurons.step
+            both = np.stack([values[0], shown])
+            return part_of(both, box, neurons.shape, at, at, smallest, step, sure_of(values[0]))
+        links = values[_FIRST_LINK : _FIRST_LINK + 3]
+        return linked_part(values[0], links, box, neurons, how.threshold, how.same, smallest, shown)
+
+    def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
+        body = part_of(values[_SOMA : _SOMA + 1], box, bodies.shape, how.soma, how.soma, 1, bodies.step)
+        return neurons_of(values, box), body
 
     fill((neurons, bodies), seen, parts_of, workers, progress)
-    found = linked_objects(neurons, seen, how.threshold, how.same, smallest, progress)
+    if how.same is None:
+        told = {"touching": {"foreground": how.threshold, "min_voxels": smallest}}
+        found = objects_of_parts(neurons, seen, told, smallest, progress=progress)
+    else:
+        found = linked_objects(neurons, seen, how.threshold, how.same, smallest, progress)
     confidence = (found.strong / np.maximum(FULL * found.counts, 1)).round(4).tolist()
     somata = _somata(bodies, seen, found, how, folder, progress)
     return Predicted(repeated(found.labels, prediction.factor, image), found, confidence, somata)
@@ -142,6 +155,47 @@ def _digest(prediction: Prediction, how: Rules) -> str:
     """A name for the blocks of a prediction: of other ones it is another."""
     decides = [dict(prediction.record), prediction.seen.shape, asdict(how)]
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def by_colour(
+    image: Volume,
+    predicted: Predicted,
+    folder: Path,
+    *,
+    min_voxels: int = 20,
+    evidence: float = _EVIDENCE,
+    progress: Progress | None = None,
+) -> tuple[Volume, list[DetectedSoma]]:
+    """Neurons told apart by their colours in what a network takes for neurons, and the cell bodies never joined.
+
+    Args:
+        image: several channels, which lie on each other.
+        predicted: what was found in it.
+        folder: for files on the way.
+        min_voxels: of an object.
+        evidence: as `neuropack.process.color_options.ColorOptions` has it.
+        progress: told voxels done and in all.
+
+    Raises:
+        UsageError: the options make no sense.
+        InputError: the file is damaged.
+    """
+    from neuropack.process.color_instances import color_instances
+    from neuropack.process.noise_units import noise_units
+    from neuropack.process.soma_detection import detect_somata
+
+    units = noise_units(image)
+    somata = detect_somata(image, units=units, progress=progress)
+    labels = color_instances(
+        image,
+        options=ColorOptions(smallest=min_voxels, evidence=evidence),
+        mask=foreground_of(predicted),
+        somata=somata,
+        units=units,
+        folder=folder,
+        progress=progress,
+    )
+    return labels, somata
 
 
 def foreground_of(predicted: Predicted) -> Volume:

@@ -110,6 +110,7 @@ def predict(
         "units": known.record(),
         "bins": list(bins),
         "precision": "bfloat16" if half else "float32",
+        **({"align": image.made_by["align"]} if "align" in image.made_by else {}),
     }
     channels = tuple(Channel(name=name) for name in (*OUTPUTS, "brightness"))
 

@@ -226,14 +226,29 @@ def fill(
 
 
 def part_of(
-    values: Array, box: Box, shape: tuple[int, int, int], low: float, high: float, min_voxels: int, step: int
+    values: Array,
+    box: Box,
+    shape: tuple[int, int, int],
+    low: float,
+    high: float,
+    min_voxels: int,
+    step: int,
+    sure: Array | None = None,
 ) -> Part:
-    """What is kept of a block (c, z, y, x): the runs of objects that may become ones of the image."""
+    """What is kept of a block (c, z, y, x): the runs of objects that may become ones of the image.
+
+    With `sure`, a whole number above 0 for each voxel (z, y, x), it is their sum that is kept as `strong`.
+    """
     from neuropack.process import component_kernels as kernels
 
     block = np.ascontiguousarray(values[0], np.float32)
     size, corner = np.array(block.shape), np.array([s.start for s in box])
     runs, begin = kernels.runs_of(block, low, high)
+    if sure is not None:
+        sums = np.zeros((len(begin) - 1, block.shape[2] + 1), np.int32)
+        np.cumsum(sure.reshape(len(begin) - 1, -1), axis=1, out=sums[:, 1:])
+        line = np.repeat(np.arange(len(begin) - 1), np.diff(begin))
+        runs[:, 2] = sums[line, runs[:, 0] + runs[:, 1]] - sums[line, runs[:, 0]]
     number, count = kernels.objects_of(runs, begin, block.shape[1])
     facts = kernels.facts_of(runs, begin, number, count, corner, size, np.array(shape))
     whole = facts[:, OPEN] == 0

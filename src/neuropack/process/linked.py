@@ -103,9 +103,7 @@ def linked_part(
 
     inside, linked = foreground >= threshold, same >= least
     numbers, count = linked_kernels.numbers_of(inside, linked)
-    sure = np.rint(np.clip(np.where(inside, foreground, 0), 0, 1) * FULL).astype(np.int32)
-    np.maximum(sure, inside, out=sure)  # what counts for nothing would be left out as too weak
-    runs, number, begin = linked_kernels.runs_of_numbers(numbers, sure)
+    runs, number, begin = linked_kernels.runs_of_numbers(numbers, sure_of(foreground))
     corner, size = np.array([s.start for s in box]), np.array(numbers.shape)
     facts = component_kernels.facts_of(runs, begin, number, count, corner, size, np.array(store.shape))
     contacts = _counted(linked_kernels.contacts_of(numbers))
@@ -125,6 +123,12 @@ def linked_part(
         linked=np.packbits(np.concatenate(faces)),
         contacts=contacts,
     )
+
+
+def sure_of(foreground: Array) -> npt.NDArray[np.int32]:
+    """What each voxel counts for: `FULL` where its foreground is 1, and never nothing, which would be too weak."""
+    sure: npt.NDArray[np.int32] = np.rint(np.clip(np.nan_to_num(foreground), 0, 1) * FULL).astype(np.int32)
+    return np.maximum(sure, 1, out=sure)
 
 
 def _counted(pairs: Rows) -> Rows:

@@ -36,6 +36,10 @@ _AROUND = 1 << 25  # voxels of a channel that may be read for it: with what it i
 _LEAST = 4.0  # noise widths that structure must rise above the background in both channels
 
 
+class NotAlignedError(InputError):
+    """Two channels share no structure that could be aligned, or lie farther apart than was looked for."""
+
+
 @dataclass(frozen=True)
 class _Pair:
     """A block in two channels: the reference, and the other one with a margin around."""
@@ -70,7 +74,7 @@ def estimate_alignment(
 
     Raises:
         UsageError: one channel, or no such reference.
-        InputError: two channels share no structure.
+        NotAlignedError: two channels share no structure, or lie farther apart than was looked for.
     """
     if volume.n_channels < 2:
         raise UsageError(
@@ -128,6 +132,21 @@ def stated_alignment(
             "scale of align is no stretch", file=volume.path, expected="0.5 to 2", found=str(made["scale"])
         )
     return {name: [[float(v) for v in row] for row in rows] for name, rows in made.items()}
+
+
+def onto_the_middle(found: dict[str, Any]) -> dict[str, Any]:
+    """An alignment onto the channel nearest to the mean of all, so that the others are moved as little as can be.
+
+    Args:
+        found: ``shift`` and ``scale`` of each channel, as `estimate_alignment` gives them.
+    """
+    shift, scale = np.array(found["shift"]), np.array(found["scale"])
+    still = int(np.argmin(np.linalg.norm(shift - shift.mean(axis=0), axis=1)))
+    return {
+        "reference": still,
+        "shift": (shift - shift[still]).tolist(),
+        "scale": (scale / scale[still]).tolist(),
+    }
 
 
 def aligned(volume: Volume, found: dict[str, Any], *, order: int = 1) -> Volume:
@@ -214,7 +233,7 @@ def _fitted(
     both = [b for b in blocks if min(_rise(b.voxels[still]), _rise(b.voxels[moving])) > _LEAST]
     start = _start(both, still, moving, largest) if both else None
     if start is None:
-        raise InputError(
+        raise NotAlignedError(
             f"channels {still} and {moving} share no structure that could be aligned",
             file=volume.path,
             expected="neurites that are bright in both channels",
@@ -232,7 +251,7 @@ def _fitted(
             break
     shift, grown = model[:3], 1 + model[3:]
     if np.abs(shift).max() > 1.5 * largest + 1:
-        raise InputError(
+        raise NotAlignedError(
             f"channel {moving} lies farther from channel {still} than was looked for",
             file=volume.path,
             expected=f"at most {largest:g} voxels",
