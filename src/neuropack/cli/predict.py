@@ -40,9 +40,9 @@ def predict(
             help="What tells neurons apart: colour, what touches, the network (auto: colour, where there is any)."
         ),
     ] = "auto",
-    align: Annotated[
-        bool, typer.Option("--align/--no-align", help="Bring the channels onto each other before.")
-    ] = True,
+    no_align: Annotated[
+        bool, typer.Option("--no-align", help="Look at channels where they lie, not brought onto each other.")
+    ] = False,
     min_size: Annotated[
         int, typer.Option(metavar="VOXELS", help="Objects of fewer are left out, or go to what they touch.")
     ] = 20,
@@ -66,7 +66,7 @@ def predict(
     from neuropack.cli.derived import Image
     from neuropack.cli.segment_result import text
 
-    settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is, align)
+    settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is, not no_align)
     with progress(show) as tell:
         report = predicted.predict(
             Image(stack, scene, axes, size),
