@@ -1,10 +1,9 @@
 """The network against classical methods: ``methods.py FOLDER [--weights FILE ...] [--out FILE]``.
 
 Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped
-network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each classical method on the
-validation animals of a test set, by the very score that is compared, and scores it on the test animals; the
-network is taken as it is. With the weights of several trainings, the spread over their seeds stands beside the
-margin. Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored
+network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each method on the validation
+animals of a test set, by the very score that is compared (of the network its threshold), and scores it on the test
+animals. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored
 too, where they are at hand.
 """
 
@@ -151,7 +150,8 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
-        + ". Three animals of each are tested on, three tuned on; all of them are simulated.",
+        + ". Three animals of each are tested on, three tuned on; all of them are simulated. All methods are tuned, "
+        "the network by its threshold alone; before it looks, its channels are aligned, which the others do not do.",
     ]
     return "\n".join([*head, *lines, ""])
 
