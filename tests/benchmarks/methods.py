@@ -3,8 +3,8 @@
 Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped
 network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each method on the validation
 animals of a test set, by the very score that is compared (of the network its threshold), and scores it on the test
-animals. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored
-too, where they are at hand.
+animals. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies
+in FOLDER and is taken from there when it is called again. The real dendrites are scored too, where they are at hand.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
-        + ". Three animals of each are tested on, three tuned on; all of them are simulated. All methods are tuned, "
-        "the network by its threshold alone; before it looks, its channels are aligned, which the others do not do.",
+        + ". Three animals of each are tested on, three tuned on; all of them are simulated. All methods are "
+        "tuned, the network by its threshold alone; before it looks, channels are aligned, which the others do not do.",
     ]
     return "\n".join([*head, *lines, ""])
 
@@ -172,7 +172,12 @@ def _real(folder: Path, weights: Path) -> list[str]:
     ]
     return [
         *lines,
-        *(f"| {r['method']} | {r['f1']:.3f} | {r['precision']:.3f} | {r['recall']:.3f} |" for r in rows),
+        *(
+            f"| {r['method']} | "
+            + " | ".join("no value" if r[k] is None else f"{r[k]:.3f}" for k in ("f1", "precision", "recall"))
+            + " |"
+            for r in rows
+        ),
     ]
 
 
