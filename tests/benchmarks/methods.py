@@ -2,9 +2,10 @@
 
 Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped
 network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each method on the validation
-animals of a test set, by the very score that is compared (of the network its threshold), and scores it on the test
-animals. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything lies
-in FOLDER and is taken from there when it is called again. The real dendrites are scored too, where they are at hand.
+animals of a test set, by the very score that is compared (of the network its threshold), and scores it on the
+test animals. With the weights of several trainings, the spread over their seeds stands beside the margin.
+Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored too,
+where they are at hand.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
         + ". Three animals of each are tested on, three tuned on; all of them are simulated. All methods are "
-        "tuned, the network by its threshold alone; before it looks, channels are aligned, which the others do not do.",
+        "tuned, the network by its threshold alone; before it looks, channels are aligned, which the others leave.",
     ]
     return "\n".join([*head, *lines, ""])
 
