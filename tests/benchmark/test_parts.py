@@ -159,15 +159,16 @@ pathlib.Path(sys.argv[2], "classes.tsv").write_text("\\n".join(["neuron_id\\tcla
 
 
 def test_the_model_is_what_prediction_makes_of_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="the extra learn is not installed")
     from known_network import known_network
     from neuropack.learn import prediction
     from neuropack.learn.weights import Weights
     from neuropack.simulate.stack import stack
 
-    asked = []
-    see = prediction.predict
+    asked, blocks = [], []
+    see, inside = prediction.predict, prediction.inside
     monkeypatch.setattr(prediction, "predict", lambda *a, **k: (asked.append(k), see(*a, **k))[1])
+    monkeypatch.setattr(prediction, "inside", lambda *a: (blocks.append(a), inside(*a))[1])
     mine = Weights(known_network(), {"data": [{"sha256": DIGEST}]}, "digest", tmp_path / "w.safetensors")
     monkeypatch.setattr(learned, "weights_of", lambda options: mine)
     voxels = stack(3, (12, 48, 48), (2.0, 0.5, 0.5), neurons=2).volume[:]
@@ -181,7 +182,8 @@ def test_the_model_is_what_prediction_makes_of_its_weights(monkeypatch: pytest.M
             assert made.labels is not None
             assert made.somata is not None
             found[task, n] = made.labels[0]
-    assert asked == [{"device": "cpu", "memory": 1 << 30}]  # looked at once for all settings
+    assert all(one == {"device": "cpu", "memory": 1 << 30} for one in asked)
+    assert len(blocks) == 1 < len(asked) == len(found)  # looked at once for all settings
     assert (found["foreground", 1] > 0).sum() > (found["foreground", 2] > 0).sum() > 100  # thresholds 0.3, 0.7
     assert ((found["instances", 0] > 0) <= (found["foreground", 0] > 0)).all()
     assert found["instances", 0].max() != found["foreground", 0].max()  # by colour, not by what touches

@@ -65,9 +65,26 @@ def compared(data: Path, question: Question, methods: Sequence[str], out: Path, 
     """Results of methods."""
     words = ("--data", str(data), "--task", question.task, "--methods", ",".join(methods), "--out", str(out))
     choose = ("--choose-by", question.score) if more[:2] != ("--tune", "off") else ()
+    if not out.exists():
+        out.parent.mkdir(parents=True, exist_ok=True)
+        commit_of(out).write_text(commit(), encoding="utf-8")
     neuropack("benchmark", *words, *choose, *more)
     found: list[dict[str, Any]] = json.loads((out / "results.json").read_text(encoding="utf-8"))
     return found
+
+
+def commit() -> str:
+    """The commit that is checked out, with a plus where files differ from it."""
+    lines = ("git", "rev-parse", "--short=10", "HEAD"), ("git", "status", "--porcelain", "--untracked-files=no")
+    name, changed = (
+        subprocess.run(one, cwd=ROOT, capture_output=True, text=True, check=True).stdout for one in lines
+    )
+    return name.strip() + ("+" if changed.strip() else "")
+
+
+def commit_of(out: Path) -> Path:
+    """Where the commit stands that results were made at: they may be of an earlier call."""
+    return out.with_name(f"{out.name}.commit")
 
 
 def real(folder: Path) -> Path | None:
@@ -121,9 +138,6 @@ def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path]
 
 def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: str) -> str:
     """The page."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short=10", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
     lines = []
     sets = {preset: simulated(folder, preset) for preset in PRESETS}
     for question in (one for one in (*QUESTIONS, INSTANCES) if one.task in tasks):
@@ -147,7 +161,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         command,
         "```",
         "",
-        f"Made at commit {commit.stdout.strip()}, {machine['date']}, on {machine['cores']} cores "
+        f"Made at {_commits(folder)}, {machine['date']}, on {machine['cores']} cores "
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
         + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
@@ -155,6 +169,15 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         "tuned, the network by its threshold alone; before it looks, channels are aligned, which the others leave.",
     ]
     return "\n".join([*head, *lines, ""])
+
+
+def _commits(folder: Path) -> str:
+    """At which commits the results were made, by the kind of method."""
+    made: dict[str, set[str]] = {"classical": set(), "model": set()}
+    for file in sorted((folder / "runs").rglob("*.commit")):
+        made["model" if "model" in file.name else "classical"].add(file.read_text(encoding="utf-8"))
+    words = {"classical": "the others", "model": "the network"}
+    return "commit " + ", ".join(f"{', '.join(sorted(found))} ({words[kind]})" for kind, found in made.items())
 
 
 def _real(folder: Path, weights: Path) -> list[str]:

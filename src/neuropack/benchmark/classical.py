@@ -7,15 +7,15 @@ upper one somewhere. Thresholds are in units of noise, so that one grid fits ima
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neuropack.benchmark.kept import once
 from neuropack.benchmark.methods import IMAGES, Found, Method, Options, Settings
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 _SMALLEST = 20  # voxels of an object, as neuropack segment has it
 _REACH = 4.0  # sigmas: how far scikit-image's Gaussians reach
-_ROOM = 256 << 20  # bytes of filtered blocks that are kept while settings are tried
-_LOCK = Lock()
-_made: dict[Hashable, Array] = {}
 _NOTHING = float(np.finfo(np.float32).max)  # a threshold that no voxel reaches
 
 
@@ -105,7 +102,7 @@ def _ridges(image: Volume, folder: Path, settings: Settings, name: str) -> Found
     key = (image.path, name, sigma, settings.get("gamma"))
 
     def compute(wide: Array, inner: Box) -> Array:
-        return _once((*key, *((s.start, s.stop) for s in inner)), lambda: filtered(wide))
+        return once((*key, *((s.start, s.stop) for s in inner)), lambda: filtered(wide))
 
     def filtered(wide: Array) -> Array:
         from skimage import filters
@@ -123,19 +120,6 @@ def _ridges(image: Volume, folder: Path, settings: Settings, name: str) -> Found
         bright, compute, {name: dict(settings)}, halo=halo, dtype=np.dtype(np.float32), channels=bright.channels
     )
     return _labels(response, folder, float(settings["low"]), float(settings["high"]), settings)
-
-
-def _once(key: Hashable, make: Callable[[], Array]) -> Array:
-    """An array as this process made it before, where there was room: other thresholds want the same filter."""
-    with _LOCK:
-        found = _made.get(key)
-    if found is None:
-        found = make()
-        with _LOCK:
-            _made[key] = found
-            while sum(one.nbytes for one in _made.values()) > _ROOM:
-                _made.pop(next(iter(_made)))
-    return found
 
 
 def _brightness(image: Volume, blur_um: float) -> Volume:

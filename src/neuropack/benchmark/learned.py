@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neuropack.benchmark.kept import ROOM, once
 from neuropack.benchmark.methods import IMAGES, Found, Method, Options, Settings
 from neuropack.errors import InputError
-from neuropack.volume import from_array
+from neuropack.volume import ArrayPixels
 
 if TYPE_CHECKING:
     from neuropack.learn.prediction import Prediction
     from neuropack.learn.weights import Weights
     from neuropack.volume import Volume
 
-_ROOM = 512 << 20  # bytes of probabilities that are kept while settings are tried
 _THRESHOLDS = (0.5, 0.3, 0.7, 0.9, 0.95)
 _SETTINGS: dict[str, Sequence[Settings]] = {
     "": [{"threshold": one} for one in _THRESHOLDS],
     "somata": [{"threshold": 0.5}],
     "instances": [{"threshold": t, "evidence": e} for t, e in product((0.5, 0.7, 0.9), (-2.0, 0.0))],
 }
-_kept: dict[Hashable, Prediction] = {}
 _lies: dict[Path, Mapping[str, Any] | None] = {}  # how the channels of an image lie: other settings ask again
 
 
@@ -66,19 +65,13 @@ def model(image: Volume, folder: Path, settings: Settings, task: str, options: O
 
 
 def _looked_at(image: Volume, weights: Weights, options: Options) -> Prediction:
-    """What the network says of an image, computed once where it has room: other settings want the same."""
+    """What the network says of an image, looked at once for all settings where that has room."""
     prediction = importlib.import_module("neuropack.learn.prediction")
-    key = (image.path, weights.sha256, options.device)
-    if key in _kept:
-        return _kept[key]
     made: Prediction = prediction.predict(image, weights, device=options.device, memory=options.memory)
-    if made.seen.nbytes > _ROOM:
+    if made.seen.nbytes > min(ROOM, options.memory or ROOM):
         return made
-    held = from_array(made.seen[:], "CZYX", voxel_size_um=made.seen.voxel_size_um)
-    _kept[key] = made = replace(made, seen=replace(made.seen, pixels=held.pixels))
-    while sum(one.seen.nbytes for one in _kept.values()) > _ROOM:
-        _kept.pop(next(iter(_kept)))
-    return made
+    seen = once(("network", image.path, weights.sha256, options.device), lambda: made.seen[:])
+    return replace(made, seen=replace(made.seen, pixels=ArrayPixels(seen)))
 
 
 def _about(options: Options) -> Mapping[str, Any]:
