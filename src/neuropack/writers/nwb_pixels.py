@@ -91,7 +91,9 @@ def _zlib(planes: Bytes, level: int) -> bytes:
 
     The lowest bytes of a micrograph are often noise that nothing compresses: such planes are stored. In the others,
     matches far back often only break up what is cheaper to code byte by byte: a window of two bytes (runs, else
-    Huffman's code) is tried beside the full one. A sample of each plane decides, so a chunk has one stream.
+    Huffman's code) is tried beside the full one. A sample of each plane decides, so a chunk has one stream. It
+    holds fewer matches than the whole, so the short window must win clearly: how well ISA-L finds them also depends
+    on the processor's instructions.
     """
     from isal import igzip_lib, isal_zlib
 
@@ -113,7 +115,7 @@ def _zlib(planes: Bytes, level: int) -> bytes:
     for plane in planes[:noise]:
         stream += _stored(plane)
     if noise < len(planes):
-        stream.append(deflate(planes[noise:], _FULL if sizes[0] <= sizes[1] else _RUNS))
+        stream.append(deflate(planes[noise:], _RUNS if sizes[1] < _CLEARLY * sizes[0] else _FULL))
     else:
         stream.append(b"\x01\x00\x00\xff\xff")  # an empty last block
     stream.append(isal_zlib.adler32(planes).to_bytes(4, "big"))
@@ -121,6 +123,7 @@ def _zlib(planes: Bytes, level: int) -> bytes:
 
 
 _FULL, _RUNS = 15, 1  # logarithms of how far back a match may lie
+_CLEARLY = 0.985  # of the size with the full window
 _WORTH = 0.985  # of its size; a plane that stays larger is stored
 _SAMPLE, _STRIPS = 16 << 10, 4  # bytes of a plane that are tried, and from how many places they come
 
