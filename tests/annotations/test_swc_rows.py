@@ -164,6 +164,13 @@ def test_a_repair_has_to_be_named(tmp_path: Path, words: list[str]) -> None:
     assert "ids=renumber" in str(caught.value)
 
 
+def test_a_root_with_a_negative_id_can_be_joined_to(tmp_path: Path) -> None:
+    tree, told = mended(tmp_path, ["-1 1 1 1 1 1 -1", "1 0 0 0 0 0 -1"], "roots=join")
+    assert tree.id.tolist() == [2, 1]
+    assert tree.parent.tolist() == [-1, 2]
+    assert "gave 1 row(s) with an id below 0 another one" in told[-1]
+
+
 def test_comments_and_the_frame_stay(tmp_path: Path) -> None:
     tree, _ = mended(tmp_path, ["# by hand", "# frame: brain; unit: micrometer", "1 1 0 0 0 1 3"], "parents=root")
     assert (tree.comments, tree.frame) == (("by hand",), "brain")

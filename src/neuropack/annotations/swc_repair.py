@@ -125,6 +125,7 @@ def repair(rows: SwcRows, which: Collection[str], frame: str | None = None) -> t
     _roots(work, asked)
     if not len(work.id):
         raise InputError("holds no SWC samples", file=rows.path, expected="rows of seven numbers", found="none")
+    _negative_ids(work)
     if "order" in asked:
         _order(work)
     parent = np.where(work.above >= 0, work.id[work.above], -1)
@@ -264,6 +265,16 @@ def _join(work: _Work, roots: Rows, top: Rows) -> None:
             f"joined the root in line {work.line[root]} to the node in line {work.line[node]}, "
             f"{distance[new]:.3f} um away"
         )
+
+
+def _negative_ids(work: _Work) -> None:
+    """Another id for rows that others were joined to and whose own no parent could name: below 0 means none."""
+    named = np.unique(work.above[work.above >= 0])
+    bad = named[work.id[named] < 0]
+    if len(bad):
+        work.tell(f"gave {len(bad)} row(s) with an id below 0 another one, for others hang on them", work.line[bad])
+        work.id = work.id.copy()
+        work.id[bad] = max(int(work.id.max()), 0) + 1 + np.arange(len(bad))
 
 
 def _order(work: _Work) -> None:
