@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # there is no import at all. The list is that of docs/explanation/design.md.
 LAYERS = """
 errors resources model schema locks whole progress compiled bounded hdf5_bounds words address cloud_failures cloud
-issue axes volume skeleton swc capsules labels table marks npy_header manifest far
+issue axes volume block_cache skeleton swc capsules labels table marks npy_header manifest far
 space thinning
 readers | annotations | writers
 engine

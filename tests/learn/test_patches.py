@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from neuropack.axes import Array, Box, box_shape
+from neuropack.axes import box_shape
 from neuropack.errors import InputError, UsageError
 from neuropack.learn.augment import Augmentation, coarser, other_light, turned
-from neuropack.learn.block_cache import BlockCache
 from neuropack.learn.patches import Patch, Patches
 from neuropack.learn.targets import Truth, of_truth
-from neuropack.volume import ArrayPixels, Volume, from_array
 
 SIZE = (8, 32, 32)
 
@@ -207,60 +204,3 @@ def test_coarse_patches_are_drawn_where_there_is_room(tiny_release: Path) -> Non
     boxes = [flat._place(np.random.default_rng(i)) for i in range(8)]
     assert all(coarse and box_shape(box) == (16, 32, 32) for _, _, box, coarse in boxes)
     assert flat[0]["features"].shape == (6, 8, 32, 32)
-
-
-class Counted(ArrayPixels):
-    """Pixels that decode chunks, and count them."""
-
-    cheap_parts = False
-    chunk = (1, 4, 8, 8)
-
-    def __init__(self, array: Array) -> None:
-        super().__init__(array)
-        self.reads: list[Box] = []
-
-    def read(self, box: Box, out: Array | None = None) -> Array:
-        self.reads.append(box)
-        return super().read(box, out)
-
-    def stream(self, box: Box, limit: int) -> Iterator[tuple[Box, Array]]:
-        part = tuple(slice(s.start, min(s.stop, s.start + n)) for s, n in zip(box, self.chunk, strict=True))
-        yield part, super().read(part)
-
-    def piece_bytes(self) -> int:
-        return 512
-
-
-def counted_volume() -> tuple[Volume, Counted, Array]:
-    array = np.random.default_rng(0).integers(0, 1000, (2, 10, 20, 30)).astype(np.uint16)
-    pixels = Counted(array)
-    return replace(from_array(array, "CZYX"), pixels=pixels), pixels, array
-
-
-def test_chunks_are_kept_and_decoded_once() -> None:
-    volume, pixels, array = counted_volume()
-    cache = BlockCache([volume], 1 << 20)
-    rng = np.random.default_rng(1)
-    for _ in range(50):
-        low = rng.integers(0, (2, 10, 20, 30))
-        high = rng.integers(low + 1, np.array((2, 10, 20, 30)) + 1)
-        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-        np.testing.assert_array_equal(cache.read(0, box), array[box])
-    assert len(pixels.reads) == len({str(b) for b in pixels.reads}) <= 2 * 3 * 3 * 4
-
-
-def test_what_is_kept_is_bounded_and_the_oldest_goes() -> None:
-    volume, pixels, array = counted_volume()
-    cache = BlockCache([volume], 8 * 512)
-    whole = tuple(slice(0, n) for n in array.shape)
-    np.testing.assert_array_equal(cache.read(0, whole), array)
-    assert cache._bytes <= 8 * 512
-    np.testing.assert_array_equal(cache.read(0, whole), array)
-    assert len(pixels.reads) == 2 * 72
-
-
-def test_chunks_too_large_to_keep_are_read_in_part() -> None:
-    volume, pixels, array = counted_volume()
-    box = (slice(0, 1), slice(1, 3), slice(2, 5), slice(3, 7))
-    np.testing.assert_array_equal(BlockCache([volume], 0).read(0, box), array[box])
-    assert pixels.reads == [box]

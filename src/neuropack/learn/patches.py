@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from neuropack.axes import Array, Box
+from neuropack.block_cache import BlockCache
 from neuropack.errors import UsageError
 from neuropack.learn.augment import Augmentation, coarser, other_light, turned
-from neuropack.learn.block_cache import BlockCache
 from neuropack.learn.features import features
 from neuropack.learn.stacks import TrainingStack, check_splits, stacks_of
 from neuropack.learn.targets import of_truth, truth

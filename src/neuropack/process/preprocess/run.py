@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from neuropack.axes import Array, Box, box_shape, full_box, relative
+from neuropack.block_cache import cached
 from neuropack.engine.planning import cut
 from neuropack.process.computed import clipped, computed
 from neuropack.process.preprocess.recipe import Recipe
@@ -22,6 +23,7 @@ from neuropack.progress import Progress
 from neuropack.volume import Volume
 
 _BLOCK = (16, 256, 256)  # voxels z, y, x computed at a time: what steps need beside it is a few times as much
+_KEPT = 128 << 20  # bytes of decoded chunks while steps are estimated: many small boxes lie in the same ones
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,18 @@ def preprocess(
     Raises:
         UsageError, InputError: a step cannot be done with this image; says which and why.
     """
-    image = computed(volume, partial(_numbers, volume.path), {}) if volume.dtype.kind == "f" else volume
+    image = _checked(volume)
+    kept = cached(volume, _KEPT)
+    seen = _checked(kept)  # the same image, for the estimates
     each = []
     for at, task in enumerate(recipe.tasks):
         if progress:
             progress(f"estimating {task.step}", 0, 0)
         step = STEPS[task.step]
         # through JSON and back: what is recorded is what is used
-        new = (
-            found[at] if found is not None else json.loads(json.dumps(step.estimate(image, task.parameters, seed)))
-        )
+        new = found[at] if found is not None else json.loads(json.dumps(step.estimate(seen, task.parameters, seed)))
         image = step.apply(image, task.parameters, new)
+        seen = step.apply(seen, task.parameters, new)
         each.append(new)
     units = any(task.step == "noise_units" for task in recipe.tasks)
     dtype = np.dtype(np.float32) if units or volume.dtype.kind == "f" else volume.dtype
@@ -84,7 +87,11 @@ def preprocess(
         "preprocess": {"steps": recipe.record(), "found": hashlib.sha256(said).hexdigest(), "seed": seed},
     }
     made = replace(image, dtype=dtype, pixels=_Blocks(image, dtype), made_by=made_by)
-    return Preprocessed(made, tuple(each), _saturated(volume, seed) if found is None else None)
+    return Preprocessed(made, tuple(each), _saturated(kept, seed) if found is None else None)
+
+
+def _checked(volume: Volume) -> Volume:
+    return computed(volume, partial(_numbers, volume.path), {}) if volume.dtype.kind == "f" else volume
 
 
 def _numbers(file: Path, voxels: Array, box: Box) -> Array:

@@ -1,11 +1,12 @@
-"""Decoded chunks of images, so that patches which lie close together do not decode the same ones again."""
+"""Decoded chunks of images, so that boxes which lie close together do not decode the same ones again."""
 
 from __future__ import annotations
 
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -83,3 +84,49 @@ class BlockCache:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._begin()
+
+
+def cached(volume: Volume, limit: int) -> Volume:
+    """An image whose decoded chunks are kept, for who reads many boxes of it; closing it closes the image.
+
+    Args:
+        volume: the image.
+        limit: bytes that are kept.
+
+    Returns:
+        the same voxels, without coarser levels.
+    """
+    return replace(
+        volume, native_axes=volume.axes, native_shape=volume.shape, pixels=_Cached(volume, limit), levels=()
+    )
+
+
+class _Cached:
+    """Pixels of `cached`, in canonical axes."""
+
+    cheap_parts = True
+
+    def __init__(self, volume: Volume, limit: int) -> None:
+        self._volume, self._limit = volume, limit
+        self._blocks = BlockCache([volume], limit)
+
+    @property
+    def overhead_bytes(self) -> int:
+        """That of the image, and what is kept."""
+        return self._volume.overhead_bytes + self._limit
+
+    def read(self, box: Box, out: Array | None = None) -> Array:
+        """Voxels of a box."""
+        found = self._blocks.read(0, box)
+        if out is None:
+            return found
+        out[...] = found
+        return out
+
+    def native_blocks(self) -> Iterator[Box]:
+        """Those of the image."""
+        return self._volume.native_blocks()
+
+    def close(self) -> None:
+        """Close the image."""
+        self._volume.close()
