@@ -18,6 +18,7 @@ from neuropack.space.plausibility import (
     accused,
     accused_by_brain,
     accused_by_lengths,
+    beyond_doubt,
     fitting_brain,
     fitting_lengths,
     fitting_orders,
@@ -128,10 +129,14 @@ def test_lengths_name_the_order() -> None:
     ids, counts = np.unique(annotation.lookup(points), return_counts=True)
     stated = {(int(i), "left"): float(n) for i, n in zip(ids, counts, strict=True)}
     assert accused_by_lengths(fitting_lengths(points, stated, annotation), stated) is None
+    (now,) = fitting_lengths(points, stated, annotation, (STATED,))
+    assert now.fraction == pytest.approx(1)
+    assert beyond_doubt(now)
     wrong = LEGACY.from_ccf(points)
     found = accused_by_lengths(fitting_lengths(wrong, stated, annotation), stated)
     assert found is not None
     assert found.order == LEGACY
+    assert not beyond_doubt(next(fit for fit in fitting_lengths(wrong, stated, annotation) if fit.order.stated))
 
 
 def test_endless_edges_are_sampled_all_the_same() -> None:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from inspect import cleandoc
 from pathlib import Path
 from types import ModuleType
@@ -119,10 +120,11 @@ def load_rules(folders: Sequence[Path] = ()) -> list[Rule]:
         UsageError: a folder is absent or holds no rule, a file does not import, or two rules share an identifier.
     """
     rules: dict[str, Rule] = {}
-    for folder in (resources.folder("validators"), *folders):
+    for n, folder in enumerate((resources.folder("validators"), *folders)):
         if not folder.is_dir():
             raise UsageError("is not a folder of rules", file=folder, expected="a folder with .py files")
-        found = [r for file in sorted(folder.glob("*.py")) for r in _rules_of(_load(file))]
+        load = _load if n else _load_ours
+        found = [r for file in sorted(folder.glob("*.py")) for r in _rules_of(load(file))]
         if not found:
             raise UsageError("holds no rule", file=folder, expected="functions decorated with @rule in .py files")
         for new in found:
@@ -164,3 +166,6 @@ def _load(file: Path) -> ModuleType:
             found=f"{type(error).__name__}: {error}",
         ) from error
     return module
+
+
+_load_ours = cache(_load)  # those of neuropack do not change while it runs

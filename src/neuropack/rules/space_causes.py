@@ -21,13 +21,14 @@ from neuropack.space.annotation import hemisphere, right_of_midline
 from neuropack.space.directions import Direction, direction
 from neuropack.space.frames import EXTENT_UM, MIDLINE_UM
 from neuropack.space.label_checks import year_of
-from neuropack.space.orders import Order, exact_order
+from neuropack.space.orders import STATED, Order, exact_order
 from neuropack.space.plausibility import (
     FEWEST,
     Fit,
     accused,
     accused_by_brain,
     accused_by_lengths,
+    beyond_doubt,
     fitting_brain,
     fitting_lengths,
     fitting_orders,
@@ -220,7 +221,11 @@ class _Judge:
         skeleton = one.skeleton(self.release)
         if self.atlas is None or skeleton is None or not one.lengths:
             return None
-        fits = fitting_lengths(sample_along(skeleton), one.lengths, self.atlas.annotation)
+        points = sample_along(skeleton)
+        (now,) = fitting_lengths(points, one.lengths, self.atlas.annotation, (STATED,))
+        if beyond_doubt(now):
+            return None
+        fits = fitting_lengths(points, one.lengths, self.atlas.annotation)
         fit = accused_by_lengths(fits, one.lengths)
         if fit is not None:
             return _in_order(one, fit.order, f"{fit}: {_percent(fit, fits)} of the length in the stated regions")
@@ -339,8 +344,7 @@ class _Judge:
         skeleton, hand = one.skeleton(self.release), self.release.atlas
         if self.atlas is None or skeleton is None or not one.lengths or hand.source != "release":
             return None
-        fits = fitting_lengths(sample_along(skeleton), one.lengths, self.atlas.annotation)
-        now = next(fit for fit in fits if fit.order.stated)
+        (now,) = fitting_lengths(sample_along(skeleton), one.lengths, self.atlas.annotation, (STATED,))
         if now.fraction >= _COMMON:
             return None
         expected = f"the regions of {one.name} in regions.tsv"

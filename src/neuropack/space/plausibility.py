@@ -140,6 +140,7 @@ def fitting_lengths(
     points_um: Points,
     stated: Mapping[tuple[int, str], float],
     annotation: Annotation,
+    orders: Sequence[Order] = ORDERS,
 ) -> list[Fit]:
     """How well the length of a neuron by region and hemisphere agrees with a stated one in each of the 48 orders.
 
@@ -147,20 +148,22 @@ def fitting_lengths(
         points_um: (n, 3), an equal length apart along the neuron (`sample_along`).
         stated: length by region and hemisphere, as `neuropack.space.mapping.lengths_by_region` gives it.
         annotation: the labels.
+        orders: these alone, the simplest first.
 
     Returns:
         The best first. The fraction is what the two distributions have in common.
     """
     wanted = float(sum(stated.values()))
     if not len(points_um) or wanted <= 0:
-        return [Fit(order, 0.0) for order in ORDERS]
+        return [Fit(order, 0.0) for order in orders]
     fits = []
-    for order in ORDERS:
+    for order in orders:
         placed = order.to_ccf(points_um)
-        found, right = annotation.lookup(placed), right_of_midline(placed)
-        keys, counts = np.unique(np.column_stack([found, right]), axis=0, return_counts=True)
-        shares = {(id, "right" if side else "left"): n for (id, side), n in zip(keys.tolist(), counts, strict=True)}
-        common = sum(min(n / len(points_um), stated.get(key, 0.0) / wanted) for key, n in shares.items())
+        right, common = right_of_midline(placed), 0.0
+        for side, there in (("left", ~right), ("right", right)):
+            ids, counts = np.unique(annotation.lookup(placed[there]), return_counts=True)
+            for id, n in zip(ids.tolist(), counts.tolist(), strict=True):
+                common += min(n / len(points_um), stated.get((id, side), 0.0) / wanted)
         fits.append(Fit(order, float(common)))
     return _sorted(fits)
 
@@ -193,6 +196,11 @@ def accused(fits: Sequence[Fit]) -> Fit | None:
     if best.fraction < _ENOUGH or best.fraction < _FAR_BETTER * stated.fraction or gained < FEWEST:
         return None
     return best
+
+
+def beyond_doubt(stated: Fit) -> bool:
+    """Whether points agree with the stated order so well that none of the others can be accused."""
+    return stated.fraction * _FAR_BETTER > 1
 
 
 def accused_by_lengths(fits: Sequence[Fit], stated: Mapping[tuple[int, str], float]) -> Fit | None:
