@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 DEMO ?= demo
 
+unexport PYTHONDONTWRITEBYTECODE # hundreds of tests start neuropack anew: each would compile all of it
+
 .DEFAULT_GOAL := help
 FUZZ_SECONDS ?= 60
 .PHONY: help setup demo test slow lint format types schema rules api docs bench model gates defects fuzz tools wheel-smoke clean distclean
