@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,19 +18,13 @@ COMMANDS = ("init", "build", "convert", "inspect", "validate", "explain", "demo"
 pytestmark = pytest.mark.smoke
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the installed ``neuropack`` of this interpreter's environment."""
-    program = Path(sys.executable).parent / "neuropack"
-    return subprocess.run([str(program), *arguments], capture_output=True, text=True, encoding="utf-8", check=False)
-
-
-def test_help_names_every_command() -> None:
+def test_help_names_every_command(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = command("--help")
     assert done.returncode == 0, done.stderr
     assert [c for c in COMMANDS if c not in done.stdout] == []
 
 
-def test_version_is_that_of_the_package() -> None:
+def test_version_is_that_of_the_package(command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = command("--version")
     assert done.returncode == 0, done.stderr
     assert neuropack.__version__ in done.stdout

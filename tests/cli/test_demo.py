@@ -19,14 +19,17 @@ from neuropack.cli.demo import _program
 
 
 @pytest.mark.smoke
-def test_demo_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_demo_twice(tmp_path: Path, command: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     folder = tmp_path / "demo"
-    program = Path(sys.executable).parent / "neuropack"  # as installed
-    done = subprocess.run(
-        [str(program), "demo", str(folder)], capture_output=True, text=True, encoding="utf-8", check=False
-    )
+    done = command("demo", str(folder))
     assert done.returncode == 0, done.stderr
     assert "clean: 0 errors" in done.stdout
+    done = command("validate", str(folder / "release"), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["clean"]
+    assert report["checked"]["rules"] > 0
+    assert report["checked"]["decoded_bytes"] > 0
     release = neuropack.open_release(folder / "release")
     assert len(release.stacks) == 2
     for raw, stack in zip(sorted((folder / "raw").iterdir()), release.stacks.values(), strict=True):
@@ -47,11 +50,7 @@ def test_demo_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", str(folder)]) == 0
     assert (folder / "release" / "manifest.tsv").read_bytes() == manifest
     assert {p: p.stat().st_mtime_ns for p in (folder / "found").rglob("*")} == before
-    capsys.readouterr()
     assert main(["validate", str(folder / "release"), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["clean"]
-    assert report["checked"]["rules"] > 0
 
 
 @pytest.mark.parametrize(
