@@ -498,8 +498,10 @@ def test_no_workers(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with scheduler(tmp_path) as address:
         with pytest.raises(OutputError, match="no workers"):
             run(source, tmp_path / "out", cluster=address)
-        with one_worker(address, tmp_path) as only, pytest.raises(OutputError, match="no worker left"):
-            run(source, tmp_path / "out", cluster=address, progress=when(2, only.kill))
+        with one_worker(address, tmp_path) as only:
+            wait_for(address, 1)  # it may take longer to start than neuropack waits here
+            with pytest.raises(OutputError, match="no worker left"):
+                run(source, tmp_path / "out", cluster=address, progress=when(2, only.kill))
     assert run(source, tmp_path / "out").status == "resumed"
 
 
