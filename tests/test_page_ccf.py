@@ -115,7 +115,7 @@ def test_neurons_beside_the_atlas_are_refused(tmp_path: Path, annotation: Annota
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    build(write_raw(folder).study, folder / "release")
+    build(write_raw(folder, seed=0, preprocess=False).study, folder / "release")
     return folder / "release"
 
 
