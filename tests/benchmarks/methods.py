@@ -1,11 +1,11 @@
 """The network against classical methods: ``methods.py FOLDER [--weights FILE ...] [--out FILE]``.
 
-Test sets are simulated by the presets of ``neuropack simulate``, of which the training data of the shipped
-network has neither seeds nor parameters nor shapes. ``neuropack benchmark`` tunes each method on the validation
-animals of a test set, by the very score that is compared (of the network its threshold), and scores it on the
-test animals. With the weights of several trainings, the spread over their seeds stands beside the margin.
-Everything lies in FOLDER and is taken from there when it is called again. The real dendrites are scored too,
-where they are at hand.
+Test sets are simulated by the presets of ``neuropack simulate``, three of them also with a tenth of the light; the
+training data of the shipped network has neither their seeds nor their parameters nor their shapes. ``neuropack
+benchmark`` tunes each method on the validation animals of a test set, by the very score that is compared (of the
+network its threshold), and scores it on the test animals. With the weights of several trainings, the spread over
+their seeds stands beside the margin. Everything lies in FOLDER and is taken from there when it is called again.
+The real dendrites are scored too, where they are at hand.
 """
 
 from __future__ import annotations
@@ -21,11 +21,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from neuropack.learn.weights import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
-PRESETS = {"sparse": 101, "brainbow": 102, "low-snr": 103, "thick": 104}
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A test set: a preset of ``neuropack simulate``, a seed of its own, and how many times less light it has."""
+
+    preset: str
+    seed: int
+    dimmer: int = 1
+
+    @property
+    def name(self) -> str:
+        """It, and how dim it is."""
+        return self.preset if self.dimmer == 1 else f"{self.preset}, light / {self.dimmer}"
+
+    @property
+    def folder(self) -> str:
+        """The same as the name of a folder."""
+        return self.preset if self.dimmer == 1 else f"{self.preset}-{self.dimmer}"
+
+
+SETS = (
+    Simulated("sparse", 101),
+    Simulated("brainbow", 102),
+    Simulated("low-snr", 103),
+    Simulated("thick", 104),
+    Simulated("sparse", 105, 10),  # where lengths are no longer found whole by all
+    Simulated("brainbow", 106, 10),
+    Simulated("thick", 107, 10),
+)
 SIZES = ("--shape", "32,160,160", "--subjects", "15")  # three animals to tune on, three to test on
 CLASSICAL = ("otsu", "hysteresis", "tubeness", "sato", "frangi")
 REAL = ("mapmanager-rr30a-tp0-ch2-crop320.tif", "mapmanager-rr30a-s0-crop320.swc")
@@ -54,10 +85,19 @@ def neuropack(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "neuropack", *words], check=True, stdout=subprocess.DEVNULL)
 
 
-def simulated(folder: Path, preset: str) -> Path:
-    """The test set of a preset."""
-    made = folder / "data" / preset
-    neuropack("simulate", str(made), "--preset", preset, "--seed", str(PRESETS[preset]), *SIZES)
+def simulated(folder: Path, one: Simulated) -> Path:
+    """The test set."""
+    made = folder / "data" / one.folder
+    words = ["--preset", one.preset]
+    if one.dimmer > 1:
+        settings = yaml.safe_load((ROOT / f"templates/simulate/{one.preset}.yaml").read_text(encoding="utf-8"))
+        for name in ("peak_photons", "background_photons"):
+            settings["optics"][name] /= one.dimmer
+        config = made.with_suffix(".yaml")
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8", newline="\n")
+        words = ["--config", str(config)]
+    neuropack("simulate", str(made), *words, "--seed", str(one.seed), *SIZES)
     return made / "release"
 
 
@@ -110,18 +150,18 @@ def told(row: dict[str, Any], score: str) -> str:
     return value if low is None else f"{value} ({low:.3f} to {high:.3f})"
 
 
-def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path], data: Path) -> Iterator[str]:
-    """The rows of a preset and a question."""
-    place = folder / "runs" / f"{preset}-{question.task}-{question.score}"
+def asked(folder: Path, test: Simulated, question: Question, weights: Sequence[Path], data: Path) -> Iterator[str]:
+    """The row of a test set and a question."""
+    here = folder / "runs" / f"{test.folder}-{question.task}-{question.score}"
     methods = CLASSICAL
-    if question is INSTANCES and preset != "sparse":  # of one colour there is nothing to tell apart
+    if question is INSTANCES and test.preset != "sparse":  # of one colour there is nothing to tell apart
         methods = ("otsu", "tubeness", "color")
-    rows = compared(data, question, methods, place / "classical")
+    rows = compared(data, question, methods, here / "classical")
     key = question.score
     best = max(rows, key=lambda row: row[key] if row[key] is not None else -1.0)
     model = []
     for i, file in enumerate(weights):
-        (one,) = compared(data, question, ("model",), place / f"model-{i}", "--weights", str(file))
+        (one,) = compared(data, question, ("model",), here / f"model-{i}", "--weights", str(file))
         model.append(one)
     values = [row[key] for row in model]
     spread = f"{min(values):.3f} to {max(values):.3f}" if len(values) > 1 else "one training"
@@ -131,7 +171,7 @@ def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path]
         f"{row['method']} {row[key]:.3f}" for row in rows if row is not best and row[key] is not None
     )
     yield (
-        f"| {preset} | {told(model[0], key)} | {spread} | {best['method']} {told(best, key)} | {margin:+.3f} "
+        f"| {test.name} | {told(model[0], key)} | {spread} | {best['method']} {told(best, key)} | {margin:+.3f} "
         f"| {beyond} | {others} |"
     )
 
@@ -139,7 +179,7 @@ def asked(folder: Path, preset: str, question: Question, weights: Sequence[Path]
 def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: str) -> str:
     """The page."""
     lines = []
-    sets = {preset: simulated(folder, preset) for preset in PRESETS}
+    sets = {one: simulated(folder, one) for one in SETS}
     for question in (one for one in (*QUESTIONS, INSTANCES) if one.task in tasks):
         lines += ["", f"## {question.words}", ""]
         lines += [
@@ -147,8 +187,8 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
             "| margin of the worst training | more than the spread | the rest |",
             "|---|---|---|---|---|---|---|",
         ]
-        for preset, data in sets.items():
-            lines += asked(folder, preset, question, weights, data)
+        for one, data in sets.items():
+            lines += asked(folder, one, question, weights, data)
     any_run = next((folder / "runs").glob("*/model-0/results.json"))
     row = json.loads(any_run.read_text(encoding="utf-8"))[0]
     if "tracing" in tasks:
@@ -164,7 +204,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         f"Made at {_commits(folder)}, {machine['date']}, on {machine['cores']} cores "
         f"({machine['processor']}), {machine['memory_gib']} GiB, Python {machine['python']}. Network: "
         f"`{weights[0].name}`, SHA-256 {row['about']['sha256'][:16]}. Seeds of the test sets: "
-        + ", ".join(f"{name} {seed}" for name, seed in PRESETS.items())
+        + "; ".join(f"{one.name}: {one.seed}" for one in SETS)
         + ". Three animals of each are tested on, three tuned on; all of them are simulated. All methods are "
         "tuned, the network by its threshold alone; before it looks, channels are aligned, which the others leave.",
     ]
