@@ -182,8 +182,11 @@ def test_the_model_is_what_prediction_makes_of_its_weights(monkeypatch: pytest.M
             assert made.labels is not None
             assert made.somata is not None
             found[task, n] = made.labels[0]
-    assert all(one == {"device": "cpu", "memory": 1 << 30} for one in asked)
+    assert all(one == {"device": "cpu", "memory": 1 << 30, "mirror": False} for one in asked)
     assert len(blocks) == 1 < len(asked) == len(found)  # looked at once for all settings
+    learned.MIRRORED.run(image, tmp_path / "mirrored", {"threshold": 0.5}, "foreground", Options(device="cpu"))
+    assert asked.pop()["mirror"] is True
+    assert len(blocks) == 1 + 4
     assert (found["foreground", 1] > 0).sum() > (found["foreground", 2] > 0).sum() > 100  # thresholds 0.3, 0.7
     assert ((found["instances", 0] > 0) <= (found["foreground", 0] > 0)).all()
     assert found["instances", 0].max() != found["foreground", 0].max()  # by colour, not by what touches

@@ -100,6 +100,22 @@ def test_it_goes_on_after_an_interruption_and_says_when_all_is_there(
         predicted.predict(image, tmp_path / "x", folder / "known.safetensors", predicted.Settings(threshold=2))
 
 
+def test_mirror_images_are_looked_at_too_where_it_is_asked_for(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--instances", "touch", "--no-align", "--json")
+    assert run(folder, tmp_path / "plain", *more) == 0
+    assert "mirror" not in json.loads(capsys.readouterr().out)["network"]
+    assert run(folder, tmp_path / "mirrored", *more, "--mirror") == 0
+    assert json.loads(capsys.readouterr().out)["network"]["mirror"] is True
+    with (
+        open_volume(tmp_path / "plain" / "labels.ome.zarr") as plain,
+        open_volume(tmp_path / "mirrored" / "labels.ome.zarr") as mirrored,
+    ):
+        np.testing.assert_array_equal(mirrored[:], plain[:])  # it puts a threshold to the brightness of a voxel
+    assert run(folder, tmp_path / "plain", *more, "--mirror") == 2  # another result lies there
+
+
 def test_fine_voxels_are_told_and_come_back(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,15 +56,23 @@ def small() -> Volume:
     return image((13, 46, 41))
 
 
-def mirrored_whole(volume: Volume, network: Any) -> Array:
-    """The network on the whole image and its mirror images, by nothing of what is tested."""
+def mirrored_whole(volume: Volume, network: Any, *turned: int) -> Array:
+    """The network on the whole image and its mirror images, by nothing of what is tested.
+
+    Args:
+        volume: the image.
+        network: of the test.
+        turned: axes along which it is shown the other way round.
+    """
     ends = [-(-n // s) * s - n for n, s in zip(volume.size_zyx, STRIDE, strict=True)]
-    around = [(r + s, r + e) for r, s, e in zip(REACH, STRIDE, ends, strict=True)]
-    wide = np.pad(volume[:], [(0, 0), *around], mode="symmetric")
-    seen = features(wide, noise_units(volume))[(slice(None), *(slice(s, None) for s in STRIDE))]
+    around = [(r + s, r + e + s) for r, s, e in zip(REACH, STRIDE, ends, strict=True)]
+    wide = np.flip(np.pad(volume[:], [(0, 0), *around], mode="symmetric"), turned)
+    seen = features(wide, noise_units(volume))[(slice(None), *(slice(s, -s) for s in STRIDE))]
     with torch.inference_mode():
         made = torch.sigmoid(network(torch.from_numpy(seen.copy())[None]))[0].numpy()
-    return made[(slice(None), *(slice(r, r + n) for r, n in zip(REACH, volume.size_zyx, strict=True)))]
+    return np.flip(made, turned)[
+        (slice(None), *(slice(r, r + n) for r, n in zip(REACH, volume.size_zyx, strict=True)))
+    ]
 
 
 def test_probabilities_are_those_of_the_whole_image_whatever_the_blocks(small: Volume) -> None:
@@ -77,6 +85,23 @@ def test_probabilities_are_those_of_the_whole_image_whatever_the_blocks(small: V
         np.testing.assert_allclose(made[:], wanted, atol=2e-6)
     box = (slice(1, 4), slice(3, 11), slice(5, 22), slice(30, 41))  # as a reader cuts it
     np.testing.assert_allclose(made[box], wanted[box], atol=2e-6)
+
+
+def test_mirrored_it_is_the_mean_of_what_the_network_says_of_the_mirror_images(small: Volume) -> None:
+    network = random_network()
+    plain, y, x, both = (mirrored_whole(small, network, *axes) for axes in ((), (2,), (3,), (2, 3)))
+    wanted = (plain + y + x + both) / 4
+    for name, other in (("same_y", x), ("same_x", y)):  # bonds with the voxel before, which a mirror makes the next
+        n = OUTPUTS.index(name)
+        wanted[n] = (plain[n] + other[n]) / 2
+    assert np.abs(wanted - plain).max(axis=(1, 2, 3)).min() > 1e-3  # else there was nothing to mirror
+    for block in ((14, 48, 44), (8, 24, 32)):
+        made = in_blocks(small, network, block, mirror=True)
+        np.testing.assert_allclose(made.probabilities[:], wanted, atol=2e-6)
+    box = (slice(1, 4), slice(3, 11), slice(5, 22), slice(30, 41))
+    np.testing.assert_allclose(made.probabilities[box], wanted[box], atol=2e-6)
+    assert made.record["mirror"] is True
+    assert "mirror" not in in_blocks(small, network, (8, 24, 32)).record
 
 
 def test_the_fused_network_is_the_network() -> None:

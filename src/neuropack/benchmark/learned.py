@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,9 @@ def weights_of(options: Options) -> Weights:
     return load_weights(path)
 
 
-def model(image: Volume, folder: Path, settings: Settings, task: str, options: Options) -> Found:
+def model(
+    image: Volume, folder: Path, settings: Settings, task: str, options: Options, *, mirror: bool = False
+) -> Found:
     """Neurons and cell bodies as neuropack predict makes them; by colour where there are several channels."""
     # by name, so that a benchmark of other methods needs no PyTorch
     alignment = importlib.import_module("neuropack.learn.alignment")
@@ -54,7 +57,7 @@ def model(image: Volume, folder: Path, settings: Settings, task: str, options: O
     if image.path not in _lies:
         _lies[image.path], _ = alignment.alignment_of(image)
     moved = alignment.together(image, _lies[image.path])
-    seen = _looked_at(moved, weights_of(options), options)
+    seen = _looked_at(moved, weights_of(options), options, mirror)
     rules = instances.Rules(threshold=float(settings["threshold"]))
     made = instances.segment_prediction(seen, moved, folder / "network", rules)
     labels, somata = made.labels, made.somata
@@ -64,13 +67,15 @@ def model(image: Volume, folder: Path, settings: Settings, task: str, options: O
     return Found(labels, somata=np.array([one.xyz for one in somata], np.float64).reshape(-1, 3))
 
 
-def _looked_at(image: Volume, weights: Weights, options: Options) -> Prediction:
+def _looked_at(image: Volume, weights: Weights, options: Options, mirror: bool) -> Prediction:
     """What the network says of an image, looked at once for all settings where that has room."""
     prediction = importlib.import_module("neuropack.learn.prediction")
-    made: Prediction = prediction.predict(image, weights, device=options.device, memory=options.memory)
+    made: Prediction = prediction.predict(
+        image, weights, device=options.device, memory=options.memory, mirror=mirror
+    )
     if made.seen.nbytes > min(ROOM, options.memory or ROOM):
         return made
-    seen = once(("network", image.path, weights.sha256, options.device), lambda: made.seen[:])
+    seen = once(("network", image.path, weights.sha256, options.device, mirror), lambda: made.seen[:])
     return replace(made, seen=replace(made.seen, pixels=ArrayPixels(seen)))
 
 
@@ -87,3 +92,4 @@ def _trained_on(options: Options) -> Sequence[Any]:
 
 
 MODEL = Method("model", (*IMAGES, "somata"), model, _SETTINGS, trained_on=_trained_on, about=_about)
+MIRRORED = replace(MODEL, name="model-mirrored", run=partial(model, mirror=True))

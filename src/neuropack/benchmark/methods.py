@@ -103,7 +103,7 @@ def known() -> dict[str, Method]:
     """The methods of neuropack for tasks on images, by name."""
     from neuropack.benchmark import classical, learned
 
-    return {one.name: one for one in (*classical.METHODS, learned.MODEL)}
+    return {one.name: one for one in (*classical.METHODS, learned.MODEL, learned.MIRRORED)}
 
 
 def method_of(spec: str) -> Method:

@@ -43,6 +43,9 @@ def predict(
     no_align: Annotated[
         bool, typer.Option("--no-align", help="Look at channels where they lie, not brought onto each other.")
     ] = False,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Look at mirror images too and take the mean: four times as long.")
+    ] = False,
     min_size: Annotated[
         int, typer.Option(metavar="VOXELS", help="Objects of fewer are left out, or go to what they touch.")
     ] = 20,
@@ -66,7 +69,9 @@ def predict(
     from neuropack.cli.derived import Image
     from neuropack.cli.segment_result import text
 
-    settings = predicted.Settings(threshold, same, min_size, instances, precision, not as_it_is, not no_align)
+    settings = predicted.Settings(
+        threshold, same, min_size, instances, precision, not as_it_is, not no_align, mirror
+    )
     with progress(show) as tell:
         report = predicted.predict(
             Image(stack, scene, axes, size),

@@ -36,6 +36,7 @@ class Settings:
         precision: of the arithmetic.
         scaled: True where voxels finer than the network knows are looked at in bins.
         align: True where channels are brought onto each other first.
+        mirror: True where the network looks at mirror images too.
     """
 
     threshold: float = 0.5
@@ -45,6 +46,7 @@ class Settings:
     precision: Precision = "auto"
     scaled: bool = True
     align: bool = True
+    mirror: bool = False
 
     def way(self, channels: int) -> Instances:
         """How neurons are told apart in an image of so many channels."""
@@ -106,7 +108,13 @@ def predict(
         image = together(volume, lies)
         factor = None if settings.scaled else (1, 1, 1)
         looked = predicted(
-            image, network, device=device, precision=settings.precision, memory=budget, factor=factor
+            image,
+            network,
+            device=device,
+            precision=settings.precision,
+            memory=budget,
+            factor=factor,
+            mirror=settings.mirror,
         )
         way = settings.way(volume.n_channels)
         rules = linked if way == "network" else replace(linked, same=None)

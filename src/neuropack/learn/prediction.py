@@ -44,6 +44,9 @@ _SHARE = 0.75  # of the memory, for that
 _LEAST = (8, 32, 32)  # voxels z, y, x of a block, whatever the memory
 _LARGEST, _TRIED = 1024, 24  # voxels of a side; how many sides of an axis are tried
 
+_BONDS = ("same_z", "same_y", "same_x")
+_MIRRORS = ((1,), (2,), (1, 2))  # axes along which a block is mirrored
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -77,6 +80,7 @@ def predict(
     memory: int | None = None,
     units: NoiseUnits | None = None,
     factor: Factor | None = None,
+    mirror: bool = False,
 ) -> Prediction:
     """Let a network look at an image. Nothing is computed before a box is read.
 
@@ -92,6 +96,8 @@ def predict(
             of what is free there is a limit too.
         units: background and noise of each channel, where they are known.
         factor: voxels z, y, x that are looked at as one; None: `neuropack.learn.scale.bins_of` tells.
+        mirror: look four times, also at mirror images along y, x and both, and take the mean (Isensee et al. 2021).
+            The bonds along an axis are those of the two looks that keep it, since a bond has a direction.
 
     Raises:
         UsageError: there is no such device, the voxel size is not known, or the image is a time series.
@@ -104,12 +110,13 @@ def predict(
     looked_at = binned(image, bins)
     known = units or noise_units(looked_at)
     block = block_of(looked_at.size_zyx, *room_of(where, memory, looked_at), weights.network.widths[0])
-    runner = _Runner(weights.network, known, where, half, block)
+    runner = _Runner(weights.network, known, where, half, block, _MIRRORS if mirror else ())
     record = {
         "model": {"sha256": weights.sha256, "name": weights.about.get("name", weights.path.stem)},
         "units": known.record(),
         "bins": list(bins),
         "precision": "bfloat16" if half else "float32",
+        **({"mirror": True} if mirror else {}),
         **({"align": image.made_by["align"]} if "align" in image.made_by else {}),
     }
     channels = tuple(Channel(name=name) for name in (*OUTPUTS, "brightness"))
@@ -183,6 +190,10 @@ def _padded(block: Sequence[int]) -> list[int]:
     return [b + 2 * r for b, r in zip(block, REACH, strict=True)]
 
 
+def _within(seen: Floats) -> list[int]:
+    return [n - 2 * r for n, r in zip(seen.shape[1:], REACH, strict=True)]
+
+
 def _kept(block: Sequence[int], whole: Sequence[int]) -> float:
     """The part of what is computed that is kept; blocks at the border are as dear as others."""
     counts = [-(-n // b) for n, b in zip(whole, block, strict=True)]
@@ -193,9 +204,16 @@ class _Runner:
     """Takes voxels through the features and the network, one block at a time."""
 
     def __init__(
-        self, network: UNet, units: NoiseUnits, device: torch.device, half: bool, block: tuple[int, int, int]
+        self,
+        network: UNet,
+        units: NoiseUnits,
+        device: torch.device,
+        half: bool,
+        block: tuple[int, int, int],
+        mirrors: Sequence[tuple[int, ...]],
     ) -> None:
         own: Any = fused(network)  # the types of PyTorch do not know of memory formats here
+        self._mirrors = mirrors
         self._network = own.to(device, memory_format=torch.channels_last_3d)
         self._units, self._device, self._half, self._block = units, device, half, block
         self._one = threading.Lock()
@@ -217,16 +235,37 @@ class _Runner:
             ends = [c + -(-(e - c) // n) * n for c, e, n in zip(corner, stops, STRIDE, strict=True)]
             first = [c - r - s.start + a for c, r, s, a in zip(corner, REACH, box, _AROUND, strict=True)]
             last = [e + r - s.start + a for e, r, s, a in zip(ends, REACH, box, _AROUND, strict=True)]
-            part = wide[(slice(None), *(slice(f - h, e) for f, e, h in zip(first, last, HALO, strict=True)))]
+            part = wide[(slice(None), *(slice(f - h, e + h) for f, e, h in zip(first, last, HALO, strict=True)))]
             starts = [max(c, s.start) for c, s in zip(corner, box, strict=True)]
             inner = tuple(slice(i - c, e - c) for i, e, c in zip(starts, stops, corner, strict=True))
             here = tuple(slice(i - s.start, e - s.start) for i, e, s in zip(starts, stops, box, strict=True))
             with self._one:
-                seen = features(part, self._units)[(slice(None), *(slice(h, None) for h in HALO))]
-                made[(slice(0, len(OUTPUTS)), *here)] = self._run(seen, inner)
+                seen = self._features(part)
+                made[(slice(0, len(OUTPUTS)), *here)] = self._looked(part, seen, inner)
             if channels > len(OUTPUTS):
                 made[len(OUTPUTS)][here] = seen[0][tuple(slice(r, -r) for r in REACH)][inner]
         return made
+
+    def _features(self, part: Array) -> Floats:
+        """Those of a part (c, z, y, x) without the halo on all its sides."""
+        return features(part, self._units)[(slice(None), *(slice(h, -h) for h in HALO))]
+
+    def _looked(self, part: Array, seen: Floats, inner: Box) -> Floats:
+        """Probabilities of the inner part of a block and its features: the mean over all looks."""
+        found = self._run(seen, inner)
+        counts = np.ones(len(OUTPUTS), np.float32)
+        for axes in self._mirrors:
+            there = [
+                slice(n - s.stop, n - s.start) if axis in axes else s
+                for axis, (n, s) in enumerate(zip(_within(seen), inner, strict=True))
+            ]
+            turned = tuple(1 + axis for axis in axes)
+            other = self._run(self._features(np.flip(part, turned)), (there[0], there[1], there[2]))
+            told = [n for n, name in enumerate(OUTPUTS) if name not in {_BONDS[axis] for axis in axes}]
+            found[told] += np.flip(other, turned)[told]
+            counts[told] += 1
+        found /= counts[:, None, None, None]
+        return found
 
     def _run(self, seen: Floats, inner: Box) -> Floats:
         """Probabilities of the inner part of features (f, z, y, x)."""
