@@ -202,7 +202,7 @@ def traced(client: Client) -> tuple[Session, int]:
     """A session with a neuron along the neurite that nobody has traced."""
     session = client.session("release", FIRST)
     node = session.start(START, "n7", type=1, snap=True).node or 0
-    session.extend(node, END, type=3)
+    session.extend(node, END, type=3, timeout_s=60)  # the first search of a server compiles its kernels
     return session, 1
 
 
