@@ -149,3 +149,13 @@ def test_folded_text_is_one_line_without_marks(tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text("a: >-\n  one\n  two\n\n  three\n", encoding="utf-8")
     assert load(file).items["a"].value == "one two\nthree"
+
+
+def test_a_message_shows_a_long_value_from_both_ends(tmp_path: Path) -> None:
+    name = "deep/" * 40 + "stack.ome.tif"
+    node = read(tmp_path, f"long: {name}\nshort: {name[-90:]}\nlist: [1]\nnothing:\n")
+    long, short, many, nothing = (node.get(key) for key in ("long", "short", "list", "nothing"))
+    assert long is not None and short is not None and many is not None and nothing is not None
+    assert long.shown() == repr(f"{name[:50]} ... {name[-50:]}")
+    assert short.shown() == repr(name[-90:])
+    assert (many.shown(), nothing.shown()) == (many.kind, nothing.kind)

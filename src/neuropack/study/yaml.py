@@ -22,6 +22,7 @@ MAX_VALUES = 100_000
 
 Place = Line | Cell
 _HALF = re.compile("[\ud800-\udfff]")
+_SHOWN = 100  # characters of a value in a message
 _CORE = "tag:yaml.org,2002:"
 _PLAIN = {_CORE + kind for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")}
 
@@ -74,8 +75,11 @@ class Node:
         return names.get(type(self.value), "a number")
 
     def shown(self) -> str:
-        """The value for a message, shortened."""
-        return f"{self.text[:60]!r}" if not isinstance(self.value, dict | list) and self.text else self.kind
+        """The value for a message; of a long one its beginning and its end, where a path has its name."""
+        if isinstance(self.value, dict | list) or not self.text:
+            return self.kind
+        long = len(self.text) > _SHOWN
+        return repr(f"{self.text[: _SHOWN // 2]} ... {self.text[-_SHOWN // 2 :]}" if long else self.text)
 
 
 @dataclass(frozen=True)
