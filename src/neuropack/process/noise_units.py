@@ -20,6 +20,8 @@ Floats = npt.NDArray[np.float64]
 _WHOLE = 1 << 22  # voxels of a channel that are looked at all; of a larger image, boxes of about as many
 _BOX = (16, 64, 64)  # z, y, x of one of these
 _CLIP = 3.0  # noises above the background: what is brighter is none
+_CUT = 0.05  # of the voxels have the lowest value where darker ones are cut off, and so are all alike
+_SIDE = 5  # voxels of a square that is small enough for one background
 _LEAST = 1e-6  # of the range of a channel: its noise where it has none, as of a drawing
 
 
@@ -58,6 +60,10 @@ def noise_units(volume: Volume, channels: Sequence[int] | None = None) -> NoiseU
     the noise is 1.4826 times the median distance of those below the background. An uneven background counts as
     noise. Of an image that is mostly signal the background is too bright.
 
+    Where a detector shows nothing darker than some value, as many a confocal microscope does, a twentieth or more
+    of the voxels have that value, and what is below the background tells too little of the noise. It is then at
+    least the standard deviation within squares of 5 x 5 voxels of a plane, over the darker half of them.
+
     Args:
         volume: one time point.
         channels: their numbers, from 0; all of them where it is None.
@@ -67,7 +73,8 @@ def noise_units(volume: Volume, channels: Sequence[int] | None = None) -> NoiseU
         InputError: no number in it is finite, or the file is damaged.
     """
     chosen = chosen_channels(volume, channels)
-    samples = [_sample(volume, c) for c in chosen]
+    boxes = [_sample(volume, c) for c in chosen]
+    samples = [np.concatenate([box[np.isfinite(box)] for box in one]) for one in boxes]
     if not all(len(s) for s in samples):
         raise InputError(
             "has no value that is a number",
@@ -75,7 +82,7 @@ def noise_units(volume: Volume, channels: Sequence[int] | None = None) -> NoiseU
             where=f"channel {chosen[[len(s) for s in samples].index(0)]}",
             expected="numbers that are finite",
         )
-    told = [background(s) for s in samples]
+    told = [_told(s, one) for s, one in zip(samples, boxes, strict=True)]
     floor = 1 / math.sqrt(12) if volume.dtype.kind in "bui" else 0.0  # whole numbers are known to no better
     noise = [
         max(n, floor, _LEAST * (float(s.max()) - level)) or 1.0 for s, (level, n) in zip(samples, told, strict=True)
@@ -122,11 +129,35 @@ def background(values: Array) -> tuple[float, float]:
     return level, noise
 
 
-def _sample(volume: Volume, channel: int) -> Floats:
-    """Finite voxels of a channel (n,): all, or those of boxes on a lattice."""
-    parts = [volume.read((slice(channel, channel + 1), *box)).ravel() for box in _boxes(volume.size_zyx)]
-    values = np.concatenate(parts).astype(np.float64)
-    return values[np.isfinite(values)]
+def _told(values: Floats, boxes: Sequence[Floats]) -> tuple[float, float]:
+    """Background and noise of a channel from its finite voxels (n,) and the boxes (z, y, x) that they are of."""
+    level, noise = background(values)
+    lowest = values.min()
+    if level - lowest <= 2 * noise and np.count_nonzero(values == lowest) >= _CUT * len(values):
+        noise = max(noise, _within(boxes))
+    return level, noise
+
+
+def _within(boxes: Sequence[Floats]) -> float:
+    """Standard deviation within small squares of planes, over the darker half of them; 0 where there are none."""
+    means, variances = [], []
+    for box in boxes:
+        y, x = (n // _SIDE for n in box.shape[1:])
+        squares = box[:, : y * _SIDE, : x * _SIDE].reshape(len(box), y, _SIDE, x, _SIDE).swapaxes(2, 3)
+        means.append(squares.mean(axis=(-2, -1)).ravel())
+        variances.append(squares.var(axis=(-2, -1)).ravel())
+    mean, variance = np.concatenate(means), np.concatenate(variances)
+    mean, variance = mean[np.isfinite(variance)], variance[np.isfinite(variance)]
+    if not len(mean):
+        return 0.0
+    return float(np.sqrt(variance[mean <= np.median(mean)].mean()))
+
+
+def _sample(volume: Volume, channel: int) -> list[Floats]:
+    """Voxels of a channel, boxes (z, y, x): all, or those of boxes on a lattice."""
+    return [
+        volume.read((slice(channel, channel + 1), *box))[0].astype(np.float64) for box in _boxes(volume.size_zyx)
+    ]
 
 
 def _boxes(shape: tuple[int, int, int]) -> Iterator[Box]:
