@@ -59,5 +59,6 @@ def test_what_is_no_number_counts_for_nothing() -> None:
     pixels = np.clip(BACKGROUNDS["a long tail"], 0, 255).astype(np.float32)
     whole = noise_units(volume_of(pixels))
     pixels[:, :40] = np.nan
+    pixels[:, 60, 60:70] = np.inf
     some = noise_units(volume_of(pixels))
     assert some.noise[0] == pytest.approx(whole.noise[0], rel=0.05)

@@ -74,7 +74,7 @@ def noise_units(volume: Volume, channels: Sequence[int] | None = None) -> NoiseU
     """
     chosen = chosen_channels(volume, channels)
     boxes = [_sample(volume, c) for c in chosen]
-    samples = [np.concatenate([box[np.isfinite(box)] for box in one]) for one in boxes]
+    samples = [np.concatenate([box[np.isfinite(box)] for box in one]).astype(np.float64) for one in boxes]
     if not all(len(s) for s in samples):
         raise InputError(
             "has no value that is a number",
@@ -129,7 +129,7 @@ def background(values: Array) -> tuple[float, float]:
     return level, noise
 
 
-def _told(values: Floats, boxes: Sequence[Floats]) -> tuple[float, float]:
+def _told(values: Floats, boxes: Sequence[Array]) -> tuple[float, float]:
     """Background and noise of a channel from its finite voxels (n,) and the boxes (z, y, x) that they are of."""
     level, noise = background(values)
     lowest = values.min()
@@ -138,14 +138,15 @@ def _told(values: Floats, boxes: Sequence[Floats]) -> tuple[float, float]:
     return level, noise
 
 
-def _within(boxes: Sequence[Floats]) -> float:
+def _within(boxes: Sequence[Array]) -> float:
     """Standard deviation within small squares of planes, over the darker half of them; 0 where there are none."""
     means, variances = [], []
     for box in boxes:
         y, x = (n // _SIDE for n in box.shape[1:])
-        squares = box[:, : y * _SIDE, : x * _SIDE].reshape(len(box), y, _SIDE, x, _SIDE).swapaxes(2, 3)
-        means.append(squares.mean(axis=(-2, -1)).ravel())
-        variances.append(squares.var(axis=(-2, -1)).ravel())
+        squares = box[:, : y * _SIDE, : x * _SIDE].astype(np.float64).reshape(len(box), y, _SIDE, x, _SIDE)
+        with np.errstate(over="ignore", invalid="ignore"):  # squares with what is no number are left out
+            means.append(squares.mean(axis=(2, 4)).ravel())
+            variances.append(squares.var(axis=(2, 4)).ravel())
     mean, variance = np.concatenate(means), np.concatenate(variances)
     mean, variance = mean[np.isfinite(variance)], variance[np.isfinite(variance)]
     if not len(mean):
@@ -153,11 +154,9 @@ def _within(boxes: Sequence[Floats]) -> float:
     return float(np.sqrt(variance[mean <= np.median(mean)].mean()))
 
 
-def _sample(volume: Volume, channel: int) -> list[Floats]:
+def _sample(volume: Volume, channel: int) -> list[Array]:
     """Voxels of a channel, boxes (z, y, x): all, or those of boxes on a lattice."""
-    return [
-        volume.read((slice(channel, channel + 1), *box))[0].astype(np.float64) for box in _boxes(volume.size_zyx)
-    ]
+    return [volume.read((slice(channel, channel + 1), *box))[0] for box in _boxes(volume.size_zyx)]
 
 
 def _boxes(shape: tuple[int, int, int]) -> Iterator[Box]:
