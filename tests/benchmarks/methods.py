@@ -16,7 +16,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import yaml
 
 from neuropack.learn.weights import shipped
+from neuropack.study.simulations import presets
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
@@ -90,7 +91,7 @@ def simulated(folder: Path, one: Simulated) -> Path:
     made = folder / "data" / one.folder
     words = ["--preset", one.preset]
     if one.dimmer > 1:
-        settings = yaml.safe_load((ROOT / f"templates/simulate/{one.preset}.yaml").read_text(encoding="utf-8"))
+        settings = yaml.safe_load(presets()[one.preset].read_text(encoding="utf-8"))
         for name in ("peak_photons", "background_photons"):
             settings["optics"][name] /= one.dimmer
         config = made.with_suffix(".yaml")
@@ -150,7 +151,7 @@ def told(row: dict[str, Any], score: str) -> str:
     return value if low is None else f"{value} ({low:.3f} to {high:.3f})"
 
 
-def asked(folder: Path, test: Simulated, question: Question, weights: Sequence[Path], data: Path) -> Iterator[str]:
+def asked(folder: Path, test: Simulated, question: Question, weights: Sequence[Path], data: Path) -> str:
     """The row of a test set and a question."""
     here = folder / "runs" / f"{test.folder}-{question.task}-{question.score}"
     methods = CLASSICAL
@@ -174,7 +175,7 @@ def asked(folder: Path, test: Simulated, question: Question, weights: Sequence[P
     others = ", ".join(
         f"{row['method']} {row[key]:.3f}" for row in rows if row is not best and row[key] is not None
     )
-    yield (
+    return (
         f"| {test.name} | {told(model[0], key)} | {mirrored} | {spread} | {best['method']} {told(best, key)} "
         f"| {margin:+.3f} | {beyond} | {others} |"
     )
@@ -194,7 +195,7 @@ def page(folder: Path, weights: Sequence[Path], tasks: Sequence[str], command: s
         ]
         for one, data in sets.items():
             if one.dimmer == 1 or question.task == "tracing":
-                lines += asked(folder, one, question, weights, data)
+                lines.append(asked(folder, one, question, weights, data))
     any_run = next((folder / "runs").glob("*/model-0/results.json"))
     row = json.loads(any_run.read_text(encoding="utf-8"))[0]
     if "tracing" in tasks:

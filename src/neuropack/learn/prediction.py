@@ -44,7 +44,7 @@ _SHARE = 0.75  # of the memory, for that
 _LEAST = (8, 32, 32)  # voxels z, y, x of a block, whatever the memory
 _LARGEST, _TRIED = 1024, 24  # voxels of a side; how many sides of an axis are tried
 
-_BONDS = ("same_z", "same_y", "same_x")
+_SAME = OUTPUTS.index("same_z")  # the first of the bonds, in the order of the axes
 _MIRRORS = ((1,), (2,), (1, 2))  # axes along which a block is mirrored
 
 Floats = npt.NDArray[np.float32]
@@ -190,10 +190,6 @@ def _padded(block: Sequence[int]) -> list[int]:
     return [b + 2 * r for b, r in zip(block, REACH, strict=True)]
 
 
-def _within(seen: Floats) -> list[int]:
-    return [n - 2 * r for n, r in zip(seen.shape[1:], REACH, strict=True)]
-
-
 def _kept(block: Sequence[int], whole: Sequence[int]) -> float:
     """The part of what is computed that is kept; blocks at the border are as dear as others."""
     counts = [-(-n // b) for n, b in zip(whole, block, strict=True)]
@@ -255,13 +251,13 @@ class _Runner:
         found = self._run(seen, inner)
         counts = np.ones(len(OUTPUTS), np.float32)
         for axes in self._mirrors:
-            there = [
-                slice(n - s.stop, n - s.start) if axis in axes else s
-                for axis, (n, s) in enumerate(zip(_within(seen), inner, strict=True))
-            ]
+            there = tuple(
+                slice(n - 2 * r - s.stop, n - 2 * r - s.start) if axis in axes else s
+                for axis, (n, r, s) in enumerate(zip(seen.shape[1:], REACH, inner, strict=True))
+            )
             turned = tuple(1 + axis for axis in axes)
-            other = self._run(self._features(np.flip(part, turned)), (there[0], there[1], there[2]))
-            told = [n for n, name in enumerate(OUTPUTS) if name not in {_BONDS[axis] for axis in axes}]
+            other = self._run(self._features(np.flip(part, turned)), there)
+            told = [n for n in range(len(OUTPUTS)) if n - _SAME not in axes]
             found[told] += np.flip(other, turned)[told]
             counts[told] += 1
         found /= counts[:, None, None, None]
