@@ -22,14 +22,18 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DATA = Path(os.environ.get("NEUROPACK_TEST_DATA", ROOT.parent / "shared" / "data"))
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+
+JOBS = min(4, os.cpu_count() or 1)  # each a program of its own; tests run as many
 
 # nwbinspector's importance; below these are advice.
 NWB_ERRORS = ("ERROR", "PYNWB_VALIDATION", "CRITICAL")
@@ -69,7 +73,7 @@ def environment(name: str) -> Path:
         print(f"setting up .gates/{name}", flush=True)
         venv.create(home, with_pip=True, clear=True)
         python = home / SCRIPTS / ("python.exe" if os.name == "nt" else "python")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(wanted)], check=True)
         shutil.copy(wanted, stamp)
     return home / SCRIPTS
 
@@ -263,36 +267,34 @@ BREAKERS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def provoke(release: Path, work: Path) -> Iterator[tuple[str, Verdict]]:
-    """For each gate a copy of the release that it must refuse."""
-    for gate, spoil in BREAKERS.items():
-        copy = work / f"broken-{gate}"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(release, copy)
-        spoil(copy)
-        refused = any(v.errors for v in judge(copy, gate, work))
-        text = f"{gate} let a release pass that was broken on purpose"
-        yield gate, Verdict(BROKEN[refused], int(not refused), 0, text)
-        shutil.rmtree(copy)
+def provoked(gate: str, release: Path, work: Path) -> Iterator[Verdict]:
+    """A copy of a release that a gate must refuse."""
+    copy = work / "broken"
+    shutil.copytree(release, copy)
+    BREAKERS[gate](copy)
+    refused = any(v.errors for v in judge(copy, gate, work))
+    yield Verdict(BROKEN[refused], int(not refused), 0, f"{gate} let a release pass that was broken on purpose")
+    shutil.rmtree(copy)
 
 
 def built(work: Path) -> dict[str, Path]:
     """The demo's release and the one from real files, by name."""
     program = Path(sys.executable).parent / "neuropack"
     releases = {"demo": work / "demo" / "release"}
-    subprocess.run([str(program), "demo", str(work / "demo")], check=True)
-    study = work / "real"
-    shutil.copytree(HERE / "real", study)
+    commands = [[str(program), "demo", str(work / "demo")]]
     wanted = (HERE / "real" / "files.txt").read_text(encoding="utf-8").split()
     absent = [name for name in wanted if not (DATA / name).exists()]
     if absent:
         print(f"\n!!! SKIPPED: the release of real files; not in {DATA}: {', '.join(absent)}")
         print("!!! set NEUROPACK_TEST_DATA to the folder of the microscope files\n", flush=True)
-        return releases
-    for name in wanted:
-        shutil.copy(DATA / name, study)
-    releases["real"] = work / "real-release"
-    subprocess.run([str(program), "build", str(study), str(releases["real"])], check=True)
+    else:
+        study, releases["real"] = work / "real", work / "real-release"
+        shutil.copytree(HERE / "real", study)
+        for name in wanted:
+            shutil.copy(DATA / name, study)
+        commands.append([str(program), "build", str(study), str(releases["real"])])
+    with ThreadPoolExecutor(JOBS) as pool:
+        list(pool.map(lambda command: subprocess.run(command, check=True), commands))
     return releases
 
 
@@ -372,15 +374,33 @@ def neurom(work: Path) -> Iterator[Verdict]:
     yield Verdict(BROKEN[refused], int(not refused), 0, "neurom let a tree pass that was changed on purpose")
 
 
-def publish(work: Path) -> Iterator[Verdict]:
+def publish(demo: Path, work: Path) -> Iterator[Verdict]:
     """The demo as ``neuropack publish`` stages it for DANDI, judged by dandi; then broken."""
-    words = (sys.executable, HERE / "publish_demo.py", work / "demo", work / "publish", environment("dandi"))
+    words = (sys.executable, HERE / "publish_demo.py", demo, work / "publish", environment("dandi"))
     done = call(*words)
     yield Verdict("staged for DANDI", done.returncode, 0, done.stdout + done.stderr)
     if done.returncode:
         return
     done = call(*words, "--broken")
     yield Verdict(BROKEN[done.returncode == 0], done.returncode, 0, done.stdout + done.stderr)
+
+
+Job = tuple[str, str, Callable[[Path], Iterable[Verdict]]]
+
+
+def run(jobs: list[Job], work: Path) -> list[tuple[str, str, Verdict]]:
+    """The verdicts in the order of the jobs, some of which run at once, each in a folder of its own."""
+
+    def one(number: int, job: Job) -> list[tuple[str, str, Verdict]]:
+        name, gate, ask = job
+        folder, start = work / f"job-{number}", time.monotonic()
+        folder.mkdir()
+        verdicts = list(ask(folder))
+        print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
+        return [(name, gate, verdict) for verdict in verdicts]
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        return [row for rows in pool.map(one, range(len(jobs)), jobs) for row in rows]
 
 
 def main() -> int:
@@ -390,9 +410,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=ROOT / ".gates" / "work", help="folder for what is built")
     parser.add_argument("--prepare", action="store_true", help="make the environments, and nothing else")
     options = parser.parse_args()
+    for wanted in sorted(HERE.glob("requirements-*.txt")):
+        environment(wanted.stem.removeprefix("requirements-"))
     if options.prepare:
-        for wanted in sorted(HERE.glob("requirements-*.txt")):
-            environment(wanted.stem.removeprefix("requirements-"))
         return 0
     work: Path = options.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
@@ -400,20 +420,13 @@ def main() -> int:
     given: list[Path] = options.release
     releases = {path.name: path.resolve() for path in given} or built(work)
 
-    rows: list[tuple[str, str, Verdict]] = []
-    for name, release in releases.items():
-        for gate in GATES:
-            start = time.monotonic()
-            rows += [(name, gate, verdict) for verdict in judge(release, gate, work)]
-            print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
+    jobs: list[Job] = [(name, gate, partial(judge, path, gate)) for name, path in releases.items() for gate in GATES]
     if not given:
-        witnesses = (("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom), ("demo", "publish", publish))
-        for name, gate, witness in witnesses:
-            start = time.monotonic()
-            rows += [(name, gate, verdict) for verdict in witness(work)]
-            print(f"{name}: {gate}, {time.monotonic() - start:.0f} s", flush=True)
+        jobs += [("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom)]
+        jobs += [("demo", "publish", partial(publish, work / "demo"))]
     first = next(iter(releases))
-    rows += [(first, gate, verdict) for gate, verdict in provoke(releases[first], work)]
+    jobs += [(first, gate, partial(provoked, gate, releases[first])) for gate in BREAKERS]
+    rows = run(jobs, work)
 
     wide = max(map(len, ("release", *releases)))
     print(f"\n{'release':{wide}} {'gate':16} {'errors':>6} {'warnings':>8}  target")
