@@ -355,7 +355,7 @@ def _until_blocks_are_done(process: subprocess.Popen[str], folder: Path, blocks:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-@pytest.mark.parametrize("rounds", [10, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(25, marks=pytest.mark.slow)])
 def test_killed_again_and_again(tmp_path: Path, rounds: int) -> None:
     """kill -9 at random moments; what is finished in the end is what an undisturbed run writes, byte for byte."""
     random = np.random.default_rng(rounds)

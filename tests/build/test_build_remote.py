@@ -470,7 +470,7 @@ KILLED = """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9 is POSIX")
-@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_killed_and_continued(far: Far, study: Path, built: tuple[Path, Path], rounds: int) -> None:
     """Killed after a number of changes, from the first to the last, and the old release in the way or not."""
     run = [sys.executable, "-c", textwrap.dedent(KILLED), str(study), far.url]

@@ -113,7 +113,7 @@ SPARE = 12 * MIB  # for decoders, scratch memory, tables of pages
     "shape",
     [
         (2, 32, 2048, 4096),  # 1 GiB
-        pytest.param((2, 512, 8192, 4096), marks=pytest.mark.slow),  # 64 GiB
+        pytest.param((2, 256, 4096, 4096), marks=pytest.mark.slow),  # 16 GiB
         pytest.param((2, 2, 30_000, 30_000), marks=pytest.mark.slow),
     ],
 )

@@ -37,7 +37,7 @@ def registered(stack: Warped, template: Raster, kind: image_registration.ImageKi
     )
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
 def test_a_warped_standard_brain_is_placed_within_a_voxel(
     seed: int, data_file: Callable[[str], Path], record_property: Callable[[str, object], None]
 ) -> None:

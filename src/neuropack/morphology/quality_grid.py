@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -64,29 +65,29 @@ class Grid:
 
     def patches(self, voxels: Rows, half: tuple[int, int, int]) -> Iterator[tuple[Array, Box]]:
         """The box around each voxel, ``2 * half + 1`` long: its part inside, and where in the box that lies."""
-        reach, shape = np.array(half), np.array(self.shape)
-        for at in voxels:
-            low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, shape)
-            first = low - (at - reach)
-            place = tuple(slice(int(f), int(f + n)) for f, n in zip(first, high - low, strict=True))
-            yield self._box(low, high), place
+        first = voxels - np.array(half)
+        low, high = np.maximum(first, 0), np.minimum(voxels + np.array(half) + 1, np.array(self.shape))
+        for of_box, from_, to in zip(first.tolist(), low.tolist(), high.tolist(), strict=True):
+            place = tuple(slice(a - f, b - f) for f, a, b in zip(of_box, from_, to, strict=True))
+            yield self._box(from_, to), place
 
-    def _box(self, low: Rows, high: Rows) -> Array:
-        size = np.array(self.block)
-        first, last = low // size, (high - 1) // size
+    def _box(self, low: list[int], high: list[int]) -> Array:
+        """The voxels from `low` to below `high`, in an array of its own: a view would keep its block in memory."""
+        pieces = [range(a // n, (b - 1) // n + 1) for a, b, n in zip(low, high, self.block, strict=True)]
         out: Array | None = None
-        for z in range(int(first[0]), int(last[0]) + 1):
-            for y in range(int(first[1]), int(last[1]) + 1):
-                for x in range(int(first[2]), int(last[2]) + 1):
-                    start = np.array([z, y, x]) * size
-                    block = self._at((z, y, x))
-                    a = np.maximum(low, start)
-                    b = np.minimum(high, start + np.array(block.shape[1:]))
-                    if out is None:
-                        out = np.empty((len(block), *(high - low)), block.dtype)
-                    there = tuple(slice(int(i), int(j)) for i, j in zip(a - low, b - low, strict=True))
-                    here = tuple(slice(int(i), int(j)) for i, j in zip(a - start, b - start, strict=True))
-                    out[(slice(None), *there)] = block[(slice(None), *here)]
+        for z, y, x in itertools.product(*pieces):
+            block = self._at((z, y, x))
+            there, here = [], []
+            for i, n, length, a, b in zip((z, y, x), self.block, block.shape[1:], low, high, strict=True):
+                start, end = max(a, i * n), min(b, i * n + length)
+                there.append(slice(start - a, end - a))
+                here.append(slice(start - i * n, end - i * n))
+            part = block[(slice(None), *here)]
+            if all(len(piece) == 1 for piece in pieces):
+                return part.copy()
+            if out is None:
+                out = np.empty((len(block), *(b - a for a, b in zip(low, high, strict=True))), block.dtype)
+            out[(slice(None), *there)] = part
         assert out is not None  # noqa: S101 - a box inside the grid touches a block
         return out
 

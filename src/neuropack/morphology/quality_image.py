@@ -7,14 +7,14 @@ noise, gaps and the neighbours of a neuron in a dense stack cancel out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neuropack.axes import Array
+from neuropack.axes import Array, Box
 from neuropack.morphology.quality import Flaw, Points
 from neuropack.morphology.quality_grid import Grid
 from neuropack.skeleton import SOMA, Skeleton
@@ -31,6 +31,7 @@ DARK = 0.15
 _HALF = (8, 32, 32)
 _STANDS_OUT = 4.0
 _HALF_WITHIN = 0.2
+_TOGETHER = 1 << 20  # voxels
 
 Values = npt.NDArray[np.float64]
 
@@ -195,29 +196,42 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
     voxels, xyz = voxels[inside], xyz[inside]
     order = image.order(voxels)
     size = tuple(2 * h + 1 for h in half)
-    total: list[Values] = []
-    count: list[Values] = []
-    for patch, place in image.patches(voxels[order], half):
-        if not total:
-            total, count = ([np.zeros(size) for _ in patch] for _ in range(2))
-        for channel, values in enumerate(_normal(patch)):
-            if values is not None:
-                total[channel][place] += values
-                count[channel][place] += 1
+    total, count = np.zeros((0, *size)), np.zeros((0, *size))
+    for patches, place in _alike(image.patches(voxels[order], half)):
+        if not len(total):
+            total, count = (np.zeros((patches.shape[1], *size)) for _ in range(2))
+        values, clear = _normal(patches)
+        box = (slice(None), *place)
+        total[box] += np.where(clear, values, 0).sum(axis=0, dtype=np.float64)
+        count[box] += clear.sum(axis=0)
     least = max(1, int(inside.sum()) // 3)  # at the border of a thin image few nodes have their say
     maps = [np.where(n >= least, t / np.maximum(n, 1), 0.0) for t, n in zip(total, count, strict=True)]
     centre = ((voxels + 0.5) * np.array(image.voxel_um))[:, ::-1] - xyz
     return maps, int(inside.sum()), centre.mean(axis=0)
 
 
-def _normal(patch: Array) -> Iterator[npt.NDArray[np.float32] | None]:
-    """Each channel of a box, smoothed: 0 is its median, 1 its brightest; None where it is flat."""
+def _alike(patches: Iterable[tuple[Array, Box]]) -> Iterator[tuple[Array, Box]]:
+    """Boxes that lie in the same place, together (n, c, z, y, x): a call for each would take longer than its work."""
+    kept: list[Array] = []
+    where: Box = ()
+    for patch, place in patches:
+        if kept and (place != where or len(kept) * patch.size >= _TOGETHER):
+            yield np.stack(kept), where
+            kept = []
+        kept.append(patch)
+        where = place
+    if kept:
+        yield np.stack(kept), where
+
+
+def _normal(patches: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Boxes (n, c, z, y, x), smoothed: 0 is the median of a channel, 1 its brightest; and where that is not flat."""
     from scipy.ndimage import uniform_filter
 
-    for plane in patch:
-        smooth = uniform_filter(plane.astype(np.float32), (1, 3, 3), mode="nearest")
-        middle, high = np.quantile(smooth, (0.5, 0.995))
-        yield (np.clip((smooth - middle) / (high - middle), -1, 1)) if high > middle else None
+    smooth = uniform_filter(patches.astype(np.float32), (1, 1, 1, 3, 3), mode="nearest")
+    middle, high = np.quantile(smooth, (0.5, 0.995), axis=(2, 3, 4), keepdims=True)
+    clear = high > middle
+    return np.clip((smooth - middle) / np.where(clear, high - middle, 1), -1, 1), clear
 
 
 def _channel(maps: list[Values], half: tuple[int, int, int]) -> int:

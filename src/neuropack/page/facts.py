@@ -222,6 +222,8 @@ def people(dataset: Record) -> Sequence[dict[str, str]]:
 
 def readable(value: str) -> str:
     """Text without control characters and half Unicode characters, which HTML or UTF-8 cannot hold."""
+    if value.isprintable():  # half characters are not
+        return value
     value = value.encode("utf-8", "replace").decode("utf-8")
     return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
 

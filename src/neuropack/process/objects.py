@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -35,6 +36,7 @@ class Object:
     corner: npt.NDArray[np.int64]
     step: npt.NDArray[np.float64]
 
+    @cached_property
     def distances(self) -> npt.NDArray[np.float64]:
         """From the centre of each voxel to that of the nearest one outside of the object, micrometre."""
         from scipy import ndimage

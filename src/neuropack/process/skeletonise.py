@@ -81,7 +81,7 @@ def skeleton_of_object(one: Object, smooth: bool = True) -> Skeleton:
     Raises:
         UsageError: scikit-image is not installed.
     """
-    voxels = np.argwhere(thinned(one.mask, one.distances()))
+    voxels = np.argwhere(thinned(one.mask, one.distances))
     radius = one.radii(voxels)
     parent, length = _trees(voxels, radius, one.step)
     kept = _pruned(parent, length, radius + float(np.linalg.norm(one.step)))

@@ -119,7 +119,7 @@ def _balls(one: Object) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64
     from scipy import ndimage
     from scipy.spatial import KDTree
 
-    distance = one.distances()
+    distance = one.distances
     peaks = np.argwhere(one.mask & (distance >= ndimage.maximum_filter(distance, 3)))
     # The background begins half a voxel before the centre of its voxel.
     radius = np.maximum(distance[tuple(peaks.T)] - 0.5 * one.step.min(), 0.5 * one.step.min())

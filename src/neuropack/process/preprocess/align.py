@@ -46,6 +46,7 @@ class _Pair:
 
     centre: Floats  # z, y, x from the image's centre
     still: npt.NDArray[np.float32]
+    structure: Floats  # of `still`
     moving: npt.NDArray[np.float32]
     margin: tuple[int, int, int]
 
@@ -306,7 +307,7 @@ def _pair(
     other = gaussian_filter(_around(volume, moving, around[0] + start.astype(int), around[1]), _SMOOTH)
     inner = tuple(slice(m, m + n) for m, n in zip(margin, size, strict=True))
     centre = np.array(block.corner) + (size - 1) / 2 - (shape - 1) / 2
-    return _Pair(centre, image[inner], other, margin)
+    return _Pair(centre, image[inner], _structure(image[inner].astype(np.float64)), other, margin)
 
 
 def _around(volume: Volume, channel: int, corner: npt.NDArray[Any], extent: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -332,7 +333,7 @@ def _compared(pair: _Pair, model: Floats, start: Floats) -> tuple[Floats, Floats
         places.append(np.clip(at + m + d, 0, n + 2 * m - 1) if m else at)
     seen = resampled(pair.moving, places, 3).astype(np.float64)
     still = pair.still.astype(np.float64)
-    weight = _structure(still) * _structure(seen)
+    weight = pair.structure * _structure(seen)
     if weight.sum() < 1e-9:
         return np.zeros((3, 3)), np.zeros(3)
     weight /= weight.sum()
