@@ -205,7 +205,7 @@ def test_readme_opens_with_the_two_commands_and_ci_runs_the_tests() -> None:
     commands = [line.split("#")[0].strip() for line in first.text.splitlines()]
     assert commands == ["make demo", "make test"]
     steps = re.findall(r'^step "[^"]+" make (.+)$', (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.M)
-    assert [s for s in steps if s not in ("tools", "setup")][0] == "test"
+    assert next(s for s in steps if s not in ("tools", "setup")) == "test"
     assert {"lint", "types", "docs", "slow", "gates", "wheel-smoke"} <= {t for s in steps for t in s.split()}
 
 

@@ -73,7 +73,8 @@ def environment(name: str) -> Path:
         print(f"setting up .gates/{name}", flush=True)
         venv.create(home, with_pip=True, clear=True)
         python = home / SCRIPTS / ("python.exe" if os.name == "nt" else "python")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(wanted)], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(wanted)]
+        subprocess.run(install, check=True)
         shutil.copy(wanted, stamp)
     return home / SCRIPTS
 
@@ -420,7 +421,9 @@ def main() -> int:
     given: list[Path] = options.release
     releases = {path.name: path.resolve() for path in given} or built(work)
 
-    jobs: list[Job] = [(name, gate, partial(judge, path, gate)) for name, path in releases.items() for gate in GATES]
+    jobs: list[Job] = []
+    for name, release in releases.items():
+        jobs += [(name, gate, partial(judge, release, gate)) for gate in GATES]
     if not given:
         jobs += [("atlas", "allensdk", allensdk), ("neurons", "neurom", neurom)]
         jobs += [("demo", "publish", partial(publish, work / "demo"))]

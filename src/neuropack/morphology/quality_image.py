@@ -211,7 +211,7 @@ def _average(image: Grid, xyz: Points, half: tuple[int, int, int]) -> tuple[list
 
 
 def _alike(patches: Iterable[tuple[Array, Box]]) -> Iterator[tuple[Array, Box]]:
-    """Boxes that lie in the same place, together (n, c, z, y, x): a call for each would take longer than its work."""
+    """Boxes in the same place, together (n, c, z, y, x): a call for each would take longer than its work."""
     kept: list[Array] = []
     where: Box = ()
     for patch, place in patches:
@@ -225,7 +225,7 @@ def _alike(patches: Iterable[tuple[Array, Box]]) -> Iterator[tuple[Array, Box]]:
 
 
 def _normal(patches: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Boxes (n, c, z, y, x), smoothed: 0 is the median of a channel, 1 its brightest; and where that is not flat."""
+    """Boxes (n, c, z, y, x), smoothed: 0 is the median of a channel, 1 its brightest; and which are not flat."""
     from scipy.ndimage import uniform_filter
 
     smooth = uniform_filter(patches.astype(np.float32), (1, 1, 1, 3, 3), mode="nearest")
