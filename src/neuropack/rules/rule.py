@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from inspect import cleandoc
 from pathlib import Path
 from types import ModuleType
@@ -70,7 +70,7 @@ class Rule:
         """What the rule wants, in one line."""
         return RuleDoc(self.id, self.level, doc=self.doc).wants
 
-    @property
+    @cached_property
     def ships(self) -> bool:
         """True for a rule of neuropack, False for one of a lab."""
         return self.file.resolve().is_relative_to(resources.folder("validators").resolve())
