@@ -40,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, dict
 
 
 @pytest.mark.filterwarnings("default")  # of its own libraries
-@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [4, pytest.param(15, marks=pytest.mark.slow)])
 def test_answers_have_the_form_that_is_told(served: tuple[Any, dict[str, str]], examples: int) -> None:
     schema, headers = served
     asked = 0
