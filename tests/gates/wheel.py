@@ -36,12 +36,13 @@ def main() -> None:
     shutil.rmtree(DIST, ignore_errors=True)
     run(sys.executable, "-m", "build", "--outdir", DIST, ROOT)  # without --wheel: the wheel is made from the sdist
     (wheel,) = DIST.glob("*.whl")
-    with tempfile.TemporaryDirectory(prefix="neuropack-wheel-") as name:
+    room = os.environ.get("PYTEST_DEBUG_TEMPROOT")  # where the Makefile has tests live
+    with tempfile.TemporaryDirectory(prefix="neuropack-wheel-", dir=room) as name:
         outside = Path(name).resolve()
         home = outside / "venv"
         venv.create(home, with_pip=True)
         python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        run(python, "-m", "pip", "install", "--quiet", wheel, *TEST_TOOLS, cwd=outside)
+        run(python, "-m", "pip", "install", "--quiet", "--no-compile", wheel, *TEST_TOOLS, cwd=outside)
         needs_checkout = shutil.ignore_patterns("__pycache__", "gates", "test_docs.py")
         shutil.copytree(ROOT / "tests", outside / "tests", ignore=needs_checkout)
         shutil.copy(ROOT / "pyproject.toml", outside)  # pytest's settings
