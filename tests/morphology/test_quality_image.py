@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from neuropack.axes import full_box
+from neuropack.morphology import quality_image
 from neuropack.morphology.quality_grid import Grid, grid_of_volume
 from neuropack.morphology.quality_image import centring, off_centre
 from neuropack.morphology.quality_labels import on_labels
@@ -62,6 +64,19 @@ def test_simulated_neurons_lie_on_their_image(brainbow: tuple[SimulatedStack, Gr
         assert found is not None
         assert np.abs(found.offset_um).max() < 0.2
         assert found.contrast > 0.6
+
+
+def test_how_many_boxes_are_looked_at_together_does_not_matter(
+    brainbow: tuple[SimulatedStack, Grid, Grid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, image, _ = brainbow
+    many = centring(made.skeletons[0], image)
+    monkeypatch.setattr(quality_image, "_TOGETHER", 1)
+    blocks = replace(image, block=(8, 24, 40), _blocks=OrderedDict(), _kept=0)  # most boxes lie over several
+    one = centring(made.skeletons[0], blocks)
+    assert many is not None
+    assert one is not None
+    np.testing.assert_allclose([one.contrast, *one.offset_um], [many.contrast, *many.offset_um], atol=1e-9)
 
 
 @pytest.mark.parametrize("shift", [(3.0, 0, 0), (0, -3.0, 0), (2.0, 2.0, 0), (0, 0, 2.0)])
