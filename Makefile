@@ -11,7 +11,7 @@ PY := $(BIN)/python
 STAMP := $(VENV)/.installed
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 4 ] && echo 4 || echo $$n)
 DEMO ?= demo
-# Tests make a million small files, which come and go far faster in memory: there, where it has room.
+# Tests make very many small files, which come and go far faster in memory: there, where it has room.
 ROOM := $(shell test -w /dev/shm && df -Pk /dev/shm | awk 'NR == 2 && $$4 > 12000000' | grep -q . && \
   awk '/^MemAvailable/ && $$2 > 16000000 {print "/dev/shm"}' /proc/meminfo)
 ifneq ($(ROOM),)
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml
 	  echo "Name another one: make PYTHON=python3.12 setup" >&2; exit 2; }
 	@test -x "$(PY)" || "$(PYTHON)" -m venv "$(VENV)" || { \
 	  rm -rf "$(VENV)"; echo "Python could not make a virtual environment. On Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
-	"$(PY)" -m pip install --quiet --no-compile --editable ".[dev]"
+	"$(PY)" -m pip install --quiet --editable ".[dev]"
 	@echo "$$("$(PY)" --version) in $(VENV), installed from pyproject.toml" > "$(STAMP)"
 
 setup: $(STAMP) ## the environment in .venv, with all that the tests need

@@ -73,8 +73,7 @@ def environment(name: str) -> Path:
         print(f"setting up .gates/{name}", flush=True)
         venv.create(home, with_pip=True, clear=True)
         python = home / SCRIPTS / ("python.exe" if os.name == "nt" else "python")
-        install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-r", str(wanted)]
-        subprocess.run(install, check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)], check=True)
         shutil.copy(wanted, stamp)
     return home / SCRIPTS
 

@@ -42,7 +42,7 @@ def main() -> None:
         home = outside / "venv"
         venv.create(home, with_pip=True)
         python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        run(python, "-m", "pip", "install", "--quiet", "--no-compile", wheel, *TEST_TOOLS, cwd=outside)
+        run(python, "-m", "pip", "install", "--quiet", wheel, *TEST_TOOLS, cwd=outside)
         needs_checkout = shutil.ignore_patterns("__pycache__", "gates", "test_docs.py")
         shutil.copytree(ROOT / "tests", outside / "tests", ignore=needs_checkout)
         shutil.copy(ROOT / "pyproject.toml", outside)  # pytest's settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_how_many_boxes_are_looked_at_together_does_not_matter(
     made, image, _ = brainbow
     many = centring(made.skeletons[0], image)
     monkeypatch.setattr(quality_image, "_TOGETHER", 1)
-    blocks = replace(image, block=(8, 24, 40), _blocks=OrderedDict(), _kept=0)  # most boxes lie over several
+    blocks = Grid(image.read, image.shape, image.voxel_um, (8, 24, 40), image.channels)  # boxes lie over several
     one = centring(made.skeletons[0], blocks)
     assert many is not None
     assert one is not None

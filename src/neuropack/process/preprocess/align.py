@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,13 @@ class _Pair:
 
     centre: Floats  # z, y, x from the image's centre
     still: npt.NDArray[np.float32]
-    structure: Floats  # of `still`
     moving: npt.NDArray[np.float32]
     margin: tuple[int, int, int]
+
+    @cached_property
+    def structure(self) -> Floats:
+        """How much each voxel of the reference belongs to bright structure: every step asks for it."""
+        return _structure(self.still.astype(np.float64))
 
 
 def estimate_alignment(
@@ -307,7 +312,7 @@ def _pair(
     other = gaussian_filter(_around(volume, moving, around[0] + start.astype(int), around[1]), _SMOOTH)
     inner = tuple(slice(m, m + n) for m, n in zip(margin, size, strict=True))
     centre = np.array(block.corner) + (size - 1) / 2 - (shape - 1) / 2
-    return _Pair(centre, image[inner], _structure(image[inner].astype(np.float64)), other, margin)
+    return _Pair(centre, image[inner], other, margin)
 
 
 def _around(volume: Volume, channel: int, corner: npt.NDArray[Any], extent: npt.NDArray[Any]) -> npt.NDArray[Any]:
