@@ -94,6 +94,10 @@ def test_it_goes_on_after_an_interruption_and_says_when_all_is_there(
     assert "up to date" in capsys.readouterr().out
     assert run(folder, tmp_path / "found", "--threshold", 0.7) == 2
     assert "other settings" in capsys.readouterr().err
+    assert run(folder, tmp_path / "found", "--centerline", 0.3) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert run(folder, tmp_path / "new", "--centerline", 1.5) == 2
+    assert "centerline is no share" in capsys.readouterr().err
     other = write_weights(tmp_path / "other.safetensors", random_network(1))
     assert run(folder, tmp_path / "found", "--weights", other) == 2  # of another network: another result
     with pytest.raises(UsageError):

@@ -202,6 +202,23 @@ def test_an_interrupted_run_goes_on_where_it_was(small: Volume, tmp_path: Path) 
     np.testing.assert_array_equal(made.labels[0], known_objects(small)[1])
 
 
+@pytest.mark.parametrize("same", [None, 0.5])
+def test_the_output_for_centrelines_has_the_share_that_is_asked_for(
+    small: Volume, tmp_path: Path, same: float | None
+) -> None:
+    network = random_network()
+    whole = in_blocks(small, network, (14, 48, 44)).seen[:].astype(np.float64)
+    foreground, centreline = whole[0], whole[OUTPUTS.index("centerline")]
+    for share, wanted in ((0.0, foreground), (0.3, foreground**0.7 * centreline**0.3), (1.0, centreline)):
+        at = float(np.sort(wanted, axis=None)[wanted.size // 2 : wanted.size // 2 + 2].mean())
+        rules = Rules(at, share, same, min_voxels=1)
+        made = segment_prediction(in_blocks(small, network, (8, 24, 32)), small, tmp_path, rules)
+        sure = np.abs(wanted - at) > 1e-6
+        np.testing.assert_array_equal((made.labels[0] > 0)[sure], (wanted >= at)[sure])
+        assert sure.mean() > 0.99
+        assert made.found.labels.made_by.get("centerline", 0.0) == share
+
+
 def test_blocks_of_other_rules_or_of_another_network_are_not_gone_on_with(small: Volume, tmp_path: Path) -> None:
     def found(network: Any, rules: Rules) -> int:
         made = segment_prediction(in_blocks(small, network, (14, 48, 44)), small, tmp_path, rules)
@@ -333,7 +350,13 @@ def test_a_gpu_is_chosen_by_its_number_or_that_of_the_process(monkeypatch: pytes
         pass
 
 
-@pytest.mark.parametrize("rules", [Rules(threshold=0), Rules(same=1.5), Rules(soma=np.nan), Rules(min_voxels=0)])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        *(Rules(threshold=0), Rules(same=1.5), Rules(soma=np.nan), Rules(min_voxels=0)),
+        *(Rules(centerline=-0.1), Rules(centerline=1.1), Rules(centerline=np.nan)),
+    ],
+)
 def test_rules_that_make_no_sense(small: Volume, tmp_path: Path, rules: Rules) -> None:
     with pytest.raises(UsageError):
         segment_prediction(in_blocks(small, known_network(), (8, 24, 32)), small, tmp_path, rules)

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from neuropack.learn.weights import Weights
     from neuropack.volume import Volume
 
-_THRESHOLDS = (0.5, 0.3, 0.7, 0.9, 0.95)
+_THRESHOLDS: list[Settings] = [{"threshold": one} for one in (0.5, 0.3, 0.7, 0.9, 0.95)]
 _SETTINGS: dict[str, Sequence[Settings]] = {
-    "": [{"threshold": one} for one in _THRESHOLDS],
+    "": _THRESHOLDS,
+    "foreground": [
+        *_THRESHOLDS,
+        *({"threshold": t, "centerline": c} for c, t in product((0.15, 0.3, 0.5), (0.4, 0.6, 0.75))),
+    ],
     "somata": [{"threshold": 0.5}],
     "instances": [{"threshold": t, "evidence": e} for t, e in product((0.5, 0.7, 0.9), (-2.0, 0.0))],
 }

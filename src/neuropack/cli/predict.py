@@ -30,6 +30,10 @@ def predict(
     threshold: Annotated[
         float, typer.Option(metavar="P", help="Voxels of at least this foreground are neuron.")
     ] = 0.5,
+    centerline: Annotated[
+        float,
+        typer.Option(metavar="C", help="Share of the output for centrelines in that foreground, from 0 to 1."),
+    ] = 0.0,
     same: Annotated[
         float,
         typer.Option(metavar="P", help="Of --instances network: neighbours are of one neuron from here on."),
@@ -70,7 +74,7 @@ def predict(
     from neuropack.cli.segment_result import text
 
     settings = predicted.Settings(
-        threshold, same, min_size, instances, precision, not as_it_is, not no_align, mirror
+        threshold, same, min_size, instances, precision, not as_it_is, not no_align, mirror, centerline
     )
     with progress(show) as tell:
         report = predicted.predict(

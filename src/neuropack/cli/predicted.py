@@ -37,6 +37,7 @@ class Settings:
         scaled: True where voxels finer than the network knows are looked at in bins.
         align: True where channels are brought onto each other first.
         mirror: True where the network looks at mirror images too.
+        centerline: share of the output for centrelines in what the threshold is of.
     """
 
     threshold: float = 0.5
@@ -47,6 +48,7 @@ class Settings:
     scaled: bool = True
     align: bool = True
     mirror: bool = False
+    centerline: float = 0.0
 
     def way(self, channels: int) -> Instances:
         """How neurons are told apart in an image of so many channels."""
@@ -84,7 +86,7 @@ def predict(
     from neuropack.learn.prediction import half_of
 
     half = half_of(device, settings.precision)
-    linked = Rules(settings.threshold, settings.same, min_voxels=settings.min_voxels)
+    linked = Rules(settings.threshold, settings.centerline, settings.same, min_voxels=settings.min_voxels)
     linked.check()
 
     def see(volume: Volume, budget: int) -> None:

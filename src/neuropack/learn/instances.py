@@ -31,7 +31,7 @@ from neuropack.process.sparse import sparse_labels
 from neuropack.progress import Progress
 from neuropack.volume import Channel, Volume
 
-_SOMA, _FIRST_LINK = OUTPUTS.index("soma"), OUTPUTS.index("same_z")
+_CENTERLINE, _SOMA, _FIRST_LINK = OUTPUTS.index("centerline"), OUTPUTS.index("soma"), OUTPUTS.index("same_z")
 _BRIGHTNESS = len(OUTPUTS)
 _AT_ONCE = 1 << 22  # voxels of a cell body that are looked at together
 _EVIDENCE = -2.0  # in the foreground of a network there is little between two neurons that is none of them
@@ -44,6 +44,8 @@ class Rules:
 
     Attributes:
         threshold: of the foreground.
+        centerline: the share c of the output for centrelines in what the threshold is of, foreground^(1-c) *
+            centerline^c: 0 for the foreground alone; with more, objects keep closer to the middle of neurites.
         same: neighbours are of one neuron where the output says so with so much or more; None: all that touch, over
             faces, edges and corners, are one.
         soma: threshold of the output for cell bodies.
@@ -53,6 +55,7 @@ class Rules:
     """
 
     threshold: float = 0.5
+    centerline: float = 0.0
     same: float | None = None
     soma: float = 0.5
     min_voxels: int = 20
@@ -68,6 +71,8 @@ class Rules:
             value = getattr(self, name)
             if value is not None and not 0 < value <= 1:
                 raise UsageError(f"{name} is no probability", expected="above 0, at most 1", found=f"{value:g}")
+        if not 0 <= self.centerline <= 1:
+            raise UsageError("centerline is no share", expected="0 to 1", found=f"{self.centerline:g}")
         if self.min_voxels < 1 or not 0 <= self.soma_um < math.inf:
             found = f"{self.min_voxels} voxels, {self.soma_um:g} um"
             raise UsageError("sizes of objects are 1 voxel or more, and of somata 0 um or more", found=found)
@@ -122,19 +127,21 @@ def segment_prediction(
     how = rules or Rules()
     how.check()
     seen = prediction.seen
+    if how.centerline:
+        seen = replace(seen, made_by={**seen.made_by, "centerline": how.centerline})
     smallest = how.min_voxels
     mine = folder / _digest(prediction, how)
     places = [mine / name / "x".join(map(str, prediction.block)) for name in ("neurons", "somata")]
     neurons, bodies = (BlockStore(place, seen.size_zyx, prediction.block) for place in places)
 
     def neurons_of(values: Array, box: Box) -> Part:
-        shown = values[_BRIGHTNESS]
+        shown, inside = values[_BRIGHTNESS], _inside(values, how.centerline)
         if how.same is None:
             at, step = how.threshold, neurons.step
-            both = np.stack([values[0], shown])
+            both = np.stack([inside, shown])
             return part_of(both, box, neurons.shape, at, at, smallest, step, sure_of(values[0]))
         links = values[_FIRST_LINK : _FIRST_LINK + 3]
-        return linked_part(values[0], links, box, neurons, how.threshold, how.same, smallest, shown)
+        return linked_part(inside, links, box, neurons, how.threshold, how.same, smallest, shown)
 
     def parts_of(values: Array, box: Box) -> tuple[Part, Part]:
         body = part_of(values[_SOMA : _SOMA + 1], box, bodies.shape, how.soma, how.soma, 1, bodies.step)
@@ -149,6 +156,15 @@ def segment_prediction(
     confidence = (found.strong / np.maximum(FULL * found.counts, 1)).round(4).tolist()
     somata = _somata(bodies, seen, found, how, folder, progress)
     return Predicted(repeated(found.labels, prediction.factor, image), found, confidence, somata)
+
+
+def _inside(values: Array, centerline: float) -> Array:
+    """What the threshold is of, from the outputs of a block (c, z, y, x)."""
+    foreground: Array = values[0]
+    if not centerline:
+        return foreground
+    mixed: Array = foreground ** np.float32(1 - centerline) * values[_CENTERLINE] ** np.float32(centerline)
+    return mixed
 
 
 def _digest(prediction: Prediction, how: Rules) -> str:
