@@ -1,11 +1,12 @@
 """The network against classical methods: ``methods.py FOLDER [--weights FILE ...] [--out FILE]``.
 
-Test sets are simulated by the presets of ``neuropack simulate``, for lengths three of them also with a tenth of the
-light, one with a thirtieth; the training data of the shipped network has neither their seeds nor their parameters nor
-their shapes. ``neuropack benchmark`` tunes each method on the validation animals of a test set, by the very score that
-is compared (of the network its threshold and what that is of), and scores it on the test animals. With the weights of
-several trainings, the spread over their seeds stands beside the margin. Everything lies in FOLDER and is taken from
-there when it is called again. The real dendrites are scored too, where they are at hand.
+Test sets are simulated by the presets of ``neuropack simulate``, for lengths three of them also with a tenth of
+the light, one with a thirtieth; the training data of the shipped network has neither their seeds nor their
+parameters nor their shapes. ``neuropack benchmark`` tunes each method on the validation animals of a test set, by
+the very score that is compared (of the network its threshold and what that is of), and scores it on the test
+animals. With the weights of several trainings, the spread over their seeds stands beside the margin. Everything
+lies in FOLDER and is taken from there when it is called again. The real dendrites are scored too, where they are
+at hand.
 """
 
 from __future__ import annotations
