@@ -115,16 +115,13 @@ def grid_graph(
     low = voxels.min(axis=0) - 1
     shape = tuple(voxels.max(axis=0) - low + 2)
     flat = np.ravel_multi_index(tuple((voxels - low).T), shape)
-    rows, columns, weights = [], [], []
-    for neighbour in STEPS:
-        wanted = flat + np.dot(neighbour, [shape[1] * shape[2], shape[2], 1])
-        at = np.minimum(np.searchsorted(flat, wanted), len(flat) - 1)
-        one = np.flatnonzero(flat[at] == wanted)
-        other = at[one]
-        length = float(np.linalg.norm(np.array(neighbour) * (1.0 if step is None else step)))
-        rows.append(one)
-        columns.append(other)
-        weights.append(length * (np.ones(len(one)) if cost is None else (cost[one] + cost[other]) / 2))
-    pairs = (np.concatenate(rows), np.concatenate(columns))
-    half = csr_matrix((np.concatenate(weights), pairs), shape=(len(flat), len(flat)))
+    steps = np.array(STEPS)
+    wanted = flat + (steps @ [shape[1] * shape[2], shape[2], 1])[:, None]
+    at = np.minimum(np.searchsorted(flat, wanted), len(flat) - 1)
+    which, one = np.nonzero(flat[at] == wanted)
+    other = at[which, one]
+    weights = np.linalg.norm(steps * (1.0 if step is None else step), axis=1)[which]
+    if cost is not None:
+        weights = weights * ((cost[one] + cost[other]) / 2)
+    half = csr_matrix((weights, (one, other)), shape=(len(flat), len(flat)))
     return half + half.T

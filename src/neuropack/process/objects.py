@@ -16,6 +16,8 @@ from neuropack.volume import VoxelSize
 LARGEST_BOX = 1 << 26
 """Voxels of the box of an object that is looked at whole; distances take 25 bytes for each."""
 _NEAREST = 8  # voxels by their centres, among which the one is whose face is nearest
+_AROUND = np.array(list(product((-1, 0, 1), repeat=3)))  # half voxels: the middle, faces, edges and corners of one
+_AT_ONCE = 1 << 14  # voxels whose balls are sought together
 
 
 class TooLargeError(InputError):
@@ -55,13 +57,17 @@ class Object:
 
         outside = np.argwhere(ndimage.binary_dilation(self.mask, np.ones((3, 3, 3))) & ~self.mask) * self.step
         tree = KDTree(outside)
+        halves = tuple(2 * n + 1 for n in self.mask.shape)  # in half voxels; neighbours share some
         found = np.zeros(len(voxels))
-        for offset in product((-0.5, 0.0, 0.5), repeat=3):
-            centres = (voxels + offset) * self.step
+        for first in range(0, len(voxels), _AT_ONCE):
+            some = 2 * voxels[first : first + _AT_ONCE, None] + _AROUND + 1
+            flat, back = np.unique(np.ravel_multi_index(tuple(some.reshape(-1, 3).T), halves), return_inverse=True)
+            centres = (np.stack(np.unravel_index(flat, halves), axis=1) - 1) / 2 * self.step
             _, near = tree.query(centres, k=min(_NEAREST, len(outside)))
             apart = np.abs(outside[near].reshape(len(centres), -1, 3) - centres[:, None])
             gap = np.maximum(apart - 0.5 * self.step, 0.0)
-            np.maximum(found, np.sqrt((gap * gap).sum(axis=2)).min(axis=1), out=found)
+            reach = np.sqrt((gap * gap).sum(axis=2).min(axis=1))
+            found[first : first + _AT_ONCE] = reach[back.reshape(-1, len(_AROUND))].max(axis=1)
         return found
 
     def xyz(self, voxels: npt.NDArray[np.int64] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

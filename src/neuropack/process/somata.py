@@ -95,6 +95,8 @@ def somata_of_masks(
 
 def somata_of_object(one: Object, label: int, smallest_um: float = SMALLEST_UM) -> list[Soma]:
     """The somata of one mask, thickest first; none where it is a neurite alone."""
+    if _radius(one, one.distances.max()) < smallest_um:  # most objects are neurites alone
+        return []
     centres, radii = _balls(one)
     somata, thickest = _split(radii, smallest_um)
     places = zip(one.xyz(centres[:somata]), radii[:somata].tolist(), strict=True)
@@ -121,8 +123,7 @@ def _balls(one: Object) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64
 
     distance = one.distances
     peaks = np.argwhere(one.mask & (distance >= ndimage.maximum_filter(distance, 3)))
-    # The background begins half a voxel before the centre of its voxel.
-    radius = np.maximum(distance[tuple(peaks.T)] - 0.5 * one.step.min(), 0.5 * one.step.min())
+    radius = _radius(one, distance[tuple(peaks.T)])
     order = np.argsort(-radius, kind="stable")
     peaks, radius = peaks[order], radius[order]
     places = peaks * one.step
@@ -132,6 +133,12 @@ def _balls(one: Object) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64
             kept.append(row)
             taken[tree.query_ball_point(places[row], _AROUND * radius[row])] = True
     return peaks[kept].astype(np.float64), radius[kept]
+
+
+def _radius(one: Object, distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of balls, by the distance of their centres to the background, which begins half a voxel before its centre."""
+    half: float = 0.5 * one.step.min()
+    return np.maximum(distance - half, half)
 
 
 def _soma(label: int, xyz: npt.NDArray[np.float64], radius: float, confidence: float) -> Soma:
