@@ -35,11 +35,13 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from neuropack.learn import trainer
 from neuropack.learn.settings import load_settings
 from neuropack.learn.training import train
 torch.set_num_threads(1)
+trainer._KEEP_S = float(sys.argv[5])
 def tell(stage, done, whole):
-    if stage == "training" and done == 5:
+    if stage == "training" and done == int(sys.argv[4]):
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 train([Path(sys.argv[1])], Path(sys.argv[2]), load_settings(Path(sys.argv[3])), progress=tell)
 """
@@ -91,20 +93,21 @@ def test_the_smallest_preset_improves_on_its_start(
     assert before == {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
 
 
+@pytest.mark.parametrize(("killed", "keep_s", "kept", "row"), [(5, 60, 4, 4), (4, 0, 3, 2)])
 def test_a_training_that_is_killed_ends_with_the_same_weights(
-    tiny_release: Path, small: Path, tmp_path: Path
+    tiny_release: Path, small: Path, tmp_path: Path, killed: int, keep_s: int, kept: int, row: int
 ) -> None:
     out, settings = tmp_path / "out", tmp_path / "small.yaml"
     settings.write_text(SMALL.to_yaml(), encoding="utf-8")
-    line = [sys.executable, "-c", KILLED, str(tiny_release), str(out), str(settings)]
+    line = [sys.executable, "-c", KILLED, str(tiny_release), str(out), str(settings), str(killed), str(keep_s)]
     done = subprocess.run(
         line, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode not in (0, 1), done.stderr
-    assert load_checkpoint(out / "checkpoint.safetensors").state.step == 4
-    assert "UNFINISHED: 4 of 6 steps" in (out / "card.md").read_text(encoding="utf-8")
+    assert load_checkpoint(out / "checkpoint.safetensors").state.step == kept
+    assert f"UNFINISHED: {row} of 6 steps" in (out / "card.md").read_text(encoding="utf-8")
     made = train([tiny_release], out, SMALL)
-    assert made.resumed == 4 and not made.finished_before
+    assert made.resumed == kept and not made.finished_before
     ours, theirs = (
         load_checkpoint(out / "checkpoint.safetensors"),
         load_checkpoint(small / "checkpoint.safetensors"),
@@ -112,11 +115,12 @@ def test_a_training_that_is_killed_ends_with_the_same_weights(
     for name in ("network", "average", "optimizer", "best"):
         assert equal(dict(getattr(ours, name)), dict(getattr(theirs, name))), name
     assert not equal(dict(ours.network), dict(ours.average))
-    kept, other = (load_weights(folder / "weights.safetensors") for folder in (out, small))
-    assert equal(kept.network.state_dict(), other.network.state_dict()) and kept.about == other.about
-    for row in (*ours.state.history, *theirs.state.history):
-        del row["seconds"]
-    assert ours.state.history == theirs.state.history
+    mine, other = (load_weights(folder / "weights.safetensors") for folder in (out, small))
+    assert equal(mine.network.state_dict(), other.network.state_dict()) and mine.about == other.about
+    histories = [
+        [{k: v for k, v in told.items() if k != "seconds"} for told in one.state.history] for one in (ours, theirs)
+    ]
+    assert histories[0] == histories[1]
 
 
 def test_another_seed_gives_other_weights_and_wants_another_folder(

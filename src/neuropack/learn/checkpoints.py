@@ -35,6 +35,7 @@ class State:
         history: a row for each validation: step, losses, scores.
         best: the row of `history` with the best weights so far.
         device: what it worked on, in words.
+        sums: of the losses of the steps since the last row.
     """
 
     settings: dict[str, Any]
@@ -44,6 +45,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, float] | None = None
     device: list[str] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -30,6 +31,7 @@ from neuropack.whole import published
 _LEAST = 1e-3  # of the largest learning rate, at the end
 _RARE = {"foreground": -3.0, "centerline": -4.0, "soma": -5.0}
 """Logits before anything is learnt: most voxels are background, and to find that out takes many steps."""
+_KEEP_S = 60.0  # between checkpoints: an interruption costs no more
 _LAST = torch.channels_last_3d  # convolutions of volumes are faster so, on processors and GPUs
 
 
@@ -93,7 +95,11 @@ class Trainer:
             self.state.device.append(words)
 
     def run(self) -> Iterator[Checkpoint]:
-        """Train to the last step. The first process yields checkpoints to write, as it begins and `every` steps."""
+        """Train to the last step.
+
+        The first process yields checkpoints to write: as it begins and `every` steps with a new row of the history,
+        and each minute between them.
+        """
         self.since = time.monotonic()
         board = Board(self.path.parent, self.state.step) if self.where.first else None
         model: torch.nn.Module = self.network
@@ -112,31 +118,36 @@ class Trainer:
 
     def _steps(self, model: torch.nn.Module, board: Board | None) -> Iterator[Checkpoint]:
         settings, state = self.settings, self.state
-        sums: dict[str, Tensor] = {}
-        since = 0
+        sums: dict[str, Any] = dict(state.sums)
+        kept = time.monotonic()
         model.train()
         for raw in self._loader(self.learnt, state.step * settings.batch, settings.steps * settings.batch):
             batch = self._there(raw)
             found = self._step(model, batch)
             state.step += 1
-            since += 1
             sums = {name: sums.get(name, 0) + value for name, value in found.items()}
             self._tell("training", state.step, settings.steps)
             if board is not None:
                 rate = learning_rate(settings, state.step - 1)
                 board.tell(state.step, {"train/loss": float(found["loss"]), "train/learning_rate": rate})
             if state.step % settings.every == 0 or state.step == settings.steps:
-                means = {name: float(value) / since for name, value in sums.items()}
-                sums, since = {}, 0
                 if self.where.first:
-                    kept = self._checked(means)
+                    since = state.step - state.history[-1]["step"]
+                    checked = self._checked({name: float(value) / since for name, value in sums.items()})
                     if board is not None:
                         board.tell(
                             state.step, {f"scores/{k}": v for k, v in state.history[-1].items() if k != "step"}
                         )
-                    yield kept
+                    yield checked
+                    kept = time.monotonic()
+                sums = {}
                 self.where.wait()
                 model.train()
+            elif self.where.first and time.monotonic() - kept >= _KEEP_S:
+                state.sums = {name: float(value) for name, value in sums.items()}
+                self._count()
+                yield self._checkpoint()
+                kept = time.monotonic()
 
     def _step(self, model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
         """One step of the optimizer; the parts of the loss, and the loss.
@@ -175,14 +186,19 @@ class Trainer:
             network.to(self.where.device, memory_format=_LAST)  # type: ignore[call-overload]
         row = {"step": state.step, "learning_rate": learning_rate(self.settings, max(0, state.step - 1))}
         row |= {f"train_{name}": value for name, value in means.items()} | self._validate(network)
-        now = time.monotonic()
-        state.seconds += now - self.since
-        self.since = now
+        self._count()
         row["seconds"] = state.seconds
         state.history.append(row)
+        state.sums = {}
         if state.best is None or row["f1"] > state.best["f1"]:
             state.best, self.best = row, _copied(network)
         return self._checkpoint()
+
+    def _count(self) -> None:
+        """Add the time that was worked."""
+        now = time.monotonic()
+        self.state.seconds += now - self.since
+        self.since = now
 
     def _checkpoint(self) -> Checkpoint:
         learning = optimizer_tensors(self.optimizer)

@@ -145,7 +145,8 @@ def _run(
     trainer = Trainer(sets[0], sets[1], settings, where, state, out / CHECKPOINT, progress)
     trainer.begin(first, resumed)
     for kept in trainer.run():
-        _publish(out, settings, kept)
+        if kept.state.history[-1]["step"] == kept.state.step:
+            _publish(out, settings, kept)
         save_checkpoint(out / CHECKPOINT, kept)  # at the end: what it stands for is there
     if not where.first:
         state = load_state(out / CHECKPOINT)
