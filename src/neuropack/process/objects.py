@@ -17,7 +17,7 @@ LARGEST_BOX = 1 << 26
 """Voxels of the box of an object that is looked at whole; distances take 25 bytes for each."""
 _NEAREST = 8  # voxels by their centres, among which the one is whose face is nearest
 _AROUND = np.array(list(product((-1, 0, 1), repeat=3)))  # half voxels: the middle, faces, edges and corners of one
-_AT_ONCE = 1 << 14  # voxels whose balls are sought together
+_AT_ONCE = 1 << 11  # voxels whose balls are sought together
 
 
 class TooLargeError(InputError):
